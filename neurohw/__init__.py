@@ -1,0 +1,34 @@
+"""neurohw: define a spiking network once; train it, quantize it, and prove that the FPGA does what the model does."""
+
+from neurohw.golden import run_golden
+from neurohw.model_files import digest_of, load_quantized, load_trace, load_trained, save
+from neurohw.network import Network, Population, Projection, TrainedNetwork, feed_forward
+from neurohw.neurons import If, Integrator, Lif, Source
+from neurohw.quantize import QuantizedNetwork, quantize
+from neurohw.reference import run_reference
+from neurohw.trace import Trace, first_mismatch
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "If",
+    "Integrator",
+    "Lif",
+    "Network",
+    "Population",
+    "Projection",
+    "QuantizedNetwork",
+    "Source",
+    "Trace",
+    "TrainedNetwork",
+    "digest_of",
+    "feed_forward",
+    "first_mismatch",
+    "load_quantized",
+    "load_trace",
+    "load_trained",
+    "quantize",
+    "run_golden",
+    "run_reference",
+    "save",
+]

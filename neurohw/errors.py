@@ -1,0 +1,29 @@
+"""The errors of the framework: each message names the node, the value, the limit and what to do."""
+
+
+class NeurohwError(Exception):
+    """Base class of every error that a user of the framework can cause and cure."""
+
+
+class InvalidModel(NeurohwError):
+    """A network, its parameters or its integers contradict themselves."""
+
+
+class InvalidData(NeurohwError):
+    """A dataset or a stimulus cannot be used: missing, broken, empty or of the wrong shape."""
+
+
+class BrokenFile(NeurohwError):
+    """A saved value is missing, truncated, of an unknown version, or altered since it was written."""
+
+
+class Unsupported(NeurohwError):
+    """An engine cannot express a node exactly. The message names the node and the value."""
+
+
+class DoesNotFit(NeurohwError):
+    """A design needs more than a board has. The message gives the numbers and what to change."""
+
+
+class MissingTool(NeurohwError):
+    """An external program is not installed. The message says what brings it."""

@@ -1,0 +1,5 @@
+"""The integer reference."""
+
+from neurohw.golden.specification import run_golden
+
+__all__ = ["run_golden"]

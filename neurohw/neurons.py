@@ -1,0 +1,110 @@
+"""Neuron models: parameters and equations, no engine. Time advances in whole steps.
+
+Order of one step, for every engine (u is the membrane before, v after the reset):
+
+    I[t] = bias + sum over projections, synapses of w s_source[t - d]
+    c[t] = synapse_decay c[t-1] + I[t]        with a synaptic current, else c[t] = I[t]
+    u    = decay v[t-1] + c[t]
+    s[t] = 1 if u >= threshold else 0
+    v[t] = u - threshold s[t]  (soft reset)   or  v_reset where s[t] = 1, else u  (hard reset)
+
+For `refractory` steps after a spike the neuron keeps the membrane that the reset left and cannot fire; its synaptic
+current goes on. Initial values of v and c are 0.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from neurohw.errors import InvalidModel
+
+Reset = Literal["soft", "hard"]
+
+
+def _check_decay(name: str, value: float | None) -> None:
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise InvalidModel(f"{name} is a factor per step in 0..1, not {value}")
+
+
+@dataclass(frozen=True)
+class Lif:
+    """Leaky integrate-and-fire neuron.
+
+    decay: factor of the membrane per step, exp(-dt/tau_mem), in 0..1. threshold: default for every neuron, > 0;
+    the trained arrays may give each neuron its own. synapse_decay: factor of the synaptic current per step, None
+    for no synaptic current. refractory: whole steps after a spike. v_reset: only used by the hard reset.
+    """
+
+    decay: float = 0.5
+    threshold: float = 1.0
+    reset: Reset = "soft"
+    v_reset: float = 0.0
+    synapse_decay: float | None = None
+    refractory: int = 0
+
+    def __post_init__(self) -> None:
+        _check_decay("Lif.decay", self.decay)
+        _check_decay("Lif.synapse_decay", self.synapse_decay)
+        if not self.threshold > 0:
+            raise InvalidModel(f"Lif.threshold must be above 0, not {self.threshold}")
+        if self.reset not in ("soft", "hard"):
+            raise InvalidModel(f"Lif.reset is 'soft' or 'hard', not {self.reset!r}")
+        if not self.v_reset < self.threshold:
+            raise InvalidModel(f"Lif.v_reset {self.v_reset} must be below the threshold {self.threshold}")
+        if self.refractory < 0:
+            raise InvalidModel(f"Lif.refractory counts steps, 0 or more, not {self.refractory}")
+
+    spiking = True
+
+
+def If(  # noqa: N802 - named like the neuron model it makes
+    threshold: float = 1.0, reset: Reset = "soft", v_reset: float = 0.0, refractory: int = 0
+) -> Lif:
+    """Integrate-and-fire neuron: a Lif that does not leak (decay 1)."""
+    return Lif(decay=1.0, threshold=threshold, reset=reset, v_reset=v_reset, refractory=refractory)
+
+
+@dataclass(frozen=True)
+class Integrator:
+    """Non-spiking readout: v[t] = decay v[t-1] + c[t]; it never fires."""
+
+    decay: float = 1.0
+    synapse_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_decay("Integrator.decay", self.decay)
+        _check_decay("Integrator.synapse_decay", self.synapse_decay)
+
+    spiking = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A population whose spikes are given from outside, one non-negative count per neuron and step."""
+
+    spiking = True
+
+
+Neuron = Lif | Integrator | Source
+_KINDS: dict[str, type[Lif] | type[Integrator] | type[Source]] = {
+    "lif": Lif,
+    "integrator": Integrator,
+    "source": Source,
+}
+
+
+def neuron_to_json(neuron: Neuron) -> dict[str, Any]:
+    """A JSON value with the kind and every parameter of the neuron."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(neuron, cls))
+    return {"kind": kind, **{k: getattr(neuron, k) for k in neuron.__dataclass_fields__}}
+
+
+def neuron_from_json(value: dict[str, Any]) -> Neuron:
+    """The neuron that `neuron_to_json` wrote; InvalidModel for an unknown kind or parameter."""
+    parameters = dict(value)
+    kind = parameters.pop("kind", None)
+    if kind not in _KINDS:
+        raise InvalidModel(f"unknown neuron {kind!r}: known are {', '.join(_KINDS)}")
+    try:
+        return _KINDS[kind](**parameters)
+    except TypeError as error:
+        raise InvalidModel(f"neuron {kind}: {error}") from error

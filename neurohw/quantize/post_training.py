@@ -1,0 +1,177 @@
+"""Post-training quantization: float parameters to integers.
+
+One power-of-two scale 2^-f belongs to a population. Each neuron may stretch its weights by its own factor, which
+moves into its threshold, bias and reset value: scaling every input of a neuron together with its threshold changes no
+spike. The outputs of an Integrator are compared with each other, so all of them keep the common scale.
+With `step_j` the weight of one unit in the last place of neuron j, and g guard bits below it in the membrane:
+
+    w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from neurohw.errors import InvalidModel
+from neurohw.fixedpoint import (
+    MULTIPLY_UNIT,
+    Decay,
+    IntArray,
+    IntFormat,
+    MultiplyDecay,
+    NoDecay,
+    ShiftDecay,
+)
+from neurohw.network import FloatArray, TrainedNetwork
+from neurohw.neurons import Lif, Source
+from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.quantize.widths import prove_widths
+
+DecayKind = Literal["auto", "shift", "multiply"]
+CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
+
+
+def quantize_decay(factor: float, kind: DecayKind = "auto", node: str = "decay") -> Decay:
+    """The integer decay for a float factor per step.
+
+    auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the multiply by (4096 - delta)/4096. shift: InvalidModel, naming
+    the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+    """
+    if factor == 1.0:
+        return NoDecay()
+    shift = round(-np.log2(1.0 - factor))
+    exact = 1 <= shift <= 15 and factor == 1.0 - 2.0**-shift
+    if kind != "multiply" and exact:
+        return ShiftDecay(shift)
+    if kind == "shift":
+        nearest = min(max(shift, 1), 15)
+        raise InvalidModel(
+            f"{node}: {factor} is not 1 - 2^-k, so no shift equals it; train with {1 - 2.0**-nearest} "
+            "or quantize with the multiplying decay"
+        )
+    return MultiplyDecay(round((1.0 - factor) * MULTIPLY_UNIT))
+
+
+def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
+    """Weight of one unit in the last place, per target neuron [target].
+
+    8 bits and more use the largest weight; below, a grid search over clipping points minimises the squared error of each
+    row (of the whole matrix if `common`). A row of zeros takes the matrix's step.
+    """
+    limit = IntFormat(bits).max
+    rows = weight.reshape(1, -1) if common else weight
+    largest = np.abs(rows).max(axis=1)
+    largest[largest == 0] = np.abs(weight).max() or 1.0
+    best, error = largest / limit, np.full(len(rows), np.inf)
+    for clip in CLIP_CANDIDATES if bits < 8 else [1.0]:
+        step = clip * largest / limit
+        integers = np.clip(np.round(rows / step[:, None]), -limit - 1, limit)
+        candidate = ((rows - integers * step[:, None]) ** 2).sum(axis=1)
+        better = candidate < error
+        best, error = np.where(better, step, best), np.where(better, candidate, error)
+    return np.broadcast_to(best, weight.shape[:1]).copy()
+
+
+def _membrane_guard_bits(threshold: FloatArray, step: FloatArray, resolution_bits: int) -> int:
+    """Fewest guard bits that give every threshold at least 2^resolution_bits units."""
+    guard = 0
+    while guard < 16 and float((threshold / step).min()) * 2**guard < 2**resolution_bits:
+        guard += 1
+    return guard
+
+
+def quantize(
+    trained: TrainedNetwork,
+    bits: int = 8,
+    decay: DecayKind = "auto",
+    membrane_cap: int | None = None,
+    resolution_bits: int = 5,
+    max_count: int = 1,
+    steps: int | None = None,
+) -> QuantizedNetwork:
+    """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
+
+    membrane_cap: accept saturation at this membrane width in bits. resolution_bits: a threshold is worth at least 2^resolution_bits units,
+    so that rounding leaks and thresholds stays small. max_count: largest spike count per input and step. Steps learned by quantization-aware
+    training are used as they are. The report of scales and errors is in `.info`.
+    Raises InvalidModel for what cannot be expressed.
+    """
+    if not 2 <= bits <= 8:
+        raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    model = trained.folded()
+    network, parameters = model.network, model.parameters
+    steps = steps or trained.steps
+    report: dict[str, Any] = {"bits": bits, "populations": {}}
+    populations: dict[str, QuantizedPopulation] = {}
+    projections: dict[str, QuantizedProjection] = {}
+    for population in network.populations[1:]:
+        name, neuron, incoming = population.name, population.neuron, network.into(population.name)
+        assert not isinstance(neuron, Source)
+        spiking = isinstance(neuron, Lif)
+        stacked = np.concatenate([parameters[f"{p.name}.weight"] for p in incoming], axis=1)
+        learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
+        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(stacked, bits, not spiking)
+        threshold = parameters[f"{name}.threshold"] if spiking else np.ones(population.size)
+        guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0
+        unit = step * 2.0**-guard
+        limits = IntFormat(bits)
+
+        def to_int(values: FloatArray | float, unit: FloatArray = unit) -> IntArray:
+            return np.round(values / unit).astype(np.int64)
+
+        squared_error = 0.0
+        weights: list[tuple[IntArray, int, int]] = []
+        for projection in incoming:
+            weight = parameters[f"{projection.name}.weight"]
+            integers = np.clip(np.round(weight / step[:, None]), limits.min, limits.max).astype(np.int64)
+            squared_error += float(((weight - integers * step[:, None]) ** 2).sum())
+            projections[projection.name] = QuantizedProjection(integers, bits, guard)
+            counts = max_count if projection.source == network.input.name else 1
+            weights.append((integers, guard, counts))
+        bias = to_int(parameters[f"{name}.bias"])
+        integer_threshold = np.maximum(to_int(threshold), 1) if spiking else np.ones(population.size, np.int64)
+        v_reset = to_int(neuron.v_reset) if isinstance(neuron, Lif) and neuron.reset == "hard" else np.zeros_like(bias)
+        integer_decay = quantize_decay(neuron.decay, decay, f"{name}.decay")
+        synapse = (
+            None
+            if neuron.synapse_decay is None
+            else quantize_decay(neuron.synapse_decay, decay, f"{name}.synapse_decay")
+        )
+        widths = prove_widths(
+            weights, bias, integer_threshold, v_reset, integer_decay, synapse, steps, membrane_cap
+        )
+        populations[name] = QuantizedPopulation(
+            bias,
+            integer_threshold,
+            v_reset,
+            integer_decay,
+            synapse,
+            widths.membrane,
+            widths.current,
+            widths.accumulator,
+            widths.capped,
+        )
+        exponent = float(np.floor(np.log2(np.median(step))))
+        report["populations"][name] = {
+            "scale_exponent": exponent,
+            "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
+            "guard_bits": guard,
+            "weight_rms_error": float(np.sqrt(squared_error / stacked.size)),
+            "accumulator_bits": widths.accumulator.bits,
+            "current_bits": widths.current.bits,
+            "membrane_bits": widths.membrane.bits,
+            "proved_membrane_bits": widths.proved_membrane.bits,
+            "capped": widths.capped,
+            "decay_error": float(abs(neuron.decay - _decay_factor(integer_decay))),
+        }
+    return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest())
+
+
+def _decay_factor(decay: Decay) -> float:
+    match decay:
+        case ShiftDecay(shift):
+            return 1.0 - 2.0**-shift
+        case MultiplyDecay(delta):
+            return 1.0 - delta / MULTIPLY_UNIT
+        case NoDecay():
+            return 1.0

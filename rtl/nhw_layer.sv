@@ -1,0 +1,243 @@
+// One population with the projection that feeds it: events in, events (or membranes) out. Structure only.
+//
+//   nhw_event_input -> nhw_synaptic_memory -> nhw_accumulator -> nhw_neuron_update -> nhw_spike_output or nhw_membrane_output
+//
+// A step with n events costs about n*GROUPS + WORDS + 2 clocks, GROUPS = ceil(NEURONS/LANES), WORDS = ceil(NEURONS/UPDATE_LANES).
+// Handshake: AXI-Stream on both sides; see docs/hardware.md for the beats, the parameters and the images.
+// Latency: from the barrier of a step to its first output beat about 15 clocks.
+module nhw_layer #(
+  parameter int unsigned LAYER_ID = 0,
+  parameter int unsigned INPUTS = 16,
+  parameter int unsigned NEURONS = 16,
+  parameter int unsigned LANES = 8,
+  parameter int unsigned UPDATE_LANES = 2,
+  parameter int unsigned WEIGHT_BITS = 4,
+  parameter int unsigned WEIGHT_EXPONENT = 0,
+  parameter int unsigned ACCUMULATOR_BITS = 12,
+  parameter int unsigned CURRENT_BITS = 16,
+  parameter int unsigned MEMBRANE_BITS = 16,
+  parameter int unsigned DECAY_KIND = 1,
+  parameter int unsigned DECAY_VALUE = 4,
+  parameter int unsigned SYNAPSE_KIND = 0,
+  parameter int unsigned SYNAPSE_VALUE = 4,
+  parameter bit HARD_RESET = 1'b0,
+  parameter int unsigned REFRACTORY_STEPS = 0,
+  parameter bit SPIKING = 1'b1,
+  parameter WEIGHT_FILE = "",
+  parameter PARAMETER_FILE = "",
+  parameter int unsigned BANK_ROWS = 1024,
+  parameter MEMORY_STYLE = "auto"
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        s_axis_tvalid,
+  output logic        s_axis_tready,
+  input  logic [15:0] s_axis_tdata,
+  input  logic        s_axis_tlast,
+  input  logic        s_axis_tuser,
+
+  output logic        m_axis_tvalid,
+  input  logic        m_axis_tready,
+  output logic [31:0] m_axis_tdata,
+  output logic        m_axis_tlast,
+  output logic        m_axis_tuser,
+
+  output logic        event_o,    // an event is accepted in this clock
+  output logic        waiting_o   // an event is in hand or waiting
+);
+  localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES;
+  localparam int unsigned Parts = LANES / UPDATE_LANES;
+  localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
+  localparam int unsigned Rows = INPUTS * Groups;
+  localparam int unsigned RowBits = (Rows > 1) ? $clog2(Rows) : 1;
+  localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1;
+  localparam int unsigned PartBits = (Parts > 1) ? $clog2(Parts) : 1;
+  localparam int unsigned SideBits = 6 + GroupBits + PartBits;
+  // spikes: the words of one whole step, so that the next layer can lag a step behind; membranes: rare
+  localparam int unsigned StepWords = (Words > 4) ? 1 << $clog2(Words) : 4;
+  localparam int unsigned QueueWords = !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
+
+  if (NEURONS < 1 || NEURONS > 65536) begin : gen_bad_neurons
+    $error("nhw_layer: NEURONS must be 1 to 65536");
+  end
+  if (LANES < 1 || UPDATE_LANES < 1 || LANES % UPDATE_LANES != 0) begin : gen_bad_lanes
+    $error("nhw_layer: UPDATE_LANES must divide LANES");
+  end
+  if (WEIGHT_BITS < 2 || WEIGHT_BITS > 8) begin : gen_bad_weight_bits
+    $error("nhw_layer: WEIGHT_BITS must be 2 to 8");
+  end
+
+  // --- events to operations --------------------------------------------------------------------------------------------
+  logic credit_return;
+  logic op_valid, op_drain, op_first, op_last, op_sample_end, op_initialise;
+  logic [RowBits-1:0] op_row;
+  logic [GroupBits-1:0] op_group;
+  logic [PartBits-1:0] op_part;
+
+  nhw_event_input #(
+    .INPUTS(INPUTS),
+    .GROUPS(Groups),
+    .PARTS(Parts),
+    .WORDS(Words),
+    .CREDITS(QueueWords),
+    .SPIKING(SPIKING)
+  ) u_event_input (
+    .clk_i,
+    .rst_ni,
+    .s_axis_tvalid,
+    .s_axis_tready,
+    .s_axis_tdata,
+    .s_axis_tlast,
+    .s_axis_tuser,
+    .credit_return_i(credit_return),
+    .op_valid_o(op_valid),
+    .op_drain_o(op_drain),
+    .op_first_o(op_first),
+    .op_last_o(op_last),
+    .op_sample_end_o(op_sample_end),
+    .op_initialise_o(op_initialise),
+    .op_row_o(op_row),
+    .op_group_o(op_group),
+    .op_part_o(op_part),
+    .event_o,
+    .waiting_o
+  );
+
+  // --- weights ---------------------------------------------------------------------------------------------------------
+  logic [SideBits-1:0] side, side_late;
+  logic [LANES*WEIGHT_BITS-1:0] weights;
+  logic late_valid, late_drain, late_first, late_last, late_sample_end, late_initialise;
+  logic [GroupBits-1:0] late_group;
+  logic [PartBits-1:0] late_part;
+
+  // nothing in flight survives a reset: `op_valid` stays 0 for longer than the pipeline only if its copies are masked
+  assign side = {rst_ni && op_valid, op_drain, op_first, op_last, op_sample_end, op_initialise, op_group, op_part};
+  assign {late_valid, late_drain, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
+
+  nhw_synaptic_memory #(
+    .ROWS(Rows),
+    .ROW_BITS(LANES * WEIGHT_BITS),
+    .BANK_ROWS(BANK_ROWS),
+    .SIDE_BITS(SideBits),
+    .WEIGHT_FILE(WEIGHT_FILE)
+  ) u_synaptic_memory (
+    .clk_i,
+    .row_i(op_row),
+    .side_i(side),
+    .side_o(side_late),
+    .weights_o(weights)
+  );
+
+  // --- sums ------------------------------------------------------------------------------------------------------------
+  logic sums_valid, sums_last, sums_sample_end, sums_initialise;
+  logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums;
+
+  nhw_accumulator #(
+    .LANES(LANES),
+    .UPDATE_LANES(UPDATE_LANES),
+    .GROUPS(Groups),
+    .WEIGHT_BITS(WEIGHT_BITS),
+    .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+    .MEMORY_STYLE(MEMORY_STYLE)
+  ) u_accumulator (
+    .clk_i,
+    .rst_ni,
+    .op_valid_i(late_valid),
+    .op_drain_i(late_drain),
+    .op_first_i(late_first),
+    .op_last_i(late_last),
+    .op_sample_end_i(late_sample_end),
+    .op_initialise_i(late_initialise),
+    .op_group_i(late_group),
+    .op_part_i(late_part),
+    .weights_i(weights),
+    .sums_valid_o(sums_valid),
+    .sums_last_o(sums_last),
+    .sums_sample_end_o(sums_sample_end),
+    .sums_initialise_o(sums_initialise),
+    .sums_o(sums)
+  );
+
+  // --- neurons -----------------------------------------------------------------------------------------------------------
+  logic word_valid, word_last, word_sample_end;
+  logic [UPDATE_LANES-1:0] spikes;
+  logic [UPDATE_LANES*MEMBRANE_BITS-1:0] membranes;
+
+  nhw_neuron_update #(
+    .LAYER_ID(LAYER_ID),
+    .NEURONS(NEURONS),
+    .UPDATE_LANES(UPDATE_LANES),
+    .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+    .CURRENT_BITS(CURRENT_BITS),
+    .MEMBRANE_BITS(MEMBRANE_BITS),
+    .WEIGHT_EXPONENT(WEIGHT_EXPONENT),
+    .DECAY_KIND(DECAY_KIND),
+    .DECAY_VALUE(DECAY_VALUE),
+    .SYNAPSE_KIND(SYNAPSE_KIND),
+    .SYNAPSE_VALUE(SYNAPSE_VALUE),
+    .HARD_RESET(HARD_RESET),
+    .REFRACTORY_STEPS(REFRACTORY_STEPS),
+    .SPIKING(SPIKING),
+    .PARAMETER_FILE(PARAMETER_FILE),
+    .MEMORY_STYLE(MEMORY_STYLE)
+  ) u_neuron_update (
+    .clk_i,
+    .rst_ni,
+    .sums_valid_i(sums_valid),
+    .sums_last_i(sums_last),
+    .sums_sample_end_i(sums_sample_end),
+    .sums_initialise_i(sums_initialise),
+    .sums_i(sums),
+    .word_valid_o(word_valid),
+    .word_last_o(word_last),
+    .word_sample_end_o(word_sample_end),
+    .spikes_o(spikes),
+    .membranes_o(membranes)
+  );
+
+  // --- output --------------------------------------------------------------------------------------------------------------
+  if (SPIKING) begin : gen_spikes
+    nhw_spike_output #(
+      .UPDATE_LANES(UPDATE_LANES),
+      .QUEUE_WORDS(QueueWords),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_spike_output (
+      .clk_i,
+      .rst_ni,
+      .word_valid_i(word_valid),
+      .word_last_i(word_last),
+      .word_sample_end_i(word_sample_end),
+      .spikes_i(spikes),
+      .credit_return_o(credit_return),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata,
+      .m_axis_tlast,
+      .m_axis_tuser
+    );
+    logic unused_membranes;
+    assign unused_membranes = &{1'b0, membranes};
+  end else begin : gen_membranes
+    nhw_membrane_output #(
+      .UPDATE_LANES(UPDATE_LANES),
+      .NEURONS(NEURONS),
+      .MEMBRANE_BITS(MEMBRANE_BITS),
+      .QUEUE_WORDS(QueueWords),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_membrane_output (
+      .clk_i,
+      .rst_ni,
+      .word_valid_i(word_valid),
+      .membranes_i(membranes),
+      .credit_return_o(credit_return),
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tdata,
+      .m_axis_tlast,
+      .m_axis_tuser
+    );
+    logic unused_spikes;
+    assign unused_spikes = &{1'b0, word_last, word_sample_end, spikes};
+  end
+endmodule

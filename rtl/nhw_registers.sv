@@ -1,0 +1,232 @@
+// AXI4-Lite registers of a network: identity, shape, digest and counters.
+//
+// The streams are only observed: every counter is derived here from the handshakes of the network's input and
+// output, so that the generated top stays a list of instances. Observations pass one register first; a counter
+// therefore lags its event by two clocks and the paths of the streams end here.
+//
+// AXI4-Lite: AW and W are accepted independently, in any order; every ready depends on registers only. One write and
+// one read are in hand at a time. Latency: write response 2 clocks after the later of AW and W, read data 3 clocks
+// after AR. Responses are always OKAY: unknown addresses read 0, writes to them are ignored.
+module nhw_registers #(
+  parameter int unsigned LAYERS = 1,
+  parameter int unsigned INPUTS = 1,
+  parameter int unsigned OUTPUTS = 1,
+  parameter bit OUTPUT_MEMBRANES = 1'b0,
+  parameter logic [255:0] DIGEST = '0
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  // AXI4-Lite slave
+  input  logic        s_axil_awvalid,
+  output logic        s_axil_awready,
+  input  logic [7:0]  s_axil_awaddr,
+  input  logic        s_axil_wvalid,
+  output logic        s_axil_wready,
+  input  logic [31:0] s_axil_wdata,
+  input  logic [3:0]  s_axil_wstrb,
+  output logic        s_axil_bvalid,
+  input  logic        s_axil_bready,
+  output logic [1:0]  s_axil_bresp,
+  input  logic        s_axil_arvalid,
+  output logic        s_axil_arready,
+  input  logic [7:0]  s_axil_araddr,
+  output logic        s_axil_rvalid,
+  input  logic        s_axil_rready,
+  output logic [31:0] s_axil_rdata,
+  output logic [1:0]  s_axil_rresp,
+
+  // observed: the network's input and output streams, one bit a layer for "an event was accepted in this clock" and
+  // "an event is in hand or waiting"
+  input  logic              input_tvalid_i,
+  input  logic              input_tready_i,
+  input  logic              input_tlast_i,
+  input  logic              input_tuser_i,
+  input  logic              output_tvalid_i,
+  input  logic              output_tready_i,
+  input  logic              output_tlast_i,
+  input  logic              output_tuser_i,
+  input  logic [LAYERS-1:0] layer_event_i,
+  input  logic [LAYERS-1:0] layer_waiting_i
+);
+  localparam logic [31:0] Identity = 32'h4E48_5731;  // "NHW1"
+  localparam logic [31:0] Shape = {OUTPUTS[15:0], INPUTS[15:0]};
+  localparam logic [31:0] Layers = {23'd0, OUTPUT_MEMBRANES, LAYERS[7:0]};
+
+  // word addresses (byte address / 4)
+  localparam logic [5:0] ControlWord = 6'h03;
+
+  if (LAYERS < 1 || LAYERS > 15) begin : gen_bad_layers
+    $error("nhw_registers: LAYERS must be 1 to 15");
+  end
+  if (INPUTS < 1 || INPUTS > 32768) begin : gen_bad_inputs
+    $error("nhw_registers: INPUTS must be 1 to 32768");
+  end
+  if (OUTPUTS < 1 || OUTPUTS > 65535) begin : gen_bad_outputs
+    $error("nhw_registers: OUTPUTS must be 1 to 65535");
+  end
+
+  // ---------------------------------------------------------------------------------------------- observation
+  logic input_beat_q, input_step_q, input_sample_q;
+  logic output_spike_q, output_sample_q;
+  logic [LAYERS-1:0] layer_event_q, layer_waiting_q;
+
+  wire input_beat = input_tvalid_i && input_tready_i;
+  wire output_beat = output_tvalid_i && output_tready_i;
+  // a membrane frame is sent once a sample, so that its tlast alone ends the sample
+  wire output_end = output_tlast_i && (OUTPUT_MEMBRANES || output_tuser_i);
+
+  always_ff @(posedge clk_i) begin
+    input_beat_q    <= rst_ni && input_beat;
+    input_step_q    <= rst_ni && input_beat && input_tlast_i;
+    input_sample_q  <= rst_ni && input_beat && input_tlast_i && input_tuser_i;
+    output_spike_q  <= rst_ni && output_beat && !output_tlast_i && !OUTPUT_MEMBRANES;
+    output_sample_q <= rst_ni && output_beat && output_end;
+    layer_event_q   <= layer_event_i & {LAYERS{rst_ni}};
+    layer_waiting_q <= layer_waiting_i & {LAYERS{rst_ni}};
+  end
+
+  // Samples whose last step was accepted but has not left yet. Every such sample holds at least one barrier in a queue
+  // of the network, so 12 bits are far beyond what the queues of 15 layers can hold.
+  logic [11:0] closed_samples_q;
+  logic open_sample_q;  // beats of a sample were accepted, its last step was not
+  logic in_flight_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      closed_samples_q <= '0;
+      open_sample_q    <= 1'b0;
+      in_flight_q      <= 1'b0;
+    end else begin
+      if (input_sample_q != output_sample_q) begin
+        closed_samples_q <= closed_samples_q + {{11{output_sample_q}}, 1'b1};
+      end
+      if (input_beat_q) begin
+        open_sample_q <= !input_sample_q;
+      end
+      in_flight_q <= open_sample_q || input_beat_q || closed_samples_q != '0;
+    end
+  end
+
+  // ---------------------------------------------------------------------------------------------- counters
+  // Slots 0..3 by the two low bits of the word address (OUTPUT_SPIKES, CYCLES, STEPS, SAMPLES), then two a layer.
+  localparam int unsigned Counters = 4 + 2 * LAYERS;
+  logic [Counters-1:0] count_up;
+  logic [Counters-1:0][31:0] counter_q;
+  logic clear_q;
+
+  assign count_up[3:0] = {output_sample_q, input_step_q, in_flight_q, output_spike_q};
+  for (genvar k = 0; k < LAYERS; k++) begin : gen_layer
+    assign count_up[4+2*k+:2] = {layer_waiting_q[k], layer_event_q[k]};
+  end
+
+  for (genvar k = 0; k < Counters; k++) begin : gen_counter
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni || clear_q) begin
+        counter_q[k] <= '0;
+      end else if (count_up[k]) begin
+        counter_q[k] <= counter_q[k] + 32'd1;
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------------------------------------- writes
+  logic address_held_q, data_held_q;
+  logic address_is_control_q, data_clears_q;
+
+  assign s_axil_awready = !address_held_q;
+  assign s_axil_wready = !data_held_q;
+  assign s_axil_bresp = 2'b00;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      address_held_q <= 1'b0;
+      data_held_q    <= 1'b0;
+      s_axil_bvalid  <= 1'b0;
+      clear_q        <= 1'b0;
+    end else begin
+      clear_q <= 1'b0;
+      if (s_axil_awvalid && s_axil_awready) begin
+        address_held_q <= 1'b1;
+      end
+      if (s_axil_wvalid && s_axil_wready) begin
+        data_held_q <= 1'b1;
+      end
+      if (s_axil_bvalid) begin
+        if (s_axil_bready) begin
+          s_axil_bvalid  <= 1'b0;
+          address_held_q <= 1'b0;
+          data_held_q    <= 1'b0;
+        end
+      end else if (address_held_q && data_held_q) begin
+        s_axil_bvalid <= 1'b1;
+        clear_q       <= address_is_control_q && data_clears_q;
+      end
+    end
+    if (!address_held_q) begin
+      address_is_control_q <= s_axil_awaddr[7:2] == ControlWord;
+    end
+    if (!data_held_q) begin
+      data_clears_q <= s_axil_wdata[0] && s_axil_wstrb[0];
+    end
+  end
+
+  // ---------------------------------------------------------------------------------------------- reads
+  // The multiplexer has three stages: address, two partial words, their sum.
+  logic [5:0] read_word_q;
+  logic [1:0] read_stage_q;  // 0 idle, 1 address held, 2 partial words held, 3 data offered
+  logic [31:0] constant_q, global_q, layer_q;
+  logic [31:0] constant, layer_word;
+
+  always_comb begin
+    constant = '0;
+    case (read_word_q)
+      6'h00: constant = Identity;
+      6'h01: constant = Shape;
+      6'h02: constant = Layers;
+      6'h04: constant = {31'd0, in_flight_q};
+      6'h10, 6'h11, 6'h12, 6'h13, 6'h14, 6'h15, 6'h16, 6'h17:
+        constant = DIGEST[32*(7-int'(read_word_q[2:0]))+:32];
+      default: constant = '0;
+    endcase
+  end
+
+  always_comb begin
+    layer_word = '0;
+    for (int unsigned k = 0; k < 2 * LAYERS; k++) begin
+      if (read_word_q[4:0] == k[4:0]) begin
+        layer_word = layer_word | counter_q[4+k];
+      end
+    end
+  end
+
+  wire read_global = read_word_q >= 6'h05 && read_word_q <= 6'h08;
+
+  assign s_axil_arready = read_stage_q == 2'd0;
+  assign s_axil_rvalid = read_stage_q == 2'd3;
+  assign s_axil_rresp = 2'b00;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      read_stage_q <= 2'd0;
+    end else if (read_stage_q == 2'd0) begin
+      read_stage_q <= {1'b0, s_axil_arvalid};
+    end else if (read_stage_q != 2'd3) begin
+      read_stage_q <= read_stage_q + 2'd1;
+    end else if (s_axil_rready) begin
+      read_stage_q <= 2'd0;
+    end
+    if (s_axil_arready) begin
+      read_word_q <= s_axil_araddr[7:2];
+    end
+    constant_q <= constant;
+    global_q   <= read_global ? counter_q[{1'b0, read_word_q[1:0]}] : '0;
+    layer_q    <= read_word_q[5] ? layer_word : '0;
+    if (read_stage_q == 2'd2) begin
+      s_axil_rdata <= constant_q | global_q | layer_q;
+    end
+  end
+
+  // the byte offset of an address and the rest of a control word carry nothing
+  wire unused = &{1'b0, s_axil_awaddr[1:0], s_axil_araddr[1:0], s_axil_wdata[31:1], s_axil_wstrb[3:1], 1'b0};
+endmodule

