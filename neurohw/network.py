@@ -178,9 +178,7 @@ class Network:
         """The network that `to_json` wrote; InvalidModel where a field is missing or unknown."""
         try:
             return Network(
-                tuple(
-                    Population(p["name"], p["size"], neuron_from_json(p["neuron"])) for p in value["populations"]
-                ),
+                tuple(Population(p["name"], p["size"], neuron_from_json(p["neuron"])) for p in value["populations"]),
                 tuple(Projection(**p) for p in value["projections"]),
                 value["dt"],
             )

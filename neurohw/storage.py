@@ -85,11 +85,12 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
     Raises BrokenFile naming the file if it is missing, truncated, of another kind or version, or does not match its digest.
     """
     path = Path(path)
+    for file in (path / "value.json", path / "arrays.safetensors"):
+        if not file.is_file():
+            raise BrokenFile(f"{file}: missing; run the step that makes it again")
     try:
         header = json.loads((path / "value.json").read_text())
         arrays = load_file(path / "arrays.safetensors")
-    except FileNotFoundError as error:
-        raise BrokenFile(f"{error.filename}: missing; run the step that makes it again") from error
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, OSError) as error:
         raise BrokenFile(f"{path}: truncated or unreadable ({error}); delete it and run its step again") from error
     if not isinstance(header, dict) or header.get("format_version") != FORMAT_VERSION:

@@ -137,9 +137,7 @@ def quantize(
             if neuron.synapse_decay is None
             else quantize_decay(neuron.synapse_decay, decay, f"{name}.synapse_decay")
         )
-        widths = prove_widths(
-            weights, bias, integer_threshold, v_reset, integer_decay, synapse, steps, membrane_cap
-        )
+        widths = prove_widths(weights, bias, integer_threshold, v_reset, integer_decay, synapse, steps, membrane_cap)
         populations[name] = QuantizedPopulation(
             bias,
             integer_threshold,

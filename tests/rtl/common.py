@@ -161,9 +161,9 @@ def pauses(seed: int, probability: float) -> Callable[[], Iterator[bool]]:
 
 def stream_source(dut: Any, idle: float) -> AxiStreamSource:
     """Driver of `s_axis`, idle in the given share of the clocks."""
-    source = AxiStreamSource(
-        AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk_i, dut.rst_ni, reset_active_level=False
-    )
+    bus = AxiStreamBus.from_prefix(dut, "s_axis")
+    # a beat is one word, not a row of bytes
+    source = AxiStreamSource(bus, dut.clk_i, dut.rst_ni, reset_active_level=False, byte_lanes=1)
     source.log.setLevel("WARNING")
     if idle:
         source.set_pause_generator(pauses(2, idle)())
@@ -172,7 +172,8 @@ def stream_source(dut: Any, idle: float) -> AxiStreamSource:
 
 def stream_sink(dut: Any, backpressure: float) -> AxiStreamSink:
     """Receiver of `m_axis`, not ready in the given share of the clocks."""
-    sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+    bus = AxiStreamBus.from_prefix(dut, "m_axis")
+    sink = AxiStreamSink(bus, dut.clk_i, dut.rst_ni, reset_active_level=False, byte_lanes=1)
     sink.log.setLevel("WARNING")
     if backpressure:
         sink.set_pause_generator(pauses(3, backpressure)())

@@ -1,0 +1,30 @@
+# make demo | test | check — each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RUN ?= runs/digits
+
+.PHONY: setup demo test check clean
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/neurohw flow digits --run $(RUN)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy neurohw
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy neurohw
+	$(BIN)/pytest -m 'not rtl and not slow and not synth' -x -q
+
+clean:
+	rm -rf $(VENV) runs build sim_build

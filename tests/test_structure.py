@@ -1,0 +1,84 @@
+"""The architecture, checked: imports point one way, and the core loads no heavy library."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "neurohw"
+
+# A module may import from its own layer and from the layers before it.
+LAYERS = [
+    {"errors", "paths", "fixedpoint", "neurons", "storage", "trace"},
+    {"network"},
+    {"reference", "readout"},
+    {"quantize"},
+    {"golden", "model_files"},
+    {"data"},
+    {"train"},
+    {"rtlgen"},
+    {"verify", "synth", "host"},
+    {"engines"},
+    {"report"},
+    {"flow"},
+    {"cli"},
+]
+HEAVY = {
+    "torch": {"train"},
+    "sklearn": {"data"},
+    "serial": {"host"},
+    "typer": {"cli"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+}
+
+
+def layer_of(name: str) -> int:
+    found = [i for i, layer in enumerate(LAYERS) if name in layer]
+    assert found, f"neurohw/{name} has no layer: add it to LAYERS"
+    return found[0]
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "neurohw")
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return names
+
+
+def top_level(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    own = layer_of(top_level(path))
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "neurohw" and len(parts) > 1 and parts[1] != "__version__":
+            assert layer_of(parts[1]) <= own, f"{path.name} imports {name}, which stands after it"
+        allowed = HEAVY.get(parts[0])
+        assert allowed is None or top_level(path) in allowed, (
+            f"{path.name} imports {parts[0]}, which belongs to {allowed}"
+        )
+
+
+def test_every_layer_entry_exists() -> None:
+    present = {top_level(p) for p in FILES}
+    assert present == set().union(*LAYERS)
+
+
+def test_import_loads_no_heavy_library() -> None:
+    code = "import sys, neurohw; print([m for m in ('torch', 'brian2', 'lava', 'sklearn', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
