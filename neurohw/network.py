@@ -237,8 +237,8 @@ class TrainedNetwork:
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
                 raise InvalidModel(f"array {name!r} holds {values[where]} at {where}: every value must be finite")
             if name.endswith((".threshold", ".step")) and np.any(values <= 0):
-                where = int(np.argmin(values))
-                raise InvalidModel(f"array {name!r} holds {values[where]} at {where}: it must be above 0")
+                smallest = int(np.argmin(values))
+                raise InvalidModel(f"array {name!r} holds {values[smallest]} at {smallest}: it must be above 0")
             values.setflags(write=False)
             frozen[name] = values
         object.__setattr__(self, "parameters", frozen)

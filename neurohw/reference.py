@@ -1,5 +1,7 @@
 """The float64 reference: the step of `neurohw.neurons`, executed in NumPy."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from neurohw.neurons import Integrator, Lif, Source
 from neurohw.trace import Trace
 
 
-def check_stimulus(network: Network, spikes: NDArray[np.generic]) -> None:
+def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
     """Raise InvalidData unless `spikes` is [time, sample, input neuron] of non-negative whole counts."""
     size = network.input.size
     if spikes.ndim != 3 or spikes.shape[2] != size:
@@ -20,7 +22,7 @@ def check_stimulus(network: Network, spikes: NDArray[np.generic]) -> None:
         raise InvalidData("stimulus must hold whole counts of 0 or more")
 
 
-def run_reference(trained: TrainedNetwork, spikes: NDArray[np.generic], states: bool = True) -> Trace:
+def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Simulate in float64.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c and r of every population.

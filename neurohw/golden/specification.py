@@ -12,6 +12,8 @@ Per population and step, in integers, with all sums complete before the one satu
                          r = refractory where s
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ from neurohw.reference import check_stimulus
 from neurohw.trace import Trace
 
 
-def run_golden(model: QuantizedNetwork, spikes: NDArray[np.generic], states: bool = True) -> Trace:
+def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Simulate in integers.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c and r of every population, int64.

@@ -7,7 +7,16 @@ from typing import Any
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
-from common import STREAM_CONDITIONS, bench_description, probe_log, run_bench, start, step_frame, stream_sink, stream_source
+from common import (
+    STREAM_CONDITIONS,
+    bench_description,
+    probe_log,
+    run_bench,
+    start,
+    step_frame,
+    stream_sink,
+    stream_source,
+)
 from layer_model import LayerData, NeuronState, random_data, step, write_images
 
 DEFAULTS: dict[str, int | str] = {

@@ -1,0 +1,5 @@
+"""The page that a run ends with."""
+
+from neurohw.report.page import render_page
+
+__all__ = ["render_page"]
