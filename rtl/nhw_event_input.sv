@@ -176,10 +176,13 @@ module nhw_event_input #(
     if (!draining_q) sample_end_q <= base_user_q;
   end
 
+  // a credit comes back a clock late, so that the path from a ready of the output ends here
+  logic credit_return_q;
   always_ff @(posedge clk_i) begin
+    credit_return_q <= rst_ni && credit_return_i;
     if (!rst_ni) credits_q <= CreditBits'(CREDITS);
-    else if (take_credit && !credit_return_i) credits_q <= credits_q - 1'b1;
-    else if (!take_credit && credit_return_i) credits_q <= credits_q + 1'b1;
+    else if (take_credit && !credit_return_q) credits_q <= credits_q - 1'b1;
+    else if (!take_credit && credit_return_q) credits_q <= credits_q + 1'b1;
   end
 
   if (WORDS >= MinimumStepClocks) begin : gen_no_rest

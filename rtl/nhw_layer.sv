@@ -53,7 +53,7 @@ module nhw_layer #(
   localparam int unsigned RowBits = (Rows > 1) ? $clog2(Rows) : 1;
   localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1;
   localparam int unsigned PartBits = (Parts > 1) ? $clog2(Parts) : 1;
-  localparam int unsigned SideBits = 6 + GroupBits + PartBits;
+  localparam int unsigned SideBits = 5 + GroupBits + PartBits;
   // spikes: the words of one whole step, so that the next layer can lag a step behind; membranes: rare
   localparam int unsigned StepWords = (Words > 4) ? 1 << $clog2(Words) : 4;
   localparam int unsigned QueueWords = !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
@@ -111,9 +111,8 @@ module nhw_layer #(
   logic [GroupBits-1:0] late_group;
   logic [PartBits-1:0] late_part;
 
-  // nothing in flight survives a reset: `op_valid` stays 0 for longer than the pipeline only if its copies are masked
-  assign side = {rst_ni && op_valid, op_drain, op_first, op_last, op_sample_end, op_initialise, op_group, op_part};
-  assign {late_valid, late_drain, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
+  assign side = {op_drain, op_first, op_last, op_sample_end, op_initialise, op_group, op_part};
+  assign {late_drain, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
 
   nhw_synaptic_memory #(
     .ROWS(Rows),
@@ -123,8 +122,11 @@ module nhw_layer #(
     .WEIGHT_FILE(WEIGHT_FILE)
   ) u_synaptic_memory (
     .clk_i,
+    .rst_ni,
+    .valid_i(op_valid),
     .row_i(op_row),
     .side_i(side),
+    .valid_o(late_valid),
     .side_o(side_late),
     .weights_o(weights)
   );

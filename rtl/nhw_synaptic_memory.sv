@@ -5,8 +5,8 @@
 // Bank b is read from the file {WEIGHT_FILE, b as two decimal digits, ".hex"}; with an empty WEIGHT_FILE the content is
 // undefined.
 //
-// Latency: `weights_o` follows `row_i` by 2 clocks with one bank, by 3 with more; `side_o` is `side_i` one clock earlier than
-// the weights, so that the accumulators can be read meanwhile. There is no stall.
+// Latency: `weights_o` follows `row_i` by 2 clocks with one bank, by 3 with more; `valid_o` and `side_o` (the rest of the
+// operation) come one clock before the weights, so that the accumulators can be read meanwhile. There is no stall.
 module nhw_synaptic_memory #(
   parameter int unsigned ROWS = 32,
   parameter int unsigned ROW_BITS = 32,
@@ -16,12 +16,17 @@ module nhw_synaptic_memory #(
   localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1
 ) (
   input  logic                 clk_i,
+  input  logic                 rst_ni,
+  input  logic                 valid_i,
   input  logic [RowBits-1:0]   row_i,
   input  logic [SIDE_BITS-1:0] side_i,
+  output logic                 valid_o,
   output logic [SIDE_BITS-1:0] side_o,
   output logic [ROW_BITS-1:0]  weights_o
 );
   localparam int unsigned Banks = (ROWS + BANK_ROWS - 1) / BANK_ROWS;
+
+  localparam int unsigned SideClocks = (Banks == 1) ? 1 : 2;
 
   if (Banks > 1 && (BANK_ROWS & (BANK_ROWS - 1)) != 0) begin : gen_bad_bank_rows
     $error("nhw_synaptic_memory: BANK_ROWS must be a power of two where there is more than one bank");
@@ -77,9 +82,17 @@ module nhw_synaptic_memory #(
     always_ff @(posedge clk_i) weights_o <= any_bank;
   end
 
+  // a reset of a single clock must stop what is in flight, too
+  logic [SideClocks-1:0] valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= SideClocks'({valid_q, valid_i});
+  end
+  assign valid_o = valid_q[SideClocks-1];
+
   nhw_delay #(
     .BITS(SIDE_BITS),
-    .CLOCKS((Banks == 1) ? 1 : 2)
+    .CLOCKS(SideClocks)
   ) u_side (
     .clk_i,
     .data_i(side_i),

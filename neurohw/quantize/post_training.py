@@ -24,6 +24,7 @@ from neurohw.fixedpoint import (
 )
 from neurohw.network import FloatArray, TrainedNetwork
 from neurohw.neurons import Lif, Source
+from neurohw.quantize.dequantize import decay_factor
 from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurohw.quantize.widths import prove_widths
 
@@ -153,6 +154,7 @@ def quantize(
         report["populations"][name] = {
             "scale_exponent": exponent,
             "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
+            "unit": [float(x) for x in unit],
             "guard_bits": guard,
             "weight_rms_error": float(np.sqrt(squared_error / stacked.size)),
             "accumulator_bits": widths.accumulator.bits,
@@ -160,16 +162,6 @@ def quantize(
             "membrane_bits": widths.membrane.bits,
             "proved_membrane_bits": widths.proved_membrane.bits,
             "capped": widths.capped,
-            "decay_error": float(abs(neuron.decay - _decay_factor(integer_decay))),
+            "decay_error": float(abs(neuron.decay - decay_factor(integer_decay))),
         }
     return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest())
-
-
-def _decay_factor(decay: Decay) -> float:
-    match decay:
-        case ShiftDecay(shift):
-            return 1.0 - 2.0**-shift
-        case MultiplyDecay(delta):
-            return 1.0 - delta / MULTIPLY_UNIT
-        case NoDecay():
-            return 1.0
