@@ -59,7 +59,7 @@ module nhw_event_input #(
   localparam int unsigned MinimumStepClocks = 8;
   localparam int unsigned CreditBits = $clog2(CREDITS + 1);
   localparam int unsigned WordBits = (WORDS > 1) ? $clog2(WORDS) : 1;
-  localparam logic [GroupBits-1:0] LastGroup = GroupBits'(GROUPS - 1);
+  localparam logic [GroupBits-1:0] BeforeLastGroup = (GROUPS > 1) ? GroupBits'(GROUPS - 2) : '0;
   localparam logic [PartBits-1:0] LastPart = PartBits'(PARTS - 1);
   localparam logic [WordBits-1:0] LastWord = WordBits'(WORDS - 1);
 
@@ -113,10 +113,10 @@ module nhw_event_input #(
   logic [GroupBits-1:0] group_q;    // its group
   logic [PartBits-1:0] part_q;      // its part of the group
   logic [CreditBits-1:0] credits_q;
-  logic more_rows, needs_credit, rested, drain, take_credit;
+  logic more_rows_q;                // the operation in hand is not the last row of its event
+  logic needs_credit, rested, drain, take_credit;
 
-  assign more_rows = op_valid_o && !op_drain_o && op_group_o != LastGroup;
-  assign base_ready = !base_valid_q || !(more_rows || draining_q);
+  assign base_ready = !base_valid_q || !(more_rows_q || draining_q);
   assign needs_credit = !initialise_q && (SPIKING || sample_end_q);
   assign drain = draining_q && rested && (!needs_credit || credits_q != '0);
   assign take_credit = drain && needs_credit;
@@ -124,6 +124,7 @@ module nhw_event_input #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       op_valid_o <= 1'b0;
+      more_rows_q <= 1'b0;
       op_drain_o <= 1'b0;
       op_initialise_o <= 1'b1;
       initialise_q <= 1'b1;
@@ -155,12 +156,14 @@ module nhw_event_input #(
             step_first_q <= 1'b1;
           end
         end
-      end else if (more_rows) begin
+      end else if (more_rows_q) begin
         op_group_o <= op_group_o + 1'b1;
+        more_rows_q <= op_group_o != BeforeLastGroup;
       end else begin
         op_valid_o <= base_valid_q && !base_barrier_q;
         op_drain_o <= 1'b0;
         op_group_o <= '0;
+        more_rows_q <= base_valid_q && !base_barrier_q && GROUPS > 1;
         if (base_valid_q && base_barrier_q) draining_q <= 1'b1;
         if (base_valid_q && !base_barrier_q) step_first_q <= 1'b0;
       end
@@ -171,8 +174,8 @@ module nhw_event_input #(
     op_part_o <= part_q;
     op_last_o <= word_q == LastWord;
     op_sample_end_o <= sample_end_q;
-    if (!more_rows) op_first_o <= step_first_q;
-    op_row_o <= more_rows ? op_row_o + 1'b1 : base_row_q;
+    if (!more_rows_q) op_first_o <= step_first_q;
+    op_row_o <= more_rows_q ? op_row_o + 1'b1 : base_row_q;
     if (!draining_q) sample_end_q <= base_user_q;
   end
 

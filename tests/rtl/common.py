@@ -106,7 +106,7 @@ def run_bench(
         )
         runner.test(
             hdl_toplevel=top,
-            test_module=test_module,
+            test_module=f"tests.rtl.{test_module}",
             test_dir=tmp_path,
             build_dir=tmp_path / "build",
             results_xml=str(tmp_path / "results.xml"),
@@ -114,7 +114,7 @@ def run_bench(
             extra_env={
                 BENCH_VARIABLE: str(description),
                 PROBE_VARIABLE: str(tmp_path / "probe.log"),
-                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(REPOSITORY)]),
+                "PYTHONPATH": str(REPOSITORY),
             },
         )
     finally:
@@ -133,10 +133,10 @@ def bench_description() -> dict[str, Any]:
     return json.loads(Path(os.environ[BENCH_VARIABLE]).read_text())
 
 
-def probe_log() -> list[tuple[int, ...]]:
+def probe_log() -> list[list[int]]:
     """Calls of `nhw_probe` so far, in order: (layer, neuron, spike, membrane, current, refractory)."""
     lines = Path(os.environ[PROBE_VARIABLE]).read_text().splitlines()
-    return [tuple(int(word) for word in line.split()) for line in lines]
+    return [[int(word) for word in line.split()] for line in lines]
 
 
 async def start(dut: Any) -> None:

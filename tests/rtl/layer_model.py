@@ -1,10 +1,18 @@
-"""A small integer model of `nhw_layer`, written from docs/hardware.md, and its images."""
+"""A short integer model of `nhw_layer`, written from docs/hardware.md; the golden model of the same layer; its images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import numpy as np
+
+from neurohw.fixedpoint import Decay, IntFormat, MultiplyDecay, NoDecay, ShiftDecay
+from neurohw.golden import run_golden
+from neurohw.network import feed_forward
+from neurohw.neurons import Integrator, Lif
+from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 
 
 @dataclass
@@ -64,6 +72,64 @@ def step(
         refractory = parameters["REFRACTORY_STEPS"] if spike else 0
         result.append(NeuronState(spike, after if spike else u, current, refractory))
     return result
+
+
+def golden_steps(
+    parameters: Mapping[str, Any], data: LayerData, samples: Sequence[Sequence[Sequence[int]]]
+) -> list[list[list[NeuronState]]]:
+    """States by sample, step and neuron from the golden model, given events by sample and step."""
+    inputs, neurons = parameters["INPUTS"], parameters["NEURONS"]
+    decays: dict[int, Decay] = {
+        0: NoDecay(),
+        1: ShiftDecay(parameters["DECAY_VALUE"]),
+        2: MultiplyDecay(parameters["DECAY_VALUE"]),
+    }
+    synapse_decays: dict[int, Decay | None] = {
+        0: None,
+        1: ShiftDecay(max(parameters["SYNAPSE_VALUE"], 1)),
+        2: MultiplyDecay(parameters["SYNAPSE_VALUE"]),
+        3: NoDecay(),
+    }
+    reset = "hard" if parameters["HARD_RESET"] else "soft"
+    neuron = Lif(reset=reset, refractory=parameters["REFRACTORY_STEPS"]) if parameters["SPIKING"] else Integrator()
+    network = feed_forward([inputs, neurons], output=neuron)
+    population = QuantizedPopulation(
+        bias=np.array(data.bias),
+        threshold=np.array(data.threshold),
+        v_reset=np.array(data.v_reset),
+        decay=decays[parameters["DECAY_KIND"]],
+        synapse_decay=synapse_decays[parameters["SYNAPSE_KIND"]],
+        membrane=IntFormat(parameters["MEMBRANE_BITS"]),
+        current=IntFormat(parameters["CURRENT_BITS"]),
+        accumulator=IntFormat(parameters["ACCUMULATOR_BITS"]),
+        capped=True,
+    )
+    weight = np.array(data.weights).T
+    projection = QuantizedProjection(weight, parameters["WEIGHT_BITS"], parameters["WEIGHT_EXPONENT"])
+    name = network.output.name
+    steps = len(samples[0])
+    model = QuantizedNetwork(network, {name: population}, {network.projections[0].name: projection}, steps)
+    spikes = np.zeros((steps, len(samples), inputs), np.int64)
+    for sample, sample_steps in enumerate(samples):
+        for t, events in enumerate(sample_steps):
+            for event in events:
+                if event < inputs:
+                    spikes[t, sample, event] += 1
+    trace = run_golden(model, spikes)
+    fired, states = trace.spikes[name], trace.states
+    return [
+        [
+            [
+                NeuronState(
+                    int(fired[t, sample, n]),
+                    *(int(states[f"{letter}.{name}"][t, sample, n]) for letter in "vcr"),
+                )
+                for n in range(neurons)
+            ]
+            for t in range(steps)
+        ]
+        for sample in range(len(samples))
+    ]
 
 
 def random_data(parameters: Mapping[str, Any], seed: int, threshold: tuple[int, int]) -> LayerData:

@@ -1,0 +1,86 @@
+"""A classification dataset in three parts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.errors import InvalidData
+from neurohw.storage import digest
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Features float32 [sample, feature] in 0..1 and labels int64 [sample] in 0..classes-1.
+
+    image: (height, width) where the features are the pixels of an image, row by row.
+    Raises InvalidData, naming the part, for empty or mismatched arrays and values out of range.
+    """
+
+    name: str
+    x_train: NDArray[np.float32]
+    y_train: NDArray[np.int64]
+    x_validation: NDArray[np.float32]
+    y_validation: NDArray[np.int64]
+    x_test: NDArray[np.float32]
+    y_test: NDArray[np.int64]
+    classes: int
+    image: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        features = self.x_train.shape[-1]
+        for part in PARTS:
+            x = np.array(getattr(self, f"x_{part}"), dtype=np.float32)
+            y = np.array(getattr(self, f"y_{part}"), dtype=np.int64)
+            where = f"dataset {self.name!r}, {part}"
+            if x.ndim != 2 or y.ndim != 1 or x.shape != (len(y), features):
+                raise InvalidData(f"{where}: features {x.shape} and labels {y.shape} do not match [n, {features}] and [n]")
+            if x.size == 0:
+                raise InvalidData(f"{where}: no samples")
+            if not (x.min() >= 0 and x.max() <= 1):
+                raise InvalidData(f"{where}: features range from {x.min():g} to {x.max():g}, 0..1 is needed")
+            if y.min() < 0 or y.max() >= self.classes:
+                raise InvalidData(f"{where}: labels {y.min()}..{y.max()} lie outside 0..{self.classes - 1}")
+            for key, array in ((f"x_{part}", x), (f"y_{part}", y)):
+                array.setflags(write=False)
+                object.__setattr__(self, key, array)
+        if self.image is not None and self.image[0] * self.image[1] != features:
+            raise InvalidData(f"dataset {self.name!r}: {features} features are no image of {self.image} pixels")
+
+    @property
+    def features(self) -> int:
+        """Number of features of a sample."""
+        return int(self.x_train.shape[1])
+
+    def part(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Features and labels of `train`, `validation` or `test`."""
+        if name not in PARTS:
+            raise InvalidData(f"unknown part {name!r}: known are {', '.join(PARTS)}")
+        return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
+
+    def digest(self) -> str:
+        """SHA-256 of the dataset, 64 hexadecimal digits."""
+        fields: dict[str, Any] = {"name": self.name, "classes": self.classes, "image": self.image}
+        return digest("dataset", fields, {f"{a}_{part}": getattr(self, f"{a}_{part}") for part in PARTS for a in "xy"})
+
+
+def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices (kept, taken), sorted: `fraction` of every class is taken, at least one sample, drawn from `seed`.
+
+    Raises InvalidData for a fraction outside 0..1 and a class too small to be split.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise InvalidData(f"a part of a dataset is a fraction between 0 and 1, not {fraction}")
+    rng = np.random.default_rng(seed)
+    taken: list[NDArray[np.int64]] = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise InvalidData(f"class {label} has {len(members)} sample: at least 2 are needed to split it")
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        taken.append(rng.permutation(members)[:count])
+    chosen = np.sort(np.concatenate(taken))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen

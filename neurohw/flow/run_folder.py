@@ -1,0 +1,105 @@
+"""A run folder: its configuration, and which stage is up to date.
+
+    run.json                the configuration
+    stages/<stage>.json     key (digest of all that the stage read) and result of each finished stage
+    trained/ quantized/     saved values; rtl/ the package; build/<board>/ bitstreams; report.html, report.json
+
+A stage is up to date if its key is the one it finished with: digests decide, never times.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from neurohw.errors import BrokenFile, InvalidData
+from neurohw.storage import canonical_json, write_atomically
+
+DEFAULT_BOARDS = ("ulx3s", "icebreaker")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is asked for.
+
+    recipe: "digits" or "mnist". data: file or folder with the data, None for the embedded digits. bits: weight width.
+    lanes: synaptic operations per clock of the first hidden population. membrane_cap: width in bits at which
+    membranes may saturate, None for the proved width. boards: boards to build for. epochs: None for the recipe's.
+    """
+
+    recipe: str = "digits"
+    data: str | None = None
+    bits: int = 8
+    lanes: int = 8
+    membrane_cap: int | None = None
+    boards: tuple[str, ...] = DEFAULT_BOARDS
+    seed: int = 0
+    epochs: int | None = None
+
+
+class RunFolder:
+    """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
+
+    def __init__(self, path: Path, config: RunConfig | None = None) -> None:
+        """Open the folder, with a new configuration or the one it was made with.
+
+        Raises InvalidData if there is neither, BrokenFile if `run.json` cannot be read.
+        """
+        self.path = Path(path)
+        if config is None:
+            config = self._read_config()
+        else:
+            write_atomically(self.path / "run.json", json.dumps(asdict(config), indent=1).encode())
+        self.config = config
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, used as the name of the run."""
+        return self.path.resolve().name
+
+    def _read_config(self) -> RunConfig:
+        file = self.path / "run.json"
+        if not file.exists():
+            raise InvalidData(f"{self.path} is no run folder (run.json is missing): start one with `neurohw train`")
+        try:
+            value = json.loads(file.read_text())
+            known = {f.name for f in fields(RunConfig)}
+            if not isinstance(value, dict) or set(value) != known:
+                raise ValueError(f"fields {sorted(value)} are not {sorted(known)}")
+        except (ValueError, UnicodeDecodeError) as error:
+            raise BrokenFile(f"{file}: truncated or unreadable ({error}); start the run again") from error
+        return RunConfig(**{**value, "boards": tuple(value["boards"])})
+
+    def key(self, *inputs: Any) -> str:
+        """Digest of everything a stage reads; JSON values only."""
+        return hashlib.sha256(canonical_json({"inputs": list(inputs)})).hexdigest()
+
+    def result(self, stage: str, key: str | None = None) -> dict[str, Any] | None:
+        """What the stage left when it finished, or None if it did not, or (with `key`) if its inputs have changed since.
+
+        Raises BrokenFile if the stamp is truncated.
+        """
+        file = self.path / "stages" / f"{stage}.json"
+        if not file.exists():
+            return None
+        try:
+            stamp = json.loads(file.read_text())
+            finished_with, result = stamp["key"], stamp["result"]
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise BrokenFile(
+                f"{file}: truncated or unreadable ({error}); delete it and run `neurohw {stage}`"
+            ) from error
+        return result if key in (None, finished_with) else None
+
+    def need(self, stage: str) -> dict[str, Any]:
+        """The result of an earlier stage; InvalidData saying which command makes it, if it is missing."""
+        result = self.result(stage)
+        if result is None:
+            raise InvalidData(f"{self.path}: stage {stage!r} has not run yet; run `neurohw {stage} --run {self.path}`")
+        return result
+
+    def finish(self, stage: str, key: str, result: dict[str, Any]) -> None:
+        """Stamp a stage as finished; the last thing a stage does."""
+        stamp = json.dumps({"key": key, "result": result}, indent=1, allow_nan=False)
+        write_atomically(self.path / "stages" / f"{stage}.json", stamp.encode())

@@ -1,0 +1,37 @@
+"""Checkpoints of a training: everything that the next epoch depends on, in one file."""
+
+import io
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from neurohw.errors import BrokenFile
+from neurohw.storage import write_atomically
+
+NAME = "checkpoint.pt"
+
+
+def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
+    """Write `checkpoint.pt` in the folder, atomically: an interruption leaves the one before."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(folder / NAME, buffer.getvalue())
+
+
+def read_checkpoint(folder: Path, identity: str) -> dict[str, Any] | None:
+    """The checkpoint of the training `identity`, or None where there is none or it belongs to another training.
+
+    Raises BrokenFile, naming the file, if it cannot be read.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
+        raise BrokenFile(f"{path}: truncated or unreadable checkpoint; delete it to train from the start") from error
+    if not isinstance(content, dict) or "identity" not in content:
+        raise BrokenFile(f"{path}: not a checkpoint of neurohw; delete it to train from the start")
+    return content if content["identity"] == identity else None

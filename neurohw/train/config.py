@@ -1,0 +1,58 @@
+"""How to train."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from neurohw.errors import InvalidModel
+from neurohw.readout import Readout
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Parameters of `fit`.
+
+    readout: None for the network's default. surrogate, slope: see `neurohw.train.surrogate`. patience: epochs without a better validation
+    before stopping, None to train all. shift, rotation: largest random shift in pixels and rotation in degrees of training
+    images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation.
+    The learning rate falls to 0 along a cosine over all epochs. Raises InvalidModel for values out of range.
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.0
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    readout: Readout | None = None
+    surrogate: str = "arctan"
+    slope: float | None = None
+    detach_reset: bool = True
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    shift: float = 0.0
+    rotation: float = 0.0
+    weight_bits: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise InvalidModel(f"epochs and batch_size are at least 1, not {self.epochs} and {self.batch_size}")
+        if not self.learning_rate > 0:
+            raise InvalidModel(f"learning_rate must be above 0, not {self.learning_rate}")
+        if self.optimizer not in ("adam", "adamw"):
+            raise InvalidModel(f"optimizer is 'adam' or 'adamw', not {self.optimizer!r}")
+        if self.patience is not None and self.patience < 1:
+            raise InvalidModel(f"patience is at least 1 epoch, not {self.patience}")
+        if min(self.shift, self.rotation, self.weight_decay, self.label_smoothing) < 0:
+            raise InvalidModel("shift, rotation, weight_decay and label_smoothing are 0 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value from which `from_json` gives an equal configuration."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "TrainConfig":
+        """The configuration that `to_json` wrote; InvalidModel for an unknown field."""
+        try:
+            return TrainConfig(**value)
+        except TypeError as error:
+            raise InvalidModel(f"training configuration: {error}") from error

@@ -1,0 +1,53 @@
+"""Straight-through quantization of weights with a learned step (Esser et al. 2020, Learned step size quantization)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurohw.errors import InvalidModel
+from neurohw.fixedpoint import IntFormat
+from neurohw.network import Network
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.round()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+def weight_limits(bits: int, symmetric: bool) -> tuple[int, int]:
+    """Smallest and largest integer weight.
+
+    symmetric: leave out -2^(bits-1), because a batch normalisation with a negative gamma flips the sign of a row when it is folded.
+    """
+    limits = IntFormat(bits)
+    return (-limits.max if symmetric else limits.min), limits.max
+
+
+def integer_weights(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
+    """round(clip(weight / step)), ties to even, [target, source]; the rounding passes the gradient through."""
+    return _Round.apply((weight / step[:, None]).clamp(*limits))  # type: ignore[no-any-return]
+
+
+def fake_quantize(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
+    """step * round(clip(weight / step)), [target, source], differentiable by weight and step [target]."""
+    return integer_weights(weight, step, limits) * step[:, None]
+
+
+def check_quantizable(network: Network, bits: int) -> None:
+    """Raise InvalidModel where weights of `bits` bits with learned steps cannot be trained."""
+    if not 2 <= bits <= 8:
+        raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    for population in network.populations[1:]:
+        incoming = network.into(population.name)
+        if len(incoming) > 1:
+            names = ", ".join(p.name for p in incoming)
+            raise InvalidModel(
+                f"population {population.name!r} has {len(incoming)} incoming projections ({names}), which share one scale: "
+                "steps can be learned for one projection only; train in float and quantize afterwards"
+            )

@@ -1,0 +1,188 @@
+"""Training: from a network and a dataset to a TrainedNetwork."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from neurohw.data import Dataset, Encoder
+from neurohw.errors import InvalidData, InvalidModel
+from neurohw.network import Network, TrainedNetwork
+from neurohw.readout import Readout, check_readout, default_readout
+from neurohw.storage import digest
+from neurohw.train.augment import shift_and_rotate
+from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
+from neurohw.train.config import TrainConfig
+from neurohw.train.module import SpikingModule
+from neurohw.train.readout import scores
+
+Metrics = dict[str, float]
+Progress = Callable[[int, int, Metrics], None]
+EVALUATION_BATCH = 500
+
+
+def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
+    """Raise InvalidData or InvalidModel if the dataset or the configuration does not suit the network."""
+    if dataset.features != network.input.size:
+        raise InvalidData(
+            f"dataset {dataset.name!r} has {dataset.features} features, but the network {network.input.size} inputs"
+        )
+    if dataset.classes > network.output.size:
+        raise InvalidData(f"dataset {dataset.name!r} has {dataset.classes} classes, but the network {network.output.size} outputs")
+    if (config.shift or config.rotation) and dataset.image is None:
+        raise InvalidModel(f"shift and rotation need images, and the features of dataset {dataset.name!r} are none")
+    check_readout(network, config.readout or default_readout(network))
+
+
+def evaluate(
+    module: SpikingModule, encoder: Encoder, x: NDArray[np.float32], y: NDArray[np.int64], readout: Readout
+) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample]."""
+    training = module.training
+    module.eval()
+    right, loss = 0, 0.0
+    with torch.no_grad():
+        for start in range(0, len(y), EVALUATION_BATCH):
+            labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy())
+            counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
+            values = scores(module(torch.from_numpy(counts)), module.network, readout)
+            right += int((values.argmax(1) == labels).sum())
+            loss += float(cross_entropy(values, labels, reduction="sum"))
+    module.train(training)
+    return right / len(y), loss / len(y)
+
+
+def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW; only weights decay."""
+    weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
+    others = [p for n, p in module.named_parameters() if not n.endswith("__weight")]
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    parameter_groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return kind(parameter_groups, lr=config.learning_rate)
+
+
+def _train_epoch(
+    module: SpikingModule,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    dataset: Dataset,
+    encoder: Encoder,
+    config: TrainConfig,
+    readout: Readout,
+    generator: torch.Generator,
+    epoch: int,
+) -> Metrics:
+    """One pass over the training part; returns the mean loss and the accuracy on the (augmented) training samples."""
+    module.train()
+    count = len(dataset.y_train)
+    order = torch.randperm(count, generator=generator)
+    right, total = 0, 0.0
+    for start in range(0, count, config.batch_size):
+        chosen = order[start : start + config.batch_size].numpy()
+        x = dataset.x_train[chosen]
+        labels = torch.from_numpy(dataset.y_train[chosen])
+        if config.shift or config.rotation:
+            assert dataset.image is not None
+            x = shift_and_rotate(
+                torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator
+            ).numpy()
+        counts = encoder.encode(x, (1, epoch, start))
+        values = scores(module(torch.from_numpy(counts)), module.network, readout)
+        loss = cross_entropy(values, labels, label_smoothing=config.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        scheduler.step()
+        right += int((values.detach().argmax(1) == labels).sum())
+        total += float(loss.detach()) * len(labels)
+    return {"train_loss": total / count, "train_accuracy": right / count}
+
+
+def fit(
+    network: Network | TrainedNetwork,
+    dataset: Dataset,
+    encoder: Encoder,
+    config: TrainConfig | None = None,
+    run_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedNetwork:
+    """Train with cross-entropy on the readout, and return the parameters of the epoch with the best validation accuracy.
+
+    network: a TrainedNetwork is trained on, for instance with weight_bits. run_folder: `checkpoint.pt` is written there after every epoch;
+    called again, an interrupted training goes on and ends bit for bit as if it had never stopped. progress: called after
+    each epoch with (epoch from 1, epochs, metrics). The `info` of the result holds configuration, encoder, history and the best epoch; its
+    parent is the digest of the dataset. One seed and one number of threads give one result.
+    Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other.
+    """
+    config = config or TrainConfig()
+    initial = network if isinstance(network, TrainedNetwork) else None
+    network = network.network if isinstance(network, TrainedNetwork) else network
+    check_fit(network, dataset, config)
+    readout = config.readout or default_readout(network)
+    source = dataset.digest()
+    described = {
+        "network": network.to_json(),
+        "encoder": encoder.to_json(),
+        "config": config.to_json(),
+        "initial": initial.digest() if initial else "",
+    }
+    identity = digest("training", {**described, "dataset": source}, {})
+    module = SpikingModule(
+        network, config.surrogate, config.slope, config.weight_bits, config.seed, detach_reset=config.detach_reset
+    )
+    if initial is not None:
+        module.load_trained(initial)
+    optimizer = _make_optimizer(module, config)
+    batches = -(-len(dataset.y_train) // config.batch_size)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)
+    generator = torch.Generator().manual_seed(config.seed + 1)
+    history: list[Metrics] = []
+    best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "loss": 0.0, "module": {}}
+    saved = read_checkpoint(run_folder, identity) if run_folder else None
+    if saved is not None:
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        scheduler.load_state_dict(saved["scheduler"])
+        generator.set_state(saved["generator"])
+        history, best = saved["history"], saved["best"]
+    for epoch in range(len(history) + 1, config.epochs + 1):
+        if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
+            break
+        metrics = _train_epoch(module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch)
+        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout)
+        metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
+        history.append(metrics)
+        if (accuracy, -loss) > (best["accuracy"], -best["loss"]):
+            state = copy.deepcopy(module.state_dict())
+            best = {"epoch": epoch, "accuracy": accuracy, "loss": loss, "module": state}
+        if run_folder:
+            write_checkpoint(
+                Path(run_folder),
+                {
+                    "identity": identity,
+                    "module": module.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "scheduler": scheduler.state_dict(),
+                    "generator": generator.get_state(),
+                    "history": history,
+                    "best": best,
+                },
+            )
+        if progress:
+            progress(epoch, config.epochs, metrics)
+    module.load_state_dict(best["module"])
+    info = {
+        "dataset": dataset.name,
+        "encoder": described["encoder"],
+        "config": described["config"],
+        "initial": described["initial"],
+        "readout": readout,
+        "best_epoch": best["epoch"],
+        "history": history,
+    }
+    return module.to_trained(encoder.steps, info, source)

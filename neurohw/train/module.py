@@ -1,0 +1,289 @@
+"""A `Network` as a PyTorch module."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as nn_functional
+
+from neurohw.errors import InvalidData, InvalidModel
+from neurohw.network import BATCH_NORM_EPSILON, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Integrator, Lif
+from neurohw.quantize.post_training import weight_steps
+from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
+from neurohw.train.functional import NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.surrogate import surrogate
+
+BUFFERS = (".threshold", ".mean", ".variance")
+
+
+def groups(network: Network) -> list[list[Population]]:
+    """The populations after the input in groups: each group needs only the ones before it, and itself if it is recurrent.
+
+    A group of more than one population, or of one that projects to itself, has to advance step by step.
+    """
+    before: dict[str, set[str]] = {p.name: set() for p in network.populations}
+    changed = True
+    while changed:
+        changed = False
+        for projection in network.projections:
+            reached = before[projection.source] | {projection.source}
+            if not reached <= before[projection.target]:
+                before[projection.target] |= reached
+                changed = True
+    result: list[list[Population]] = []
+    # A group has strictly more populations before it than every group that feeds it.
+    for population in sorted(network.update_order(), key=lambda p: len(before[p.name])):
+        name = population.name
+        for group in result:
+            if name in before[group[0].name] and group[0].name in before[name]:
+                group.append(population)
+                break
+        else:
+            result.append([population])
+    order = {p.name: i for i, p in enumerate(network.update_order())}
+    return [sorted(group, key=lambda p: order[p.name]) for group in result]
+
+
+def delayed(spikes: Tensor, delay: int) -> Tensor:
+    """Spikes [time, ...] `delay` steps later, zero before."""
+    if delay == 0:
+        return spikes
+    steps = spikes.shape[0]
+    kept = spikes[: max(steps - delay, 0)]
+    return torch.cat([torch.zeros_like(spikes[: min(delay, steps)]), kept])
+
+
+class SpikingModule(nn.Module):
+    """A network with trainable weights, biases and batch normalisations; thresholds are fixed.
+
+    surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
+    seed: of the initial weights, normal with standard deviation sqrt(2 / fan in). Evaluation in float64 equals `run_reference`:
+    batch normalisation is then folded by the same formula.
+    Raises InvalidModel for an unknown surrogate and for weights that cannot be quantized with learned steps.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        surrogate_name: str = "arctan",
+        slope: float | None = None,
+        weight_bits: int | None = None,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        detach_reset: bool = True,
+    ) -> None:
+        super().__init__()
+        if weight_bits is not None:
+            check_quantizable(network, weight_bits)
+        self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
+        self.spike = surrogate(surrogate_name, slope)
+        self.groups = groups(network)
+        generator = torch.Generator().manual_seed(seed)
+        for name, shape in network.shapes().items():
+            self._register(name, self._initial(name, shape, generator).to(dtype))
+        if weight_bits is not None:
+            for projection in network.projections:
+                self._register(f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype))
+            self.reset_steps()
+
+    def _initial(self, name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        owner, _, kind = name.rpartition(".")
+        if kind == "weight":
+            return torch.randn(shape, generator=generator, dtype=torch.float64) * math.sqrt(2 / shape[1])
+        if kind == "threshold":
+            neuron = self.network.population(owner).neuron
+            assert isinstance(neuron, Lif)
+            return torch.full(shape, neuron.threshold, dtype=torch.float64)
+        return torch.full(shape, 1.0 if kind in ("gamma", "variance") else 0.0, dtype=torch.float64)
+
+    def _register(self, name: str, value: Tensor) -> None:
+        key = name.replace(".", "__")  # a dot in a parameter name is a path to PyTorch
+        if name.endswith(BUFFERS):
+            self.register_buffer(key, value)
+        else:
+            self.register_parameter(key, nn.Parameter(value))
+
+    def array(self, name: str) -> Tensor:
+        """The parameter or buffer of that name, named as in `Network.shapes`; `<projection>.step` holds log(step)."""
+        value = getattr(self, name.replace(".", "__"))
+        assert isinstance(value, Tensor)
+        return value
+
+    def _step_size(self, projection: Projection) -> int:
+        """The steps to learn: one per neuron, or one in all for an Integrator, whose outputs are compared with each other."""
+        target = self.network.population(projection.target)
+        return target.size if isinstance(target.neuron, Lif) else 1
+
+    def reset_steps(self) -> None:
+        """Set the weight steps to those of post-training quantization of the present weights."""
+        assert self.weight_bits is not None
+        with torch.no_grad():
+            for projection in self.network.projections:
+                weight = self.array(f"{projection.name}.weight")
+                size = self._step_size(projection)
+                steps = weight_steps(weight.double().cpu().numpy(), self.weight_bits, size == 1)
+                self.array(f"{projection.name}.step").copy_(torch.from_numpy(steps[:size]).log())
+
+    def step(self, projection: Projection) -> Tensor:
+        """The weight step of every target neuron [target]."""
+        size = self.network.population(projection.target).size
+        return self.array(f"{projection.name}.step").exp().expand(size)
+
+    def effective_weight(self, projection: Projection) -> Tensor:
+        """The weight [target, source] of the forward pass: quantized where weight_bits is set."""
+        weight = self.array(f"{projection.name}.weight")
+        if self.weight_bits is None:
+            return weight
+        return fake_quantize(weight, self.step(projection), weight_limits(self.weight_bits, projection.batch_norm))
+
+    def _fold_factor(self, projection: Projection) -> Tensor:
+        variance = self.array(f"{projection.name}.variance")
+        return self.array(f"{projection.name}.gamma") / torch.sqrt(variance + BATCH_NORM_EPSILON)
+
+    def _bias(self, population: Population) -> Tensor:
+        """The bias [neuron]; in evaluation with the folded batch normalisations."""
+        bias = self.array(f"{population.name}.bias")
+        if not self.training:
+            for projection in self.network.into(population.name):
+                if projection.batch_norm:
+                    mean, beta = (self.array(f"{projection.name}.{f}") for f in ("mean", "beta"))
+                    bias = bias + beta - mean * self._fold_factor(projection)
+        return bias
+
+    def _folded_weight(self, projection: Projection) -> Tensor:
+        weight = self.effective_weight(projection)
+        if projection.batch_norm and not self.training:
+            weight = weight * self._fold_factor(projection)[:, None]
+        return weight
+
+    def _arriving_current(self, projection: Projection, spikes: Tensor) -> Tensor:
+        """The current of a projection at all steps at once, [time, sample, target]."""
+        steps, samples, _ = spikes.shape
+        current = delayed(spikes, projection.delay).flatten(0, 1) @ self._folded_weight(projection).T
+        if projection.batch_norm and self.training:
+            name = projection.name
+            current = nn_functional.batch_norm(
+                current,
+                self.array(f"{name}.mean"),
+                self.array(f"{name}.variance"),
+                self.array(f"{name}.gamma"),
+                self.array(f"{name}.beta"),
+                training=True,
+                eps=BATCH_NORM_EPSILON,
+            )
+        return current.unflatten(0, (steps, samples))
+
+    def _known_current(self, population: Population, records: dict[str, Tensor], like: Tensor) -> Tensor:
+        """Bias and the currents from populations that are already done, [time, sample, neuron]."""
+        steps, samples, _ = like.shape
+        current = self._bias(population).expand(steps, samples, population.size)
+        for projection in self.network.into(population.name):
+            if projection.source in records:
+                current = current + self._arriving_current(projection, records[projection.source])
+        return current
+
+    def _run_recurrent(self, group: list[Population], sent: dict[str, Tensor], like: Tensor) -> dict[str, Record]:
+        """Advance populations that feed each other, step by step."""
+        members = {p.name for p in group}
+        known = {p.name: self._known_current(p, sent, like).unbind(0) for p in group}
+        inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
+        weights: dict[str, Tensor] = {}
+        for projection in (q for entries in inner.values() for q in entries):
+            if projection.batch_norm and self.training:
+                raise InvalidModel(
+                    f"projection {projection.name!r} is recurrent: batch normalisation over all steps cannot be trained there; "
+                    "remove it"
+                )
+            weights[projection.name] = self._folded_weight(projection).T
+        state = {p.name: rest(known[p.name][0]) for p in group}
+        fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
+        states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
+        for t in range(like.shape[0]):
+            for population in group:
+                name, neuron = population.name, population.neuron
+                current = known[name][t]
+                for projection in inner[name]:
+                    if t >= projection.delay:
+                        current = current + fired[projection.source][t - projection.delay] @ weights[projection.name]
+                if isinstance(neuron, Integrator):
+                    state[name] = integrator_step(neuron, current, state[name])
+                else:
+                    assert isinstance(neuron, Lif)
+                    threshold = self.array(f"{name}.threshold")
+                    spikes, state[name] = lif_step(
+                        neuron, threshold, current, state[name], self.spike, self.detach_reset
+                    )
+                    fired[name].append(spikes)
+                states[name].append(state[name])
+        return {p.name: record(fired[p.name], states[p.name]) for p in group}
+
+    def forward(self, spikes: Tensor) -> dict[str, Tensor]:
+        """Run counts [time, sample, input neuron].
+
+        Returns `spikes.<population>` and the states `v.`, `c.` and `r.<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
+        Raises InvalidData for another shape.
+        """
+        source = self.network.input
+        if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
+            raise InvalidData(f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]")
+        spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
+        sent = {source.name: spikes}
+        result = {f"spikes.{source.name}": spikes}
+        for group in self.groups:
+            head = group[0]
+            if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
+                records = self._run_recurrent(group, sent, spikes)
+            else:
+                assert isinstance(head.neuron, Lif | Integrator)
+                threshold = self.array(f"{head.name}.threshold") if isinstance(head.neuron, Lif) else None
+                currents = self._known_current(head, sent, spikes)
+                records = {head.name: scan(head.neuron, threshold, currents, self.spike, self.detach_reset)}
+            for name, done in records.items():
+                sent[name] = done.spikes
+                result[f"spikes.{name}"] = done.spikes
+                result |= {f"v.{name}": done.v, f"c.{name}": done.c, f"r.{name}": done.r}
+        return result
+
+    def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
+        """The parameters as a TrainedNetwork.
+
+        With weight_bits the weights are the quantized ones, integer times step in float64, so that `quantize` at the same bits
+        finds the very integers of the forward pass.
+        """
+        parameters = {n: self.array(n).detach().double().cpu().numpy() for n in self.network.shapes()}
+        if self.weight_bits is not None:
+            for projection in self.network.projections:
+                step = self.step(projection).detach()
+                limits = weight_limits(self.weight_bits, projection.batch_norm)
+                integers = integer_weights(self.array(f"{projection.name}.weight").detach(), step, limits)
+                parameters[f"{projection.name}.step"] = step.double().cpu().numpy()
+                parameters[f"{projection.name}.weight"] = (integers.double() * step.double()[:, None]).cpu().numpy()
+        return TrainedNetwork(self.network, parameters, steps, info or {}, parent)
+
+    def load_trained(self, trained: TrainedNetwork) -> "SpikingModule":
+        """Take over the parameters, and the weight steps or those of post-training quantization. Returns self.
+
+        Raises InvalidModel if the networks differ.
+        """
+        if trained.network != self.network:
+            raise InvalidModel("the trained network and the module are two different networks: build the module from its network")
+        with torch.no_grad():
+            for name in self.network.shapes():
+                self.array(name).copy_(torch.from_numpy(trained.parameters[name].copy()))
+            if self.weight_bits is not None:
+                self.reset_steps()
+                for projection in self.network.projections:
+                    learned = trained.parameters.get(f"{projection.name}.step")
+                    if learned is not None:
+                        target = self.array(f"{projection.name}.step")
+                        target.copy_(torch.from_numpy(learned[: len(target)].copy()).log())
+        return self
+
+    @staticmethod
+    def from_trained(trained: TrainedNetwork, dtype: torch.dtype = torch.float64, **options: Any) -> "SpikingModule":
+        """A module in evaluation mode with the parameters of `trained`; options as for the constructor."""
+        module = SpikingModule(trained.network, dtype=dtype, **options).load_trained(trained)
+        module.eval()
+        return module
