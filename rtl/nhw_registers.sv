@@ -1,12 +1,13 @@
 // AXI4-Lite registers of a network: identity, shape, digest and counters.
 //
 // The streams are only observed: every counter is derived here from the handshakes of the network's input and
-// output, so that the generated top stays a list of instances. Observations pass one register first; a counter
-// therefore lags its event by two clocks and the paths of the streams end here.
+// output, so that the generated top stays a list of instances. Observations pass one register first, so that the
+// paths of the streams end here.
 //
 // AXI4-Lite: AW and W are accepted independently, in any order; every ready depends on registers only. One write and
-// one read are in hand at a time. Latency: write response 2 clocks after the later of AW and W, read data 3 clocks
-// after AR. Responses are always OKAY: unknown addresses read 0, writes to them are ignored.
+// one read are in hand at a time. Latency: write response 2 clocks after the later of AW and W; read data 3 clocks
+// after AR, for a counter up to 7 + 2*LAYERS. A counter is at most 7 + 2*LAYERS clocks old when it is read.
+// Responses are always OKAY: unknown addresses read 0, writes to them are ignored.
 module nhw_registers #(
   parameter int unsigned LAYERS = 1,
   parameter int unsigned INPUTS = 1,
@@ -109,10 +110,17 @@ module nhw_registers #(
   end
 
   // ---------------------------------------------------------------------------------------------- counters
+  // A full counter with its own adder and its own input of the read multiplexer would cost about 90 LUTs. Instead every
+  // counter is a word of one small memory and an input counts in a few local bits; a scan visits one counter a clock
+  // and adds its local count to the word. A visit comes every Counters clocks, so that the local count cannot overflow.
   // Slots 0..3 by the two low bits of the word address (OUTPUT_SPIKES, CYCLES, STEPS, SAMPLES), then two a layer.
   localparam int unsigned Counters = 4 + 2 * LAYERS;
+  localparam int unsigned SlotBits = $clog2(Counters);
+  localparam int unsigned LocalBits = $clog2(Counters + 1);
+  localparam logic [SlotBits-1:0] LastSlot = SlotBits'(Counters - 1);
+
   logic [Counters-1:0] count_up;
-  logic [Counters-1:0][31:0] counter_q;
+  logic [Counters-1:0][LocalBits-1:0] local_q;
   logic clear_q;
 
   assign count_up[3:0] = {output_sample_q, input_step_q, in_flight_q, output_spike_q};
@@ -120,14 +128,46 @@ module nhw_registers #(
     assign count_up[4+2*k+:2] = {layer_waiting_q[k], layer_event_q[k]};
   end
 
-  for (genvar k = 0; k < Counters; k++) begin : gen_counter
+  logic [SlotBits-1:0] visit_q, sum_slot_q, done_slot_q;
+  for (genvar k = 0; k < Counters; k++) begin : gen_local
+    wire [LocalBits-1:0] kept = local_q[k] & {LocalBits{visit_q != SlotBits'(k)}};
     always_ff @(posedge clk_i) begin
       if (!rst_ni || clear_q) begin
-        counter_q[k] <= '0;
-      end else if (count_up[k]) begin
-        counter_q[k] <= counter_q[k] + 32'd1;
+        local_q[k] <= '0;
+      end else begin
+        local_q[k] <= kept + LocalBits'(count_up[k]);
       end
     end
+  end
+
+  // The scan: read the word and take the local count; add; write back. The word of a slot is written two clocks after
+  // it was read, and read again only Counters (at least 6) clocks after that.
+  (* no_rw_check *)
+  logic [31:0] word_memory[Counters];
+  logic [31:0] word_q, sum_q;
+  logic [LocalBits-1:0] taken_q;
+  // After a clear the words count as 0 for one whole round. The local counts were cleared at once, so that all counters
+  // start from the same clock.
+  logic [SlotBits:0] stale_words_q;
+  logic word_stale_q;
+
+  always_ff @(posedge clk_i) begin
+    word_q <= word_memory[visit_q];
+    word_memory[done_slot_q] <= sum_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    visit_q     <= (!rst_ni || visit_q == LastSlot) ? '0 : visit_q + SlotBits'(1);
+    sum_slot_q  <= visit_q;
+    done_slot_q <= sum_slot_q;
+    taken_q     <= local_q[visit_q];
+    if (!rst_ni || clear_q) begin
+      stale_words_q <= (SlotBits + 1)'(Counters);
+    end else if (stale_words_q != '0) begin
+      stale_words_q <= stale_words_q - (SlotBits + 1)'(1);
+    end
+    word_stale_q <= stale_words_q != '0;
+    sum_q <= (word_stale_q ? 32'd0 : word_q) + 32'(taken_q);
   end
 
   // ---------------------------------------------------------------------------------------------- writes
@@ -172,11 +212,18 @@ module nhw_registers #(
   end
 
   // ---------------------------------------------------------------------------------------------- reads
-  // The multiplexer has three stages: address, two partial words, their sum.
+  // A constant is known one clock after its address; a counter is caught when the scan passes it.
+  typedef enum logic [1:0] {
+    ReadIdle,
+    ReadDecode,
+    ReadCatch,
+    ReadOffer
+  } read_state_t;
+  read_state_t read_state_q;
   logic [5:0] read_word_q;
-  logic [1:0] read_stage_q;  // 0 idle, 1 address held, 2 partial words held, 3 data offered
-  logic [31:0] constant_q, global_q, layer_q;
-  logic [31:0] constant, layer_word;
+  logic [5:0] read_slot_q;
+  logic read_counter_q;
+  logic [31:0] constant;
 
   always_comb begin
     constant = '0;
@@ -191,39 +238,43 @@ module nhw_registers #(
     endcase
   end
 
-  always_comb begin
-    layer_word = '0;
-    for (int unsigned k = 0; k < 2 * LAYERS; k++) begin
-      if (read_word_q[4:0] == k[4:0]) begin
-        layer_word = layer_word | counter_q[4+k];
-      end
-    end
-  end
-
   wire read_global = read_word_q >= 6'h05 && read_word_q <= 6'h08;
+  wire read_layer = read_word_q[5] && {1'b0, read_word_q[4:0]} < 6'(2 * LAYERS);
 
-  assign s_axil_arready = read_stage_q == 2'd0;
-  assign s_axil_rvalid = read_stage_q == 2'd3;
+  assign s_axil_arready = read_state_q == ReadIdle;
+  assign s_axil_rvalid = read_state_q == ReadOffer;
   assign s_axil_rresp = 2'b00;
 
   always_ff @(posedge clk_i) begin
+    read_counter_q <= read_global || read_layer;
+    read_slot_q    <= read_word_q[5] ? {1'b0, read_word_q[4:0]} + 6'd4 : {4'd0, read_word_q[1:0]};
+    case (read_state_q)
+      ReadIdle: begin
+        read_word_q <= s_axil_araddr[7:2];
+        if (s_axil_arvalid) begin
+          read_state_q <= ReadDecode;
+        end
+      end
+      ReadDecode: begin
+        s_axil_rdata <= constant;
+        read_state_q <= ReadCatch;
+      end
+      ReadCatch: begin
+        if (!read_counter_q) begin
+          read_state_q <= ReadOffer;
+        end else if (6'(done_slot_q) == read_slot_q) begin
+          s_axil_rdata <= sum_q;
+          read_state_q <= ReadOffer;
+        end
+      end
+      default: begin
+        if (s_axil_rready) begin
+          read_state_q <= ReadIdle;
+        end
+      end
+    endcase
     if (!rst_ni) begin
-      read_stage_q <= 2'd0;
-    end else if (read_stage_q == 2'd0) begin
-      read_stage_q <= {1'b0, s_axil_arvalid};
-    end else if (read_stage_q != 2'd3) begin
-      read_stage_q <= read_stage_q + 2'd1;
-    end else if (s_axil_rready) begin
-      read_stage_q <= 2'd0;
-    end
-    if (s_axil_arready) begin
-      read_word_q <= s_axil_araddr[7:2];
-    end
-    constant_q <= constant;
-    global_q   <= read_global ? counter_q[{1'b0, read_word_q[1:0]}] : '0;
-    layer_q    <= read_word_q[5] ? layer_word : '0;
-    if (read_stage_q == 2'd2) begin
-      s_axil_rdata <= constant_q | global_q | layer_q;
+      read_state_q <= ReadIdle;
     end
   end
 

@@ -45,14 +45,19 @@ class BuildReport:
         write_atomically(path, json.dumps(value, indent=1).encode())
 
     @staticmethod
+    def from_json(value: dict[str, Any]) -> "BuildReport":
+        """The report with the JSON fields `boards`, `tools` and `parent`."""
+        boards = {name: BoardResult(**board) for name, board in value["boards"].items()}
+        return BuildReport(boards, value["tools"], value["parent"])
+
+    @staticmethod
     def load(path: Path) -> "BuildReport":
         """The saved report; BrokenFile naming the file if it is missing, truncated or of another version."""
         try:
             value: dict[str, Any] = json.loads(Path(path).read_text())
             if value["format_version"] != FORMAT_VERSION or value["kind"] != "build":
                 raise ValueError(f"format {value['format_version']} {value['kind']}, expected {FORMAT_VERSION} build")
-            boards = {name: BoardResult(**board) for name, board in value["boards"].items()}
-            return BuildReport(boards, value["tools"], value["parent"])
+            return BuildReport.from_json(value)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BrokenFile(f"{path}: not a readable build report ({error}); run `neurohw build` again") from error
 

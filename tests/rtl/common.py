@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -92,6 +94,9 @@ def run_bench(
     build_args = ["-Wall", "--assert", "-CFLAGS", "-O0"]
     if probe:
         build_args += ["-DNHW_PROBE", str(Path(__file__).with_name("probe_log.cpp"))]
+    objects = tmp_path.parent / "runtime_objects"
+    if objects.exists():
+        shutil.copytree(objects, tmp_path / "build", dirs_exist_ok=True)
     try:
         runner = get_runner("verilator")
         runner.build(
@@ -104,6 +109,7 @@ def run_bench(
             build_dir=tmp_path / "build",
             always=True,
         )
+        keep_runtime_objects(tmp_path / "build", objects)
         runner.test(
             hdl_toplevel=top,
             test_module=f"tests.rtl.{test_module}",
@@ -125,6 +131,21 @@ def run_bench(
                 os.environ[name] = value
 
 
+def keep_runtime_objects(build: Path, objects: Path) -> None:
+    """Keep Verilator's own compiled runtime for the next bench of this session: it is the same for every design.
+
+    `objects` is a folder of the session's temporary files; with it a build takes 2 s instead of 7 s.
+    """
+    if objects.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=objects.parent) as folder:
+        copy = Path(folder) / "copy"
+        copy.mkdir()
+        for path in [*build.glob("verilated*.o"), *build.glob("verilated*.d"), *build.glob("verilator.[od]")]:
+            shutil.copy2(path, copy)
+        copy.rename(objects)
+
+
 # --- inside the simulation --------------------------------------------------------------------------------------------
 
 
@@ -139,9 +160,14 @@ def probe_log() -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in lines]
 
 
+def start_clock(dut: Any) -> None:
+    """Start the clock, driven by the simulator interface (`gpi`): ten times faster than from Python."""
+    Clock(dut.clk_i, 10, unit="ns", impl="gpi").start()
+
+
 async def start(dut: Any) -> None:
     """Start the clock and hold the reset for a few clocks."""
-    Clock(dut.clk_i, 10, unit="ns").start()
+    start_clock(dut)
     dut.rst_ni.value = 0
     await ClockCycles(dut.clk_i, 5)
     dut.rst_ni.value = 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.rtl.common import RTL, require, rtl_sources, tool_environment
+from tests.rtl.layer_model import random_data, write_images
 
 MODULES = [path.stem for path in rtl_sources()]
 
@@ -69,14 +70,36 @@ def test_yosys_reads_and_checks(module: str) -> None:
 
 
 @pytest.mark.synth
-@pytest.mark.parametrize(("family", "memory"), [("ecp5", "DP16KD"), ("ice40", "SB_RAM40_4K")])
-def test_synthesis_maps_the_weights_to_block_ram(family: str, memory: str, tmp_path: Path) -> None:
-    statistics = tmp_path / "stat.txt"
-    result = yosys(
-        [read_sources(), f"synth_{family} -top nhw_layer", "check -assert", f"tee -q -o {statistics} stat"]
+@pytest.mark.parametrize(
+    ("family", "style", "cells"),
+    [("ecp5", "distributed", ["DP16KD", "TRELLIS_DPR16X4"]), ("ice40", "block", ["SB_RAM40_4K"])],
+)
+def test_synthesis_maps_the_memories(family: str, style: str, cells: list[str], tmp_path: Path) -> None:
+    """With images, the weights are in block RAM, and the style chosen for the other memories is obeyed."""
+    parameters: dict[str, int | str] = {
+        "INPUTS": 40, "NEURONS": 32, "LANES": 8, "UPDATE_LANES": 2, "WEIGHT_BITS": 4, "BANK_ROWS": 128,
+        "CURRENT_BITS": 12, "MEMBRANE_BITS": 12, "MEMORY_STYLE": style,
+        "WEIGHT_FILE": str(tmp_path / "weights_"), "PARAMETER_FILE": str(tmp_path / "parameters.hex"),
+    }  # fmt: skip
+    write_images(parameters, random_data(parameters, seed=5, threshold=(10, 90)))
+    settings = ", ".join(
+        f'.{name}("{value}")' if isinstance(value, str) else f".{name}({value})" for name, value in parameters.items()
     )
+    wrapper = tmp_path / "top.sv"
+    wrapper.write_text(
+        "module top(input logic clk_i, rst_ni, input logic [18:0] s_i, output logic [34:0] m_o, output logic r_o,"
+        " input logic r_i);\n"
+        f"nhw_layer #({settings}) u_layer(.clk_i, .rst_ni, .s_axis_tvalid(s_i[0]), .s_axis_tready(r_o),"
+        " .s_axis_tdata(s_i[16:1]), .s_axis_tlast(s_i[17]), .s_axis_tuser(s_i[18]), .m_axis_tvalid(m_o[0]),"
+        " .m_axis_tready(r_i), .m_axis_tdata(m_o[32:1]), .m_axis_tlast(m_o[33]), .m_axis_tuser(m_o[34]),"
+        " .event_o(), .waiting_o());\nendmodule\n"
+    )
+    statistics = tmp_path / "stat.txt"
+    passes = [f"{read_sources()} {wrapper}", f"synth_{family} -top top", "check -assert"]
+    result = yosys([*passes, f"tee -q -o {statistics} stat"])
     assert result.returncode == 0, result.stdout[-2000:]
-    assert memory in statistics.read_text()
+    for cell in cells:
+        assert cell in statistics.read_text()
 
 
 @pytest.mark.rtl

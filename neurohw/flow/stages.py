@@ -1,0 +1,226 @@
+"""The stages. Each reads what earlier stages left in the run folder, and stamps the folder when it has finished."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.data import Dataset, Encoder, digits, load
+from neurohw.errors import InvalidData
+from neurohw.flow.report_data import assemble_report, write_report
+from neurohw.flow.run_folder import RunConfig, RunFolder
+from neurohw.golden import run_golden
+from neurohw.model_files import digest_of, load_quantized, load_trained, save
+from neurohw.network import Network
+from neurohw.quantize import dequantize, quantize
+from neurohw.readout import accuracy, scores
+from neurohw.reference import run_reference
+from neurohw.rtlgen import RtlPackage, emit
+from neurohw.synth import BuildReport, build, load_board, tool_versions
+from neurohw.verify import verify
+
+# stage, text, fraction done (None: unknown)
+Progress = Callable[[str, str, float | None], None]
+STAGES = ("train", "quantize", "emit", "verify", "build", "report")
+EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory
+
+
+def load_data(config: RunConfig) -> Dataset:
+    """The dataset of a run; InvalidData if the recipe needs a path that was not given."""
+    if config.recipe == "digits":
+        return load(config.data, seed=config.seed) if config.data else digits(seed=config.seed)
+    if config.data is None:
+        raise InvalidData(f"recipe {config.recipe!r} needs --data with the folder or file of its dataset")
+    return load(config.data, seed=config.seed)
+
+
+def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The encoded test split [time, sample, neuron] and its labels."""
+    x, y = dataset.part("test")
+    return encoder.encode(x), y
+
+
+def _accuracy(
+    run: Callable[..., Any], model: Any, network: Network, spikes: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> float:
+    parts = []
+    for start in range(0, spikes.shape[1], EVALUATION_CHUNK):
+        trace = run(model, spikes[:, start : start + EVALUATION_CHUNK])
+        parts.append(scores(trace, network))
+    return accuracy(np.concatenate(parts), labels)
+
+
+def train(run: RunFolder, progress: Progress) -> None:
+    """Train the recipe's network (and fine-tune it below 8 bits); an interrupted training goes on from its last epoch."""
+    from neurohw.train import fit
+    from neurohw.train.recipes import recipe_named
+
+    config = run.config
+    recipe = recipe_named(config.recipe)
+    dataset = load_data(config)
+    changes: dict[str, Any] = {"seed": config.seed}
+    if config.epochs is not None:
+        changes["epochs"] = config.epochs
+    trainings = [dataclasses.replace(recipe.config, **changes)]
+    if config.bits < 8:
+        tuned = recipe.finetune or dataclasses.replace(recipe.config, learning_rate=recipe.config.learning_rate / 4)
+        trainings.append(dataclasses.replace(tuned, **changes, weight_bits=config.bits))
+    key = run.key(
+        dataset.digest(), recipe.network.to_json(), recipe.encoder.to_json(), [t.to_json() for t in trainings]
+    )
+    if run.result("train", key) is not None:
+        progress("train", "up to date", 1.0)
+        load_trained(run.path / "trained")
+        return
+    model: Any = recipe.network
+    float_accuracy = 0.0
+    spikes, labels = encode_test(dataset, recipe.encoder)
+    for number, training in enumerate(trainings):
+        what = "quantization-aware" if training.weight_bits else "float"
+
+        def each_epoch(epoch: int, epochs: int, metrics: dict[str, float], what: str = what) -> None:
+            text = f"{what} epoch {epoch}/{epochs}, validation {100 * metrics['validation_accuracy']:.2f} %"
+            progress("train", text, epoch / epochs)
+
+        model = fit(model, dataset, recipe.encoder, training, run.path / "checkpoints" / f"{number}-{what}", each_epoch)
+        if number == 0:
+            float_accuracy = _accuracy(run_reference, model, model.network, spikes, labels)
+            save(model, run.path / "trained_float")
+    digest = save(model, run.path / "trained")
+    result = {
+        "digest": digest,
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest(),
+        "float_accuracy": float_accuracy,
+    }
+    run.finish("train", key, {**result, "test_samples": len(labels), "encoder": recipe.encoder.to_json()})
+    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+
+
+def _test_split(run: RunFolder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    dataset = load_data(run.config)
+    trained = run.need("train")
+    if dataset.digest() != trained["dataset_digest"]:
+        raise InvalidData(f"{run.path}: the data are not those of the training; run `neurohw train` again")
+    return encode_test(dataset, Encoder.from_json(trained["encoder"]))
+
+
+def quantize_stage(run: RunFolder, progress: Progress) -> None:
+    """Quantize the trained network, prove its widths, and measure the accuracy that is left."""
+    source = run.need("train")
+    config = run.config
+    key = run.key(source["digest"], config.bits, config.membrane_cap)
+    if run.result("quantize", key) is not None:
+        progress("quantize", "up to date", 1.0)
+        load_quantized(run.path / "quantized")
+        return
+    trained = load_trained(run.path / "trained")
+    encoder = Encoder.from_json(source["encoder"])
+    model = quantize(trained, config.bits, membrane_cap=config.membrane_cap, max_count=encoder.max_count)
+    spikes, labels = _test_split(run)
+    progress("quantize", "accuracy with rounded parameters", 0.3)
+    rounded = _accuracy(run_reference, dequantize(model), model.network, spikes, labels)
+    progress("quantize", "accuracy of the golden model", 0.6)
+    golden = _accuracy(run_golden, model, model.network, spikes, labels)
+    digest = save(model, run.path / "quantized")
+    run.finish("quantize", key, {"digest": digest, "quantized_accuracy": rounded, "golden_accuracy": golden})
+
+
+def emit_stage(run: RunFolder, progress: Progress) -> None:
+    """Emit the RTL package."""
+    model = load_quantized(run.path / "quantized") if run.need("quantize") else None
+    assert model is not None
+    progress("emit", "writing SystemVerilog and memory images", 0.5)
+    package = emit(model, lanes=run.config.lanes)
+    key = run.key(digest_of(model), run.config.lanes, package.digest())
+    if run.result("emit", key) is not None and (run.path / "rtl").exists():
+        RtlPackage.load(run.path / "rtl")
+        progress("emit", "up to date", 1.0)
+        return
+    package.write(run.path / "rtl")
+    run.finish("emit", key, {"digest": package.digest()})
+
+
+def verify_stage(run: RunFolder, progress: Progress, states: bool = False) -> None:
+    """Stream the whole test split through the simulated RTL and compare it with the golden model."""
+    emitted = run.need("emit")
+    model = load_quantized(run.path / "quantized")
+    spikes, labels = _test_split(run)
+    key = run.key(emitted["digest"], digest_of(model), run.need("train")["dataset_digest"], states)
+    if run.result("verify", key) is not None:
+        progress("verify", "up to date", 1.0)
+        return
+    result = verify(
+        run.path / "rtl",
+        model,
+        spikes,
+        states=states,
+        progress=lambda text, fraction: progress("verify", text, fraction),
+    )
+    value = result.to_json()
+    value["rtl_accuracy"] = accuracy(result.scores, labels)
+    run.finish("verify", key, value)
+    if result.mismatches:
+        raise InvalidData(f"the RTL differs from the golden model: {result.first_mismatch}")
+
+
+def build_stage(run: RunFolder, progress: Progress) -> None:
+    """Synthesise, place and route for every board of the run; a board that is up to date is kept."""
+    emitted = run.need("emit")
+    package = RtlPackage.load(run.path / "rtl")
+    boards = {}
+    for number, name in enumerate(run.config.boards):
+        board = load_board(name)
+        texts = {p.name: p.read_text() for p in sorted(board.folder.iterdir())}
+        key = run.key(emitted["digest"], texts, tool_versions())
+        stage = f"build-{name}"
+        done = run.result(stage, key)
+        if done is None or not Path(done["bitstream"]).exists():
+            share = number / len(run.config.boards)
+            result = build(
+                run.path / "rtl",
+                package.sources(),
+                board,
+                package.lanes(),
+                package.weight_bits(),
+                run.path / "build" / name,
+                lambda text, share=share: progress("build", text, share),  # type: ignore[misc]
+            )
+            done = dataclasses.asdict(result)
+            run.finish(stage, key, done)
+        boards[name] = done
+    key = run.key(emitted["digest"], boards)
+    report = {"boards": boards, "tools": tool_versions(), "parent": emitted["digest"]}
+    BuildReport.from_json(report).save(run.path / "build" / "build.json")
+    run.finish("build", key, report)
+
+
+def report_stage(run: RunFolder, progress: Progress) -> None:
+    """Write report.json and report.html."""
+    progress("report", "figures and page", 0.3)
+    model = load_quantized(run.path / "quantized")
+    spikes, labels = _test_split(run)
+    write_report(run, assemble_report(run, model), model, spikes[:, :1], int(labels[0]))
+
+
+_RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
+    "train": train,
+    "quantize": quantize_stage,
+    "emit": emit_stage,
+    "verify": verify_stage,
+    "build": build_stage,
+    "report": report_stage,
+}
+
+
+def run_stages(run: RunFolder, stages: tuple[str, ...], progress: Progress) -> None:
+    """Run the named stages in the order of the flow, reporting (stage, text, fraction) to `progress`."""
+    for stage in STAGES:
+        if stage in stages:
+            progress(stage, "started", 0.0)
+            _RUN[stage](run, progress)
+            progress(stage, "done", 1.0)
