@@ -4,6 +4,7 @@ from typing import Any
 
 from neurohw.rtlgen.plan import Layer
 
+FLAGS = ("HARD_RESET", "SPIKING")
 STREAM = ("tvalid", "tready", "tdata", "tlast", "tuser")
 AXIL_IN = {"awvalid": 1, "awaddr": 8, "wvalid": 1, "wdata": 32, "wstrb": 4, "bready": 1, "arvalid": 1, "araddr": 8, "rready": 1}
 AXIL_OUT = {"awready": 1, "wready": 1, "bvalid": 1, "bresp": 2, "arready": 1, "rvalid": 1, "rdata": 32, "rresp": 2}
@@ -33,7 +34,8 @@ def package_text(layers: tuple[Layer, ...], digest: str) -> str:
         lines.append(f"  // population {layer.population}, projection {layer.projection}")
         for key, value in layer.parameters.items():
             if not isinstance(value, str):
-                lines.append(f"  localparam int unsigned {_constant(layer, key)} = {value};")
+                kind = "bit" if key in FLAGS else "int unsigned"
+                lines.append(f"  localparam {kind} {_constant(layer, key)} = {value};")
     return "\n".join([*lines, "endpackage", ""])
 
 
@@ -68,8 +70,6 @@ def network_text(layers: tuple[Layer, ...]) -> str:
             key: literal(value) if isinstance(value, str) else f"nhw_network_pkg::{_constant(layer, key)}"
             for key, value in layer.parameters.items()
         }
-        for flag in ("HARD_RESET", "SPIKING"):
-            parameters[flag] = f"1'b{layer.parameters[flag]}"
         source = "s_axis" if number == 0 else f"link{number - 1}"
         target = "m_axis" if number == last else f"link{number}"
         connections = {"clk_i": "clk_i", "rst_ni": "rst_ni"}

@@ -1,0 +1,1 @@
+"""Simulators behind one protocol: `check(model)`, `run(model, spikes) -> Trace`."""

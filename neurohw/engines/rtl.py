@@ -1,0 +1,40 @@
+"""The generated RTL, simulated by Verilator, as an engine."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.model_files import digest_of
+from neurohw.quantize import QuantizedNetwork
+from neurohw.reference import check_stimulus
+from neurohw.rtlgen import emit
+from neurohw.rtlgen.plan import check_supported
+from neurohw.trace import Trace
+from neurohw.verify.harness import build_harness, run_harness
+
+
+def check(model: QuantizedNetwork) -> None:
+    """Raise Unsupported, naming the node, if the RTL cannot express the model."""
+    check_supported(model)
+
+
+def run(
+    model: QuantizedNetwork,
+    spikes: NDArray[Any],
+    lanes: int = 8,
+    idle: float = 0.0,
+    backpressure: float = 0.0,
+    optimize: bool = True,
+) -> Trace:
+    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call."""
+    check_stimulus(model.network, spikes)
+    with tempfile.TemporaryDirectory() as name:
+        package = Path(name) / "rtl"
+        emit(model, lanes).write(package)
+        program = build_harness(package, Path(name) / "sim", optimize=optimize)
+        result = run_harness(program, package, spikes.astype(np.uint8), True, idle, backpressure)
+    inputs = {model.network.input.name: spikes.astype(np.uint8)}
+    return Trace({**inputs, **result.spikes}, result.states, digest_of(model))
