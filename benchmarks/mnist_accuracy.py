@@ -1,6 +1,6 @@
 """Train the MNIST recipe in float and at 4 bits, and measure both on the official 10,000 test images.
 
-    python benchmarks/mnist_accuracy.py MNIST MODELS [--threads N]
+    python benchmarks/mnist_accuracy.py MNIST MODELS
 
 MNIST: see `neurohw.data.load`. MODELS: the folder for the models float, trained (quantization-aware) and int4, and for checkpoints, from which
 an interrupted run goes on. Writes mnist_accuracy.md beside this file.
@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from neurohw import QuantizedNetwork, TrainedNetwork, quantize, run_golden, run_reference, save
@@ -43,9 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mnist", type=Path)
     parser.add_argument("models", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     dataset, recipe = load(arguments.mnist), mnist_recipe()
     assert recipe.finetune is not None and recipe.finetune.weight_bits is not None
     started = time.monotonic()
@@ -64,9 +61,17 @@ def main() -> None:
     widths = {name: p["membrane_bits"] for name, p in integer.info["populations"].items()}
     rows = [
         ("float weights, float64 reference", test_accuracy(trained, recipe.encoder, dataset), float_seconds),
-        (f"int{bits} after training, golden model", test_accuracy(quantize(trained, bits), recipe.encoder, dataset), 0.0),
+        (
+            f"int{bits} after training, golden model",
+            test_accuracy(quantize(trained, bits), recipe.encoder, dataset),
+            0.0,
+        ),
         ("int8 after training, golden model", test_accuracy(quantize(trained, 8), recipe.encoder, dataset), 0.0),
-        (f"{bits}-bit weights trained, float64 reference", test_accuracy(tuned, recipe.encoder, dataset), tuned_seconds),
+        (
+            f"{bits}-bit weights trained, float64 reference",
+            test_accuracy(tuned, recipe.encoder, dataset),
+            tuned_seconds,
+        ),
         (f"int{bits}, golden model", test_accuracy(integer, recipe.encoder, dataset), 0.0),
     ]
     sizes = "-".join(str(p.size) for p in recipe.network.populations)
@@ -74,7 +79,7 @@ def main() -> None:
         f"# {dataset.name}: accuracy of {sizes} in {recipe.encoder.steps} steps",
         "",
         f"{len(dataset.y_train)} training, {len(dataset.y_validation)} validation and {len(dataset.y_test)} test images; the epoch is "
-        f"chosen on the validation images. Trained on {arguments.threads} CPU thread(s).",
+        f"chosen on the validation images. Trained on {recipe.config.threads} thread(s) of a processor.",
         "",
         "| model | test accuracy | training seconds |",
         "| --- | --- | --- |",

@@ -1,8 +1,8 @@
 """From what the output population did to scores [sample, class]; the largest score wins, the lowest index among equals.
 
-    rate          spikes of each output neuron
-    membrane      membrane at the last step, for an Integrator (or any other output)
-    first_spike   T - t for the first spike at step t of T, 0 without one: the earliest wins
+rate          spikes of each output neuron
+membrane      membrane at the last step, for an Integrator (or any other output)
+first_spike   T - t for the first spike at step t of T, 0 without one: the earliest wins
 """
 
 from typing import Any, Literal
@@ -24,7 +24,9 @@ def check_readout(network: Network, readout: str) -> None:
     if readout not in READOUTS:
         raise InvalidModel(f"unknown readout {readout!r}: known are {', '.join(READOUTS)}")
     if readout != "membrane" and isinstance(network.output.neuron, Integrator):
-        raise InvalidModel(f"output {network.output.name!r} is an Integrator and never fires: use the readout 'membrane'")
+        raise InvalidModel(
+            f"output {network.output.name!r} is an Integrator and never fires: use the readout 'membrane'"
+        )
 
 
 def default_readout(network: Network) -> Readout:

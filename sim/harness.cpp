@@ -212,7 +212,8 @@ int main(int argc, char** argv) {
   // --- counters, through the bus that a host uses
   top->s_axis_tvalid = 0;
   top->m_axis_tready = 1;
-  for (int i = 0; i < 8; ++i) { settle(); tick(); }
+  // counters lag by a scan over all of them
+  for (int i = 0; i < 64; ++i) { settle(); tick(); }
   const auto read_register = [&](uint8_t address) {
     top->s_axil_araddr = address;
     top->s_axil_arvalid = 1;

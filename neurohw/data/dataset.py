@@ -37,7 +37,9 @@ class Dataset:
             y = np.array(getattr(self, f"y_{part}"), dtype=np.int64)
             where = f"dataset {self.name!r}, {part}"
             if x.ndim != 2 or y.ndim != 1 or x.shape != (len(y), features):
-                raise InvalidData(f"{where}: features {x.shape} and labels {y.shape} do not match [n, {features}] and [n]")
+                raise InvalidData(
+                    f"{where}: features {x.shape} and labels {y.shape} do not match [n, {features}] and [n]"
+                )
             if x.size == 0:
                 raise InvalidData(f"{where}: no samples")
             if not (x.min() >= 0 and x.max() <= 1):
@@ -67,7 +69,9 @@ class Dataset:
         return digest("dataset", fields, {f"{a}_{part}": getattr(self, f"{a}_{part}") for part in PARTS for a in "xy"})
 
 
-def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def stratified_split(
+    labels: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices (kept, taken), sorted: `fraction` of every class is taken, at least one sample, drawn from `seed`.
 
     Raises InvalidData for a fraction outside 0..1 and a class too small to be split.

@@ -1,9 +1,9 @@
 """Encoders: values 0..1 to spike counts, uint8 [time, sample, neuron]. All but `rate` are deterministic.
 
-    rate      a spike with probability x in every step, from an explicit seed
-    phase     floor((t+1) x + offset) - floor(t x + offset): the same rate without chance, evenly spaced
-    latency   one spike at step floor((1 - x) T): brighter is earlier; x = 0 never fires
-    direct    round(x levels) in every step, a constant current
+rate      a spike with probability x in every step, from an explicit seed
+phase     floor((t+1) x + offset) - floor(t x + offset): the same rate without chance, evenly spaced
+latency   one spike at step floor((1 - x) T): brighter is earlier; x = 0 never fires
+direct    round(x levels) in every step, a constant current
 """
 
 from collections.abc import Callable
@@ -77,7 +77,9 @@ def events(
     columns, rows, signs = (np.asarray(a, dtype=np.int64) for a in (x, y, polarity))
     times = np.asarray(time, dtype=np.float64)
     if len({a.shape for a in (columns, rows, signs, times)}) != 1 or times.ndim != 1:
-        raise InvalidData(f"event lists differ in length: x, y, p, t have {[a.shape for a in (columns, rows, signs, times)]}")
+        raise InvalidData(
+            f"event lists differ in length: x, y, p, t have {[a.shape for a in (columns, rows, signs, times)]}"
+        )
     for name, values, limit in (("x", columns, width), ("y", rows, height), ("p", signs, polarities)):
         if np.any((values < 0) | (values >= limit)):
             wrong = values[(values < 0) | (values >= limit)][0]

@@ -20,7 +20,12 @@ IDX_NAMES = {
     "x_test": "t10k-images",
     "y_test": "t10k-labels",
 }
-IDX_TYPES = {0x08: np.dtype("u1"), 0x09: np.dtype("i1"), 0x0B: np.dtype(">i2"), 0x0C: np.dtype(">i4")}
+IDX_TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype("u1"),
+    0x09: np.dtype("i1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+}
 
 
 def digits(test: float = 0.25, validation: float = 0.1, seed: int = 0) -> Dataset:
@@ -55,7 +60,9 @@ def read_idx(path: Path) -> NDArray[Any]:
     shape = struct.unpack(f">{axes}I", raw[4:start])
     expected = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if len(raw) - start != expected:
-        raise InvalidData(f"{path}: holds {len(raw) - start} bytes, its shape {shape} needs {expected}; get the file again")
+        raise InvalidData(
+            f"{path}: holds {len(raw) - start} bytes, its shape {shape} needs {expected}; get the file again"
+        )
     return np.frombuffer(raw, kind, offset=start).reshape(shape)
 
 
@@ -93,7 +100,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not path.exists():
         raise InvalidData(f"{path}: no such file or folder")
     if path.suffix != ".npz":
-        raise InvalidData(f"{path}: unknown kind of dataset; give an .npz with {', '.join(ARRAYS)} or a folder of idx files")
+        raise InvalidData(
+            f"{path}: unknown kind of dataset; give an .npz with {', '.join(ARRAYS)} or a folder of idx files"
+        )
     return _read_npz(path)
 
 

@@ -56,7 +56,7 @@ def learning_curve(history: list[dict[str, float]]) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         epochs = np.arange(1, len(history) + 1)
-        axes.plot(epochs, [h["loss"] for h in history], color=GREY)
+        axes.plot(epochs, [h["train_loss"] for h in history], color=GREY)
         axes.set_xlabel("epoch")
         axes.set_ylabel("training loss", color=GREY)
         axes.set_yscale("log")
@@ -122,6 +122,6 @@ def utilization_bars(hardware: dict[str, dict[str, Any]]) -> str:
         axes.set_xlim(0, 135)
         axes.set_xticks([0, 25, 50, 75, 100])
         axes.set_xlabel("of the device, %")
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(hardware))
 
     return _svg(draw, 4.6, 2.6)

@@ -6,7 +6,17 @@ from neurohw.rtlgen.plan import Layer
 
 FLAGS = ("HARD_RESET", "SPIKING")
 STREAM = ("tvalid", "tready", "tdata", "tlast", "tuser")
-AXIL_IN = {"awvalid": 1, "awaddr": 8, "wvalid": 1, "wdata": 32, "wstrb": 4, "bready": 1, "arvalid": 1, "araddr": 8, "rready": 1}
+AXIL_IN = {
+    "awvalid": 1,
+    "awaddr": 8,
+    "wvalid": 1,
+    "wdata": 32,
+    "wstrb": 4,
+    "bready": 1,
+    "arvalid": 1,
+    "araddr": 8,
+    "rready": 1,
+}
 AXIL_OUT = {"awready": 1, "wready": 1, "bvalid": 1, "bresp": 2, "arready": 1, "rvalid": 1, "rdata": 32, "rresp": 2}
 
 
@@ -27,7 +37,10 @@ def instance(module: str, name: str, parameters: dict[str, str], ports: dict[str
 
 def package_text(layers: tuple[Layer, ...], digest: str) -> str:
     """The parameter package `nhw_network_pkg`."""
-    lines = ["// Generated from a quantized network; the cores are in the nhw_*.sv files beside it.", "package nhw_network_pkg;"]
+    lines = [
+        "// Generated from a quantized network; the cores are in the nhw_*.sv files beside it.",
+        "package nhw_network_pkg;",
+    ]
     lines.append(f"  localparam logic [255:0] Digest = 256'h{digest};")
     lines.append(f"  localparam int unsigned Layers = {len(layers)};")
     for layer in layers:
@@ -52,7 +65,10 @@ def network_text(layers: tuple[Layer, ...]) -> str:
     last = len(layers) - 1
     ports = ["  input  logic clk_i", "  input  logic rst_ni"]
     widths = {"tvalid": 1, "tready": 1, "tdata": 0, "tlast": 1, "tuser": 1}
-    for prefix, data_width, forward, backward in (("s_axis", 16, "input ", "output"), ("m_axis", 32, "output", "input ")):
+    for prefix, data_width, forward, backward in (
+        ("s_axis", 16, "input ", "output"),
+        ("m_axis", 32, "output", "input "),
+    ):
         for signal in STREAM:
             direction = backward if signal == "tready" else forward
             ports.append(f"  {direction} logic {_range(widths[signal] or data_width)}{prefix}_{signal}")

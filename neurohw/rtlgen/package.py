@@ -82,10 +82,14 @@ class RtlPackage:
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
             if manifest["format_version"] != FORMAT_VERSION:
-                raise BrokenFile(f"{folder}: format version {manifest['format_version']}, this program reads {FORMAT_VERSION}")
+                raise BrokenFile(
+                    f"{folder}: format version {manifest['format_version']}, this program reads {FORMAT_VERSION}"
+                )
             expected = dict(manifest["files"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFile(f"{folder / MANIFEST}: missing or truncated ({error}); run `neurohw emit` again") from error
+            raise BrokenFile(
+                f"{folder / MANIFEST}: missing or truncated ({error}); run `neurohw emit` again"
+            ) from error
         files = {MANIFEST: (folder / MANIFEST).read_bytes()}
         for path, sha in expected.items():
             try:
@@ -93,7 +97,9 @@ class RtlPackage:
             except OSError as error:
                 raise BrokenFile(f"{folder / path}: missing; run `neurohw emit` again") from error
             if hashlib.sha256(files[path]).hexdigest() != sha:
-                raise BrokenFile(f"{folder / path}: altered or truncated since it was emitted; run `neurohw emit` again")
+                raise BrokenFile(
+                    f"{folder / path}: altered or truncated since it was emitted; run `neurohw emit` again"
+                )
         return RtlPackage(files)
 
 
@@ -112,14 +118,18 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
     files |= {core.name: core.read_bytes() for core in cores}
     for layer in layers:
         files |= weight_images(model.projections[layer.projection].weight, layer.parameters)
-        files[layer.parameters["PARAMETER_FILE"]] = parameter_image(model.populations[layer.population], layer.parameters)
+        files[layer.parameters["PARAMETER_FILE"]] = parameter_image(
+            model.populations[layer.population], layer.parameters
+        )
     manifest = {
         "format_version": FORMAT_VERSION,
         "kind": "rtl",
         "parent": digest,
         "top": "nhw_network",
         "sources": ["nhw_network_pkg.sv", *[core.name for core in cores], "nhw_network.sv"],
-        "layers": [{"population": x.population, "projection": x.projection, "parameters": x.parameters} for x in layers],
+        "layers": [
+            {"population": x.population, "projection": x.projection, "parameters": x.parameters} for x in layers
+        ],
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())},
     }
     return RtlPackage({**files, MANIFEST: canonical_json(manifest)})

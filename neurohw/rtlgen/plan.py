@@ -55,16 +55,28 @@ def check_supported(model: QuantizedNetwork) -> None:
         incoming = network.into(population.name)
         if len(incoming) != 1 or incoming[0].source != before:
             sources = ", ".join(p.source for p in incoming)
-            raise Unsupported(f"population {population.name!r} is fed by {sources}: the RTL needs exactly one projection, from {before!r}")
+            raise Unsupported(
+                f"population {population.name!r} is fed by {sources}: the RTL needs exactly one projection, from {before!r}"
+            )
         if incoming[0].delay:
-            raise Unsupported(f"projection {incoming[0].name!r} has delay {incoming[0].delay}: the RTL has no delay lines yet")
+            raise Unsupported(
+                f"projection {incoming[0].name!r} has delay {incoming[0].delay}: the RTL has no delay lines yet"
+            )
         quantized = model.populations[population.name]
-        for what, limits in (("membrane", quantized.membrane), ("current", quantized.current), ("accumulator", quantized.accumulator)):
+        for what, limits in (
+            ("membrane", quantized.membrane),
+            ("current", quantized.current),
+            ("accumulator", quantized.accumulator),
+        ):
             if limits.bits > MAX_STATE_BITS:
-                raise Unsupported(f"{what} of population {population.name!r} has {limits.bits} bits, at most {MAX_STATE_BITS} are supported: set a membrane cap")
+                raise Unsupported(
+                    f"{what} of population {population.name!r} has {limits.bits} bits, at most {MAX_STATE_BITS} are supported: set a membrane cap"
+                )
     for population in network.populations[:-1]:
         if population.size > MAX_INPUTS:
-            raise Unsupported(f"population {population.name!r} has {population.size} neurons, an event address has 15 bits")
+            raise Unsupported(
+                f"population {population.name!r} has {population.size} neurons, an event address has 15 bits"
+            )
 
 
 def plan_layers(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tuple[Layer, ...]:

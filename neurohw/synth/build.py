@@ -65,7 +65,7 @@ def build(
         for needed in ("nhw_fifo.sv", "nhw_memory.sv"):
             shutil.copy(rtl_folder() / needed, folder)
         wish = board.target_clock_mhz
-        for attempt in range(ATTEMPTS):
+        for _ in range(ATTEMPTS):
             pll = pll_for(board.family, board.input_clock_mhz, wish)
             progress(f"{board.name}: synthesis for {pll.clock_mhz:.1f} MHz")
             synthesise(folder, every, board.top, board.synthesis, board_parameters(board, pll))

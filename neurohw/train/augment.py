@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 
-def shift_and_rotate(images: Tensor, size: tuple[int, int], shift: float, rotation: float, generator: torch.Generator) -> Tensor:
+def shift_and_rotate(
+    images: Tensor, size: tuple[int, int], shift: float, rotation: float, generator: torch.Generator
+) -> Tensor:
     """Images [sample, height * width], each moved by up to `shift` pixels in both directions and turned by up to `rotation` degrees.
 
     Bilinear, zero outside the image; values stay in 0..1.

@@ -13,7 +13,8 @@ class TrainConfig:
 
     readout: None for the network's default. surrogate, slope: see `neurohw.train.surrogate`. patience: epochs without a better validation
     before stopping, None to train all. shift, rotation: largest random shift in pixels and rotation in degrees of training
-    images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation.
+    images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation. threads: of the processor; one is
+    fastest for small networks, and another number adds in another order, so that results differ.
     The learning rate falls to 0 along a cosine over all epochs. Raises InvalidModel for values out of range.
     """
 
@@ -32,10 +33,13 @@ class TrainConfig:
     rotation: float = 0.0
     weight_bits: int | None = None
     seed: int = 0
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise InvalidModel(f"epochs and batch_size are at least 1, not {self.epochs} and {self.batch_size}")
+        if self.threads < 1:
+            raise InvalidModel(f"threads is at least 1, not {self.threads}")
         if not self.learning_rate > 0:
             raise InvalidModel(f"learning_rate must be above 0, not {self.learning_rate}")
         if self.optimizer not in ("adam", "adamw"):

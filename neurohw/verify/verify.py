@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.errors import NeurohwError
 from neurohw.golden import run_golden
 from neurohw.model_files import digest_of
 from neurohw.neurons import Integrator
@@ -62,7 +63,9 @@ class _Tally:
     first: tuple[int, str] | None = None
 
 
-def _compare(model: QuantizedNetwork, stimulus: NDArray[np.uint8], first: int, rtl: HarnessResult, states: bool, tally: _Tally) -> None:
+def _compare(
+    model: QuantizedNetwork, stimulus: NDArray[np.uint8], first: int, rtl: HarnessResult, states: bool, tally: _Tally
+) -> None:
     integrator = isinstance(model.network.output.neuron, Integrator)
     golden = run_golden(model, stimulus, states=states or integrator)
     output = model.network.output.name
@@ -91,6 +94,23 @@ def _compare(model: QuantizedNetwork, stimulus: NDArray[np.uint8], first: int, r
             sample = int(where[0] if integrator else where[1]) + first
             text = f"output stream of population {output!r}, sample {sample}, neuron {int(where[-1])}: expected {expected_sent[tuple(where)]}, got {rtl.sent[tuple(where)]}"
         tally.first = (sample, text)
+
+
+def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
+    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold the model's digest and the counts of the stimulus."""
+    samples, steps, events = spikes.shape[1], spikes.shape[0] * spikes.shape[1], int(spikes.sum(dtype=np.int64))
+    counted = {
+        "samples": sum(r.counters["samples"] for r in results),
+        "steps": sum(r.counters["steps"] for r in results),
+    }
+    found = {**counted, "events": sum(r.events[0] for r in results)}
+    if found != {"samples": samples, "steps": steps, "events": events}:
+        raise NeurohwError(
+            f"the registers counted {found}, the stimulus has {samples} samples, {steps} steps, {events} events"
+        )
+    digest = "".join(f"{results[0].counters[f'digest{i}']:08x}" for i in range(8))
+    if digest != package.manifest["parent"]:
+        raise NeurohwError(f"the digest register holds {digest}, the model's digest is {package.manifest['parent']}")
 
 
 def verify(
@@ -136,7 +156,10 @@ def verify(
                     _compare(model, spikes[:, start : start + CHUNK], start, result, states, tally)
                     # spikes and states are compared; only clocks and outputs are needed further
                     results[start] = dataclasses.replace(result, spikes={}, states={})
-                    report(f"{len(results) * CHUNK if pending else total} of {total} samples, {tally.mismatches} mismatches", len(results) / len(starts))
+                    report(
+                        f"{len(results) * CHUNK if pending else total} of {total} samples, {tally.mismatches} mismatches",
+                        len(results) / len(starts),
+                    )
         except BaseException:
             for future in pending:
                 future.cancel()
@@ -151,6 +174,7 @@ def verify(
         run_harness(traced, package, spikes[:, sample : sample + 1], waveform=waveform_path)
         waveform = str(waveform_path)
     ordered = [results[s] for s in starts]
+    _check_registers(ordered, contents, spikes)
     operations = {}
     for number, layer in enumerate(contents.layers()):
         operations[layer["population"]] = sum(r.events[number] for r in ordered) * int(layer["parameters"]["NEURONS"])

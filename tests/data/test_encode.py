@@ -20,7 +20,13 @@ def column(encoder: Encoder) -> list[list[int]]:
 
 def test_by_hand() -> None:
     assert column(Encoder("phase", 4)) == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
-    assert column(Encoder("phase", 4, offset=0.5)) == [[0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 1]]
+    assert column(Encoder("phase", 4, offset=0.5)) == [
+        [0, 0, 0, 0],
+        [0, 1, 0, 0],
+        [1, 0, 1, 0],
+        [1, 1, 0, 1],
+        [1, 1, 1, 1],
+    ]
     assert column(Encoder("latency", 4)) == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
     assert column(Encoder("direct", 2, levels=4)) == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
 
@@ -96,7 +102,9 @@ def test_wrong_parameters_are_refused(fields: dict[str, object]) -> None:
         Encoder.from_json({"kind": "phase", "steps": 3, **fields})
 
 
-@pytest.mark.parametrize("x", [np.array([[1.5]]), np.array([[-0.1]]), np.array([[np.nan]]), np.zeros(3), np.zeros((0, 2))])
+@pytest.mark.parametrize(
+    "x", [np.array([[1.5]]), np.array([[-0.1]]), np.array([[np.nan]]), np.zeros(3), np.zeros((0, 2))]
+)
 def test_wrong_values_are_refused(x: np.ndarray) -> None:
     with pytest.raises(InvalidData):
         Encoder("phase", 2).encode(x)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -141,8 +142,11 @@ def keep_runtime_objects(build: Path, objects: Path) -> None:
     with tempfile.TemporaryDirectory(dir=objects.parent) as folder:
         copy = Path(folder) / "copy"
         copy.mkdir()
-        for path in [*build.glob("verilated*.o"), *build.glob("verilated*.d"), *build.glob("verilator.[od]")]:
+        tomorrow = time.time() + 86400.0
+        for path in build.glob("verilated*.o"):
             shutil.copy2(path, copy)
+            # newer than the makefile of the next design, on which the makefile lets them depend
+            os.utime(copy / path.name, (tomorrow, tomorrow))
         copy.rename(objects)
 
 

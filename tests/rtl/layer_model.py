@@ -74,22 +74,18 @@ def step(
     return result
 
 
+def golden_decay(kind: int, amount: int) -> Decay:
+    """The golden model's decay for DECAY_KIND and DECAY_VALUE."""
+    if kind == 1:
+        return ShiftDecay(amount)
+    return MultiplyDecay(amount) if kind == 2 else NoDecay()
+
+
 def golden_steps(
     parameters: Mapping[str, Any], data: LayerData, samples: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[list[NeuronState]]]:
     """States by sample, step and neuron from the golden model, given events by sample and step."""
-    inputs, neurons = parameters["INPUTS"], parameters["NEURONS"]
-    decays: dict[int, Decay] = {
-        0: NoDecay(),
-        1: ShiftDecay(parameters["DECAY_VALUE"]),
-        2: MultiplyDecay(parameters["DECAY_VALUE"]),
-    }
-    synapse_decays: dict[int, Decay | None] = {
-        0: None,
-        1: ShiftDecay(max(parameters["SYNAPSE_VALUE"], 1)),
-        2: MultiplyDecay(parameters["SYNAPSE_VALUE"]),
-        3: NoDecay(),
-    }
+    inputs, neurons, synapse = parameters["INPUTS"], parameters["NEURONS"], parameters["SYNAPSE_KIND"]
     reset = "hard" if parameters["HARD_RESET"] else "soft"
     neuron = Lif(reset=reset, refractory=parameters["REFRACTORY_STEPS"]) if parameters["SPIKING"] else Integrator()
     network = feed_forward([inputs, neurons], output=neuron)
@@ -97,8 +93,8 @@ def golden_steps(
         bias=np.array(data.bias),
         threshold=np.array(data.threshold),
         v_reset=np.array(data.v_reset),
-        decay=decays[parameters["DECAY_KIND"]],
-        synapse_decay=synapse_decays[parameters["SYNAPSE_KIND"]],
+        decay=golden_decay(parameters["DECAY_KIND"], parameters["DECAY_VALUE"]),
+        synapse_decay=golden_decay(synapse % 3, parameters["SYNAPSE_VALUE"]) if synapse else None,
         membrane=IntFormat(parameters["MEMBRANE_BITS"]),
         current=IntFormat(parameters["CURRENT_BITS"]),
         accumulator=IntFormat(parameters["ACCUMULATOR_BITS"]),

@@ -31,6 +31,6 @@ async def every_value(dut: Any) -> None:
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize(("kind", "value"), [(0, 0), (1, 3), (1, 15), (2, 0), (2, 1), (2, 1365), (2, 4096)])
+@pytest.mark.parametrize(("kind", "value"), [(0, 0), (1, 3), (1, 15), (2, 0), (2, 1365)])
 def test_nhw_decay(kind: int, value: int, tmp_path: Path) -> None:
     run_bench("test_nhw_decay", "nhw_decay", {"BITS": BITS, "KIND": kind, "VALUE": value}, tmp_path)

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurohw import Lif, digest_of, feed_forward, quantize
+from neurohw.errors import BrokenFile
+from neurohw.rtlgen import RtlPackage, emit
+from neurohw.rtlgen.pack import read_weight_images, weight_images, word_text
+from tests.random_networks import random_trained
+
+
+@pytest.fixture
+def package() -> RtlPackage:
+    return emit(quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4)
+
+
+def test_words_by_hand() -> None:
+    """4-bit -1 is f, 3 is 3; the first value lies lowest; the width is padded to whole digits."""
+    assert word_text([3, -1], 4, 8) == "f3"
+    assert word_text([1, -2], 3, 6) == "31"
+
+
+@pytest.mark.parametrize(
+    ("neurons", "inputs", "lanes", "bits", "bank"),
+    [(7, 5, 4, 3, 4), (1, 1, 1, 2, 1024), (33, 70, 32, 4, 64), (10, 6, 2, 8, 8)],
+)
+def test_images_hold_every_weight(neurons: int, inputs: int, lanes: int, bits: int, bank: int) -> None:
+    weight = np.random.default_rng(1).integers(-(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs))
+    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "NEURONS": neurons, "BANK_ROWS": bank, "WEIGHT_FILE": "w_"}
+    files = weight_images(weight, parameters)
+    assert len(files) == -(-inputs * -(-neurons // lanes) // bank)
+    assert np.array_equal(read_weight_images(files, parameters), weight)
+
+
+def test_emission_is_byte_identical(package: RtlPackage) -> None:
+    again = emit(quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4)
+    assert again.files == package.files
+
+
+def test_package_names_its_model(package: RtlPackage) -> None:
+    model = quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif())))
+    assert package.manifest["parent"] == digest_of(model)
+    assert f"256'h{digest_of(model)}" in package.files["nhw_network_pkg.sv"].decode()
+
+
+def test_written_package_is_checked(package: RtlPackage, tmp_path: Path) -> None:
+    package.write(tmp_path / "rtl")
+    assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
+    image = tmp_path / "rtl" / "hidden1_parameters.hex"
+    image.write_bytes(image.read_bytes()[:-3])
+    with pytest.raises(BrokenFile, match="hidden1_parameters.hex: altered or truncated"):
+        RtlPackage.load(tmp_path / "rtl")
+    image.unlink()
+    with pytest.raises(BrokenFile, match="hidden1_parameters.hex: missing"):
+        RtlPackage.load(tmp_path / "rtl")
+    (tmp_path / "rtl" / "manifest.json").write_text("{")
+    with pytest.raises(BrokenFile, match="manifest.json: missing or truncated"):
+        RtlPackage.load(tmp_path / "rtl")
