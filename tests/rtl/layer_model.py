@@ -11,7 +11,7 @@ import numpy as np
 from neurohw.fixedpoint import Decay, IntFormat, MultiplyDecay, NoDecay, ShiftDecay
 from neurohw.golden import run_golden
 from neurohw.network import feed_forward
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Integrator, Lif, Neuron
 from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 
 
@@ -86,8 +86,9 @@ def golden_steps(
 ) -> list[list[list[NeuronState]]]:
     """States by sample, step and neuron from the golden model, given events by sample and step."""
     inputs, neurons, synapse = parameters["INPUTS"], parameters["NEURONS"], parameters["SYNAPSE_KIND"]
-    reset = "hard" if parameters["HARD_RESET"] else "soft"
-    neuron = Lif(reset=reset, refractory=parameters["REFRACTORY_STEPS"]) if parameters["SPIKING"] else Integrator()
+    neuron: Neuron = Integrator()
+    if parameters["SPIKING"]:
+        neuron = Lif(reset="hard" if parameters["HARD_RESET"] else "soft", refractory=parameters["REFRACTORY_STEPS"])
     network = feed_forward([inputs, neurons], output=neuron)
     population = QuantizedPopulation(
         bias=np.array(data.bias),
@@ -153,8 +154,8 @@ def write_images(parameters: Mapping[str, Any], data: LayerData) -> None:
             rows.append(packed(chunk, weight_bits, lanes * weight_bits))
     bank_rows = parameters["BANK_ROWS"]
     for bank in range(-(-len(rows) // bank_rows)):
-        chunk = rows[bank * bank_rows : (bank + 1) * bank_rows]
-        Path(f"{parameters['WEIGHT_FILE']}{bank:02d}.hex").write_text("\n".join(chunk) + "\n")
+        lines = rows[bank * bank_rows : (bank + 1) * bank_rows]
+        Path(f"{parameters['WEIGHT_FILE']}{bank:02d}.hex").write_text("\n".join(lines) + "\n")
 
     membrane, current = parameters["MEMBRANE_BITS"], parameters["CURRENT_BITS"]
     fields = 2 * membrane + current

@@ -16,7 +16,7 @@ async def data_come_later(dut: Any) -> None:
     random = Random(1)
     clocks = bench_description()["parameters"]["CLOCKS"]
     start_clock(dut)
-    sent = []
+    sent: list[int] = []
     for number in range(50):
         await FallingEdge(dut.clk_i)
         if number >= max(clocks, 1):

@@ -28,5 +28,6 @@ def test_nhw_parameter_memory(words: int, style: str, tmp_path: Path) -> None:
     content = [random.getrandbits(30) for _ in range(words)]
     image = tmp_path / "parameters.hex"
     image.write_text("".join(f"{word:08x}\n" for word in content))
-    parameters = {"WORDS": words, "BITS": 30, "PARAMETER_FILE": str(image), "MEMORY_STYLE": style}
+    parameters: dict[str, int | str] = {"WORDS": words, "BITS": 30, "PARAMETER_FILE": str(image)}
+    parameters["MEMORY_STYLE"] = style
     run_bench("test_nhw_parameter_memory", "nhw_parameter_memory", parameters, tmp_path, {"words": content})

@@ -1,0 +1,214 @@
+"""The whole flow on the embedded digits, interrupted in the middle of every verb, resumed, and damaged on purpose."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from neurohw.cli import app
+from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool
+from neurohw.flow import RunConfig, RunFolder, run_stages
+from neurohw.rtlgen import RtlPackage
+
+pytestmark = pytest.mark.rtl
+CONFIG = RunConfig(epochs=2, boards=("icebreaker",))
+# stage -> where an interrupt strikes in its middle
+MIDDLE = {
+    "train": ("torch", "save"),
+    "quantize": ("neurohw.flow.stages", "run_golden"),
+    "emit": ("neurohw.rtlgen.package", "replace_folder"),
+    "verify": ("neurohw.verify.verify", "run_golden"),
+    "report": ("neurohw.flow.report_data", "render_page"),
+}
+
+
+def quiet(stage: str, text: str, fraction: float | None) -> None:
+    """Progress that nobody watches."""
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files and folders that an interrupted stage forgot."""
+    return [str(p) for p in folder.rglob("*") if p.name.startswith(".") or p.name.endswith((".old", ".tmp"))]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run up to the report, without bitstreams."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "digits", CONFIG)
+    run_stages(run, ("train", "quantize", "emit", "verify", "report"), quiet)
+    return run.path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> RunFolder:
+    """A copy that a test may damage."""
+    shutil.copytree(finished, tmp_path / "digits")
+    return RunFolder(tmp_path / "digits")
+
+
+def test_report_holds_what_was_measured(finished: Path) -> None:
+    report = json.loads((finished / "report.json").read_text())
+    assert set(report["accuracy"]) == {"float", "quantized", "golden", "rtl", "samples"}
+    assert report["accuracy"]["rtl"] == report["accuracy"]["golden"] > 0.8
+    agreement = report["agreement"]["rtl"]
+    assert agreement["samples"] == report["accuracy"]["samples"] == 450
+    assert agreement["mismatches"] == 0
+    assert agreement["spikes_compared"] == agreement["steps"] * 74
+    assert report["performance"]["synaptic_operations_per_cycle"] > 0.8 * 8
+    assert report["seed"] == 0 and len(report["digests"]["quantized"]) == 64
+    assert set(report["widths"]) == {"hidden1", "output"} and "verilator" in report["tools"]
+    page = (finished / "report.html").read_text()
+    assert page.count("<svg") == 4
+    assert not re.search(r'(src|href)="http', page)
+
+
+def test_a_repeated_run_does_nothing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a stage that is up to date ran again")
+
+    monkeypatch.setattr("neurohw.train.fit", fail)
+    monkeypatch.setattr("neurohw.flow.stages.run_golden", fail)
+    monkeypatch.setattr("neurohw.flow.stages.verify", fail)
+    seen: list[str] = []
+    run_stages(run, ("train", "quantize", "emit", "verify"), lambda stage, text, fraction: seen.append(text))
+    assert seen.count("up to date") == 4
+
+
+@pytest.mark.parametrize("stage", MIDDLE)
+def test_interrupted_in_the_middle_then_resumed(
+    stage: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C: nothing half written, the stage is not stamped; the same command then ends like an undisturbed run."""
+    shutil.copytree(finished, tmp_path / "digits")
+    run = RunFolder(tmp_path / "digits")
+    (run.path / "stages" / f"{stage}.json").unlink(missing_ok=True)
+    for made in {"train": ("trained", "trained_float"), "quantize": ("quantized",), "emit": ("rtl",)}.get(stage, ()):
+        shutil.rmtree(run.path / made)
+    if stage == "report":
+        (run.path / "report.html").unlink()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        module, function = MIDDLE[stage]
+        patch.setattr(sys.modules[module], function, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_stages(run, (stage,), quiet)
+    assert leftovers(run.path) == []
+    assert run.result(stage) is None
+    run_stages(run, (stage,), quiet)
+    assert leftovers(run.path) == []
+    if stage == "report":
+        assert (run.path / "report.html").read_text() == (finished / "report.html").read_text()
+    else:
+        assert run.result(stage) == RunFolder(finished).result(stage)
+
+
+def test_a_real_interrupt_of_the_command(tmp_path: Path) -> None:
+    """SIGINT while training: exit code 130 and a checkpoint; the resumed training equals an uninterrupted one."""
+    command = [sys.executable, "-m", "neurohw.cli", "train", "digits", "--epochs", "80", "--run", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/checkpoints/*/checkpoint.pt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on where it stopped" in output
+    assert leftovers(tmp_path) == []
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run([*command[:-1], str(tmp_path / "straight")], check=True, capture_output=True)
+    digests = [RunFolder(tmp_path / name).need("train")["digest"] for name in ("run", "straight")]
+    assert digests[0] == digests[1]
+
+
+def test_truncated_run_folder_names_the_file(run: RunFolder) -> None:
+    (run.path / "quantized" / "arrays.safetensors").write_bytes(b"")
+    with pytest.raises(BrokenFile, match="quantized: truncated"):
+        run_stages(run, ("emit",), quiet)
+    (run.path / "stages" / "train.json").write_text('{"key"')
+    with pytest.raises(BrokenFile, match="train.json: truncated"):
+        run_stages(run, ("quantize",), quiet)
+    (run.path / "run.json").write_text("{")
+    with pytest.raises(BrokenFile, match="run.json: truncated"):
+        RunFolder(run.path)
+
+
+def test_verbs_out_of_order_say_what_to_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "new", CONFIG)
+    with pytest.raises(InvalidData, match="stage 'train' has not run yet; run `neurohw train"):
+        run_stages(run, ("quantize",), quiet)
+    with pytest.raises(InvalidData, match="is no run folder"):
+        RunFolder(tmp_path / "nothing")
+
+
+def test_altered_rtl_is_not_built(run: RunFolder) -> None:
+    (run.path / "rtl" / "nhw_network.sv").write_text("module nhw_network; endmodule")
+    with pytest.raises(BrokenFile, match="nhw_network.sv: altered"):
+        run_stages(run, ("build",), quiet)
+
+
+def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(run.path / "rtl.sim")
+    (run.path / "stages" / "verify.json").unlink()
+    monkeypatch.setattr("neurohw.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true")
+    with pytest.raises(MissingTool, match=r"g\+\+ is not installed"):
+        run_stages(run, ("verify",), quiet)
+
+
+def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RtlPackage, "weight_bits", lambda self: {"hidden1": 784 * 128 * 4})
+    monkeypatch.setattr(
+        sys.modules["neurohw.synth.build"], "synthesise", lambda *_: pytest.fail("synthesis was started")
+    )
+    with pytest.raises(DoesNotFit, match="has 30 block RAMs"):
+        run_stages(run, ("build",), quiet)
+
+
+@pytest.mark.synth
+def test_interrupted_build_is_resumed_to_a_bitstream(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["neurohw.synth.build"]
+    real = module.run_tool
+
+    def interrupt_routing(command: list[str], folder: Path, log: str) -> None:
+        if log == "route.log":
+            raise KeyboardInterrupt
+        real(command, folder, log)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "run_tool", interrupt_routing)
+        with pytest.raises(KeyboardInterrupt):
+            run_stages(run, ("build",), quiet)
+    assert leftovers(run.path) == [] and run.result("build") is None
+    run_stages(run, ("build", "report"), quiet)
+    board = run.need("build")["boards"]["icebreaker"]
+    assert Path(board["bitstream"]).stat().st_size == board["bitstream_bytes"]
+    assert board["clock_mhz"] <= board["fmax_mhz"]
+    report = json.loads((run.path / "report.json").read_text())
+    assert {"lut", "ff", "bram", "fmax_mhz", "lanes"} <= set(report["hardware"]["icebreaker"])
+    assert report["performance"]["latency_us"] > 0
+
+
+def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
+    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert names == {"flow", "train", "quantize", "emit", "verify", "build", "report", "doctor"}
+    for arguments, expected in (
+        (["verify", "--help"], "golden model"),
+        (["quantize", "--run", str(tmp_path)], "is no run folder"),
+        (["train", "mnist", "--run", str(tmp_path / "r")], "needs --data"),
+        (["train", "imagenet", "--run", str(tmp_path / "r")], "unknown recipe 'imagenet'"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "neurohw.cli", *arguments], capture_output=True, text=True, check=False
+        )
+        assert expected in " ".join((done.stdout + done.stderr).split())
+        assert "Traceback" not in done.stdout + done.stderr
+        assert done.returncode == (0 if "--help" in arguments else 1)
