@@ -103,7 +103,11 @@ def run_bench(
         runner.build(
             sources=module_sources(top),
             hdl_toplevel=top,
-            parameters={name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()},
+            # text is quoted; a sized literal such as 8'h3c is passed as it is
+            parameters={
+                name: f'"{value}"' if isinstance(value, str) and "'" not in value else value
+                for name, value in parameters.items()
+            },
             build_args=build_args,
             build_dir=tmp_path / "build",
             always=True,
