@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.data import Dataset, Encoder, digits, load
-from neurohw.errors import InvalidData
+from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.golden import run_golden
@@ -54,6 +54,16 @@ def _accuracy(
     return accuracy(np.concatenate(parts), labels)
 
 
+def _intact(load_value: Callable[[Path], Any], *paths: Path) -> bool:
+    """True if every saved value loads: a stage whose output was damaged or deleted is not up to date."""
+    try:
+        for path in paths:
+            load_value(path)
+    except BrokenFile:
+        return False
+    return True
+
+
 def train(run: RunFolder, progress: Progress) -> None:
     """Train the recipe's network (and fine-tune it below 8 bits); an interrupted training goes on from its last epoch."""
     from neurohw.train import fit
@@ -72,9 +82,8 @@ def train(run: RunFolder, progress: Progress) -> None:
     key = run.key(
         dataset.digest(), recipe.network.to_json(), recipe.encoder.to_json(), [t.to_json() for t in trainings]
     )
-    if run.result("train", key) is not None:
+    if run.result("train", key) is not None and _intact(load_trained, run.path / "trained", run.path / "trained_float"):
         progress("train", "up to date", 1.0)
-        load_trained(run.path / "trained")
         return
     model: Any = recipe.network
     float_accuracy = 0.0
@@ -114,9 +123,8 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     source = run.need("train")
     config = run.config
     key = run.key(source["digest"], config.bits, config.membrane_cap)
-    if run.result("quantize", key) is not None:
+    if run.result("quantize", key) is not None and _intact(load_quantized, run.path / "quantized"):
         progress("quantize", "up to date", 1.0)
-        load_quantized(run.path / "quantized")
         return
     trained = load_trained(run.path / "trained")
     encoder = Encoder.from_json(source["encoder"])
@@ -132,13 +140,12 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
 
 def emit_stage(run: RunFolder, progress: Progress) -> None:
     """Emit the RTL package."""
-    model = load_quantized(run.path / "quantized") if run.need("quantize") else None
-    assert model is not None
+    run.need("quantize")
+    model = load_quantized(run.path / "quantized")
     progress("emit", "writing SystemVerilog and memory images", 0.5)
     package = emit(model, lanes=run.config.lanes)
     key = run.key(digest_of(model), run.config.lanes, package.digest())
-    if run.result("emit", key) is not None and (run.path / "rtl").exists():
-        RtlPackage.load(run.path / "rtl")
+    if run.result("emit", key) is not None and _intact(RtlPackage.load, run.path / "rtl"):
         progress("emit", "up to date", 1.0)
         return
     package.write(run.path / "rtl")

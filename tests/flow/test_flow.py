@@ -212,3 +212,17 @@ def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
         assert expected in " ".join((done.stdout + done.stderr).split())
         assert "Traceback" not in done.stdout + done.stderr
         assert done.returncode == (0 if "--help" in arguments else 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "file"),
+    [("train", "trained/value.json"), ("quantize", "quantized/value.json"), ("emit", "rtl/manifest.json")],
+)
+def test_running_a_stage_again_repairs_its_broken_or_deleted_output(run: RunFolder, stage: str, file: str) -> None:
+    """The cure that the error message names works, though the stamp still says that the stage has finished."""
+    before = run.need(stage)["digest"]
+    (run.path / file).write_text("{")
+    run_stages(run, (stage,), quiet)
+    shutil.rmtree((run.path / file).parent)
+    run_stages(run, (stage,), quiet)
+    assert (run.path / file).stat().st_size > 10 and run.need(stage)["digest"] == before
