@@ -1,6 +1,7 @@
 """Integer formats and the integer arithmetic that golden model, quantizer and RTL share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,10 +107,34 @@ class MultiplyDecay:
         return min(unlimited, drive * MULTIPLY_UNIT // self.delta) if self.delta else unlimited
 
 
-Decay = NoDecay | ShiftDecay | MultiplyDecay
+@dataclass(frozen=True)
+class MultiplyDecays:
+    """A multiplying decay of its own for every parameter (neuron or channel): deltas[p] in 0..4096."""
+
+    deltas: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deltas", tuple(int(d) for d in self.deltas))
+        if not self.deltas:
+            raise InvalidModel("decays of single neurons need at least one delta")
+        for delta in self.deltas:
+            MultiplyDecay(delta)
+
+    def apply(self, values: IntArray) -> IntArray:
+        """trunc(v (4096 - delta) / 4096) along the last axis, [..., neuron]; neurons of a channel share its delta."""
+        deltas = np.repeat(self.deltas, values.shape[-1] // len(self.deltas))
+        return np.sign(values) * ((np.abs(values) * (MULTIPLY_UNIT - deltas)) >> 12)
+
+    def bound(self, drive: int, steps: int) -> int:
+        """Largest |v| of any neuron: that of the slowest decay."""
+        return MultiplyDecay(min(self.deltas)).bound(drive, steps)
 
 
-def decay_to_json(decay: Decay | None) -> dict[str, int | str] | None:
+Decay = NoDecay | ShiftDecay | MultiplyDecay | MultiplyDecays
+DecayJson = dict[str, Any]
+
+
+def decay_to_json(decay: Decay | None) -> DecayJson | None:
     """A JSON value from which `decay_from_json` gives the same decay."""
     match decay:
         case None:
@@ -120,9 +145,11 @@ def decay_to_json(decay: Decay | None) -> dict[str, int | str] | None:
             return {"kind": "shift", "shift": shift}
         case MultiplyDecay(delta):
             return {"kind": "multiply", "delta": delta}
+        case MultiplyDecays(deltas):
+            return {"kind": "multiply_each", "deltas": list(deltas)}
 
 
-def decay_from_json(value: dict[str, int | str] | None) -> Decay | None:
+def decay_from_json(value: DecayJson | None) -> Decay | None:
     """The decay that `decay_to_json` wrote; InvalidModel for an unknown kind."""
     match value:
         case None:
@@ -133,7 +160,9 @@ def decay_from_json(value: dict[str, int | str] | None) -> Decay | None:
             return ShiftDecay(shift)
         case {"kind": "multiply", "delta": int(delta)}:
             return MultiplyDecay(delta)
-    raise InvalidModel(f"unknown decay {value!r}: known kinds are none, shift and multiply")
+        case {"kind": "multiply_each", "deltas": list(deltas)}:
+            return MultiplyDecays(tuple(deltas))
+    raise InvalidModel(f"unknown decay {value!r}: known kinds are none, shift, multiply and multiply_each")
 
 
 def exact_matmul(left: IntArray, right: IntArray) -> IntArray:

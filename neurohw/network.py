@@ -1,11 +1,21 @@
 """The one definition of a network, and the same network with trained parameters."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.connections import (
+    Connection,
+    Convolution,
+    Dense,
+    Matrix,
+    Sparse,
+    connection_from_json,
+    connection_to_json,
+    delay_matrices,
+)
 from neurohw.errors import InvalidModel
 from neurohw.neurons import Integrator, Lif, Neuron, Source, neuron_from_json, neuron_to_json
 from neurohw.storage import digest
@@ -13,43 +23,87 @@ from neurohw.storage import digest
 FloatArray = NDArray[np.float64]
 BATCH_NORM_FIELDS = ("gamma", "beta", "mean", "variance")
 BATCH_NORM_EPSILON = 1e-5
+CONNECTION_FIELDS = ("source", "target", "delay")  # arrays of a projection that say where its synapses are
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
 class Population:
-    """`size` neurons of one model. Names are letters, digits and underscores, and become RTL names."""
+    """`size` neurons of one model. Names are letters, digits and underscores, and become RTL names.
+
+    channels: None where every neuron has its own bias, threshold and so on; else the neurons are numbered [channel, position] and those of
+    a channel share them, as after a convolution.
+    """
 
     name: str
     size: int
     neuron: Neuron
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or not self.name.isascii():
             raise InvalidModel(f"population name {self.name!r} must be ASCII letters, digits and underscores")
         if self.size < 1:
             raise InvalidModel(f"population {self.name!r}: size must be at least 1, not {self.size}")
+        if self.channels is not None and (self.channels < 1 or self.size % self.channels):
+            raise InvalidModel(f"population {self.name!r}: {self.channels} channels do not divide {self.size} neurons")
+
+    @property
+    def parameters(self) -> int:
+        """Length of the arrays of bias, threshold and so on: channels where they are shared, else neurons."""
+        return self.channels or self.size
+
+    def expand(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Values of every neuron [..., neuron] from values per parameter [..., parameter]."""
+        return np.repeat(array, self.size // self.parameters, axis=-1)
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Dense synapses from `source` to `target`, all with the same delay of whole steps.
+    """Synapses from `source` to `target`.
 
-    batch_norm: normalise the projection's current while training; folded into weights and bias afterwards.
+    delay: whole steps, of every synapse unless max_delay is set. max_delay: synapses have delays of `delay` ... `max_delay` steps, in the array
+    `<projection>.delay`: one per weight, or one per source neuron with delay_per "source" (an axonal delay). batch_norm: normalise the projection's
+    current while training, per target neuron or channel; folded into weights and bias afterwards. connection: see
+    `neurohw.connections`. trainable: False keeps the weights as they are.
     """
 
     source: str
     target: str
     delay: int = 0
     batch_norm: bool = False
+    connection: Connection = Dense()
+    max_delay: int | None = None
+    delay_per: Literal["synapse", "source"] = "synapse"
+    trainable: bool = True
 
     def __post_init__(self) -> None:
         if self.delay < 0:
             raise InvalidModel(f"projection {self.name!r}: delay counts steps, 0 or more, not {self.delay}")
+        if self.max_delay is not None and self.max_delay < self.delay:
+            raise InvalidModel(f"projection {self.name!r}: max_delay {self.max_delay} is below delay {self.delay}")
+        if self.delay_per not in ("synapse", "source"):
+            raise InvalidModel(f"projection {self.name!r}: delay_per is 'synapse' or 'source', not {self.delay_per!r}")
 
     @property
     def name(self) -> str:
         """`source_to_target`, the prefix of the projection's arrays."""
         return f"{self.source}_to_{self.target}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value from which `from_json` gives an equal projection; fields at their default are left out."""
+        value = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+        if "connection" in value:
+            value["connection"] = connection_to_json(self.connection)
+        return value
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "Projection":
+        """The projection that `to_json` wrote."""
+        parameters = dict(value)
+        if "connection" in parameters:
+            parameters["connection"] = connection_from_json(parameters["connection"])
+        return Projection(**parameters)
 
 
 @dataclass(frozen=True)
@@ -91,6 +145,15 @@ class Network:
                 raise InvalidModel(f"projection {projection.name!r}: a Source takes no synapses")
             if isinstance(self.population(projection.source).neuron, Integrator):
                 raise InvalidModel(f"projection {projection.name!r}: an Integrator sends no spikes")
+            target = self.population(projection.target)
+            projection.connection.check(self.population(projection.source).size, target.size, projection.name)
+            if isinstance(projection.connection, Convolution) and target.channels not in (
+                None,
+                projection.connection.channels,
+            ):
+                raise InvalidModel(
+                    f"projection {projection.name!r} has {projection.connection.channels} channels, its target {target.channels}"
+                )
         for population in self.populations[1:]:
             if not self.into(population.name):
                 raise InvalidModel(f"population {population.name!r} has no incoming projection")
@@ -145,19 +208,39 @@ class Network:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter array.
 
-        `<projection>.weight` [target, source]; `<population>.bias` and `<population>.threshold` [neuron] (threshold for
-        Lif only); `<projection>.{gamma,beta,mean,variance}` [target] where batch_norm is set.
+        `<projection>.weight` as its connection says; `<projection>.{source,target}` [synapse] of a Sparse one; `<projection>.delay`, like the weight or
+        [source], where max_delay is set; `<projection>.{gamma,beta,mean,variance}` [parameter] where batch_norm is; `<population>.bias` and
+        `<population>.threshold` [parameter] (threshold for Lif only). A parameter is a neuron, or a channel of a population with channels.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         for projection in self.projections:
-            target = self.population(projection.target).size
-            shapes[f"{projection.name}.weight"] = (target, self.population(projection.source).size)
+            source, target = self.population(projection.source), self.population(projection.target)
+            weight = projection.connection.weight_shape(source.size, target.size)
+            shapes[f"{projection.name}.weight"] = weight
+            if isinstance(projection.connection, Sparse):
+                shapes |= {f"{projection.name}.{end}": weight for end in ("source", "target")}
+            if projection.max_delay is not None:
+                shapes[f"{projection.name}.delay"] = (source.size,) if projection.delay_per == "source" else weight
             if projection.batch_norm:
-                shapes |= {f"{projection.name}.{f}": (target,) for f in BATCH_NORM_FIELDS}
+                shapes |= {f"{projection.name}.{f}": (target.parameters,) for f in BATCH_NORM_FIELDS}
         for population in self.populations[1:]:
-            shapes[f"{population.name}.bias"] = (population.size,)
+            shapes[f"{population.name}.bias"] = (population.parameters,)
             if isinstance(population.neuron, Lif):
-                shapes[f"{population.name}.threshold"] = (population.size,)
+                shapes[f"{population.name}.threshold"] = (population.parameters,)
+        return shapes
+
+    def optional_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Arrays that a trained network may have beside those of `shapes`.
+
+        `<projection>.step` [parameter] of the target: weight steps learned by quantization-aware training.
+        `<population>.{decay,synapse_decay,v_reset,adaptation_decay,adaptation_strength}` [parameter]: where neurons differ from
+        the one value of the neuron model.
+        """
+        shapes: dict[str, tuple[int, ...]] = {
+            f"{p.name}.step": (self.population(p.target).parameters,) for p in self.projections
+        }
+        for population in self.populations[1:]:
+            shapes |= {f"{population.name}.{name}": (population.parameters,) for name in _varied(population.neuron)}
         return shapes
 
     def to_json(self) -> dict[str, Any]:
@@ -165,12 +248,11 @@ class Network:
         return {
             "dt": self.dt,
             "populations": [
-                {"name": p.name, "size": p.size, "neuron": neuron_to_json(p.neuron)} for p in self.populations
+                {"name": p.name, "size": p.size, "neuron": neuron_to_json(p.neuron)}
+                | ({"channels": p.channels} if p.channels else {})
+                for p in self.populations
             ],
-            "projections": [
-                {"source": p.source, "target": p.target, "delay": p.delay, "batch_norm": p.batch_norm}
-                for p in self.projections
-            ],
+            "projections": [p.to_json() for p in self.projections],
         }
 
     @staticmethod
@@ -178,12 +260,33 @@ class Network:
         """The network that `to_json` wrote; InvalidModel where a field is missing or unknown."""
         try:
             return Network(
-                tuple(Population(p["name"], p["size"], neuron_from_json(p["neuron"])) for p in value["populations"]),
-                tuple(Projection(**p) for p in value["projections"]),
+                tuple(
+                    Population(p["name"], p["size"], neuron_from_json(p["neuron"]), p.get("channels"))
+                    for p in value["populations"]
+                ),
+                tuple(Projection.from_json(p) for p in value["projections"]),
                 value["dt"],
             )
         except (KeyError, TypeError) as error:
             raise InvalidModel(f"network definition: missing or unknown field {error}") from error
+
+
+def _varied(neuron: Neuron) -> dict[str, float]:
+    """The parameters of a neuron model that single neurons may have their own values of, with the model's value."""
+    if isinstance(neuron, Source):
+        return {}
+    values = {"decay": neuron.decay}
+    if neuron.synapse_decay is not None:
+        values["synapse_decay"] = neuron.synapse_decay
+    if isinstance(neuron, Lif):
+        if neuron.reset == "hard":
+            values["v_reset"] = neuron.v_reset
+        if neuron.adaptation is not None:
+            values |= {
+                "adaptation_decay": neuron.adaptation.decay,
+                "adaptation_strength": neuron.adaptation.strength,
+            }
+    return values
 
 
 def feed_forward(sizes: list[int], hidden: Lif | None = None, output: Neuron | None = None) -> Network:
@@ -201,14 +304,43 @@ def feed_forward(sizes: list[int], hidden: Lif | None = None, output: Neuron | N
     )
 
 
+def array_limits(network: Network, array: str) -> tuple[float, float, bool]:
+    """Smallest and largest value that a parameter array may hold, and whether it holds whole numbers."""
+    owner, _, kind = array.rpartition(".")
+    if kind in ("source", "target", "delay"):
+        projection = next(p for p in network.projections if p.name == owner)
+        if kind == "delay":
+            assert projection.max_delay is not None
+            return projection.delay, projection.max_delay, True
+        return 0, network.population(getattr(projection, kind)).size - 1, True
+    if kind in ("threshold", "step", "variance"):
+        return (0.0 if kind == "variance" else SMALLEST), np.inf, False
+    if kind in ("decay", "synapse_decay", "adaptation_decay"):
+        return 0.0, 1.0, False
+    return (0.0 if kind == "adaptation_strength" else -np.inf), np.inf, False
+
+
+def check_range(name: str, values: NDArray[Any], limits: tuple[float, float, bool]) -> None:
+    """Raise InvalidModel, naming array, value and place, for a value outside (smallest, largest, whole numbers only)."""
+    lowest, highest, whole = limits
+    wrong = (values < lowest) | (values > highest) | ((values != np.floor(values)) if whole else False)
+    if np.any(wrong):
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        if lowest == SMALLEST:
+            raise InvalidModel(f"array {name!r} holds {values[where]} at {where}: it must be above 0")
+        kind = "whole numbers of " if whole else ""
+        raise InvalidModel(
+            f"array {name!r} holds {values[where]} at {where}, allowed are {kind}{lowest:g}..{highest:g}"
+        )
+
+
 @dataclass(frozen=True)
 class TrainedNetwork:
     """A network with its parameter arrays, float64, named as in `Network.shapes`.
 
-    steps: steps of one sample, as trained. Optional `<projection>.step` [target] arrays are weight steps learned by
-    quantization-aware training. info: what the training said of itself. parent: digest of what it was made from.
+    steps: steps of one sample, as trained. The arrays of `Network.optional_shapes` may be there, too. info: what the training said of itself. parent: digest of what it was made from.
 
-    Raises InvalidModel, naming the array, for missing, unknown, misshapen or non-finite arrays and thresholds not above 0.
+    Raises InvalidModel, naming the array, for missing, unknown, misshapen or non-finite arrays and for values out of range.
     """
 
     network: Network
@@ -221,7 +353,7 @@ class TrainedNetwork:
         if self.steps < 1:
             raise InvalidModel(f"a sample has at least 1 step, not {self.steps}")
         shapes = self.network.shapes()
-        optional = {f"{p.name}.step": shapes[f"{p.name}.weight"][:1] for p in self.network.projections}
+        optional = self.network.optional_shapes()
         for name, shape in shapes.items():
             if name not in self.parameters:
                 raise InvalidModel(f"array {name!r} of shape {shape} is missing")
@@ -236,12 +368,22 @@ class TrainedNetwork:
             if not np.all(np.isfinite(values)):
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
                 raise InvalidModel(f"array {name!r} holds {values[where]} at {where}: every value must be finite")
-            if name.endswith((".threshold", ".step")) and np.any(values <= 0):
-                smallest = int(np.argmin(values))
-                raise InvalidModel(f"array {name!r} holds {values[smallest]} at {smallest}: it must be above 0")
+            check_range(name, values, array_limits(self.network, name))
             values.setflags(write=False)
             frozen[name] = values
         object.__setattr__(self, "parameters", frozen)
+
+    def values(self, population: Population, name: str) -> FloatArray:
+        """Per parameter of a population: bias, threshold, or a value of the neuron model that single neurons may vary."""
+        array = self.parameters.get(f"{population.name}.{name}")
+        return np.full(population.parameters, _varied(population.neuron)[name]) if array is None else array
+
+    def matrices(self, projection: Projection) -> list[tuple[int, Matrix]]:
+        """(delay, matrix [target, source]) of a projection, see `neurohw.connections.delay_matrices`."""
+        source, target = self.network.population(projection.source), self.network.population(projection.target)
+        weight = self.parameters[f"{projection.name}.weight"]
+        arrays = {k: v for k in CONNECTION_FIELDS if (v := self.parameters.get(f"{projection.name}.{k}")) is not None}
+        return delay_matrices(projection.connection, source.size, target.size, weight, arrays, projection.delay)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """JSON fields and arrays, as they are saved."""
@@ -262,15 +404,44 @@ class TrainedNetwork:
         parameters = dict(self.parameters)
         projections = []
         for projection in self.network.projections:
-            projections.append(Projection(projection.source, projection.target, projection.delay))
+            projections.append(replace(projection, batch_norm=False))
             if not projection.batch_norm:
                 continue
             gamma, beta, mean, variance = (parameters.pop(f"{projection.name}.{f}") for f in BATCH_NORM_FIELDS)
             factor = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
             weight, bias = f"{projection.name}.weight", f"{projection.target}.bias"
-            parameters[weight] = parameters[weight] * factor[:, None]
+            parameters[weight] = parameters[weight] * self.per_weight(projection, factor)
             parameters[bias] = parameters[bias] + beta - mean * factor
             if f"{projection.name}.step" in parameters:
                 parameters[f"{projection.name}.step"] = parameters[f"{projection.name}.step"] * np.abs(factor)
         network = Network(self.network.populations, tuple(projections), self.network.dt)
         return TrainedNetwork(network, parameters, self.steps, self.info, self.parent)
+
+    def per_weight(self, projection: Projection, values: FloatArray) -> FloatArray:
+        """Values of the target [parameter], shaped to be multiplied with the projection's weight."""
+        target = self.network.population(projection.target)
+        return per_weight(projection, target, values, self.parameters.get(f"{projection.name}.target"))
+
+
+def per_weight(
+    projection: Projection, target: Population, values: NDArray[Any], ends: NDArray[Any] | None
+) -> NDArray[Any]:
+    """Values of the target population [parameter], shaped to be multiplied with the weight of a projection.
+
+    ends: the `target` array of a Sparse projection. Raises InvalidModel for a convolution into a population whose neurons have
+    values of their own, unless they are equal within every channel: its weights are shared.
+    """
+    match projection.connection:
+        case Dense():
+            return target.expand(values)[:, None]
+        case Sparse():
+            assert ends is not None
+            return target.expand(values)[ends.astype(np.int64)]
+        case Convolution(channels=channels):
+            grouped = target.expand(values).reshape(channels, -1)
+            if np.any(grouped != grouped[:, :1]):
+                raise InvalidModel(
+                    f"projection {projection.name!r}: the weights of a convolution are shared, the values of population "
+                    f"{target.name!r} differ within a channel"
+                )
+            return grouped[:, :1, None, None]

@@ -1,23 +1,31 @@
 """Neuron models: parameters and equations, no engine. Time advances in whole steps.
 
-Order of one step, for every engine (u is the membrane before, v after the reset):
+Order of one step, for every engine (u is the membrane before, v after the reset; s, v, c and a before step 0 are 0):
 
     I[t] = bias + sum over projections, synapses of w s_source[t - d]
     c[t] = synapse_decay c[t-1] + I[t]        with a synaptic current, else c[t] = I[t]
     u    = decay v[t-1] + c[t]
-    s[t] = 1 if u >= threshold else 0
-    v[t] = u - threshold s[t]  (soft reset)   or  v_reset where s[t] = 1, else u  (hard reset)
+    s[t] = 1 if u >= threshold + a[t-1] else 0
+    v[t] = u - (threshold + a[t-1]) s[t]  (soft reset),  v_reset where s[t] = 1, else u  (hard reset),  u  (none)
+    a[t] = adaptation.decay a[t-1] + adaptation.strength s[t]        with an adaptive threshold, else 0
 
 For `refractory` steps after a spike the neuron keeps the membrane that the reset left and cannot fire; its synaptic
-current goes on. Initial values of v and c are 0.
+current goes on. Conventions of other simulators are attributes of `Lif`, each changing one line:
+
+    strict            s[t] = 1 if u > threshold + a[t-1]
+    delayed_reset     the reset acts one step after the spike: v[t] = u, where
+                      u = decay v[t-1] + c[t] - (threshold + a[t-1]) s[t-1]  (soft),  decay v_reset + c[t] where s[t-1] = 1  (hard)
+    membrane_bias     the bias is added to u and not to I
+    delayed_current   u takes c[t-1] instead of c[t]
+    clears_current    c[t] = 0 in refractory steps
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from neurohw.errors import InvalidModel
 
-Reset = Literal["soft", "hard"]
+Reset = Literal["soft", "hard", "none"]
 
 
 def _check_decay(name: str, value: float | None) -> None:
@@ -26,12 +34,27 @@ def _check_decay(name: str, value: float | None) -> None:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """Adaptive threshold: every spike raises it by `strength` >= 0, and the rise shrinks by the factor `decay` per step."""
+
+    decay: float
+    strength: float
+
+    def __post_init__(self) -> None:
+        _check_decay("Adaptation.decay", self.decay)
+        if not self.strength >= 0:
+            raise InvalidModel(f"Adaptation.strength must be 0 or more, not {self.strength}")
+
+
+@dataclass(frozen=True)
 class Lif:
     """Leaky integrate-and-fire neuron.
 
-    decay: factor of the membrane per step, exp(-dt/tau_mem), in 0..1. threshold: default for every neuron, > 0;
-    the trained arrays may give each neuron its own. synapse_decay: factor of the synaptic current per step, None
-    for no synaptic current. refractory: whole steps after a spike. v_reset: only used by the hard reset.
+    decay: factor of the membrane per step, exp(-dt/tau_mem), in 0..1. threshold: default for every neuron, > 0. synapse_decay:
+    factor of the synaptic current per step, None for no synaptic current. refractory: whole steps after a spike. v_reset: only used
+    by the hard reset. The trained arrays may give each neuron its own values. The conventions strict ... clears_current are described above.
+
+    Raises InvalidModel for values out of range and for a delayed reset of a refractory neuron, which has no meaning.
     """
 
     decay: float = 0.5
@@ -40,18 +63,30 @@ class Lif:
     v_reset: float = 0.0
     synapse_decay: float | None = None
     refractory: int = 0
+    adaptation: Adaptation | None = None
+    strict: bool = False
+    delayed_reset: bool = False
+    membrane_bias: bool = False
+    delayed_current: bool = False
+    clears_current: bool = False
 
     def __post_init__(self) -> None:
         _check_decay("Lif.decay", self.decay)
         _check_decay("Lif.synapse_decay", self.synapse_decay)
         if not self.threshold > 0:
             raise InvalidModel(f"Lif.threshold must be above 0, not {self.threshold}")
-        if self.reset not in ("soft", "hard"):
-            raise InvalidModel(f"Lif.reset is 'soft' or 'hard', not {self.reset!r}")
+        if self.reset not in ("soft", "hard", "none"):
+            raise InvalidModel(f"Lif.reset is 'soft', 'hard' or 'none', not {self.reset!r}")
         if not self.v_reset < self.threshold:
             raise InvalidModel(f"Lif.v_reset {self.v_reset} must be below the threshold {self.threshold}")
         if self.refractory < 0:
             raise InvalidModel(f"Lif.refractory counts steps, 0 or more, not {self.refractory}")
+        if self.delayed_reset and self.refractory:
+            raise InvalidModel(f"Lif: a delayed reset and {self.refractory} refractory steps exclude each other")
+        if self.delayed_current and self.synapse_decay is None:
+            raise InvalidModel("Lif.delayed_current needs a synaptic current: set synapse_decay (0 for a plain delay)")
+        if self.clears_current and self.synapse_decay is None:
+            raise InvalidModel("Lif.clears_current needs a synaptic current: set synapse_decay")
 
     spiking = True
 
@@ -93,9 +128,11 @@ _KINDS: dict[str, type[Lif] | type[Integrator] | type[Source]] = {
 
 
 def neuron_to_json(neuron: Neuron) -> dict[str, Any]:
-    """A JSON value with the kind and every parameter of the neuron."""
+    """A JSON value with the kind and every parameter of the neuron that is not at its default."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(neuron, cls))
-    return {"kind": kind, **{k: getattr(neuron, k) for k in neuron.__dataclass_fields__}}
+    return {"kind": kind, **{f.name: v for f in fields(neuron) if (v := getattr(neuron, f.name)) != f.default}} | (
+        {"adaptation": asdict(neuron.adaptation)} if isinstance(neuron, Lif) and neuron.adaptation else {}
+    )
 
 
 def neuron_from_json(value: dict[str, Any]) -> Neuron:
@@ -105,6 +142,8 @@ def neuron_from_json(value: dict[str, Any]) -> Neuron:
     if kind not in _KINDS:
         raise InvalidModel(f"unknown neuron {kind!r}: known are {', '.join(_KINDS)}")
     try:
+        if parameters.get("adaptation") is not None:
+            parameters["adaptation"] = Adaptation(**parameters["adaptation"])
         return _KINDS[kind](**parameters)
     except TypeError as error:
         raise InvalidModel(f"neuron {kind}: {error}") from error

@@ -1,18 +1,21 @@
 """The float64 reference: the step of `neurohw.neurons`, executed in NumPy."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.connections import Matrix, apply_matrix
 from neurohw.errors import InvalidData
-from neurohw.network import FloatArray, Network, TrainedNetwork
-from neurohw.neurons import Integrator, Lif, Source
+from neurohw.network import Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Lif, Source
+from neurohw.step import Arithmetic, State, advance, letters
 from neurohw.trace import Trace
 
 
 def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
-    """Raise InvalidData unless `spikes` is [time, sample, input neuron] of non-negative whole counts."""
+    """Raise InvalidData unless `spikes` is [time, sample, input neuron] of non-negative whole counts up to 255."""
     size = network.input.size
     if spikes.ndim != 3 or spikes.shape[2] != size:
         raise InvalidData(f"stimulus has shape {spikes.shape}, the network needs [time, sample, {size}]")
@@ -20,54 +23,93 @@ def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
         raise InvalidData(f"stimulus of shape {spikes.shape} is empty: at least one step and one sample are needed")
     if spikes.dtype.kind not in "ub" and (np.any(spikes < 0) or np.any(spikes != np.floor(spikes))):
         raise InvalidData("stimulus must hold whole counts of 0 or more")
+    if spikes.max() > 255:
+        raise InvalidData(f"stimulus holds a count of {spikes.max()}, at most 255 are allowed in one step")
+
+
+def simulate(
+    network: Network,
+    spikes: NDArray[Any],
+    arithmetic: Callable[[Population], Arithmetic],
+    arriving: Callable[[Projection, Matrix, NDArray[np.uint8]], NDArray[Any]],
+    matrices: Callable[[Projection], list[tuple[int, Matrix]]],
+    dtype: Any,
+    states: bool,
+) -> Trace:
+    """Run every population in `update_order`, step by step, on counts [time, sample, input neuron].
+
+    arithmetic: of a population. arriving: the current that a projection's matrix makes of spikes [sample, source]. matrices: of a projection, by delay.
+    """
+    check_stimulus(network, spikes)
+    steps, samples, _ = spikes.shape
+    order = network.update_order()
+    sent: dict[str, NDArray[np.uint8]] = {network.input.name: spikes.astype(np.uint8)}
+    trace: dict[str, NDArray[Any]] = {}
+    incoming = {p.name: [(q, *entry) for q in network.into(p.name) for entry in matrices(q)] for p in order}
+    state = {p.name: State.rest(samples, p.size, dtype) for p in order}
+    constants = {p.name: arithmetic(p) for p in order}
+    for population in order:
+        shape = (steps, samples, population.size)
+        sent[population.name] = np.zeros(shape, np.uint8)
+        assert not isinstance(population.neuron, Source)
+        if states:
+            trace |= {f"{letter}.{population.name}": np.zeros(shape, dtype) for letter in letters(population.neuron)}
+    for t in range(steps):
+        for population in order:
+            name, neuron = population.name, population.neuron
+            assert not isinstance(neuron, Source)
+            current = np.zeros((samples, population.size), dtype)
+            for projection, delay, matrix in incoming[name]:
+                if t >= delay:
+                    current = current + arriving(projection, matrix, sent[projection.source][t - delay])
+            sent[name][t] = advance(neuron, constants[name], state[name], current)
+            if states:
+                for letter in letters(neuron):
+                    trace[f"{letter}.{name}"][t] = getattr(state[name], letter)
+    return Trace(sent, trace)
+
+
+def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithmetic:
+    """The constants of a population in float64; nothing saturates."""
+    neuron = population.neuron
+
+    def values(name: str) -> NDArray[np.float64]:
+        return population.expand(trained.values(population, name))
+
+    def decay(name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        factor = values(name)
+        return lambda value: factor * value
+
+    lif = neuron if isinstance(neuron, Lif) else None
+    assert not isinstance(neuron, Source)
+    adaptive = lif is not None and lif.adaptation is not None
+    zero = np.zeros(population.size)
+    return Arithmetic(
+        bias=values("bias"),
+        threshold=values("threshold") if lif else zero,
+        v_reset=values("v_reset") if lif and lif.reset == "hard" else zero,
+        adaptation_strength=values("adaptation_strength") if adaptive else zero,
+        decay_v=decay("decay"),
+        decay_c=None if neuron.synapse_decay is None else decay("synapse_decay"),
+        decay_a=decay("adaptation_decay") if adaptive else None,
+        saturate_v=lambda value: value,
+        saturate_c=lambda value: value,
+    )
 
 
 def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Simulate in float64.
 
-    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c and r of every population.
+    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
     Raises InvalidData for a stimulus of the wrong shape.
     """
     model = trained.folded()
-    network, parameters = model.network, model.parameters
-    check_stimulus(network, spikes)
-    steps, samples, _ = spikes.shape
-    sent: dict[str, FloatArray] = {network.input.name: spikes.astype(np.float64)}
-    out_spikes, out_states = {network.input.name: spikes.astype(np.uint8)}, {}
-    order = network.update_order()
-    for population in order:
-        shape = (steps, samples, population.size)
-        sent[population.name] = np.zeros(shape)
-        for letter in "vcr":
-            out_states[f"{letter}.{population.name}"] = np.zeros(shape)
-    v = {p.name: np.zeros((samples, p.size)) for p in order}
-    c = {p.name: np.zeros((samples, p.size)) for p in order}
-    r = {p.name: np.zeros((samples, p.size)) for p in order}
-    for t in range(steps):
-        for population in order:
-            name, neuron = population.name, population.neuron
-            current = np.broadcast_to(parameters[f"{name}.bias"], (samples, population.size)).copy()
-            for projection in network.into(name):
-                if t >= projection.delay:
-                    arriving = sent[projection.source][t - projection.delay]
-                    current += arriving @ parameters[f"{projection.name}.weight"].T
-            assert not isinstance(neuron, Source)
-            if neuron.synapse_decay is not None:
-                current = neuron.synapse_decay * c[name] + current
-            c[name] = current
-            u = neuron.decay * v[name] + current
-            if isinstance(neuron, Integrator):
-                v[name] = u
-            elif isinstance(neuron, Lif):
-                threshold = parameters[f"{name}.threshold"]
-                able = r[name] == 0
-                fired = able & (u >= threshold)
-                after = np.where(fired, neuron.v_reset if neuron.reset == "hard" else u - threshold, u)
-                v[name] = np.where(able, after, v[name])
-                r[name] = np.where(fired, neuron.refractory, np.maximum(r[name] - 1, 0))
-                sent[name][t] = fired
-            for letter, state in (("v", v), ("c", c), ("r", r)):
-                out_states[f"{letter}.{name}"][t] = state[name]
-    for population in order:
-        out_spikes[population.name] = sent[population.name].astype(np.uint8)
-    return Trace(out_spikes, out_states if states else {})
+    return simulate(
+        model.network,
+        spikes,
+        lambda population: float_arithmetic(model, population),
+        lambda projection, matrix, sent: apply_matrix(matrix, sent.astype(np.float64)),
+        model.matrices,
+        np.float64,
+        states,
+    )

@@ -52,7 +52,7 @@ def test_bad_projections(projections: tuple[Projection, ...], message: str) -> N
     [
         (lambda: Lif(threshold=0.0), "above 0"),
         (lambda: Lif(decay=1.5), "0..1, not 1.5"),
-        (lambda: Lif(reset="both"), "'soft' or 'hard'"),  # type: ignore[arg-type]
+        (lambda: Lif(reset="both"), "'soft', 'hard' or 'none'"),  # type: ignore[arg-type]
         (lambda: Lif(refractory=-1), "0 or more, not -1"),
         (lambda: Lif(v_reset=2.0), "below the threshold"),
         (lambda: Population("a b", 1, Lif()), "'a b' must be"),

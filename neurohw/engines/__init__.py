@@ -1,1 +1,72 @@
-"""Simulators behind one protocol: `check(model)`, `run(model, spikes) -> Trace`."""
+"""The engines: every simulator that can run a model, under one protocol.
+
+An engine is a module with
+
+    check(model)                         raise Unsupported, naming the node and the value, for what it cannot run exactly
+    run(model, spikes, states=True)      a Trace of counts [time, sample, input neuron]
+
+Modules are imported when an engine is asked for, so that a missing simulator only hurts those who use it.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.errors import Unsupported
+from neurohw.network import TrainedNetwork
+from neurohw.quantize import QuantizedNetwork
+from neurohw.trace import Trace
+
+Model = TrainedNetwork | QuantizedNetwork
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One simulator: its name, the models it takes ("float", "integer"), and the module that runs it."""
+
+    name: str
+    takes: tuple[str, ...]
+    module: str
+    describes: str
+
+    def check(self, model: Model) -> None:
+        """Raise Unsupported, naming the node and the value, for what the engine cannot run exactly."""
+        kind = kind_of(model)
+        if kind not in self.takes:
+            cure = "quantize the model first" if kind == "float" else "give it the model before quantization"
+            raise Unsupported(f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} ones: {cure}")
+        importlib.import_module(self.module).check(model)
+
+    def run(self, model: Model, spikes: NDArray[np.uint8], states: bool = True, **options: Any) -> Trace:
+        """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs."""
+        self.check(model)
+        trace: Trace = importlib.import_module(self.module).run(model, spikes, states=states, **options)
+        return trace
+
+
+def kind_of(model: Model) -> str:
+    """ "integer" for a quantized network, "float" for a trained one."""
+    return "integer" if isinstance(model, QuantizedNetwork) else "float"
+
+
+ENGINES = {
+    engine.name: engine
+    for engine in (
+        Engine("reference", ("float",), "neurohw.engines.reference", "float64 in NumPy, the definition"),
+        Engine("torch", ("float",), "neurohw.engines.torch", "the training module in float64"),
+        Engine("brian2", ("float", "integer"), "neurohw.engines.brian2", "Brian2, NumPy or Cython code generation"),
+        Engine("golden", ("integer",), "neurohw.engines.golden", "integers in NumPy, the specification"),
+        Engine("lava", ("integer",), "neurohw.engines.lava", "Lava, Loihi 2 simulation, fixed point"),
+        Engine("rtl", ("integer",), "neurohw.engines.rtl", "the generated SystemVerilog in Verilator"),
+    )
+}
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name; Unsupported naming those that exist."""
+    if name not in ENGINES:
+        raise Unsupported(f"there is no engine {name!r}: known are {', '.join(ENGINES)}")
+    return ENGINES[name]

@@ -24,6 +24,7 @@ def check(model: QuantizedNetwork) -> None:
 def run(
     model: QuantizedNetwork,
     spikes: NDArray[Any],
+    states: bool = True,
     lanes: int = 8,
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -35,6 +36,6 @@ def run(
         package = Path(name) / "rtl"
         emit(model, lanes).write(package)
         program = build_harness(package, Path(name) / "sim", optimize=optimize)
-        result = run_harness(program, package, spikes.astype(np.uint8), True, idle, backpressure)
+        result = run_harness(program, package, spikes.astype(np.uint8), states, idle, backpressure)
     inputs = {model.network.input.name: spikes.astype(np.uint8)}
     return Trace({**inputs, **result.spikes}, result.states, digest_of(model))

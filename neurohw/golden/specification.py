@@ -5,11 +5,13 @@ Per population and step, in integers, with all sums complete before the one satu
     sum_p = sum_j w_ij s_j[t - d]                       in the accumulator format (proved, never exceeded)
     I     = bias + sum over projections of sum_p << exponent
     c     = saturate(decay_c(c) + I)                    with a synaptic current, else c = I
-    refractory (r > 0):  s = 0, v unchanged, r = r - 1
-    otherwise:           u = saturate(decay(v) + c)
-                         s = u >= threshold
-                         v = u - threshold (soft) or v_reset (hard) where s, else u
-                         r = refractory where s
+    u     = saturate(decay(v) + c)
+    theta = threshold + a
+    s     = u >= theta, v = u - theta (soft) or v_reset (hard) where s, else u
+    a     = saturate(decay_a(a) + strength s)           with an adaptive threshold
+
+in the order, and with the refractory steps and conventions, of `neurohw.step.advance`, which the float64 reference executes, too. What integers
+add is in this file and in `neurohw.fixedpoint`: exact sums, the rounding of every decay, and saturation.
 """
 
 from typing import Any
@@ -17,63 +19,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.connections import Matrix, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntArray, exact_matmul
-from neurohw.neurons import Lif
+from neurohw.network import Population, Projection
 from neurohw.quantize.quantized import QuantizedNetwork
-from neurohw.reference import check_stimulus
+from neurohw.reference import simulate
+from neurohw.step import Arithmetic
 from neurohw.trace import Trace
+
+
+def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arithmetic:
+    """The integer constants, decays and saturations of a population."""
+    q = model.populations[population.name]
+    strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
+    return Arithmetic(
+        bias=population.expand(q.bias),
+        threshold=population.expand(q.threshold),
+        v_reset=population.expand(q.v_reset),
+        adaptation_strength=population.expand(strength),
+        decay_v=q.decay.apply,
+        decay_c=None if q.synapse_decay is None else q.synapse_decay.apply,
+        decay_a=None if q.adaptation_decay is None else q.adaptation_decay.apply,
+        saturate_v=q.membrane.saturate,
+        saturate_c=q.current.saturate,
+    )
 
 
 def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Simulate in integers.
 
-    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c and r of every population, int64.
+    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population, int64.
     Raises InvalidData for a stimulus of the wrong shape, InvalidModel if a sum leaves its accumulator format.
     """
-    network = model.network
-    check_stimulus(network, spikes)
-    steps, samples, _ = spikes.shape
-    order = network.update_order()
-    sent: dict[str, NDArray[np.uint8]] = {network.input.name: spikes.astype(np.uint8)}
-    trace: dict[str, IntArray] = {}
-    for population in order:
-        sent[population.name] = np.zeros((steps, samples, population.size), np.uint8)
-        if states:
-            for letter in "vcr":
-                trace[f"{letter}.{population.name}"] = np.zeros((steps, samples, population.size), np.int64)
-    v = {p.name: np.zeros((samples, p.size), np.int64) for p in order}
-    c = {p.name: np.zeros((samples, p.size), np.int64) for p in order}
-    r = {p.name: np.zeros((samples, p.size), np.int64) for p in order}
-    for t in range(steps):
-        for population in order:
-            name, neuron, q = population.name, population.neuron, model.populations[population.name]
-            current = np.broadcast_to(q.bias, (samples, population.size))
-            for projection in network.into(name):
-                if t < projection.delay:
-                    continue
-                synapses = model.projections[projection.name]
-                arriving = sent[projection.source][t - projection.delay].astype(np.int64)
-                total = exact_matmul(arriving, synapses.weight.T)
-                if not q.accumulator.allows(total):
-                    raise InvalidModel(
-                        f"projection {projection.name!r}: a sum left its {q.accumulator.bits}-bit accumulator at step {t}"
-                    )
-                current = current + (total << synapses.exponent)
-            if q.synapse_decay is not None:
-                current = q.current.saturate(q.synapse_decay.apply(c[name]) + current)
-            c[name] = current
-            u = q.membrane.saturate(q.decay.apply(v[name]) + current)
-            if isinstance(neuron, Lif):
-                able = r[name] == 0
-                fired = able & (u >= q.threshold)
-                after = np.where(fired, q.v_reset if neuron.reset == "hard" else u - q.threshold, u)
-                v[name] = np.where(able, after, v[name])
-                r[name] = np.where(fired, neuron.refractory, np.maximum(r[name] - 1, 0))
-                sent[name][t] = fired
-            else:
-                v[name] = u
-            if states:
-                for letter, state in (("v", v), ("c", c), ("r", r)):
-                    trace[f"{letter}.{name}"][t] = state[name]
-    return Trace(sent, trace)
+
+    def arriving(projection: Projection, matrix: Matrix, sent: NDArray[np.uint8]) -> IntArray:
+        counts = sent.astype(np.int64)
+        total = exact_matmul(counts, matrix.T) if isinstance(matrix, np.ndarray) else apply_matrix(matrix, counts)
+        accumulator = model.populations[projection.target].accumulator
+        if not accumulator.allows(total):
+            raise InvalidModel(f"projection {projection.name!r}: a sum left its {accumulator.bits}-bit accumulator")
+        return total << model.projections[projection.name].exponent
+
+    return simulate(
+        model.network,
+        spikes,
+        lambda population: integer_arithmetic(model, population),
+        arriving,
+        model.matrices,
+        np.int64,
+        states,
+    )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from neurohw.connections import Convolution, Sparse, delay_matrices
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
@@ -19,25 +20,34 @@ from neurohw.fixedpoint import (
     IntArray,
     IntFormat,
     MultiplyDecay,
+    MultiplyDecays,
     NoDecay,
     ShiftDecay,
 )
-from neurohw.network import FloatArray, TrainedNetwork
+from neurohw.network import CONNECTION_FIELDS, FloatArray, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Lif, Source
 from neurohw.quantize.dequantize import decay_factor
 from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurohw.quantize.widths import prove_widths
+from neurohw.quantize.widths import Constants, Drive, prove_widths
 
 DecayKind = Literal["auto", "shift", "multiply"]
 CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
 
 
-def quantize_decay(factor: float, kind: DecayKind = "auto", node: str = "decay") -> Decay:
-    """The integer decay for a float factor per step.
+def quantize_decay(factors: float | FloatArray, kind: DecayKind = "auto", node: str = "decay") -> Decay:
+    """The integer decay for a float factor per step, or for factors [parameter].
 
-    auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the multiply by (4096 - delta)/4096. shift: InvalidModel, naming
-    the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+    auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the multiply by (4096 - delta)/4096; different factors get a multiply
+    each. shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another model than the trained one.
     """
+    different = np.unique(factors)
+    if len(different) > 1:
+        if kind == "shift":
+            raise InvalidModel(
+                f"{node}: {len(different)} different factors in one population need the multiplying decay"
+            )
+        return MultiplyDecays(tuple(np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int).tolist()))
+    factor = float(different[0])
     if factor == 1.0:
         return NoDecay()
     shift = round(-np.log2(1.0 - factor))
@@ -81,6 +91,41 @@ def _membrane_guard_bits(threshold: FloatArray, step: FloatArray, resolution_bit
     return guard
 
 
+def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
+    """The incoming weights of every parameter of a population [parameter, weight], filled up with zeros.
+
+    Where a convolution reaches neurons with parameters of their own, a row is a channel: its neurons share weights, so they share a step.
+    """
+    rows: list[list[FloatArray]] = []
+    channels = [
+        p.connection.channels
+        for p in model.network.into(population.name)
+        if isinstance(p.connection, Convolution) and population.channels is None
+    ]
+    count = min([population.parameters, *channels])
+    for projection in model.network.into(population.name):
+        weight = model.parameters[f"{projection.name}.weight"]
+        if isinstance(projection.connection, Sparse):
+            owner = model.parameters[f"{projection.name}.target"].astype(int) // (population.size // count)
+            rows.append([weight[owner == i] for i in range(count)])
+        else:
+            rows.append(list(weight.reshape(count, -1)))
+    joined = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+    result = np.zeros((count, max(len(row) for row in joined)))
+    for row, values in zip(result, joined, strict=True):
+        row[: len(values)] = values
+    return result
+
+
+def _drive(network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int) -> Drive:
+    source, target = network.population(projection.source).size, network.population(projection.target).size
+    count = max_count if projection.source == network.input.name else 1
+    matrices = delay_matrices(
+        projection.connection, source, target, quantized.weight, quantized.arrays(), projection.delay
+    )
+    return Drive.of(matrices, quantized.exponent, count)
+
+
 def quantize(
     trained: TrainedNetwork,
     bits: int = 8,
@@ -109,59 +154,73 @@ def quantize(
         name, neuron, incoming = population.name, population.neuron, network.into(population.name)
         assert not isinstance(neuron, Source)
         spiking = isinstance(neuron, Lif)
-        stacked = np.concatenate([parameters[f"{p.name}.weight"] for p in incoming], axis=1)
+        rows = weight_rows(model, population)
         learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
-        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(stacked, bits, not spiking)
-        threshold = parameters[f"{name}.threshold"] if spiking else np.ones(population.size)
+        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(rows, bits, not spiking)
+        step = np.repeat(step, population.parameters // len(step))
+        threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
         guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0
         unit = step * 2.0**-guard
         limits = IntFormat(bits)
 
-        def to_int(values: FloatArray | float, unit: FloatArray = unit) -> IntArray:
+        def to_int(values: FloatArray, unit: FloatArray = unit) -> IntArray:
             return np.round(values / unit).astype(np.int64)
 
-        squared_error = 0.0
-        weights: list[tuple[IntArray, int, int]] = []
+        squared_error, synapses, drives = 0.0, 0, []
         for projection in incoming:
             weight = parameters[f"{projection.name}.weight"]
-            integers = np.clip(np.round(weight / step[:, None]), limits.min, limits.max).astype(np.int64)
-            squared_error += float(((weight - integers * step[:, None]) ** 2).sum())
-            projections[projection.name] = QuantizedProjection(integers, bits, guard)
-            counts = max_count if projection.source == network.input.name else 1
-            weights.append((integers, guard, counts))
+            weight_step = model.per_weight(projection, step)
+            integers = np.clip(np.round(weight / weight_step), limits.min, limits.max).astype(np.int64)
+            squared_error += float(((weight - integers * weight_step) ** 2).sum())
+            synapses += weight.size
+            where = {k: parameters.get(f"{projection.name}.{k}") for k in CONNECTION_FIELDS}
+            projections[projection.name] = QuantizedProjection(
+                integers, bits, guard, **{k: v.astype(np.int64) for k, v in where.items() if v is not None}
+            )
+            drives.append(_drive(network, projection, projections[projection.name], max_count))
+
+        def integer_decay(kind: str, population: Population = population) -> Decay:
+            return quantize_decay(model.values(population, kind), decay, f"{population.name}.{kind}")
+
+        adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
+        hard = isinstance(neuron, Lif) and neuron.reset == "hard"
         bias = to_int(parameters[f"{name}.bias"])
-        integer_threshold = np.maximum(to_int(threshold), 1) if spiking else np.ones(population.size, np.int64)
-        v_reset = to_int(neuron.v_reset) if isinstance(neuron, Lif) and neuron.reset == "hard" else np.zeros_like(bias)
-        integer_decay = quantize_decay(neuron.decay, decay, f"{name}.decay")
-        synapse = (
-            None
-            if neuron.synapse_decay is None
-            else quantize_decay(neuron.synapse_decay, decay, f"{name}.synapse_decay")
+        constants = Constants(
+            bias=bias,
+            threshold=np.maximum(to_int(threshold), 1) if spiking else np.ones_like(bias),
+            v_reset=to_int(model.values(population, "v_reset")) if hard else np.zeros_like(bias),
+            decay=integer_decay("decay"),
+            synapse_decay=None if neuron.synapse_decay is None else integer_decay("synapse_decay"),
+            adaptation_decay=integer_decay("adaptation_decay") if adaptive else None,
+            adaptation_strength=to_int(model.values(population, "adaptation_strength")) if adaptive else None,
         )
-        widths = prove_widths(weights, bias, integer_threshold, v_reset, integer_decay, synapse, steps, membrane_cap)
+        widths = prove_widths(neuron, drives, constants, steps, membrane_cap)
         populations[name] = QuantizedPopulation(
-            bias,
-            integer_threshold,
-            v_reset,
-            integer_decay,
-            synapse,
+            constants.bias,
+            constants.threshold,
+            constants.v_reset,
+            constants.decay,
+            constants.synapse_decay,
             widths.membrane,
             widths.current,
             widths.accumulator,
             widths.capped,
+            constants.adaptation_decay,
+            constants.adaptation_strength,
         )
+        decay_error = model.values(population, "decay") - decay_factor(constants.decay)
         exponent = float(np.floor(np.log2(np.median(step))))
         report["populations"][name] = {
             "scale_exponent": exponent,
             "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
             "unit": [float(x) for x in unit],
             "guard_bits": guard,
-            "weight_rms_error": float(np.sqrt(squared_error / stacked.size)),
+            "weight_rms_error": float(np.sqrt(squared_error / synapses)),
             "accumulator_bits": widths.accumulator.bits,
             "current_bits": widths.current.bits,
             "membrane_bits": widths.membrane.bits,
             "proved_membrane_bits": widths.proved_membrane.bits,
             "capped": widths.capped,
-            "decay_error": float(abs(neuron.decay - decay_factor(integer_decay))),
+            "decay_error": float(np.abs(decay_error).max()),
         }
     return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest())

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.connections import Matrix, delay_matrices
 from neurohw.errors import InvalidModel
-from neurohw.fixedpoint import Decay, IntArray, IntFormat, decay_from_json, decay_to_json
-from neurohw.network import Network
+from neurohw.fixedpoint import Decay, IntArray, IntFormat, MultiplyDecays, decay_from_json, decay_to_json
+from neurohw.network import CONNECTION_FIELDS, Network, Projection, array_limits, check_range
+from neurohw.neurons import Lif
 
 
 def _frozen(values: Any, name: str, shape: tuple[int, ...], limits: IntFormat) -> IntArray:
@@ -29,16 +31,26 @@ def _frozen(values: Any, name: str, shape: tuple[int, ...], limits: IntFormat) -
 
 @dataclass(frozen=True)
 class QuantizedProjection:
-    """Integer weights [target, source] of `bits` bits (2..8); the finished sum is shifted left by `exponent`."""
+    """Integer weights, shaped as the connection says, of `bits` bits (2..8); the finished sum is shifted left by `exponent`.
+
+    source, target: ends of a Sparse connection [synapse]. delay: steps, where synapses or source neurons differ.
+    """
 
     weight: IntArray
     bits: int
     exponent: int = 0
+    source: IntArray | None = None
+    target: IntArray | None = None
+    delay: IntArray | None = None
+
+    def arrays(self) -> dict[str, IntArray]:
+        """The arrays that say where the synapses are, by field name."""
+        return {k: v for k in CONNECTION_FIELDS if (v := getattr(self, k)) is not None}
 
 
 @dataclass(frozen=True)
 class QuantizedPopulation:
-    """Integers of one population; arrays are [neuron].
+    """Integers of one population; arrays are [parameter]: per neuron, or per channel of a population with channels.
 
     membrane, current, accumulator: formats of v, of I and c, and of the unshifted sum over one step.
     capped: the membrane format is a user's cap, not a proved width, so that saturation can happen.
@@ -53,6 +65,8 @@ class QuantizedPopulation:
     current: IntFormat
     accumulator: IntFormat
     capped: bool = False
+    adaptation_decay: Decay | None = None
+    adaptation_strength: IntArray | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +101,42 @@ class QuantizedNetwork:
                 raise InvalidModel(f"projection {name!r}: the weight exponent lies in 0..16, not {projection.exponent}")
             weight = _frozen(projection.weight, f"{name}.weight", shapes[f"{name}.weight"], IntFormat(projection.bits))
             object.__setattr__(projection, "weight", weight)
+            for field_name in CONNECTION_FIELDS:
+                array, key = getattr(projection, field_name), f"{name}.{field_name}"
+                if (array is not None) != (key in shapes):
+                    raise InvalidModel(f"array {key!r} is {'missing' if key in shapes else 'not one of the network'}")
+                if array is not None:
+                    array = _frozen(array, key, shapes[key], IntFormat(63))
+                    check_range(key, array, array_limits(self.network, key))
+                    object.__setattr__(projection, field_name, array)
         for name, p in self.populations.items():
-            size = (self.network.population(name).size,)
+            population = self.network.population(name)
+            size = (population.parameters,)
             object.__setattr__(p, "bias", _frozen(p.bias, f"{name}.bias", size, p.current))
             object.__setattr__(p, "v_reset", _frozen(p.v_reset, f"{name}.v_reset", size, p.membrane))
             object.__setattr__(p, "threshold", _frozen(p.threshold, f"{name}.threshold", size, p.membrane))
             if np.any(p.threshold < 1):
                 raise InvalidModel(f"{name}.threshold holds {p.threshold.min()}: an integer threshold is at least 1")
+            neuron = population.neuron
+            adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
+            if adaptive != (p.adaptation_decay is not None) or adaptive != (p.adaptation_strength is not None):
+                raise InvalidModel(f"population {name!r}: adaptation of the neuron model and of its integers differ")
+            if p.adaptation_strength is not None:
+                strength = _frozen(p.adaptation_strength, f"{name}.adaptation_strength", size, p.membrane)
+                check_range(f"{name}.adaptation_strength", strength, (0, p.membrane.max, True))
+                object.__setattr__(p, "adaptation_strength", strength)
+            for kind in ("decay", "synapse_decay", "adaptation_decay"):
+                decay = getattr(p, kind)
+                if isinstance(decay, MultiplyDecays) and len(decay.deltas) != population.parameters:
+                    raise InvalidModel(
+                        f"population {name!r}: {kind} has {len(decay.deltas)} deltas, the population {population.parameters} parameters"
+                    )
+
+    def matrices(self, projection: Projection) -> list[tuple[int, Matrix]]:
+        """(delay, integer matrix [target, source]) of a projection, see `neurohw.connections.delay_matrices`."""
+        source, target = self.network.population(projection.source), self.network.population(projection.target)
+        q = self.projections[projection.name]
+        return delay_matrices(projection.connection, source.size, target.size, q.weight, q.arrays(), projection.delay)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, IntArray]]:
         """JSON fields and integer arrays, from which `from_parts` gives an equal value."""
@@ -109,7 +152,11 @@ class QuantizedNetwork:
                 "accumulator_bits": p.accumulator.bits,
                 "capped": p.capped,
             }
-        arrays |= {f"{name}.weight": p.weight for name, p in self.projections.items()}
+            if p.adaptation_strength is not None:
+                arrays[f"{name}.adaptation_strength"] = p.adaptation_strength
+                populations[name]["adaptation_decay"] = decay_to_json(p.adaptation_decay)
+        for name, projection in self.projections.items():
+            arrays |= {f"{name}.{k}": v for k, v in {"weight": projection.weight, **projection.arrays()}.items()}
         return {
             "network": self.network.to_json(),
             "populations": populations,
@@ -139,9 +186,16 @@ class QuantizedNetwork:
                     IntFormat(p["current_bits"]),
                     IntFormat(p["accumulator_bits"]),
                     p["capped"],
+                    decay_from_json(p.get("adaptation_decay")),
+                    arrays.get(f"{name}.adaptation_strength"),
                 )
             projections = {
-                n: QuantizedProjection(arrays[f"{n}.weight"], p["bits"], p["exponent"])
+                n: QuantizedProjection(
+                    arrays[f"{n}.weight"],
+                    p["bits"],
+                    p["exponent"],
+                    *(arrays.get(f"{n}.{k}") for k in CONNECTION_FIELDS),
+                )
                 for n, p in fields["projections"].items()
             }
             return QuantizedNetwork(

@@ -1,15 +1,18 @@
 """Widths by proof: intervals that sums, currents and membranes can never leave.
 
-The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest count, whatever fires.
-A leaky state driven by |input| <= D stays within the `bound` of its decay (see `neurohw.fixedpoint`); without
-leak it stays within steps * D. A soft reset only moves a membrane toward zero from above, and a hard reset sets a value that must fit.
+The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest count, whatever fires. A leaky state driven
+by |input| <= D stays within the `bound` of its decay (see `neurohw.fixedpoint`); without leak it stays within steps * D. A soft reset only moves
+a membrane toward zero from above. A hard reset starts it anew at v_reset, and a delayed soft reset takes the threshold from a membrane that
+has already decayed: both add their constant to the bound.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from neurohw.connections import Matrix
 from neurohw.fixedpoint import Decay, IntArray, IntFormat
+from neurohw.neurons import Integrator, Lif
 
 
 @dataclass(frozen=True)
@@ -23,35 +26,76 @@ class Widths:
     capped: bool
 
 
+@dataclass(frozen=True)
+class Drive:
+    """What one projection can add in one step: lowest and highest unshifted sum [neuron], and the exponent of its weights."""
+
+    lowest: IntArray
+    highest: IntArray
+    exponent: int
+
+    @staticmethod
+    def of(matrices: list[tuple[int, Matrix]], exponent: int, max_count: int) -> "Drive":
+        """The drive of a projection with these integer matrices, from source counts of at most max_count."""
+        lowest = sum(np.asarray(_part(m, np.minimum).sum(axis=1)) for _, m in matrices)
+        highest = sum(np.asarray(_part(m, np.maximum).sum(axis=1)) for _, m in matrices)
+        return Drive(np.asarray(lowest) * max_count, np.asarray(highest) * max_count, exponent)
+
+
+def _part(matrix: Matrix, side: np.ufunc) -> Matrix:
+    if isinstance(matrix, np.ndarray):
+        return np.asarray(side(matrix, 0))
+    part = matrix.copy()
+    part.data = side(part.data, 0)
+    return part
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The integer constants of a population [parameter] and its decays."""
+
+    bias: IntArray
+    threshold: IntArray
+    v_reset: IntArray
+    decay: Decay
+    synapse_decay: Decay | None
+    adaptation_decay: Decay | None = None
+    adaptation_strength: IntArray | None = None
+
+
 def prove_widths(
-    weights: list[tuple[IntArray, int, int]],
-    bias: IntArray,
-    threshold: IntArray,
-    v_reset: IntArray,
-    decay: Decay,
-    synapse_decay: Decay | None,
-    steps: int,
-    membrane_cap: int | None = None,
+    neuron: Lif | Integrator, drives: list[Drive], constants: Constants, steps: int, membrane_cap: int | None = None
 ) -> Widths:
     """The narrowest formats in which nothing can overflow within `steps` steps.
 
-    weights: per incoming projection (weight [target, source], exponent, largest source count). membrane_cap: width in bits at which the
-    user accepts saturation; it never narrows below what threshold and v_reset need, and never widens.
+    membrane_cap: width in bits at which the user accepts saturation; it never narrows below what threshold and v_reset need, and never widens.
     """
-    lowest, highest, accumulator = bias.copy(), bias.copy(), IntFormat(1)
-    for weight, exponent, count in weights:
-        down = count * np.minimum(weight, 0).sum(axis=1)
-        up = count * np.maximum(weight, 0).sum(axis=1)
-        accumulator = IntFormat.holding(min(int(down.min()), accumulator.min), max(int(up.max()), accumulator.max))
-        lowest, highest = lowest + (down << exponent), highest + (up << exponent)
+    lif = neuron if isinstance(neuron, Lif) else None
+    largest_bias = int(np.abs(constants.bias).max())
+    down, up = sum(d.lowest for d in drives), sum(d.highest for d in drives)
+    accumulator = IntFormat.holding(int(np.min(down)), int(np.max(up)))
+    lowest = np.asarray(sum(d.lowest << d.exponent for d in drives))
+    highest = np.asarray(sum(d.highest << d.exponent for d in drives))
+    if not (lif and lif.membrane_bias):
+        bias = np.repeat(constants.bias, len(lowest) // len(constants.bias))
+        lowest, highest = lowest + bias, highest + bias
     drive = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))
-    current_bound = drive if synapse_decay is None else max(drive, synapse_decay.bound(drive, steps))
+    synapse = constants.synapse_decay
+    current_bound = max(drive, largest_bias, 0 if synapse is None else synapse.bound(drive, steps))
     current = IntFormat.holding(-current_bound, current_bound)
-    membrane_bound = max(decay.bound(current_bound, steps), current_bound)
-    extremes = [-membrane_bound, membrane_bound, *map(int, threshold), *map(int, v_reset)]
-    proved = IntFormat.holding(min(extremes), max(extremes))
-    constants = [int(threshold.max()), int(v_reset.min()), int(v_reset.max())]
-    needed = IntFormat.holding(min(constants), max(constants))
+    membrane_drive = current_bound + (largest_bias if lif and lif.membrane_bias else 0)
+    membrane_bound = max(constants.decay.bound(membrane_drive, steps), membrane_drive)
+    top = int(constants.threshold.max())
+    if constants.adaptation_decay is not None and constants.adaptation_strength is not None:
+        strength = int(constants.adaptation_strength.max())
+        top += max(constants.adaptation_decay.bound(strength, steps), strength)
+    resets = [int(constants.v_reset.min()), int(constants.v_reset.max())]
+    if lif and lif.reset == "hard":
+        membrane_bound += max(map(abs, resets))
+    if lif and lif.reset == "soft" and lif.delayed_reset:
+        membrane_bound += membrane_drive + top
+    proved = IntFormat.holding(min(-membrane_bound, *resets), max(membrane_bound, top, *resets))
+    needed = IntFormat.holding(min(0, *resets), max(top, *resets))
     if membrane_cap is None or membrane_cap >= proved.bits:
         return Widths(accumulator, current, proved, proved, False)
     return Widths(accumulator, current, IntFormat(max(membrane_cap, needed.bits)), proved, True)

@@ -1,0 +1,33 @@
+"""The training module, in float64, as an engine."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neurohw.model_files import digest_of
+from neurohw.network import TrainedNetwork
+from neurohw.reference import check_stimulus
+from neurohw.step import letters
+from neurohw.trace import Trace
+from neurohw.train import SpikingModule
+
+
+def check(model: TrainedNetwork) -> None:
+    """The training module runs every trained network."""
+
+
+def run(model: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
+    """Spikes and states of the PyTorch module for counts [time, sample, input neuron]."""
+    check_stimulus(model.network, spikes)
+    module = SpikingModule.from_trained(model)
+    with torch.no_grad():
+        arrays = module(torch.from_numpy(np.ascontiguousarray(spikes)).double())
+    fired = {p.name: arrays[f"spikes.{p.name}"].numpy().astype(np.uint8) for p in model.network.populations}
+    values: dict[str, NDArray[Any]] = {}
+    if states:
+        for population in model.network.update_order():
+            for letter in letters(population.neuron):  # type: ignore[arg-type]
+                values[f"{letter}.{population.name}"] = arrays[f"{letter}.{population.name}"].numpy()
+    return Trace(fired, values, digest_of(model))

@@ -1,0 +1,93 @@
+"""The one step of a population, written once for float64 and for integers.
+
+`advance` is the text of `neurohw.neurons` in NumPy. What differs between the float reference and the integer golden model (how a value decays,
+where it saturates) is the `Arithmetic` that they hand over.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.neurons import Integrator, Lif
+
+Array = NDArray[Any]
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The constants of a population [neuron] and how its numbers behave.
+
+    decay_*: one step of decay of the membrane v, the synaptic current c and the adaptation a. saturate_*: into the format of a membrane
+    or a current (float: unchanged). None where the neuron has no such state.
+    """
+
+    bias: Array
+    threshold: Array
+    v_reset: Array
+    adaptation_strength: Array
+    decay_v: Function
+    decay_c: Function | None
+    decay_a: Function | None
+    saturate_v: Function
+    saturate_c: Function
+
+
+@dataclass
+class State:
+    """v, c, r and a of one population [sample, neuron], after the last step."""
+
+    v: Array
+    c: Array
+    r: Array
+    a: Array
+
+    @staticmethod
+    def rest(samples: int, size: int, dtype: Any) -> "State":
+        """All zero."""
+        return State(*(np.zeros((samples, size), dtype) for _ in "vcra"))
+
+
+def advance(neuron: Lif | Integrator, arithmetic: Arithmetic, state: State, arriving: Array) -> Array:
+    """Advance `state` by one step under the sum of all projections `arriving` [sample, neuron]; returns the spikes, boolean."""
+    lif = neuron if isinstance(neuron, Lif) else Lif(synapse_decay=neuron.synapse_decay, reset="none")
+    spiking = isinstance(neuron, Lif)
+    current = arriving if lif.membrane_bias else arriving + arithmetic.bias
+    if arithmetic.decay_c is not None:
+        current = arithmetic.saturate_c(arithmetic.decay_c(state.c) + current)
+    if lif.clears_current:
+        current = np.where(state.r > 0, 0, current)
+    drive = state.c if lif.delayed_current else current
+    if lif.membrane_bias:
+        drive = drive + arithmetic.bias
+    threshold = arithmetic.threshold + state.a
+    before, pending = state.v, state.r > 0
+    if lif.delayed_reset and lif.reset == "hard":
+        before = np.where(pending, arithmetic.v_reset, before)
+    if lif.delayed_reset and lif.reset == "soft":
+        drive = drive - np.where(pending, threshold, 0)
+    u = arithmetic.saturate_v(arithmetic.decay_v(before) + drive)
+    able = np.full(u.shape, spiking) if lif.delayed_reset or not spiking else ~pending
+    spikes = able & ((u > threshold) if lif.strict else (u >= threshold))
+    after = u
+    if not lif.delayed_reset and lif.reset == "soft":
+        after = np.where(spikes, u - threshold, u)
+    if not lif.delayed_reset and lif.reset == "hard":
+        after = np.where(spikes, arithmetic.v_reset, u)
+    state.c = current
+    state.v = np.where(able, after, state.v) if spiking else u
+    hold = 1 if lif.delayed_reset else lif.refractory
+    state.r = np.where(spikes, hold, 0 if lif.delayed_reset else np.maximum(state.r - 1, 0))
+    if arithmetic.decay_a is not None:
+        state.a = arithmetic.saturate_v(
+            arithmetic.decay_a(state.a) + np.where(spikes, arithmetic.adaptation_strength, 0)
+        )
+    return spikes
+
+
+def letters(neuron: Lif | Integrator) -> str:
+    """The states that a trace of the neuron holds: v, c, r, and a with an adaptive threshold."""
+    return "vcra" if isinstance(neuron, Lif) and neuron.adaptation is not None else "vcr"

@@ -1,0 +1,1 @@
+"""Tests; a package of its own name, because a library installs a top-level `tests`, too."""
