@@ -154,6 +154,11 @@ class Network:
                 raise InvalidModel(
                     f"projection {projection.name!r} has {projection.connection.channels} channels, its target {target.channels}"
                 )
+            if projection.batch_norm and isinstance(projection.connection, Convolution) and target.channels is None:
+                raise InvalidModel(
+                    f"projection {projection.name!r}: batch normalisation of a convolution needs a target with channels="
+                    f"{projection.connection.channels}"
+                )
         for population in self.populations[1:]:
             if not self.into(population.name):
                 raise InvalidModel(f"population {population.name!r} has no incoming projection")

@@ -31,7 +31,9 @@ EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory
 
 def load_data(config: RunConfig) -> Dataset:
     """The dataset of a run; InvalidData if the recipe needs a path that was not given."""
-    if config.recipe == "digits":
+    from neurohw.train.recipes import recipe_named
+
+    if recipe_named(config.recipe).dataset == "digits":
         return load(config.data, seed=config.seed) if config.data else digits(seed=config.seed)
     if config.data is None:
         raise InvalidData(f"recipe {config.recipe!r} needs --data with the folder or file of its dataset")

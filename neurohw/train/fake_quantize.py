@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neurohw.connections import Convolution, Sparse
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntFormat
 from neurohw.network import Network
@@ -30,13 +31,13 @@ def weight_limits(bits: int, symmetric: bool) -> tuple[int, int]:
 
 
 def integer_weights(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
-    """round(clip(weight / step)), ties to even, [target, source]; the rounding passes the gradient through."""
-    return _Round.apply((weight / step[:, None]).clamp(*limits))  # type: ignore[no-any-return]
+    """round(clip(weight / step)), ties to even; step broadcasts against weight. The rounding passes the gradient through."""
+    return _Round.apply((weight / step).clamp(*limits))  # type: ignore[no-any-return]
 
 
 def fake_quantize(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
-    """step * round(clip(weight / step)), [target, source], differentiable by weight and step [target]."""
-    return integer_weights(weight, step, limits) * step[:, None]
+    """step * round(clip(weight / step)), differentiable by weight and step, which broadcasts against weight."""
+    return integer_weights(weight, step, limits) * step
 
 
 def check_quantizable(network: Network, bits: int) -> None:
@@ -50,4 +51,10 @@ def check_quantizable(network: Network, bits: int) -> None:
             raise InvalidModel(
                 f"population {population.name!r} has {len(incoming)} incoming projections ({names}), which share one scale: "
                 "steps can be learned for one projection only; train in float and quantize afterwards"
+            )
+        connection = incoming[0].connection
+        if isinstance(connection, Sparse) or (isinstance(connection, Convolution) and population.channels is None):
+            raise InvalidModel(
+                f"projection {incoming[0].name!r}: weight steps can be learned for dense projections and for convolutions into a "
+                "population with channels; train in float and quantize afterwards"
             )

@@ -1,4 +1,4 @@
-"""One step of the neuron models in PyTorch, as pure functions: the equations and the order of `neurohw.reference`.
+"""One step of the neuron models in PyTorch, as pure functions: the equations and the order of `neurohw.step`, with gradients.
 
 Tensors are [sample, neuron] in a step and [time, sample, neuron] in a scan.
 """
@@ -12,12 +12,28 @@ from neurohw.neurons import Integrator, Lif
 from neurohw.train.surrogate import SpikeFunction
 
 
+class Constants(NamedTuple):
+    """The constants of a population: one value, or one for every neuron [neuron].
+
+    membrane_bias: added to the membrane at every step, 0 unless the neuron model says so.
+    """
+
+    decay: float | Tensor
+    synapse_decay: float | Tensor | None = None
+    threshold: float | Tensor = 1.0
+    v_reset: float | Tensor = 0.0
+    adaptation_decay: float | Tensor = 0.0
+    adaptation_strength: float | Tensor = 0.0
+    membrane_bias: float | Tensor = 0.0
+
+
 class NeuronState(NamedTuple):
-    """Membrane after the reset, synaptic current and refractory steps left, each [sample, neuron]."""
+    """Membrane after the reset, synaptic current, refractory steps left, adaptation of the threshold, each [sample, neuron]."""
 
     v: Tensor
     c: Tensor
     r: Tensor
+    a: Tensor
 
 
 class Record(NamedTuple):
@@ -27,23 +43,24 @@ class Record(NamedTuple):
     v: Tensor
     c: Tensor
     r: Tensor
+    a: Tensor
 
 
 def rest(like: Tensor) -> NeuronState:
     """The state before the first step: all zero, of the shape, dtype and device of `like` [sample, neuron]."""
     zero = torch.zeros_like(like)
-    return NeuronState(zero, zero, zero)
+    return NeuronState(zero, zero, zero, zero)
 
 
-def integrator_step(neuron: Integrator, current: Tensor, state: NeuronState) -> NeuronState:
+def integrator_step(constants: Constants, current: Tensor, state: NeuronState) -> NeuronState:
     """The next state of a readout that never fires: c = synapse_decay c + I, v = decay v + c."""
-    c = current if neuron.synapse_decay is None else neuron.synapse_decay * state.c + current
-    return NeuronState(neuron.decay * state.v + c, c, state.r)
+    c = current if constants.synapse_decay is None else constants.synapse_decay * state.c + current
+    return NeuronState(constants.decay * state.v + c, c, state.r, state.a)
 
 
 def lif_step(
     neuron: Lif,
-    threshold: Tensor,
+    constants: Constants,
     current: Tensor,
     state: NeuronState,
     spike: SpikeFunction,
@@ -51,43 +68,64 @@ def lif_step(
 ) -> tuple[Tensor, NeuronState]:
     """Spikes (0 and 1) and the next state after the current I of one step.
 
-    threshold: [neuron]. spike: the surrogate. detach_reset: no gradient through the reset, which steadies learning over many steps.
+    spike: the surrogate. detach_reset: no gradient through the reset, which steadies learning over many steps.
     A hard reset cuts the gradient of the membrane where the neuron fired.
     """
-    c = current if neuron.synapse_decay is None else neuron.synapse_decay * state.c + current
-    u = neuron.decay * state.v + c
+    c = current if constants.synapse_decay is None else constants.synapse_decay * state.c + current
+    held = state.r > 0
+    if neuron.clears_current:
+        c = torch.where(held, torch.zeros_like(c), c)
+    drive = state.c if neuron.delayed_current else c
+    if neuron.membrane_bias:
+        drive = drive + constants.membrane_bias
+    threshold = torch.as_tensor(constants.threshold, dtype=c.dtype, device=c.device)
+    if neuron.adaptation is not None:
+        threshold = threshold + state.a
+    before = state.v
+    if neuron.delayed_reset and neuron.reset == "hard":
+        before = torch.where(held, torch.zeros_like(before) + constants.v_reset, before)
+    if neuron.delayed_reset and neuron.reset == "soft":
+        drive = drive - threshold * state.r  # r is the spike before, 0 or 1
+    u = constants.decay * before + drive
     fired = spike(u, threshold)
-    able = None
+    if neuron.strict:
+        fired = torch.where(u == threshold, torch.zeros_like(fired), fired)
     if neuron.refractory:
-        able = state.r == 0
-        fired = torch.where(able, fired, torch.zeros_like(fired))
-    if neuron.reset == "soft":
+        fired = torch.where(held, torch.zeros_like(fired), fired)
+    v = u
+    if not neuron.delayed_reset and neuron.reset == "soft":
         v = u - threshold * (fired.detach() if detach_reset else fired)
-    else:
-        v = torch.where(fired > 0, torch.full_like(u, neuron.v_reset), u)
-    if able is None:
-        return fired, NeuronState(v, c, state.r)
-    left = torch.where(fired > 0, torch.full_like(state.r, float(neuron.refractory)), (state.r - 1).clamp_min(0))
-    return fired, NeuronState(torch.where(able, v, state.v), c, left.detach())
+    if not neuron.delayed_reset and neuron.reset == "hard":
+        v = torch.where(fired > 0, torch.zeros_like(u) + constants.v_reset, u)
+    r = state.r
+    if neuron.delayed_reset:
+        r = fired.detach() if detach_reset else fired
+    elif neuron.refractory:
+        v = torch.where(held, state.v, v)
+        full = torch.full_like(state.r, float(neuron.refractory))
+        r = torch.where(fired > 0, full, (state.r - 1).clamp_min(0)).detach()
+    a = state.a
+    if neuron.adaptation is not None:
+        a = constants.adaptation_decay * a + constants.adaptation_strength * fired
+    return fired, NeuronState(v, c, r, a)
 
 
 def scan(
     neuron: Lif | Integrator,
-    threshold: Tensor | None,
+    constants: Constants,
     currents: Tensor,
     spike: SpikeFunction,
     detach_reset: bool = True,
 ) -> Record:
-    """Run one population over currents [time, sample, neuron] that are known beforehand. threshold: None for an Integrator."""
+    """Run one population over currents [time, sample, neuron] that are known beforehand."""
     state = rest(currents[0])
     fired: list[Tensor] = []
     states: list[NeuronState] = []
     for current in currents.unbind(0):
         if isinstance(neuron, Integrator):
-            state = integrator_step(neuron, current, state)
+            state = integrator_step(constants, current, state)
         else:
-            assert threshold is not None
-            spikes, state = lif_step(neuron, threshold, current, state, spike, detach_reset)
+            spikes, state = lif_step(neuron, constants, current, state, spike, detach_reset)
             fired.append(spikes)
         states.append(state)
     return record(fired, states)
@@ -101,4 +139,5 @@ def record(fired: list[Tensor], states: list[NeuronState]) -> Record:
         v,
         torch.stack([s.c for s in states]),
         torch.stack([s.r for s in states]),
+        torch.stack([s.a for s in states]),
     )

@@ -8,14 +8,24 @@ from torch import Tensor, nn
 from torch.nn import functional as nn_functional
 
 from neurohw.errors import InvalidData, InvalidModel
-from neurohw.network import BATCH_NORM_EPSILON, Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Integrator, Lif
+from neurohw.network import (
+    BATCH_NORM_EPSILON,
+    CONNECTION_FIELDS,
+    Network,
+    Population,
+    Projection,
+    TrainedNetwork,
+)
+from neurohw.neurons import Adaptation, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
+from neurohw.step import letters
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
-from neurohw.train.functional import NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
 from neurohw.train.surrogate import surrogate
+from neurohw.train.synapses import Operator, delayed, operators, per_weight
 
-BUFFERS = (".threshold", ".mean", ".variance")
+VARIED = ("decay", "synapse_decay", "v_reset", "adaptation_decay", "adaptation_strength")
+BUFFERS = (".threshold", ".mean", ".variance", ".source", ".target", ".delay")
 
 
 def groups(network: Network) -> list[list[Population]]:
@@ -46,17 +56,14 @@ def groups(network: Network) -> list[list[Population]]:
     return [sorted(group, key=lambda p: order[p.name]) for group in result]
 
 
-def delayed(spikes: Tensor, delay: int) -> Tensor:
-    """Spikes [time, ...] `delay` steps later, zero before."""
-    if delay == 0:
-        return spikes
-    steps = spikes.shape[0]
-    kept = spikes[: max(steps - delay, 0)]
-    return torch.cat([torch.zeros_like(spikes[: min(delay, steps)]), kept])
+def _expand(population: Population, values: Tensor) -> Tensor:
+    """Values of every neuron [neuron] from values per parameter."""
+    return values if population.channels is None else values.repeat_interleave(population.size // population.channels)
 
 
 class SpikingModule(nn.Module):
-    """A network with trainable weights, biases and batch normalisations; thresholds are fixed.
+    """A network with trainable weights, biases and batch normalisations; thresholds are fixed, and so are the weights of projections
+    that are not trainable: 1, as in a pooling, unless a trained network brings others.
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
     seed: of the initial weights, normal with standard deviation sqrt(2 / fan in). Evaluation in float64 equals `run_reference`:
@@ -80,9 +87,11 @@ class SpikingModule(nn.Module):
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
         self.spike = surrogate(surrogate_name, slope)
         self.groups = groups(network)
+        self.varied: dict[str, tuple[str, ...]] = {}  # per population, which constants differ between its neurons
         generator = torch.Generator().manual_seed(seed)
+        fixed = {f"{p.name}.weight" for p in network.projections if not p.trainable}
         for name, shape in network.shapes().items():
-            self._register(name, self._initial(name, shape, generator).to(dtype))
+            self._register(name, self._initial(name, shape, generator).to(dtype), name in fixed)
         if weight_bits is not None:
             for projection in network.projections:
                 self._register(f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype))
@@ -91,16 +100,29 @@ class SpikingModule(nn.Module):
     def _initial(self, name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         owner, _, kind = name.rpartition(".")
         if kind == "weight":
-            return torch.randn(shape, generator=generator, dtype=torch.float64) * math.sqrt(2 / shape[1])
+            projection = next(p for p in self.network.projections if p.name == owner)
+            if not projection.trainable:
+                return torch.ones(shape, dtype=torch.float64)
+            inputs = shape[0] / self.network.population(projection.target).size  # of a sparse projection, on average
+            fan_in = math.prod(shape[1:]) if len(shape) > 1 else max(inputs, 1.0)
+            return torch.randn(shape, generator=generator, dtype=torch.float64) * math.sqrt(2 / fan_in)
         if kind == "threshold":
             neuron = self.network.population(owner).neuron
             assert isinstance(neuron, Lif)
             return torch.full(shape, neuron.threshold, dtype=torch.float64)
+        if kind in ("source", "target", "delay"):
+            projection = next(p for p in self.network.projections if p.name == owner)
+            if kind != "delay":  # synapses spread evenly until a trained network brings its own
+                size = self.network.population(getattr(projection, kind)).size
+                index = torch.arange(shape[0], dtype=torch.float64)
+                return (index if kind == "source" else (index * 7919 / 7.0).floor()) % size
+            assert projection.max_delay is not None
+            return torch.randint(projection.delay, projection.max_delay + 1, shape, generator=generator).double()
         return torch.full(shape, 1.0 if kind in ("gamma", "variance") else 0.0, dtype=torch.float64)
 
-    def _register(self, name: str, value: Tensor) -> None:
+    def _register(self, name: str, value: Tensor, fixed: bool = False) -> None:
         key = name.replace(".", "__")  # a dot in a parameter name is a path to PyTorch
-        if name.endswith(BUFFERS):
+        if fixed or name.endswith(BUFFERS):
             self.register_buffer(key, value)
         else:
             self.register_parameter(key, nn.Parameter(value))
@@ -111,32 +133,42 @@ class SpikingModule(nn.Module):
         assert isinstance(value, Tensor)
         return value
 
+    def _connection_arrays(self, projection: Projection) -> dict[str, Tensor]:
+        names = {k: f"{projection.name}.{k}" for k in CONNECTION_FIELDS}
+        return {k: self.array(n) for k, n in names.items() if n in self.network.shapes()}
+
+    def _per_weight(self, projection: Projection, values: Tensor) -> Tensor:
+        ends = self._connection_arrays(projection).get("target")
+        return per_weight(projection, self.network.population(projection.target), values, ends)
+
     def _step_size(self, projection: Projection) -> int:
-        """The steps to learn: one per neuron, or one in all for an Integrator, whose outputs are compared with each other."""
+        """The steps to learn: one per parameter, or one in all for an Integrator, whose outputs are compared with each other."""
         target = self.network.population(projection.target)
-        return target.size if isinstance(target.neuron, Lif) else 1
+        return target.parameters if isinstance(target.neuron, Lif) else 1
 
     def reset_steps(self) -> None:
         """Set the weight steps to those of post-training quantization of the present weights."""
         assert self.weight_bits is not None
         with torch.no_grad():
             for projection in self.network.projections:
-                weight = self.array(f"{projection.name}.weight")
+                count = self.network.population(projection.target).parameters
+                rows = self.array(f"{projection.name}.weight").reshape(count, -1)
                 size = self._step_size(projection)
-                steps = weight_steps(weight.double().cpu().numpy(), self.weight_bits, size == 1)
+                steps = weight_steps(rows.double().cpu().numpy(), self.weight_bits, size == 1)
                 self.array(f"{projection.name}.step").copy_(torch.from_numpy(steps[:size]).log())
 
     def step(self, projection: Projection) -> Tensor:
-        """The weight step of every target neuron [target]."""
-        size = self.network.population(projection.target).size
-        return self.array(f"{projection.name}.step").exp().expand(size)
+        """The weight step of every parameter of the target [parameter]."""
+        count = self.network.population(projection.target).parameters
+        return self.array(f"{projection.name}.step").exp().expand(count)
 
     def effective_weight(self, projection: Projection) -> Tensor:
-        """The weight [target, source] of the forward pass: quantized where weight_bits is set."""
+        """The weight of the forward pass: quantized where weight_bits is set."""
         weight = self.array(f"{projection.name}.weight")
         if self.weight_bits is None:
             return weight
-        return fake_quantize(weight, self.step(projection), weight_limits(self.weight_bits, projection.batch_norm))
+        step = self._per_weight(projection, self.step(projection))
+        return fake_quantize(weight, step, weight_limits(self.weight_bits, projection.batch_norm))
 
     def _fold_factor(self, projection: Projection) -> Tensor:
         variance = self.array(f"{projection.name}.variance")
@@ -150,22 +182,46 @@ class SpikingModule(nn.Module):
                 if projection.batch_norm:
                     mean, beta = (self.array(f"{projection.name}.{f}") for f in ("mean", "beta"))
                     bias = bias + beta - mean * self._fold_factor(projection)
-        return bias
+        return _expand(population, bias)
 
-    def _folded_weight(self, projection: Projection) -> Tensor:
+    def _constants(self, population: Population) -> Constants:
+        """The constants of a population's neurons, with the values of single neurons where it has them."""
+        neuron, own = population.neuron, self.varied.get(population.name, {})
+
+        def value(name: str, default: float | None) -> Any:
+            return _expand(population, self.array(f"{population.name}.{name}")) if name in own else default
+
+        assert isinstance(neuron, Lif | Integrator)
+        decay, synapse_decay = value("decay", neuron.decay), value("synapse_decay", neuron.synapse_decay)
+        if isinstance(neuron, Integrator):
+            return Constants(decay, synapse_decay)
+        adaptation = neuron.adaptation or Adaptation(0.0, 0.0)
+        return Constants(
+            decay,
+            synapse_decay,
+            threshold=_expand(population, self.array(f"{population.name}.threshold")),
+            v_reset=value("v_reset", neuron.v_reset),
+            adaptation_decay=value("adaptation_decay", adaptation.decay),
+            adaptation_strength=value("adaptation_strength", adaptation.strength),
+            membrane_bias=self._bias(population) if neuron.membrane_bias else 0.0,
+        )
+
+    def _operators(self, projection: Projection) -> list[Operator]:
+        """The projection's folded weights by delay."""
         weight = self.effective_weight(projection)
         if projection.batch_norm and not self.training:
-            weight = weight * self._fold_factor(projection)[:, None]
-        return weight
+            weight = weight * self._per_weight(projection, self._fold_factor(projection))
+        source, target = (self.network.population(n) for n in (projection.source, projection.target))
+        return operators(projection, source, target, weight, self._connection_arrays(projection))
 
     def _arriving_current(self, projection: Projection, spikes: Tensor) -> Tensor:
         """The current of a projection at all steps at once, [time, sample, target]."""
-        steps, samples, _ = spikes.shape
-        current = delayed(spikes, projection.delay).flatten(0, 1) @ self._folded_weight(projection).T
+        parts = [apply(delayed(spikes, delay)) for delay, apply in self._operators(projection)]
+        current = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
         if projection.batch_norm and self.training:
-            name = projection.name
-            current = nn_functional.batch_norm(
-                current,
+            name, target = projection.name, self.network.population(projection.target)
+            normalised = nn_functional.batch_norm(
+                current.reshape(-1, target.parameters, target.size // target.parameters),
                 self.array(f"{name}.mean"),
                 self.array(f"{name}.variance"),
                 self.array(f"{name}.gamma"),
@@ -173,12 +229,16 @@ class SpikingModule(nn.Module):
                 training=True,
                 eps=BATCH_NORM_EPSILON,
             )
-        return current.unflatten(0, (steps, samples))
+            current = normalised.reshape(current.shape)
+        return current
 
     def _known_current(self, population: Population, records: dict[str, Tensor], like: Tensor) -> Tensor:
-        """Bias and the currents from populations that are already done, [time, sample, neuron]."""
+        """Bias (unless it enters the membrane) and the currents from populations that are already done, [time, sample, neuron]."""
         steps, samples, _ = like.shape
-        current = self._bias(population).expand(steps, samples, population.size)
+        current = self._bias(population)
+        if isinstance(population.neuron, Lif) and population.neuron.membrane_bias:
+            current = torch.zeros_like(current)
+        current = current.expand(steps, samples, population.size)
         for projection in self.network.into(population.name):
             if projection.source in records:
                 current = current + self._arriving_current(projection, records[projection.source])
@@ -189,14 +249,15 @@ class SpikingModule(nn.Module):
         members = {p.name for p in group}
         known = {p.name: self._known_current(p, sent, like).unbind(0) for p in group}
         inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
-        weights: dict[str, Tensor] = {}
+        apply: dict[str, list[Operator]] = {}
         for projection in (q for entries in inner.values() for q in entries):
             if projection.batch_norm and self.training:
                 raise InvalidModel(
                     f"projection {projection.name!r} is recurrent: batch normalisation over all steps cannot be trained there; "
                     "remove it"
                 )
-            weights[projection.name] = self._folded_weight(projection).T
+            apply[projection.name] = self._operators(projection)
+        constants = {p.name: self._constants(p) for p in group}
         state = {p.name: rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
@@ -205,15 +266,15 @@ class SpikingModule(nn.Module):
                 name, neuron = population.name, population.neuron
                 current = known[name][t]
                 for projection in inner[name]:
-                    if t >= projection.delay:
-                        current = current + fired[projection.source][t - projection.delay] @ weights[projection.name]
+                    for delay, operator in apply[projection.name]:
+                        if t >= delay:
+                            current = current + operator(fired[projection.source][t - delay])
                 if isinstance(neuron, Integrator):
-                    state[name] = integrator_step(neuron, current, state[name])
+                    state[name] = integrator_step(constants[name], current, state[name])
                 else:
                     assert isinstance(neuron, Lif)
-                    threshold = self.array(f"{name}.threshold")
                     spikes, state[name] = lif_step(
-                        neuron, threshold, current, state[name], self.spike, self.detach_reset
+                        neuron, constants[name], current, state[name], self.spike, self.detach_reset
                     )
                     fired[name].append(spikes)
                 states[name].append(state[name])
@@ -222,7 +283,7 @@ class SpikingModule(nn.Module):
     def forward(self, spikes: Tensor) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
-        Returns `spikes.<population>` and the states `v.`, `c.` and `r.<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
+        Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
         Raises InvalidData for another shape.
         """
         source = self.network.input
@@ -239,13 +300,14 @@ class SpikingModule(nn.Module):
                 records = self._run_recurrent(group, sent, spikes)
             else:
                 assert isinstance(head.neuron, Lif | Integrator)
-                threshold = self.array(f"{head.name}.threshold") if isinstance(head.neuron, Lif) else None
                 currents = self._known_current(head, sent, spikes)
-                records = {head.name: scan(head.neuron, threshold, currents, self.spike, self.detach_reset)}
+                records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
             for name, done in records.items():
                 sent[name] = done.spikes
                 result[f"spikes.{name}"] = done.spikes
-                result |= {f"v.{name}": done.v, f"c.{name}": done.c, f"r.{name}": done.r}
+                neuron = self.network.population(name).neuron
+                assert isinstance(neuron, Lif | Integrator)
+                result |= {f"{letter}.{name}": getattr(done, letter) for letter in letters(neuron)}
         return result
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
@@ -254,14 +316,16 @@ class SpikingModule(nn.Module):
         With weight_bits the weights are the quantized ones, integer times step in float64, so that `quantize` at the same bits
         finds the very integers of the forward pass.
         """
-        parameters = {n: self.array(n).detach().double().cpu().numpy() for n in self.network.shapes()}
+        own: list[str] = [f"{name}.{kind}" for name, kinds in self.varied.items() for kind in kinds]
+        parameters: dict[str, Any] = {n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]}
         if self.weight_bits is not None:
             for projection in self.network.projections:
                 step = self.step(projection).detach()
                 limits = weight_limits(self.weight_bits, projection.batch_norm)
-                integers = integer_weights(self.array(f"{projection.name}.weight").detach(), step, limits)
+                spread = self._per_weight(projection, step)
+                integers = integer_weights(self.array(f"{projection.name}.weight").detach(), spread, limits)
                 parameters[f"{projection.name}.step"] = step.double().cpu().numpy()
-                parameters[f"{projection.name}.weight"] = (integers.double() * step.double()[:, None]).cpu().numpy()
+                parameters[f"{projection.name}.weight"] = (integers.double() * spread.double()).cpu().numpy()
         return TrainedNetwork(self.network, parameters, steps, info or {}, parent)
 
     def load_trained(self, trained: TrainedNetwork) -> "SpikingModule":
@@ -276,6 +340,13 @@ class SpikingModule(nn.Module):
         with torch.no_grad():
             for name in self.network.shapes():
                 self.array(name).copy_(torch.from_numpy(trained.parameters[name].copy()))
+            like = self.array(f"{self.network.output.name}.bias")
+            for population in self.network.populations[1:]:
+                kinds: list[str] = [k for k in VARIED if f"{population.name}.{k}" in trained.parameters]
+                self.varied[population.name] = tuple(kinds)
+                for kind in kinds:
+                    values = torch.from_numpy(trained.parameters[f"{population.name}.{kind}"].copy()).to(like)
+                    self.register_buffer(f"{population.name}__{kind}", values)
             if self.weight_bits is not None:
                 self.reset_steps()
                 for projection in self.network.projections:

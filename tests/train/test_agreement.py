@@ -22,7 +22,7 @@ from neurohw import (
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.train import SpikingModule
 from neurohw.train.module import groups
-from tests.random_networks import random_network, random_stimulus, random_trained
+from tests.random_networks import random_graph, random_network, random_stimulus, random_trained
 
 
 def run_module(module: SpikingModule, spikes: np.ndarray) -> Trace:
@@ -79,6 +79,14 @@ def test_delayed_and_recurrent_networks_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = branching_network(rng)
     assert_agrees(random_trained(rng, network, 8, dyadic=True), random_stimulus(rng, network, 8, 3))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_random_graphs_agree(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    trained = random_trained(rng, random_graph(rng), 9, dyadic=True, each_neuron=True)
+    assert_agrees(trained, random_stimulus(rng, trained.network, 9, 3, 2))
 
 
 def test_the_comparison_sees_spikes_and_every_kind_of_neuron() -> None:

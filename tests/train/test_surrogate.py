@@ -7,7 +7,7 @@ import torch
 
 from neurohw.errors import InvalidModel
 from neurohw.neurons import Lif
-from neurohw.train.functional import NeuronState, lif_step
+from neurohw.train.functional import Constants, NeuronState, lif_step
 from neurohw.train.surrogate import SURROGATES, arctan, fast_sigmoid, surrogate, triangular
 
 
@@ -50,7 +50,9 @@ def test_a_detached_soft_reset_leaves_the_gradient_of_the_membrane_alone() -> No
     threshold = torch.ones(1, dtype=torch.float64)
     gradients = []
     for detach in (True, False):
-        _, state = lif_step(Lif(0.5), threshold, current, NeuronState(zero, zero, zero), arctan, detach)
+        _, state = lif_step(
+            Lif(0.5), Constants(0.5, threshold=threshold), current, NeuronState(zero, zero, zero, zero), arctan, detach
+        )
         gradients.append(torch.autograd.grad(state.v.sum(), current)[0].item())
     bump = 1 / (1 + (math.pi * 0.5) ** 2)
     assert gradients == pytest.approx([1.0, 1.0 - bump])

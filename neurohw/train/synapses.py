@@ -1,0 +1,85 @@
+"""Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
+
+The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection multiplies a sparse matrix.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nn_functional
+
+from neurohw.connections import Convolution, Dense, Sparse
+from neurohw.network import Population, Projection
+
+# (delay, spikes [..., source] -> current [..., target])
+Operator = tuple[int, Callable[[Tensor], Tensor]]
+
+
+def per_weight(projection: Projection, target: Population, values: Tensor, ends: Tensor | None) -> Tensor:
+    """Values of the target [parameter], shaped to be multiplied with the weight; ends: `target` of a Sparse projection."""
+    match projection.connection:
+        case Dense():
+            return values.repeat_interleave(target.size // target.parameters)[:, None]
+        case Sparse():
+            assert ends is not None
+            return values.repeat_interleave(target.size // target.parameters)[ends.long()]
+        case Convolution():
+            return values[:, None, None, None]
+
+
+def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
+    return spikes @ weight.T
+
+
+def _sparse(shape: tuple[int, int], ends: Tensor, weight: Tensor, spikes: Tensor) -> Tensor:
+    matrix = torch.sparse_coo_tensor(ends, weight, shape, check_invariants=False)
+    flat = spikes.reshape(-1, shape[1])
+    return torch.sparse.mm(matrix, flat.T).T.reshape(*spikes.shape[:-1], shape[0])
+
+
+def _convolution(connection: Convolution, weight: Tensor, spikes: Tensor) -> Tensor:
+    flat = spikes.reshape(-1, *connection.input_shape)
+    current = nn_functional.conv2d(
+        flat, weight, None, connection.stride, connection.padding, connection.dilation, connection.groups
+    )
+    return current.reshape(*spikes.shape[:-1], -1)
+
+
+def operators(
+    projection: Projection, source: Population, target: Population, weight: Tensor, arrays: dict[str, Tensor]
+) -> list[Operator]:
+    """The projection by delay, in increasing order. arrays: `source`, `target` and `delay`, where the projection has them."""
+
+    def undelayed(weight: Tensor) -> Callable[[Tensor], Tensor]:
+        match projection.connection:
+            case Dense():
+                return partial(_dense, weight)
+            case Sparse():
+                ends = torch.stack([arrays["target"], arrays["source"]]).long()
+                return partial(_sparse, (target.size, source.size), ends, weight)
+            case Convolution():
+                return partial(_convolution, projection.connection, weight)
+
+    if "delay" not in arrays:
+        return [(projection.delay, undelayed(weight))]
+    delays = arrays["delay"]
+    result: list[Operator] = []
+    for delay in torch.unique(delays):
+        here = (delays == delay).to(weight.dtype)
+        if projection.delay_per == "source":
+            whole = undelayed(weight)
+            result.append((int(delay), lambda spikes, whole=whole, here=here: whole(spikes * here)))  # type: ignore[misc]
+        else:
+            result.append((int(delay), undelayed(weight * here)))
+    return result
+
+
+def delayed(spikes: Tensor, delay: int) -> Tensor:
+    """Spikes [time, ...] `delay` steps later, zero before."""
+    if delay == 0:
+        return spikes
+    steps = spikes.shape[0]
+    kept = spikes[: max(steps - delay, 0)]
+    return torch.cat([torch.zeros_like(spikes[: min(delay, steps)]), kept])
