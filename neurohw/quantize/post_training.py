@@ -8,6 +8,7 @@ With `step_j` the weight of one unit in the last place of neuron j, and g guard 
     w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
 """
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import numpy as np
@@ -134,16 +135,20 @@ def quantize(
     resolution_bits: int = 5,
     max_count: int = 1,
     steps: int | None = None,
+    common_scale: Collection[str] = (),
 ) -> QuantizedNetwork:
     """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
 
     membrane_cap: accept saturation at this membrane width in bits. resolution_bits: a threshold is worth at least 2^resolution_bits units,
-    so that rounding leaks and thresholds stays small. max_count: largest spike count per input and step. Steps learned by quantization-aware
+    so that rounding leaks and thresholds stays small. max_count: largest spike count per input and step. common_scale: spiking populations whose
+    membranes are compared with each other (a readout), so that all their neurons keep one scale. Steps learned by quantization-aware
     training are used as they are. The report of scales and errors is in `.info`.
     Raises InvalidModel for what cannot be expressed.
     """
     if not 2 <= bits <= 8:
         raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    for name in common_scale:
+        trained.network.population(name)
     model = trained.folded()
     network, parameters = model.network, model.parameters
     steps = steps or trained.steps
@@ -156,7 +161,7 @@ def quantize(
         spiking = isinstance(neuron, Lif)
         rows = weight_rows(model, population)
         learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
-        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(rows, bits, not spiking)
+        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(rows, bits, not spiking or name in common_scale)
         step = np.repeat(step, population.parameters // len(step))
         threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
         guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0

@@ -186,7 +186,7 @@ class SpikingModule(nn.Module):
 
     def _constants(self, population: Population) -> Constants:
         """The constants of a population's neurons, with the values of single neurons where it has them."""
-        neuron, own = population.neuron, self.varied.get(population.name, {})
+        neuron, own = population.neuron, self.varied.get(population.name, ())
 
         def value(name: str, default: float | None) -> Any:
             return _expand(population, self.array(f"{population.name}.{name}")) if name in own else default
