@@ -59,6 +59,7 @@ ENGINES = {
         Engine("torch", ("float",), "neurohw.engines.torch", "the training module in float64"),
         Engine("brian2", ("float", "integer"), "neurohw.engines.brian2", "Brian2, NumPy or Cython code generation"),
         Engine("golden", ("integer",), "neurohw.engines.golden", "integers in NumPy, the specification"),
+        Engine("native", ("integer",), "neurohw.engines.native", "integers in C++, equal to golden and fast"),
         Engine("lava", ("integer",), "neurohw.engines.lava", "Lava, Loihi 2 simulation, fixed point"),
         Engine("rtl", ("integer",), "neurohw.engines.rtl", "the generated SystemVerilog in Verilator"),
     )

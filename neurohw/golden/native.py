@@ -1,0 +1,228 @@
+"""The golden model in C++: the same integers as `run_golden`, event driven and over several samples at once.
+
+The source `native.cpp` is compiled with g++ at the first use and kept in the user's cache folder, one library per source and compiler.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from neurohw.errors import MissingTool, NeurohwError
+from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.golden.specification import run_golden
+from neurohw.network import Population
+from neurohw.neurons import Lif, Source
+from neurohw.quantize.quantized import QuantizedNetwork
+from neurohw.quantize.widths import Drive
+from neurohw.reference import check_stimulus
+from neurohw.step import letters
+from neurohw.trace import Trace
+
+SOURCE = Path(__file__).with_name("native.cpp")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
+NARROW_BITS = 30  # widest format that leaves room for sums of a few states in 32 bits
+
+_Pointer = ctypes.c_void_p
+
+
+class _NativePopulation(ctypes.Structure):
+    """`NativePopulation` of native.cpp."""
+
+    _fields_ = [
+        ("size", ctypes.c_int64),
+        ("flags", ctypes.c_int32),
+        ("refractory", ctypes.c_int32),
+        ("decay_kind", ctypes.c_int32 * 3),
+        ("decay_value", _Pointer * 3),
+        ("bias", _Pointer),
+        ("threshold", _Pointer),
+        ("v_reset", _Pointer),
+        ("strength", _Pointer),
+        ("membrane_min", ctypes.c_int64),
+        ("membrane_max", ctypes.c_int64),
+        ("current_min", ctypes.c_int64),
+        ("current_max", ctypes.c_int64),
+        ("spikes", _Pointer),
+        ("states", _Pointer * 4),
+    ]
+
+
+class _NativeProjection(ctypes.Structure):
+    """`NativeProjection` of native.cpp."""
+
+    _fields_ = [
+        ("source", ctypes.c_int32),
+        ("target", ctypes.c_int32),
+        ("delay", ctypes.c_int64),
+        ("first", _Pointer),
+        ("targets", _Pointer),
+        ("weights", _Pointer),
+    ]
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "neurohw"
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The compiled simulator; MissingTool without g++, NeurohwError with the compiler's words if it fails."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise MissingTool("g++ is not installed: install it from the system's packages, or use the engine 'golden'")
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    try:
+        processor = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0]
+    except (OSError, IndexError):
+        processor = ""
+    key = hashlib.sha256("\0".join([SOURCE.read_text(), version, processor, *FLAGS]).encode()).hexdigest()[:16]
+    target = _cache() / f"golden-{key}.so"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            built = Path(folder) / target.name
+            result = subprocess.run([compiler, *FLAGS, "-o", built, SOURCE], capture_output=True, text=True)
+            if result.returncode != 0:
+                raise NeurohwError(f"g++ cannot compile {SOURCE.name}: {result.stderr[-1000:]}")
+            os.replace(built, target)
+    return ctypes.CDLL(str(target))
+
+
+class _Arrays:
+    """Contiguous arrays, kept alive while C++ reads them."""
+
+    def __init__(self) -> None:
+        self.kept: list[NDArray[Any]] = []
+
+    def pointer(self, array: NDArray[Any], dtype: Any) -> int:
+        """The address of the array in the given type."""
+        self.kept.append(np.ascontiguousarray(array, dtype))
+        return int(self.kept[-1].ctypes.data)
+
+
+def _decay(decay: Decay | None, population: Population) -> tuple[int, NDArray[np.int32]]:
+    match decay:
+        case None | NoDecay():
+            kind, value = 0, np.zeros(1, np.int32)
+        case ShiftDecay(shift):
+            kind, value = 1, np.array([shift], np.int32)
+        case MultiplyDecay(delta):
+            kind, value = 2, np.array([delta], np.int32)
+        case MultiplyDecays(deltas):
+            return 2, population.expand(np.array(deltas, np.int32))
+    return kind, np.repeat(value, population.size)
+
+
+def _flags(population: Population, has_synapse: bool) -> int:
+    neuron = population.neuron
+    if not isinstance(neuron, Lif):
+        return 256 * has_synapse
+    conditions = (
+        True,
+        neuron.reset == "soft",
+        neuron.reset == "hard",
+        neuron.strict,
+        neuron.delayed_reset,
+        neuron.membrane_bias,
+        neuron.delayed_current,
+        neuron.clears_current,
+        has_synapse,
+        neuron.adaptation is not None,
+    )
+    return sum(1 << bit for bit, condition in enumerate(conditions) if condition)
+
+
+def _population(
+    model: QuantizedNetwork, population: Population, arrays: _Arrays, shape: tuple[int, int], states: bool
+) -> tuple[_NativePopulation, NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
+    q, neuron = model.populations[population.name], population.neuron
+    assert not isinstance(neuron, Source)
+    spikes = np.zeros((*shape, population.size), np.uint8)
+    kept = {x: np.zeros((*shape, population.size), np.int64) for x in letters(neuron)} if states else {}
+    strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
+    decays = [_decay(d, population) for d in (q.decay, q.synapse_decay, q.adaptation_decay)]
+    native = _NativePopulation(
+        size=population.size,
+        flags=_flags(population, q.synapse_decay is not None),
+        refractory=neuron.refractory if isinstance(neuron, Lif) else 0,
+        decay_kind=(ctypes.c_int32 * 3)(*(kind for kind, _ in decays)),
+        decay_value=(_Pointer * 3)(*(arrays.pointer(value, np.int32) for _, value in decays)),
+        bias=arrays.pointer(population.expand(q.bias), np.int64),
+        threshold=arrays.pointer(population.expand(q.threshold), np.int64),
+        v_reset=arrays.pointer(population.expand(q.v_reset), np.int64),
+        strength=arrays.pointer(population.expand(strength), np.int64),
+        membrane_min=q.membrane.min,
+        membrane_max=q.membrane.max,
+        current_min=q.current.min,
+        current_max=q.current.max,
+        spikes=spikes.ctypes.data,
+        states=(_Pointer * 4)(*(kept[x].ctypes.data if x in kept else None for x in "vcra")),
+    )
+    return native, spikes, {f"{x}.{population.name}": array for x, array in kept.items()}
+
+
+def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True, threads: int | None = None) -> Trace:
+    """Simulate in integers: the trace of `run_golden`, which also says what is raised.
+
+    spikes: counts [time, sample, input neuron]. threads: over samples, by default one per processor. A stimulus whose counts could leave an
+    accumulator format is left to `run_golden`, which checks every sum.
+    """
+    network = model.network
+    check_stimulus(network, spikes)
+    stimulus = np.ascontiguousarray(spikes, np.uint8)
+    order, arrays = network.update_order(), _Arrays()
+    position = {p.name: i for i, p in enumerate(order)} | {network.input.name: -1}
+    natives, projections = [], []
+    fired, kept = {network.input.name: stimulus}, dict[str, NDArray[np.int64]]()
+    widest = 1
+    for population in order:
+        native, own_spikes, own_states = _population(model, population, arrays, stimulus.shape[:2], states)
+        natives.append(native)
+        fired[population.name] = own_spikes
+        kept |= own_states
+        q = model.populations[population.name]
+        widest = max(widest, q.membrane.bits + 1, q.current.bits + 1)
+        for projection in network.into(population.name):
+            exponent, matrices = model.projections[projection.name].exponent, model.matrices(projection)
+            drive = Drive.of(matrices, exponent, max(int(stimulus.max()), 1))
+            if not (q.accumulator.allows(drive.lowest) and q.accumulator.allows(drive.highest)):
+                return run_golden(model, spikes, states)
+            widest = max(widest, q.accumulator.bits + exponent + 2)
+            for delay, matrix in matrices:
+                columns = None if isinstance(matrix, np.ndarray) else scipy.sparse.csc_array(matrix)
+                projections.append(
+                    _NativeProjection(
+                        source=position[projection.source],
+                        target=position[population.name],
+                        delay=delay,
+                        first=None if columns is None else arrays.pointer(columns.indptr, np.int64),
+                        targets=None if columns is None else arrays.pointer(columns.indices, np.int32),
+                        weights=arrays.pointer(
+                            (matrix.T if columns is None else columns.data).astype(np.int64) << exponent, np.int32
+                        ),
+                    )
+                )
+    library().neurohw_run(
+        ctypes.c_int64(stimulus.shape[0]),
+        ctypes.c_int64(stimulus.shape[1]),
+        _Pointer(stimulus.ctypes.data),
+        ctypes.c_int64(stimulus.shape[2]),
+        (_NativePopulation * len(natives))(*natives),
+        ctypes.c_int32(len(natives)),
+        (_NativeProjection * len(projections))(*projections),
+        ctypes.c_int32(len(projections)),
+        ctypes.c_int32(widest > NARROW_BITS),
+        ctypes.c_int32(min(threads or os.cpu_count() or 1, stimulus.shape[1])),
+    )
+    return Trace({p.name: fired[p.name] for p in network.populations}, kept)
