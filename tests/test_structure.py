@@ -38,7 +38,7 @@ HEAVY = {
     "serial": {"host"},
     "typer": {"cli"},
     "matplotlib": {"report"},
-    "jinja2": {"report"},
+    "jinja2": {"report", "engines"},
 }
 
 

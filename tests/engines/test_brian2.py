@@ -1,0 +1,168 @@
+"""Brian2 equals the reference in float64 and the golden model in integers, and its exported scripts stand alone."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurohw import Lif, feed_forward, first_mismatch, quantize, run_golden, run_reference
+from neurohw.engines import brian2 as engine
+from neurohw.engines.brian2.equations import Code, equations
+from neurohw.errors import InvalidData, Unsupported
+from neurohw.fixedpoint import IntFormat
+from neurohw.neurons import Adaptation
+from tests.random_networks import random_graph, random_stimulus, random_trained
+
+
+def random_case(seed: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    trained = random_trained(rng, random_graph(rng), 9, dyadic=True, each_neuron=True)
+    return trained, random_stimulus(rng, trained.network, 9, 3, 2)
+
+
+def fired(trace: Any) -> int:
+    return sum(int(s.sum()) for s in list(trace.spikes.values())[1:])
+
+
+def test_random_graphs_agree_in_float_and_in_integers() -> None:
+    compared = 0
+    for seed in range(25):
+        trained, spikes = random_case(seed)
+        expected, actual = run_reference(trained, spikes), engine.run(trained, spikes)
+        assert set(expected.arrays()) == set(actual.arrays())
+        assert first_mismatch(expected, actual, 1e-9) is None, seed
+        model = quantize(trained, 3 + seed % 6, max_count=2)
+        golden, integers = run_golden(model, spikes), engine.run(model, spikes)
+        assert first_mismatch(golden, integers) is None, seed
+        assert all(a.dtype == golden.arrays()[n].dtype for n, a in integers.arrays().items())
+        compared += fired(expected) + fired(golden)
+    assert compared > 1000
+
+
+def test_saturating_membranes_agree() -> None:
+    for seed in range(8):
+        trained, spikes = random_case(seed)
+        model = quantize(trained, 8, membrane_cap=5, max_count=2)
+        assert first_mismatch(run_golden(model, spikes), engine.run(model, spikes)) is None, seed
+
+
+@pytest.mark.slow
+def test_cython_agrees_too() -> None:
+    for seed in (1, 4):
+        trained, spikes = random_case(seed)
+        assert (
+            first_mismatch(run_reference(trained, spikes), engine.run(trained, spikes, target="cython"), 1e-9) is None
+        )
+        model = quantize(trained, 6, max_count=2)
+        assert first_mismatch(run_golden(model, spikes), engine.run(model, spikes, target="cython")) is None
+
+
+def test_samples_in_chunks_are_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, spikes = random_case(3)
+    whole = engine.run(trained, spikes)
+    monkeypatch.setattr(engine, "CHUNK_SYNAPSES", 1)
+    assert first_mismatch(whole, engine.run(trained, spikes)) is None
+
+
+def test_without_states_only_spikes_are_recorded_and_preferences_are_left_alone() -> None:
+    import brian2
+
+    before = brian2.prefs["codegen.target"]
+    trained, spikes = random_case(2)
+    trace = engine.run(trained, spikes, states=False, target="numpy")
+    assert not trace.states and first_mismatch(run_reference(trained, spikes), trace) is None
+    assert brian2.prefs["codegen.target"] == before
+
+
+def test_integers_too_wide_for_float64_are_refused() -> None:
+    model = quantize(random_trained(np.random.default_rng(1)))
+    name = model.network.output.name
+    wide = dataclasses.replace(model.populations[name], membrane=IntFormat(45))
+    model = dataclasses.replace(model, populations={**model.populations, name: wide})
+    with pytest.raises(Unsupported, match=f"{name}.*45 bits"):
+        engine.check(model)
+
+
+# one semantic at a time: what the right code says, and a wrong text for it
+MUTATIONS = {
+    "comparison": (Lif(0.5), "threshold", "v >= threshold", "v > threshold"),
+    "order of leak and sum": (Lif(0.5), "update", "decay*v + c", "decay*(v + c)"),
+    "reset": (Lif(0.5), "reset", "v -= threshold", "v = 0"),
+    "reset a step late": (Lif(0.5, delayed_reset=True), "reset", "r = 1", "v -= threshold"),
+    "refractory": (Lif(0.5, refractory=2), "reset", "r = 2", "r = 1"),
+    "current": (Lif(0.5, synapse_decay=0.5), "update", "synapse_decay*c + I", "I"),
+    "adaptation": (Lif(0.5, adaptation=Adaptation(0.5, 0.5)), "reset", "a + adaptation_strength", "a"),
+}
+INTEGER_MUTATIONS = {
+    "rounding of the shift": (Lif(0.5), "update", "floor(v/2)", "sign(v)*floor(abs(v)/2)"),
+    "rounding of the product": (Lif(0.9), "update", "sign(v)*floor(abs(v)*decay/4096)", "floor(v*decay/4096)"),
+    "comparison": (Lif(0.5), "threshold", ">=", ">"),
+}
+
+
+def mutated(monkeypatch: pytest.MonkeyPatch, part: str, right: str, wrong: str) -> None:
+    def change(*arguments: Any) -> Code:
+        code = equations(*arguments)
+        text = getattr(code, part)
+        if not text:  # a readout has no reset
+            return code
+        assert right in text, text
+        return dataclasses.replace(code, **{part: text.replace(right, wrong)})
+
+    monkeypatch.setattr(engine, "equations", change)
+
+
+@pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("name", sorted(set(MUTATIONS) | {f"integer {n}" for n in INTEGER_MUTATIONS}))
+def test_a_mutated_semantic_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, integers: bool) -> None:
+    if integers != name.startswith("integer "):
+        return
+    neuron, part, right, wrong = INTEGER_MUTATIONS[name.removeprefix("integer ")] if integers else MUTATIONS[name]
+    rng = np.random.default_rng(5)
+    trained = random_trained(rng, feed_forward([8, 10, 6], neuron, neuron), 20, dyadic=True)
+    # coarse weights, so that membranes meet the threshold exactly
+    coarse = {
+        k: np.full_like(v, 0.5) if k.endswith("threshold") else np.round(v * 4) / 4
+        for k, v in trained.parameters.items()
+    }
+    trained = dataclasses.replace(trained, parameters=coarse)
+    spikes = random_stimulus(rng, trained.network, 20, 4)
+    model = quantize(trained, 3, resolution_bits=0) if integers else trained
+    expected = run_golden(model, spikes) if integers else run_reference(model, spikes)
+    assert first_mismatch(expected, engine.run(model, spikes), 1e-9) is None
+    mutated(monkeypatch, part, right, wrong)
+    assert first_mismatch(expected, engine.run(model, spikes), 1e-9) is not None
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers: bool) -> None:
+    trained, spikes = random_case(7)
+    model = quantize(trained, 6, max_count=2) if integers else trained
+    expected = run_golden(model, spikes) if integers else run_reference(model, spikes)
+    assert fired(expected) > 10
+    script = tmp_path / "network.py"
+    assert engine.export(model, script) == [script, tmp_path / "network.npz"]
+    assert "neurohw" not in script.read_text()
+    np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
+    np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])
+    for source, target in (("in", "out"), ("one", "single")):
+        command = [sys.executable, "-I", script, "--input", f"{source}.npz", "--out", f"{target}.npz", "--states"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(tmp_path / "out.npz") as many, np.load(tmp_path / "single.npz") as single:
+        for population in trained.network.populations:
+            name = f"spikes.{population.name}"
+            assert np.array_equal(many[name].transpose(1, 0, 2), expected.spikes[population.name])
+            assert np.array_equal(single[name], expected.spikes[population.name][:, 0])
+        for population in trained.network.populations[1:]:
+            v = expected.states[f"v.{population.name}"]
+            assert np.abs(many[f"v.{population.name}"].transpose(1, 0, 2) - v).max() <= 1e-9
+
+
+def test_an_export_is_a_python_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidData, match="name it"):
+        engine.export(random_case(1)[0], tmp_path / "network.txt")
