@@ -175,7 +175,7 @@ def dense_fields(rng: np.random.Generator, inputs: int, outputs: int, **more: An
         "shape": np.array([outputs]),
         "inFeatures": inputs,
         "outFeatures": outputs,
-        "weight": 2.0 * rng.integers(-64, 100, (outputs, inputs)).astype(np.float32),
+        "weight": 2.0 * rng.integers(-80, 88, (outputs, inputs)).astype(np.float32),
         "neuron/type": b"CUBA",
         "neuron/iDecay": 1024,
         "neuron/vDecay": 128,
@@ -222,7 +222,7 @@ def test_a_network_with_axonal_delays_equals_an_independent_simulation(tmp_path:
         dense_fields(rng, 256, 242, bias=rng.integers(-20, 20, 242).astype(float)),
     ]
     for fields in layers[1:]:
-        fields["neuron/vThMant"] = 4000
+        fields["neuron/vThMant"] = 2000
     model = from_lavadl(write_net(tmp_path / "digits.net", layers, 120))
     assert model.steps == 120
     spikes = (rng.random((120, 64)) < 0.05).astype(np.uint8)
