@@ -2,7 +2,7 @@
 //
 // `tdata` is the membrane, sign-extended to 32 bits; `tlast` and `tuser` are set on the last neuron. One beat a clock.
 //
-// Words have no ready: nhw_event_input issues a drain only against one of QUEUE_WORDS credits, and `credit_return_o` gives one
+// Words have no ready: nhw_step_control issues a drain only against one of QUEUE_WORDS credits, and `credit_return_o` gives one
 // back when a word leaves the queue. Handshake: AXI-Stream master. Latency: 3 clocks from a word to its first beat.
 module nhw_membrane_output #(
   parameter int unsigned UPDATE_LANES = 2,

@@ -4,10 +4,10 @@
 // and while initialising, the states become 0. With SPIKING the spikes of every word leave at `spikes_o`; without,
 // the membranes leave at `membranes_o` in the last step of a sample. Neurons beyond NEURONS never spike.
 //
-// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 9. One word a clock, no stall. The same word must not
-// come again within 8 clocks (nhw_event_input sees to that): its states would not be written yet.
+// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 10. One word a clock, no stall. The same word must not
+// come again within 8 clocks (the step control sees to that): its states would not be written yet.
 //
-// PARAMETER_FILE: WORDS words, lane l at l*(2*MEMBRANE_BITS + CURRENT_BITS): threshold, v_reset, bias.
+// PARAMETER_FILE: WORDS words of the fields that the neuron uses, see docs/hardware.md.
 module nhw_neuron_update #(
   parameter int unsigned LAYER_ID = 0,
   parameter int unsigned NEURONS = 16,
@@ -20,7 +20,15 @@ module nhw_neuron_update #(
   parameter int unsigned DECAY_VALUE = 4,
   parameter int unsigned SYNAPSE_KIND = 0,
   parameter int unsigned SYNAPSE_VALUE = 4,
+  parameter int unsigned ADAPTATION_KIND = 0,
+  parameter int unsigned ADAPTATION_VALUE = 4,
   parameter bit HARD_RESET = 1'b0,
+  parameter bit RESET_NONE = 1'b0,
+  parameter bit DELAYED_RESET = 1'b0,
+  parameter bit STRICT = 1'b0,
+  parameter bit MEMBRANE_BIAS = 1'b0,
+  parameter bit DELAYED_CURRENT = 1'b0,
+  parameter bit CLEARS_CURRENT = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter PARAMETER_FILE = "",
@@ -43,17 +51,65 @@ module nhw_neuron_update #(
 );
   localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
   localparam int unsigned WordBits = (Words > 1) ? $clog2(Words) : 1;
-  localparam int unsigned ParameterBits = 2 * MEMBRANE_BITS + CURRENT_BITS;
-  localparam int unsigned RefractoryBits = (REFRACTORY_STEPS > 0) ? $clog2(REFRACTORY_STEPS + 1) : 1;
 
-  // The schedule of nhw_lif_step. Clock 0 is the one of `sums_valid_i`.
-  localparam int unsigned DecayClocks = DECAY_KIND;
-  localparam int unsigned SynapseClocks = (SYNAPSE_KIND == 3) ? 0 : SYNAPSE_KIND;
-  localparam int unsigned FirstDecayClocks = (SYNAPSE_KIND == 0) ? DecayClocks : SynapseClocks;
-  localparam int unsigned CurrentAddClock = (FirstDecayClocks > 1) ? 1 + FirstDecayClocks : 2;
-  localparam int unsigned CurrentClock = (SYNAPSE_KIND == 0) ? CurrentAddClock : CurrentAddClock + 2;
-  localparam int unsigned MembraneReadClock = CurrentClock - DecayClocks;
-  localparam int unsigned DoneClock = SPIKING ? CurrentClock + 3 : CurrentClock + 2;
+  // --- which states and parameters there are ---------------------------------------------------------------------------
+  localparam bit HasCurrent = SYNAPSE_KIND != 0;
+  localparam bit Adaptive = SPIKING && ADAPTATION_KIND != 0;
+  localparam bit SoftDelayed = SPIKING && DELAYED_RESET && !HARD_RESET && !RESET_NONE;
+  // a delayed hard reset is done when v is stored, so that its pending flag is only reported
+  localparam bit HasRefractory = SPIKING && (DELAYED_RESET ? (SoftDelayed || CLEARS_CURRENT) : REFRACTORY_STEPS > 0);
+  localparam int unsigned RefractoryBits = (REFRACTORY_STEPS > 0) ? $clog2(REFRACTORY_STEPS + 1) : 1;
+  localparam int unsigned AdaptationBits = MEMBRANE_BITS - 1;  // never negative
+
+  // fields of the parameters of one neuron; in a word, each field is that of all lanes, from the least significant bit
+  localparam int unsigned FactorBits = 13;
+  localparam int unsigned BiasField = 0;
+  localparam int unsigned ThresholdField = BiasField + CURRENT_BITS;
+  localparam int unsigned ResetField = ThresholdField + (SPIKING ? MEMBRANE_BITS : 0);
+  localparam int unsigned DecayField = ResetField + ((SPIKING && HARD_RESET) ? MEMBRANE_BITS : 0);
+  localparam int unsigned SynapseField = DecayField + ((DECAY_KIND == 4) ? FactorBits : 0);
+  localparam int unsigned AdaptationField = SynapseField + ((SYNAPSE_KIND == 4) ? FactorBits : 0);
+  localparam int unsigned StrengthField = AdaptationField + ((Adaptive && ADAPTATION_KIND == 4) ? FactorBits : 0);
+  localparam int unsigned ParameterBits = StrengthField + (Adaptive ? MEMBRANE_BITS : 0);
+
+  // --- the schedule of nhw_lif_step ------------------------------------------------------------------------------------
+  // Clock 0 is the one of `sums_valid_i`. The membrane meets what is added to it at DriveClock; everything that is read from a
+  // memory is there in its clock at the earliest 1, so that Lead clocks have to pass before DriveClock.
+  localparam int unsigned DecayClocks = (DECAY_KIND == 1) ? 1 : (DECAY_KIND == 2 || DECAY_KIND == 4) ? 2 : 0;
+  localparam int unsigned SynapseClocks = (SYNAPSE_KIND == 1) ? 1 : (SYNAPSE_KIND == 2 || SYNAPSE_KIND == 4) ? 2 : 0;
+  localparam int unsigned AdaptationClocks =
+      (ADAPTATION_KIND == 1) ? 1 : (ADAPTATION_KIND == 2 || ADAPTATION_KIND == 4) ? 2 : 0;
+  localparam int unsigned OffsetClocks = (MEMBRANE_BIAS || SoftDelayed) ? 1 : 0;
+  localparam int unsigned OffsetLead = SoftDelayed ? (Adaptive ? 3 : 2) : OffsetClocks;
+  localparam int unsigned AdaptationLead = (Adaptive && AdaptationClocks == 2) ? 1 : 0;
+  localparam int unsigned OtherLead = (OffsetLead > AdaptationLead) ? OffsetLead : AdaptationLead;
+  localparam int unsigned Lead = (DecayClocks > OtherLead) ? DecayClocks : OtherLead;
+
+  // the clock in which input current and decayed current meet; or, without a synaptic current, the input current is used
+  localparam int unsigned EarliestAdd = DELAYED_CURRENT ? 1 + Lead - OffsetClocks + SynapseClocks
+                                        : HasCurrent ? 1 + SynapseClocks : 1 + Lead - OffsetClocks;
+  localparam int unsigned CurrentAddClock = (EarliestAdd > 2) ? EarliestAdd : 2;
+  localparam int unsigned CurrentReadClock = CurrentAddClock - SynapseClocks;
+  localparam int unsigned CurrentClock = HasCurrent ? CurrentAddClock + 2 : CurrentAddClock;
+  // the current of the step before is there at once; the step is done no earlier than its own current
+  localparam int unsigned EarlyDrive = CurrentReadClock + OffsetClocks;
+  localparam int unsigned DelayedDrive = (EarlyDrive + 3 > CurrentClock) ? EarlyDrive : CurrentClock - 3;
+  localparam int unsigned DriveClock = DELAYED_CURRENT ? DelayedDrive : CurrentClock + OffsetClocks;
+
+  localparam int unsigned MembraneReadClock = DriveClock - DecayClocks;
+  localparam int unsigned CompareClock = DriveClock + 2;
+  localparam int unsigned DoneClock = SPIKING ? CompareClock + 1 : CompareClock;
+  localparam int unsigned OffsetClock = DriveClock - OffsetClocks;  // the offset is added
+  localparam int unsigned BiasClock = !MEMBRANE_BIAS ? 1 : SoftDelayed ? OffsetClock - 1 : OffsetClock;
+  // with an adaptation, in time for decay, rise and saturation before the spike is known
+  localparam int unsigned ThresholdClock = SoftDelayed ? OffsetClock - (Adaptive ? 2 : 1)
+                                           : Adaptive ? CompareClock - 1 - AdaptationClocks : CompareClock;
+  localparam int unsigned ThetaClock = Adaptive ? ThresholdClock + 1 : ThresholdClock;
+  localparam int unsigned StrengthClock = ThresholdClock + AdaptationClocks;
+  localparam int unsigned RefractoryReadClock = SoftDelayed ? ThetaClock : CLEARS_CURRENT ? CurrentClock : DoneClock;
+
+  // A state may be read again one clock after it was written. Counted from its last read this is, at most, 5 + DecayClocks for the
+  // membrane, 4 + SynapseClocks for the current, 7 for the refractory count, and 8 for the adaptation: never more than 8.
 
   // --- words and flags on their way ------------------------------------------------------------------------------------
   logic [WordBits-1:0] word_q;
@@ -82,44 +138,140 @@ module nhw_neuron_update #(
     word_pipeline_q <= word[DoneClock-1:0];
   end
 
-  // Not every clock of the pipelines above is looked at, and a layer uses only some of the fields of its parameters.
+  // Not every clock of the pipelines above is looked at.
   /* verilator lint_off UNUSEDSIGNAL */
   logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums_q;
-  logic [UPDATE_LANES-1:0][ParameterBits-1:0] early_parameters, late_parameters;
   /* verilator lint_on UNUSEDSIGNAL */
   always_ff @(posedge clk_i) sums_q <= sums_i;
 
-  // --- parameters ------------------------------------------------------------------------------------------------------
+  // --- parameters: each field is read in the clock in which it is needed ---------------------------------------------------
+  logic [UPDATE_LANES-1:0][CURRENT_BITS-1:0] bias;
   nhw_parameter_memory #(
     .WORDS(Words),
-    .BITS(UPDATE_LANES * ParameterBits),
+    .WORD_BITS(UPDATE_LANES * ParameterBits),
+    .FIRST(UPDATE_LANES * BiasField),
+    .BITS(UPDATE_LANES * CURRENT_BITS),
     .PARAMETER_FILE(PARAMETER_FILE),
     .MEMORY_STYLE(MEMORY_STYLE)
-  ) u_early_parameters (
+  ) u_bias (
     .clk_i,
-    .address_i(word[0]),
-    .data_o(early_parameters)
+    .address_i(word[BiasClock-1]),
+    .data_o(bias)
   );
 
-  if (SPIKING) begin : gen_late_parameters
+  logic [UPDATE_LANES-1:0][MEMBRANE_BITS-1:0] threshold;
+  if (SPIKING) begin : gen_threshold
     nhw_parameter_memory #(
       .WORDS(Words),
-      .BITS(UPDATE_LANES * ParameterBits),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * ThresholdField),
+      .BITS(UPDATE_LANES * MEMBRANE_BITS),
       .PARAMETER_FILE(PARAMETER_FILE),
       .MEMORY_STYLE(MEMORY_STYLE)
-    ) u_late_parameters (
+    ) u_threshold (
       .clk_i,
-      .address_i(word[CurrentClock+1]),
-      .data_o(late_parameters)
+      .address_i(word[ThresholdClock-1]),
+      .data_o(threshold)
     );
-  end else begin : gen_no_late_parameters
-    assign late_parameters = '0;
+  end else begin : gen_no_threshold
+    assign threshold = '0;
+  end
+
+  logic [UPDATE_LANES-1:0][MEMBRANE_BITS-1:0] v_reset;
+  if (SPIKING && HARD_RESET) begin : gen_v_reset
+    nhw_parameter_memory #(
+      .WORDS(Words),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * ResetField),
+      .BITS(UPDATE_LANES * MEMBRANE_BITS),
+      .PARAMETER_FILE(PARAMETER_FILE),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_v_reset (
+      .clk_i,
+      .address_i(word[CompareClock-1]),
+      .data_o(v_reset)
+    );
+  end else begin : gen_no_v_reset
+    assign v_reset = '0;
+  end
+
+  logic [UPDATE_LANES-1:0][FactorBits-1:0] decay_factor;
+  if (DECAY_KIND == 4) begin : gen_decay_factor
+    nhw_parameter_memory #(
+      .WORDS(Words),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * DecayField),
+      .BITS(UPDATE_LANES * FactorBits),
+      .PARAMETER_FILE(PARAMETER_FILE),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_decay_factor (
+      .clk_i,
+      .address_i(word[MembraneReadClock-1]),
+      .data_o(decay_factor)
+    );
+  end else begin : gen_no_decay_factor
+    assign decay_factor = '0;
+  end
+
+  logic [UPDATE_LANES-1:0][FactorBits-1:0] synapse_factor;
+  if (SYNAPSE_KIND == 4) begin : gen_synapse_factor
+    nhw_parameter_memory #(
+      .WORDS(Words),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * SynapseField),
+      .BITS(UPDATE_LANES * FactorBits),
+      .PARAMETER_FILE(PARAMETER_FILE),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_synapse_factor (
+      .clk_i,
+      .address_i(word[CurrentReadClock-1]),
+      .data_o(synapse_factor)
+    );
+  end else begin : gen_no_synapse_factor
+    assign synapse_factor = '0;
+  end
+
+  logic [UPDATE_LANES-1:0][FactorBits-1:0] adaptation_factor;
+  if (Adaptive && ADAPTATION_KIND == 4) begin : gen_adaptation_factor
+    nhw_parameter_memory #(
+      .WORDS(Words),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * AdaptationField),
+      .BITS(UPDATE_LANES * FactorBits),
+      .PARAMETER_FILE(PARAMETER_FILE),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_adaptation_factor (
+      .clk_i,
+      .address_i(word[ThresholdClock-1]),
+      .data_o(adaptation_factor)
+    );
+  end else begin : gen_no_adaptation_factor
+    assign adaptation_factor = '0;
+  end
+
+  logic [UPDATE_LANES-1:0][MEMBRANE_BITS-1:0] strength;
+  if (Adaptive) begin : gen_strength
+    nhw_parameter_memory #(
+      .WORDS(Words),
+      .WORD_BITS(UPDATE_LANES * ParameterBits),
+      .FIRST(UPDATE_LANES * StrengthField),
+      .BITS(UPDATE_LANES * MEMBRANE_BITS),
+      .PARAMETER_FILE(PARAMETER_FILE),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_strength (
+      .clk_i,
+      .address_i(word[StrengthClock-1]),
+      .data_o(strength)
+    );
+  end else begin : gen_no_strength
+    assign strength = '0;
   end
 
   // --- states ------------------------------------------------------------------------------------------------------------
   logic [UPDATE_LANES-1:0][MEMBRANE_BITS-1:0] membrane, membrane_now, membrane_next;
   logic [UPDATE_LANES-1:0][CURRENT_BITS-1:0] current, current_now, current_next;
   logic [UPDATE_LANES-1:0][RefractoryBits-1:0] refractory, refractory_now, refractory_next;
+  logic [UPDATE_LANES-1:0][AdaptationBits-1:0] adaptation, adaptation_now, adaptation_next;
   logic [UPDATE_LANES-1:0] spikes;
   logic clear, clear_current;
 
@@ -141,7 +293,7 @@ module nhw_neuron_update #(
     .read_data_o(membrane)
   );
 
-  if (SYNAPSE_KIND != 0) begin : gen_current
+  if (HasCurrent) begin : gen_current
     nhw_memory #(
       .WORDS(Words),
       .BITS(UPDATE_LANES * CURRENT_BITS),
@@ -153,7 +305,7 @@ module nhw_neuron_update #(
       .write_data_i(current_next),
       .read_enable_i(1'b1),
       .read_clear_i(1'b0),
-      .read_address_i(word[CurrentAddClock-SynapseClocks-1]),
+      .read_address_i(word[CurrentReadClock-1]),
       .read_data_o(current)
     );
   end else begin : gen_no_current
@@ -162,7 +314,7 @@ module nhw_neuron_update #(
     assign current = '0;
   end
 
-  if (SPIKING && REFRACTORY_STEPS > 0) begin : gen_refractory
+  if (HasRefractory) begin : gen_refractory
     nhw_memory #(
       .WORDS(Words),
       .BITS(UPDATE_LANES * RefractoryBits),
@@ -174,13 +326,34 @@ module nhw_neuron_update #(
       .write_data_i(refractory_next),
       .read_enable_i(1'b1),
       .read_clear_i(1'b0),
-      .read_address_i(word[DoneClock-1]),
+      .read_address_i(word[RefractoryReadClock-1]),
       .read_data_o(refractory)
     );
   end else begin : gen_no_refractory
     logic unused_refractory;
     assign unused_refractory = &{1'b0, refractory_next};
     assign refractory = '0;
+  end
+
+  if (Adaptive) begin : gen_adaptation
+    nhw_memory #(
+      .WORDS(Words),
+      .BITS(UPDATE_LANES * AdaptationBits),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_adaptation (
+      .clk_i,
+      .write_enable_i(valid[DoneClock]),
+      .write_address_i(word[DoneClock]),
+      .write_data_i(adaptation_next),
+      .read_enable_i(1'b1),
+      .read_clear_i(1'b0),
+      .read_address_i(word[ThresholdClock-1]),
+      .read_data_o(adaptation)
+    );
+  end else begin : gen_no_adaptation
+    logic unused_adaptation;
+    assign unused_adaptation = &{1'b0, adaptation_next};
+    assign adaptation = '0;
   end
 
   // --- arithmetic ----------------------------------------------------------------------------------------------------------
@@ -195,20 +368,38 @@ module nhw_neuron_update #(
       .DECAY_VALUE(DECAY_VALUE),
       .SYNAPSE_KIND(SYNAPSE_KIND),
       .SYNAPSE_VALUE(SYNAPSE_VALUE),
+      .ADAPTATION_KIND(ADAPTATION_KIND),
+      .ADAPTATION_VALUE(ADAPTATION_VALUE),
       .HARD_RESET(HARD_RESET),
+      .RESET_NONE(RESET_NONE),
+      .DELAYED_RESET(DELAYED_RESET),
+      .STRICT(STRICT),
+      .MEMBRANE_BIAS(MEMBRANE_BIAS),
+      .DELAYED_CURRENT(DELAYED_CURRENT),
+      .CLEARS_CURRENT(CLEARS_CURRENT),
       .REFRACTORY_STEPS(REFRACTORY_STEPS),
       .SPIKING(SPIKING),
-      .CURRENT_ADD_CLOCK(CurrentAddClock),
-      .HOLD_CLOCKS(DoneClock - MembraneReadClock)
+      .INPUT_DELAY(CurrentAddClock - 2),
+      .DRIVE_DELAY(DELAYED_CURRENT ? OffsetClock - CurrentReadClock : 0),
+      .HOLD_CLOCKS(DoneClock - MembraneReadClock),
+      .THETA_DELAY(CompareClock - ThetaClock),
+      .REFRACTORY_CURRENT_DELAY(CLEARS_CURRENT ? CurrentClock - RefractoryReadClock : 0),
+      .REFRACTORY_DONE_DELAY(DoneClock - RefractoryReadClock),
+      .ADAPTATION_DELAY(Adaptive ? DoneClock - StrengthClock - 2 : 0)
     ) u_lif_step (
       .clk_i,
       .sum_i(sums_q[lane*ACCUMULATOR_BITS+:ACCUMULATOR_BITS]),
-      .bias_i(early_parameters[lane][2*MEMBRANE_BITS+:CURRENT_BITS]),
+      .bias_i(bias[lane]),
       .current_i(current[lane]),
+      .synapse_factor_i(synapse_factor[lane]),
       .membrane_i(membrane[lane]),
-      .threshold_i(late_parameters[lane][0+:MEMBRANE_BITS]),
-      .v_reset_i(late_parameters[lane][MEMBRANE_BITS+:MEMBRANE_BITS]),
+      .decay_factor_i(decay_factor[lane]),
+      .threshold_i(threshold[lane]),
+      .v_reset_i(v_reset[lane]),
       .refractory_i(refractory[lane]),
+      .adaptation_i(adaptation[lane]),
+      .adaptation_factor_i(adaptation_factor[lane]),
+      .strength_i(strength[lane]),
       .clear_current_i(clear_current),
       .clear_i(clear),
       .current_o(current_now[lane]),
@@ -217,6 +408,8 @@ module nhw_neuron_update #(
       .membrane_next_o(membrane_next[lane]),
       .refractory_o(refractory_now[lane]),
       .refractory_next_o(refractory_next[lane]),
+      .adaptation_o(adaptation_now[lane]),
+      .adaptation_next_o(adaptation_next[lane]),
       .spike_o(spikes[lane])
     );
   end
@@ -232,8 +425,8 @@ module nhw_neuron_update #(
 
   // --- probe: simulation only ------------------------------------------------------------------------------------------
 `ifdef NHW_PROBE
-  import "DPI-C" function void nhw_probe(input int layer, input int neuron, input int spike,
-                                         input int membrane, input int current, input int refractory);
+  import "DPI-C" function void nhw_probe(input int layer, input int neuron, input int spike, input int membrane,
+                                         input int current, input int refractory, input int adaptation);
 
   logic [UPDATE_LANES-1:0][CURRENT_BITS-1:0] probed_current;
   nhw_delay #(
@@ -251,14 +444,14 @@ module nhw_neuron_update #(
         if (32'(word[DoneClock]) * UPDATE_LANES + lane < NEURONS) begin
           nhw_probe(int'(LAYER_ID), int'(32'(word[DoneClock]) * UPDATE_LANES + lane), int'(spikes[lane]),
                     32'($signed(membrane_now[lane])), 32'($signed(probed_current[lane])),
-                    int'(32'(refractory_now[lane])));
+                    int'(32'(refractory_now[lane])), int'(32'(adaptation_now[lane])));
         end
       end
     end
   end
 `else
-  // `_now` values of current and refractory count, and the layer's index, are looked at by the probe only
+  // `_now` values of all states but the membrane, and the layer's index, are looked at by the probe only
   logic unused_probe;
-  assign unused_probe = &{1'b0, LAYER_ID[0], current_now, refractory_now};
+  assign unused_probe = &{1'b0, LAYER_ID[0], current_now, refractory_now, adaptation_now};
 `endif
 endmodule

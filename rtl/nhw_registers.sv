@@ -6,10 +6,10 @@
 //
 // AXI4-Lite: AW and W are accepted independently, in any order; every ready depends on registers only. One write and
 // one read are in hand at a time. Latency: write response 2 clocks after the later of AW and W; read data 3 clocks
-// after AR, for a counter up to 7 + 2*LAYERS. A counter is at most 7 + 2*LAYERS clocks old when it is read.
+// after AR, for a counter up to 7 + 2*PROJECTIONS. A counter is at most 7 + 2*PROJECTIONS clocks old when it is read.
 // Responses are always OKAY: unknown addresses read 0, writes to them are ignored.
 module nhw_registers #(
-  parameter int unsigned LAYERS = 1,
+  parameter int unsigned PROJECTIONS = 1,
   parameter int unsigned INPUTS = 1,
   parameter int unsigned OUTPUTS = 1,
   parameter bit OUTPUT_MEMBRANES = 1'b0,
@@ -47,18 +47,18 @@ module nhw_registers #(
   input  logic              output_tready_i,
   input  logic              output_tlast_i,
   input  logic              output_tuser_i,
-  input  logic [LAYERS-1:0] layer_event_i,
-  input  logic [LAYERS-1:0] layer_waiting_i
+  input  logic [PROJECTIONS-1:0] projection_event_i,
+  input  logic [PROJECTIONS-1:0] projection_waiting_i
 );
   localparam logic [31:0] Identity = 32'h4E48_5731;  // "NHW1"
   localparam logic [31:0] Shape = {OUTPUTS[15:0], INPUTS[15:0]};
-  localparam logic [31:0] Layers = {23'd0, OUTPUT_MEMBRANES, LAYERS[7:0]};
+  localparam logic [31:0] Projections = {23'd0, OUTPUT_MEMBRANES, PROJECTIONS[7:0]};
 
   // word addresses (byte address / 4)
   localparam logic [5:0] ControlWord = 6'h03;
 
-  if (LAYERS < 1 || LAYERS > 15) begin : gen_bad_layers
-    $error("nhw_registers: LAYERS must be 1 to 15");
+  if (PROJECTIONS < 1 || PROJECTIONS > 15) begin : gen_bad_projections
+    $error("nhw_registers: PROJECTIONS must be 1 to 15");
   end
   if (INPUTS < 1 || INPUTS > 32768) begin : gen_bad_inputs
     $error("nhw_registers: INPUTS must be 1 to 32768");
@@ -70,7 +70,7 @@ module nhw_registers #(
   // ---------------------------------------------------------------------------------------------- observation
   logic input_beat_q, input_step_q, input_sample_q;
   logic output_spike_q, output_sample_q;
-  logic [LAYERS-1:0] layer_event_q, layer_waiting_q;
+  logic [PROJECTIONS-1:0] projection_event_q, projection_waiting_q;
 
   wire input_beat = input_tvalid_i && input_tready_i;
   wire output_beat = output_tvalid_i && output_tready_i;
@@ -83,8 +83,8 @@ module nhw_registers #(
     input_sample_q  <= rst_ni && input_beat && input_tlast_i && input_tuser_i;
     output_spike_q  <= rst_ni && output_beat && !output_tlast_i && !OUTPUT_MEMBRANES;
     output_sample_q <= rst_ni && output_beat && output_end;
-    layer_event_q   <= layer_event_i & {LAYERS{rst_ni}};
-    layer_waiting_q <= layer_waiting_i & {LAYERS{rst_ni}};
+    projection_event_q   <= projection_event_i & {PROJECTIONS{rst_ni}};
+    projection_waiting_q <= projection_waiting_i & {PROJECTIONS{rst_ni}};
   end
 
   // Samples whose last step was accepted but has not left yet. Every such sample holds at least one barrier in a queue
@@ -114,7 +114,7 @@ module nhw_registers #(
   // counter is a word of one small memory and an input counts in a few local bits; a scan visits one counter a clock
   // and adds its local count to the word. A visit comes every Counters clocks, so that the local count cannot overflow.
   // Slots 0..3 by the two low bits of the word address (OUTPUT_SPIKES, CYCLES, STEPS, SAMPLES), then two a layer.
-  localparam int unsigned Counters = 4 + 2 * LAYERS;
+  localparam int unsigned Counters = 4 + 2 * PROJECTIONS;
   localparam int unsigned SlotBits = $clog2(Counters);
   localparam int unsigned LocalBits = $clog2(Counters + 1);
   localparam logic [SlotBits-1:0] LastSlot = SlotBits'(Counters - 1);
@@ -124,8 +124,8 @@ module nhw_registers #(
   logic clear_q;
 
   assign count_up[3:0] = {output_sample_q, input_step_q, in_flight_q, output_spike_q};
-  for (genvar k = 0; k < LAYERS; k++) begin : gen_layer
-    assign count_up[4+2*k+:2] = {layer_waiting_q[k], layer_event_q[k]};
+  for (genvar k = 0; k < PROJECTIONS; k++) begin : gen_projection
+    assign count_up[4+2*k+:2] = {projection_waiting_q[k], projection_event_q[k]};
   end
 
   logic [SlotBits-1:0] visit_q, sum_slot_q, done_slot_q;
@@ -230,7 +230,7 @@ module nhw_registers #(
     case (read_word_q)
       6'h00: constant = Identity;
       6'h01: constant = Shape;
-      6'h02: constant = Layers;
+      6'h02: constant = Projections;
       6'h04: constant = {31'd0, in_flight_q};
       6'h10, 6'h11, 6'h12, 6'h13, 6'h14, 6'h15, 6'h16, 6'h17:
         constant = DIGEST[32*(7-int'(read_word_q[2:0]))+:32];
@@ -239,14 +239,14 @@ module nhw_registers #(
   end
 
   wire read_global = read_word_q >= 6'h05 && read_word_q <= 6'h08;
-  wire read_layer = read_word_q[5] && {1'b0, read_word_q[4:0]} < 6'(2 * LAYERS);
+  wire read_projection = read_word_q[5] && {1'b0, read_word_q[4:0]} < 6'(2 * PROJECTIONS);
 
   assign s_axil_arready = read_state_q == ReadIdle;
   assign s_axil_rvalid = read_state_q == ReadOffer;
   assign s_axil_rresp = 2'b00;
 
   always_ff @(posedge clk_i) begin
-    read_counter_q <= read_global || read_layer;
+    read_counter_q <= read_global || read_projection;
     read_slot_q    <= read_word_q[5] ? {1'b0, read_word_q[4:0]} + 6'd4 : {4'd0, read_word_q[1:0]};
     case (read_state_q)
       ReadIdle: begin

@@ -22,9 +22,10 @@
 namespace {
 
 struct Layer {
+  std::vector<int32_t> slots;  // the neuron in every slot of the hardware, -1 for none
   uint32_t neurons = 0;
-  uint64_t calls = 0;   // probes so far; calls / neurons is the number of the sweep
-  size_t offset = 0;    // of the layer's first neuron within one step of a result
+  uint64_t calls = 0;          // probes so far; calls / slots is the number of the sweep
+  size_t offset = 0;           // of the layer's first neuron within one step of a result
 };
 
 struct Recording {
@@ -32,7 +33,7 @@ struct Recording {
   bool states = false;
   std::vector<Layer> layers;
   std::vector<uint8_t> spikes;
-  std::vector<int32_t> values;  // v, c, r in turn
+  std::vector<int32_t> values;  // v, c, r, a in turn
   bool overrun = false;
 };
 
@@ -54,20 +55,27 @@ void write_all(std::ostream& out, const std::vector<T>& data) {
 
 }  // namespace
 
-extern "C" void nhw_probe(int layer, int neuron, int spike, int membrane, int current, int refractory) {
+extern "C" void nhw_probe(int layer, int slot, int spike, int membrane, int current, int refractory,
+                          int adaptation) {
   Recording& r = recording;
   Layer& l = r.layers[static_cast<size_t>(layer)];
-  const uint64_t sweep = l.calls++ / l.neurons;
+  const uint64_t sweep = l.calls++ / l.slots.size();
   if (sweep >= static_cast<uint64_t>(r.samples) * r.steps) {
     r.overrun = true;
+    return;
+  }
+  const int32_t neuron = l.slots[static_cast<size_t>(slot)];
+  if (neuron < 0) {
+    if (spike) r.overrun = true;
     return;
   }
   const size_t place = sweep * r.total + l.offset + static_cast<size_t>(neuron);
   r.spikes[place] = static_cast<uint8_t>(spike);
   if (r.states) {
-    r.values[3 * place] = membrane;
-    r.values[3 * place + 1] = current;
-    r.values[3 * place + 2] = refractory;
+    r.values[4 * place] = membrane;
+    r.values[4 * place + 1] = current;
+    r.values[4 * place + 2] = refractory;
+    r.values[4 * place + 3] = adaptation;
   }
 }
 
@@ -90,19 +98,26 @@ int main(int argc, char** argv) {
     else { std::cerr << "unknown argument " << word << "\n"; return 2; }
   }
 
-  // --- stimulus: samples, steps, layers, sizes, output kind, then per sample and step a count and that many addresses
+  // --- stimulus: samples, steps, layers, projections, output layer, output kind; per layer its slots; then per sample and step a count
+  // and that many addresses
   std::ifstream in(argv[1], std::ios::binary);
   Recording& r = recording;
   r.samples = read_word(in);
   r.steps = read_word(in);
   r.layers.resize(read_word(in));
+  const uint32_t projections = read_word(in);
+  const uint32_t output = read_word(in);
+  r.membranes = read_word(in);
   for (Layer& l : r.layers) {
-    l.neurons = read_word(in);
+    l.slots.resize(read_word(in));
+    for (int32_t& neuron : l.slots) {
+      neuron = static_cast<int32_t>(read_word(in));
+      if (neuron >= 0) ++l.neurons;
+    }
     l.offset = r.total;
     r.total += l.neurons;
   }
-  r.membranes = read_word(in);
-  r.outputs = r.layers.back().neurons;
+  r.outputs = r.layers[output].neurons;
   std::vector<uint32_t> beats;  // bit 16: barrier, bit 17: last step of the sample
   std::vector<size_t> first_beat;
   for (uint32_t s = 0; s < r.samples; ++s) {
@@ -115,7 +130,7 @@ int main(int argc, char** argv) {
   }
   const size_t cells = static_cast<size_t>(r.samples) * r.steps;
   r.spikes.assign(cells * r.total, 0);
-  if (r.states) r.values.assign(3 * cells * r.total, 0);
+  if (r.states) r.values.assign(4 * cells * r.total, 0);
   // what left through m_axis: membranes [sample, neuron], or spike counts [sample, step, neuron]
   std::vector<int32_t> sent((r.membranes ? r.samples : cells) * r.outputs, 0);
   std::vector<uint64_t> entered(r.samples, 0), left(r.samples, 0);
@@ -233,7 +248,7 @@ int main(int argc, char** argv) {
   std::vector<uint32_t> counters;
   for (uint8_t address : {0x00, 0x14, 0x18, 0x1C, 0x20}) counters.push_back(read_register(address));
   for (uint8_t word = 0; word < 8; ++word) counters.push_back(read_register(static_cast<uint8_t>(0x40 + 4 * word)));
-  for (size_t k = 0; k < r.layers.size(); ++k) {
+  for (size_t k = 0; k < projections; ++k) {
     counters.push_back(read_register(static_cast<uint8_t>(0x80 + 8 * k)));
     counters.push_back(read_register(static_cast<uint8_t>(0x84 + 8 * k)));
   }
@@ -242,7 +257,7 @@ int main(int argc, char** argv) {
 #endif
   top->final();
   for (const Layer& l : r.layers) {
-    if (l.calls != cells * l.neurons) r.overrun = true;
+    if (l.calls != cells * l.slots.size()) r.overrun = true;
   }
   if (r.overrun) {
     std::cerr << "a layer swept another number of steps than it was given\n";

@@ -161,7 +161,11 @@ def quantize(
         spiking = isinstance(neuron, Lif)
         rows = weight_rows(model, population)
         learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
-        step = learned[0] if len(learned) == len(incoming) == 1 else weight_steps(rows, bits, not spiking or name in common_scale)
+        step = (
+            learned[0]
+            if len(learned) == len(incoming) == 1
+            else weight_steps(rows, bits, not spiking or name in common_scale)
+        )
         step = np.repeat(step, population.parameters // len(step))
         threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
         guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0

@@ -76,10 +76,11 @@ def prove_widths(
     accumulator = IntFormat.holding(int(np.min(down)), int(np.max(up)))
     lowest = np.asarray(sum(d.lowest << d.exponent for d in drives))
     highest = np.asarray(sum(d.highest << d.exponent for d in drives))
+    unbiased = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))  # a bias may be added after the sum
     if not (lif and lif.membrane_bias):
         bias = np.repeat(constants.bias, len(lowest) // len(constants.bias))
         lowest, highest = lowest + bias, highest + bias
-    drive = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))
+    drive = max(int(np.abs(lowest).max()), int(np.abs(highest).max()), unbiased)
     synapse = constants.synapse_decay
     current_bound = max(drive, largest_bias, 0 if synapse is None else synapse.bound(drive, steps))
     current = IntFormat.holding(-current_bound, current_bound)

@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from neurohw.fixedpoint import IntArray
+from neurohw.fixedpoint import MULTIPLY_UNIT, IntArray, MultiplyDecays
 from neurohw.quantize import QuantizedPopulation
+from neurohw.rtlgen.neuron import MULTIPLY_EACH
+
+FACTOR_BITS = 13  # 0 to 4096
 
 
 def word_text(values: list[int], bits: int, width: int) -> str:
@@ -17,14 +20,10 @@ def word_text(values: list[int], bits: int, width: int) -> str:
     return f"{word:0{-(-width // 4)}x}"
 
 
-def weight_images(weight: IntArray, parameters: dict[str, Any]) -> dict[str, bytes]:
-    """Files of the weight banks. weight: [target, source]; row source * GROUPS + group holds the lanes of one group."""
-    lanes, bits, bank_rows = parameters["LANES"], parameters["WEIGHT_BITS"], parameters["BANK_ROWS"]
-    groups = -(-parameters["NEURONS"] // lanes)
-    padded = np.zeros((groups * lanes, weight.shape[1]), np.int64)
-    padded[: len(weight)] = weight
-    rows = padded.T.reshape(weight.shape[1] * groups, lanes)
-    lines = [word_text(row.tolist(), bits, lanes * bits) for row in rows]
+def weight_images(rows: IntArray, parameters: dict[str, Any]) -> dict[str, bytes]:
+    """Files of the weight banks of a population. rows: [row, lane] of all its projections, one after the other."""
+    bits, bank_rows = parameters["WEIGHT_BITS"], parameters["BANK_ROWS"]
+    lines = [word_text(row, bits, parameters["LANES"] * bits) for row in rows.tolist()]
     return {
         f"{parameters['WEIGHT_FILE']}{bank:02d}.hex": ("\n".join(lines[start : start + bank_rows]) + "\n").encode()
         for bank, start in enumerate(range(0, len(lines), bank_rows))
@@ -32,8 +31,8 @@ def weight_images(weight: IntArray, parameters: dict[str, Any]) -> dict[str, byt
 
 
 def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> IntArray:
-    """The weights [target, source] that `weight_images` packed."""
-    lanes, bits, neurons = parameters["LANES"], parameters["WEIGHT_BITS"], parameters["NEURONS"]
+    """The rows [row, lane] that `weight_images` packed."""
+    lanes, bits = parameters["LANES"], parameters["WEIGHT_BITS"]
     names = sorted(n for n in files if n.startswith(parameters["WEIGHT_FILE"]))
     lines = [line for name in names for line in files[name].decode().split()]
     words = np.zeros((len(lines), lanes), np.int64)
@@ -42,24 +41,57 @@ def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> I
         for lane in range(lanes):
             value = (word >> (lane * bits)) & ((1 << bits) - 1)
             words[row, lane] = value - (1 << bits) if value >> (bits - 1) else value
-    groups = -(-neurons // lanes)
-    return words.reshape(-1, groups * lanes).T[:neurons]
+    return words
 
 
-def parameter_image(population: QuantizedPopulation, parameters: dict[str, Any]) -> bytes:
-    """The neuron parameter file: per lane threshold, v_reset (membrane width each), bias (current width)."""
-    update_lanes, neurons = parameters["UPDATE_LANES"], parameters["NEURONS"]
-    membrane, current = population.membrane, population.current
-    fields = 2 * membrane.bits + current.bits
+def table_image(words: list[int]) -> bytes:
+    """A table of an address generator, one word a line."""
+    return ("\n".join(f"{word:x}" for word in words) + "\n").encode()
+
+
+def parameter_image(
+    population: QuantizedPopulation, parameters: dict[str, Any], slots: IntArray | None = None
+) -> bytes:
+    """The neuron parameter file: one word per UPDATE_LANES slots; from the least significant end every field of `parameter_fields`, of all lanes.
+
+    slots: the neuron in every slot of the hardware, -1 where there is none; by default, and in one dimension, neuron n is in slot n.
+    An empty slot has the largest threshold and otherwise zeros, and never fires.
+    """
+    update_lanes = parameters["UPDATE_LANES"]
+    order = np.arange(parameters["NEURONS"]) if slots is None else np.asarray(slots)
+    size = int(order.max()) + 1
+    order = np.append(order, np.full(-len(order) % update_lanes, -1))
+    fields = parameter_fields(population, parameters)
+    width = update_lanes * sum(bits for _, bits, _ in fields)
     lines = []
-    for first in range(0, neurons, update_lanes):
-        values = []
-        for neuron in range(first, first + update_lanes):
-            there = neuron < neurons
-            threshold = int(population.threshold[neuron]) if there else membrane.max
-            v_reset = int(population.v_reset[neuron]) if there else 0
-            bias = int(population.bias[neuron]) if there else 0
-            low = int(word_text([threshold, v_reset], membrane.bits, 2 * membrane.bits), 16)
-            values.append(low | (bias & ((1 << current.bits) - 1)) << (2 * membrane.bits))
-        lines.append(word_text(values, fields, update_lanes * fields))
+    for first in range(0, len(order), update_lanes):
+        word, at = 0, 0
+        for values, bits, empty in fields:
+            for neuron in order[first : first + update_lanes].tolist():
+                # values of a channel hold for all of its neurons
+                value = empty if neuron < 0 else int(values[neuron * len(values) // size])
+                word |= (value & ((1 << bits) - 1)) << at
+                at += bits
+        lines.append(f"{word:0{-(-width // 4)}x}")
     return ("\n".join(lines) + "\n").encode()
+
+
+def parameter_fields(population: QuantizedPopulation, parameters: dict[str, Any]) -> list[tuple[IntArray, int, int]]:
+    """(values per parameter, bits, value of an empty slot) of each field that the neuron uses, least significant first."""
+    membrane = population.membrane
+    spiking = bool(parameters["SPIKING"])
+    fields = [(population.bias, population.current.bits, 0)]
+    if spiking:
+        fields.append((population.threshold, membrane.bits, membrane.max))
+    if spiking and parameters["HARD_RESET"]:
+        fields.append((population.v_reset, membrane.bits, 0))
+    for kind, decay in (
+        ("DECAY_KIND", population.decay),
+        ("SYNAPSE_KIND", population.synapse_decay),
+        ("ADAPTATION_KIND", population.adaptation_decay),
+    ):
+        if parameters[kind] == MULTIPLY_EACH and isinstance(decay, MultiplyDecays):
+            fields.append((MULTIPLY_UNIT - np.array(decay.deltas), FACTOR_BITS, 0))
+    if population.adaptation_strength is not None:
+        fields.append((population.adaptation_strength, membrane.bits, 0))
+    return fields

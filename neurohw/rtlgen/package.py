@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurohw.errors import BrokenFile
 from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
 from neurohw.quantize import QuantizedNetwork
 from neurohw.rtlgen.emit import network_text, package_text
-from neurohw.rtlgen.pack import parameter_image, weight_images
-from neurohw.rtlgen.plan import plan_layers
+from neurohw.rtlgen.pack import parameter_image, table_image, weight_images
+from neurohw.rtlgen.plan import plan
 from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
 
 MANIFEST = "manifest.json"
@@ -46,20 +48,25 @@ class RtlPackage:
         return list(self.manifest["sources"])
 
     def layers(self) -> list[dict[str, Any]]:
-        """Per layer: `population`, `projection` and `parameters`."""
-        return list(self.manifest["layers"])
+        """Per population, in the order of the step: `population`, `parameters`, `slots` (the neuron of every slot, -1 for none; None: in order) and `adaptive`."""
+        return list(self.manifest["populations"])
+
+    def projections(self) -> list[dict[str, Any]]:
+        """Per projection, in the order of the registers: `projection`, `source`, `target`, `core`, `delay` and `parameters`."""
+        return list(self.manifest["projections"])
+
+    def inputs(self) -> int:
+        """Neurons of the input."""
+        return int(self.manifest["inputs"])
 
     def lanes(self) -> int:
-        """Lanes of the first layer."""
+        """Lanes of the first population."""
         return int(self.layers()[0]["parameters"]["LANES"])
 
     def weight_bits(self) -> dict[str, int]:
         """Bits of each weight memory by population, padding lanes included."""
-        bits = {}
-        for layer in self.layers():
-            p = layer["parameters"]
-            bits[layer["population"]] = p["INPUTS"] * -(-p["NEURONS"] // p["LANES"]) * p["LANES"] * p["WEIGHT_BITS"]
-        return bits
+        parameters = {layer["population"]: layer["parameters"] for layer in self.layers()}
+        return {name: p["ROWS"] * p["LANES"] * p["WEIGHT_BITS"] for name, p in parameters.items()}
 
     def write(self, folder: Path) -> None:
         """Write every file; the folder appears whole or not at all."""
@@ -108,27 +115,51 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
 
     lanes: synaptic operations per clock of the first population. Raises Unsupported, naming the node, for what the cores cannot express.
     """
-    layers = plan_layers(model, lanes, memory_style)
-    digest = digest_of(model)
+    populations = plan(model, lanes, memory_style)
+    network, digest = model.network, digest_of(model)
     files: dict[str, bytes] = {
-        "nhw_network_pkg.sv": package_text(layers, digest).encode(),
-        "nhw_network.sv": network_text(layers).encode(),
+        "nhw_network_pkg.sv": package_text(populations, network.input.size, digest).encode(),
+        "nhw_network.sv": network_text(populations, network.input.name, network.output.name).encode(),
     }
     cores = [p for p in sorted(rtl_folder().glob("nhw_*.sv")) if not p.name.startswith(NOT_IN_PACKAGES)]
     files |= {core.name: core.read_bytes() for core in cores}
-    for layer in layers:
-        files |= weight_images(model.projections[layer.projection].weight, layer.parameters)
-        files[layer.parameters["PARAMETER_FILE"]] = parameter_image(
-            model.populations[layer.population], layer.parameters
+    for population in populations:
+        rows = np.concatenate([q.rows.weights for q in population.projections])
+        files |= weight_images(rows, population.parameters)
+        slots = np.array(population.layout.slots)
+        files[population.parameters["PARAMETER_FILE"]] = parameter_image(
+            model.populations[population.name], population.parameters, slots
         )
+        for projection in population.projections:
+            files |= {projection.parameters[k]: table_image(words) for k, words in projection.rows.tables.items()}
     manifest = {
         "format_version": FORMAT_VERSION,
         "kind": "rtl",
         "parent": digest,
         "top": "nhw_network",
+        "inputs": network.input.size,
+        "output": network.output.name,
         "sources": ["nhw_network_pkg.sv", *[core.name for core in cores], "nhw_network.sv"],
-        "layers": [
-            {"population": x.population, "projection": x.projection, "parameters": x.parameters} for x in layers
+        "populations": [
+            {
+                "population": p.name,
+                "parameters": p.parameters,
+                "slots": None if p.layout.in_order else list(p.layout.slots),
+                "adaptive": model.populations[p.name].adaptation_decay is not None,
+            }
+            for p in populations
+        ],
+        "projections": [
+            {
+                "projection": q.name,
+                "source": q.source,
+                "target": q.target,
+                "core": q.core,
+                "delay": q.delay_parameters.get("STEPS", 0),
+                "parameters": q.parameters,
+            }
+            for p in populations
+            for q in p.projections
         ],
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())},
     }

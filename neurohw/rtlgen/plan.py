@@ -1,68 +1,114 @@
-"""How a network is cut into layers of hardware: lanes, update lanes, bank shapes."""
+"""How a network is cut into hardware: populations, projections, lanes, memories, and the order in which steps pass through them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from neurohw.connections import Convolution, Dense
 from neurohw.errors import Unsupported
-from neurohw.fixedpoint import Decay, MultiplyDecay, NoDecay, ShiftDecay
-from neurohw.neurons import Lif
-from neurohw.quantize import QuantizedNetwork
+from neurohw.fixedpoint import IntFormat
+from neurohw.network import Network, Population, Projection
+from neurohw.neurons import Integrator, Source
+from neurohw.quantize import QuantizedNetwork, QuantizedProjection
+from neurohw.quantize.widths import Drive
+from neurohw.rtlgen.layout import Layout, Rows, layout, projection_rows
+from neurohw.rtlgen.neuron import neuron_parameters
 
 BANK_ROWS = 1024
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
 MAX_STATE_BITS = 32
-MAX_LAYERS = 15
-MAX_INPUTS = 32768
+MAX_PROJECTIONS = 15
+MAX_INPUTS = 32768  # bit 15 of a word from the host marks a barrier
+MAX_NEURONS = 65536
+MAX_DELAY_BEATS = 65536
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One instance of `nhw_layer`: the population, its projection, and every module parameter by name."""
+class PlannedProjection:
+    """The hardware of one projection: its delay line, its address generator, and its share of the population's weight rows.
 
-    population: str
-    projection: str
+    feedback: its source comes at or after its target in the order of the step. delay_parameters: of `nhw_step_delay`, empty without a delay.
+    """
+
+    name: str
+    source: str
+    target: str
+    core: str
+    row_base: int
+    feedback: bool
+    rows: Rows
     parameters: dict[str, Any]
+    delay_parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedPopulation:
+    """The hardware of one population: every parameter of `nhw_population` by name, its layout, and the projections into it."""
+
+    name: str
+    parameters: dict[str, Any]
+    layout: Layout
+    projections: tuple[PlannedProjection, ...]
 
 
 def _divisor_at_most(number: int, limit: int) -> int:
     return max(d for d in range(1, min(number, limit) + 1) if number % d == 0)
 
 
-def _decay_parameters(decay: Decay) -> tuple[int, int]:
-    match decay:
-        case NoDecay():
-            return 0, 0
-        case ShiftDecay(shift):
-            return 1, shift
-        case MultiplyDecay(delta):
-            return 2, delta
+def hardware_order(network: Network) -> tuple[Population, ...]:
+    """The populations after the input: each after those that reach it without delay, and fed by at least one that stands before it.
 
-
-def _synapse_parameters(decay: Decay | None) -> tuple[int, int]:
-    if decay is None:
-        return 0, 0
-    kind, value = _decay_parameters(decay)
-    return (3, 0) if kind == 0 else (kind, value)
+    The second is what tells a population that a sample ends. Raises Unsupported naming populations that no spike of the input can reach.
+    """
+    order: list[Population] = []
+    placed = {network.input.name}
+    waiting = list(network.populations[1:])
+    while waiting:
+        for population in waiting:
+            incoming = network.into(population.name)
+            ready = all(p.source in placed for p in incoming if p.delay == 0)
+            if ready and any(p.source in placed for p in incoming):
+                break
+        else:
+            names = ", ".join(p.name for p in waiting)
+            raise Unsupported(
+                f"populations {names}: the input cannot reach them, or only against the order of a step; the RTL needs it to end samples"
+            )
+        order.append(population)
+        placed.add(population.name)
+        waiting.remove(population)
+    return tuple(order)
 
 
 def check_supported(model: QuantizedNetwork) -> None:
-    """Raise Unsupported, naming node and value, for what the cores cannot express: anything but a chain without delays."""
+    """Raise Unsupported, naming node and value, for what the cores cannot express."""
     network = model.network
-    names = [p.name for p in network.populations]
-    if len(names) - 1 > MAX_LAYERS:
-        raise Unsupported(f"{len(names) - 1} populations after the input: the register map holds {MAX_LAYERS}")
-    for before, population in zip(names, network.populations[1:], strict=False):
-        incoming = network.into(population.name)
-        if len(incoming) != 1 or incoming[0].source != before:
-            sources = ", ".join(p.source for p in incoming)
+    order = hardware_order(network)
+    if len(network.projections) > MAX_PROJECTIONS:
+        raise Unsupported(f"{len(network.projections)} projections: the register map holds {MAX_PROJECTIONS}")
+    for projection in network.projections:
+        if projection.max_delay is not None:
             raise Unsupported(
-                f"population {population.name!r} is fed by {sources}: the RTL needs exactly one projection, from {before!r}"
+                f"projection {projection.name!r} has delays of {projection.delay} to {projection.max_delay} steps: the RTL delays a "
+                "projection as a whole; set max_delay to None"
             )
-        if incoming[0].delay:
+        connection = projection.connection
+        if isinstance(connection, Convolution) and connection.dilation != (1, 1):
             raise Unsupported(
-                f"projection {incoming[0].name!r} has delay {incoming[0].delay}: the RTL has no delay lines yet"
+                f"projection {projection.name!r} has dilation {connection.dilation}: the RTL walks kernels of dilation 1"
             )
+    for population in order:
         quantized = model.populations[population.name]
+        exponents = {p.name: model.projections[p.name].exponent for p in network.into(population.name)}
+        if len(set(exponents.values())) > 1:
+            raise Unsupported(
+                f"population {population.name!r}: its projections have different weight exponents {exponents}, the RTL adds their weights directly"
+            )
+        shape = layout(population, network.into(population.name), 1)
+        if isinstance(population.neuron, Integrator) and not shape.in_order:
+            raise Unsupported(
+                f"population {population.name!r}: integrators after a convolution cannot be read out; put a spiking population between"
+            )
         for what, limits in (
             ("membrane", quantized.membrane),
             ("current", quantized.current),
@@ -72,63 +118,128 @@ def check_supported(model: QuantizedNetwork) -> None:
                 raise Unsupported(
                     f"{what} of population {population.name!r} has {limits.bits} bits, at most {MAX_STATE_BITS} are supported: set a membrane cap"
                 )
-    for population in network.populations[:-1]:
-        if population.size > MAX_INPUTS:
+    for population in network.populations:
+        most = MAX_INPUTS if population is network.input else MAX_NEURONS
+        if population.size > most:
             raise Unsupported(
-                f"population {population.name!r} has {population.size} neurons, an event address has 15 bits"
+                f"population {population.name!r} has {population.size} neurons, at most {most} have addresses"
             )
 
 
-def plan_layers(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tuple[Layer, ...]:
-    """Layers in order, with the first population on `lanes` lanes and the later ones on as many as they need to keep up.
+def _lanes(network: Network, population: Population, lanes: int, first_cost: int | None) -> int:
+    """Lanes of a population: `lanes` for the first, for later dense ones as few as keep up with it.
 
-    An event of population k costs ceil(N/lanes) clocks. Later layers see at most as many events as earlier neurons, of which few fire, so that
-    a layer whose events cost no more than those of the first, per neuron of its source, never holds up the pipeline.
+    An event of the input costs ceil(N/lanes) clocks. Later populations see at most as many events as earlier neurons, of which few fire, so that
+    one whose events cost no more than those of the first, per neuron of its sources, never holds up the pipeline.
+    """
+    incoming = network.into(population.name)
+    most = min(
+        [lanes, population.size, *(p.connection.channels for p in incoming if isinstance(p.connection, Convolution))]
+    )
+    if first_cost is None or not all(isinstance(p.connection, Dense) for p in incoming):
+        return most
+    sources = sum(network.population(p.source).size for p in incoming)
+    return next((n for n in range(1, most) if sources * -(-population.size // n) <= first_cost), most)
+
+
+def _delay_parameters(
+    projection: Projection, source: Population, most: int, feedback: bool, style: str
+) -> dict[str, Any]:
+    if projection.delay == 0:
+        return {}
+    beats = 1 << math.ceil(math.log2((projection.delay + 1) * (source.size * most + 1)))
+    if beats > MAX_DELAY_BEATS:
+        raise Unsupported(
+            f"projection {projection.name!r}: {projection.delay} steps of up to {source.size * most} spikes need {beats} beats of memory, "
+            f"{MAX_DELAY_BEATS} are supported"
+        )
+    return {
+        "STEPS": projection.delay,
+        "BEATS": beats,
+        "INPUTS": source.size,
+        "FEEDBACK": int(feedback),
+        "MEMORY_STYLE": "auto" if beats > 64 and style == "distributed" else style,
+    }
+
+
+def _sum_bits(model: QuantizedNetwork, own: list[tuple[Projection, Population, QuantizedProjection]]) -> int:
+    """Bits of the sum over all projections of a population, which the hardware adds in one accumulator."""
+    lowest = highest = 0
+    for projection, source, _ in own:
+        count = model.max_count if source.name == model.network.input.name else 1
+        drive = Drive.of(model.matrices(projection), 0, count)
+        lowest, highest = lowest + int(drive.lowest.min()), highest + int(drive.highest.max())
+    return IntFormat.holding(lowest, highest).bits if len(own) > 1 else 1
+
+
+CORES = {"Dense": "nhw_dense_rows", "Sparse": "nhw_sparse_rows", "Convolution": "nhw_convolution_rows"}
+
+
+def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tuple[PlannedPopulation, ...]:
+    """The populations in the order of the step, with every parameter of their modules.
+
+    lanes: synaptic operations per clock of the first population. Raises Unsupported as `check_supported`.
     """
     if lanes < 1:
         raise Unsupported(f"lanes must be at least 1, not {lanes}")
     check_supported(model)
-    layers = []
     network = model.network
-    first_cost = network.input.size * -(-network.populations[1].size // min(lanes, network.populations[1].size))
-    for number, population in enumerate(network.populations[1:]):
-        projection = network.into(population.name)[0]
-        quantized, synapses = model.populations[population.name], model.projections[projection.name]
-        inputs, neurons = network.population(projection.source).size, population.size
-        own_lanes = min(lanes, neurons)
-        if number:
-            own_lanes = next((n for n in range(1, own_lanes) if inputs * -(-neurons // n) <= first_cost), own_lanes)
-        neuron = population.neuron
-        decay_kind, decay_value = _decay_parameters(quantized.decay)
-        synapse_kind, synapse_value = _synapse_parameters(quantized.synapse_decay)
-        spiking = isinstance(neuron, Lif)
-        layers.append(
-            Layer(
-                population.name,
-                projection.name,
-                {
-                    "LAYER_ID": number,
-                    "INPUTS": inputs,
-                    "NEURONS": neurons,
-                    "LANES": own_lanes,
-                    "UPDATE_LANES": _divisor_at_most(own_lanes, UPDATE_LANES),
-                    "WEIGHT_BITS": synapses.bits,
-                    "WEIGHT_EXPONENT": synapses.exponent,
-                    "ACCUMULATOR_BITS": max(quantized.accumulator.bits, synapses.bits),
-                    "CURRENT_BITS": quantized.current.bits,
-                    "MEMBRANE_BITS": quantized.membrane.bits,
-                    "DECAY_KIND": decay_kind,
-                    "DECAY_VALUE": decay_value,
-                    "SYNAPSE_KIND": synapse_kind,
-                    "SYNAPSE_VALUE": synapse_value,
-                    "HARD_RESET": int(spiking and neuron.reset == "hard"),  # type: ignore[union-attr]
-                    "REFRACTORY_STEPS": neuron.refractory if isinstance(neuron, Lif) else 0,
-                    "SPIKING": int(spiking),
-                    "WEIGHT_FILE": f"{population.name}_weights_",
-                    "PARAMETER_FILE": f"{population.name}_parameters.hex",
-                    "BANK_ROWS": BANK_ROWS,
-                    "MEMORY_STYLE": memory_style,
-                },
+    order = hardware_order(network)
+    position = {network.input.name: -1} | {p.name: i for i, p in enumerate(order)}
+    first_cost: int | None = None
+    result = []
+    for number, population in enumerate(order):
+        assert not isinstance(population.neuron, Source)
+        quantized, incoming = model.populations[population.name], network.into(population.name)
+        place = layout(population, incoming, _lanes(network, population, lanes, first_cost))
+        if first_cost is None:
+            first_cost = network.input.size * place.groups
+        own = [(p, network.population(p.source), model.projections[p.name]) for p in incoming]
+        counts = [len(projection_rows(p, q, s.size, population, place).weights) for p, s, q in own]
+        row_bits = max(1, (sum(counts) - 1).bit_length())
+        projections, base = [], 0
+        for (projection, source, q), count in zip(own, counts, strict=True):
+            rows = projection_rows(projection, q, source.size, population, place, row_bits)
+            feedback = position[source.name] >= position[population.name]
+            most = model.max_count if source.name == network.input.name else 1
+            tables = {key: f"{projection.name}_{key.removesuffix('_FILE').lower()}.hex" for key in rows.tables}
+            projections.append(
+                PlannedProjection(
+                    projection.name,
+                    source.name,
+                    population.name,
+                    CORES[type(projection.connection).__name__],
+                    base,
+                    feedback,
+                    rows,
+                    {**rows.parameters, "ROW_BITS": row_bits, **tables},
+                    _delay_parameters(projection, source, most, feedback, memory_style),
+                )
             )
-        )
-    return tuple(layers)
+            base += count
+        weight_bits = max(q.bits for _, _, q in own)
+        update_lanes = _divisor_at_most(place.lanes, UPDATE_LANES)
+        parameters = {
+            "LAYER_ID": number,
+            "ROWS": base,
+            "NEURONS": len(place.slots),
+            "LANES": place.lanes,
+            "UPDATE_LANES": update_lanes,
+            "WEIGHT_BITS": weight_bits,
+            "WEIGHT_EXPONENT": own[0][2].exponent,
+            "ACCUMULATOR_BITS": max(quantized.accumulator.bits, weight_bits, _sum_bits(model, own)),
+            "CURRENT_BITS": max(2, quantized.current.bits),
+            "MEMBRANE_BITS": max(2, quantized.membrane.bits),
+            **neuron_parameters(population, quantized),
+            "WEIGHT_FILE": f"{population.name}_weights_",
+            "PARAMETER_FILE": f"{population.name}_parameters.hex",
+            "BANK_ROWS": max(BANK_ROWS, 1 << max(0, (base - 1) // 100).bit_length()),
+            "MEMORY_STYLE": memory_style,
+            "IN_ORDER": int(len(own) == 1 and isinstance(own[0][0].connection, Dense)),
+            "POSITIONS": place.positions,
+            "WORDS_PER_POSITION": max(1, place.channel_groups * place.lanes // update_lanes)
+            if place.positions > 1
+            else 1,
+        }
+        result.append(PlannedPopulation(population.name, parameters, place, tuple(projections)))
+    return tuple(result)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from neurohw.paths import sim_folder
 from neurohw.rtlgen import RtlPackage
 from neurohw.storage import replace_folder
 
-STATES = "vcr"
+STATES = "vcra"
 COUNTERS = ("identity", "cycles", "steps", "samples", "output_spikes", *[f"digest{i}" for i in range(8)])
 
 
@@ -94,7 +95,7 @@ class HarnessResult:
     """What the RTL did: spikes and states [time, sample, neuron] per population, output beats, clocks, counters.
 
     sent: final membranes [sample, neuron] for an Integrator output, else spike counts [time, sample, neuron]. entered, left: clock of each
-    sample's first accepted beat and last output beat. events, waiting: per layer, see docs/hardware.md.
+    sample's first accepted beat and last output beat. events, waiting: per projection, in the order of the registers, see docs/hardware.md.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
@@ -107,13 +108,22 @@ class HarnessResult:
     waiting: list[int]
 
 
+def slots_of(layer: dict[str, Any]) -> list[int]:
+    """The neuron in every slot of a population of the manifest, -1 for none."""
+    return layer["slots"] if layer["slots"] is not None else list(range(layer["parameters"]["NEURONS"]))
+
+
 def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
     """Write counts [time, sample, neuron] as events in the harness's format."""
     steps, samples, _ = spikes.shape
-    layers = [layer["parameters"] for layer in package.layers()]
-    words: list[NDArray[np.uint32]] = [
-        np.array([samples, steps, len(layers), *[p["NEURONS"] for p in layers], 1 - layers[-1]["SPIKING"]], np.uint32)
-    ]
+    layers = package.layers()
+    output = [layer["population"] for layer in layers].index(package.manifest["output"])
+    membranes = 1 - layers[output]["parameters"]["SPIKING"]
+    header = [samples, steps, len(layers), len(package.projections()), output, membranes]
+    words: list[NDArray[np.uint32]] = [np.array(header, np.uint32)]
+    for layer in layers:
+        slots = slots_of(layer)
+        words += [np.array([len(slots)], np.uint32), np.array(slots, np.int32).view(np.uint32)]
     for sample in range(samples):
         for step in range(steps):
             counts = spikes[step, sample]
@@ -138,10 +148,8 @@ def run_harness(
     harness's words if the design hangs or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
-    if spikes.shape[2] != contents.layers()[0]["parameters"]["INPUTS"]:
-        raise InvalidData(
-            f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.layers()[0]['parameters']['INPUTS']} inputs"
-        )
+    if spikes.shape[2] != contents.inputs():
+        raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.inputs()} inputs")
     with tempfile.TemporaryDirectory() as name:
         stimulus, result = Path(name) / "stimulus", Path(name) / "result"
         write_stimulus(stimulus, contents, spikes)
@@ -163,8 +171,9 @@ def run_harness(
 
 def _parse(content: bytes, package: RtlPackage, steps: int, samples: int, states: bool) -> HarnessResult:
     layers = package.layers()
-    sizes = [int(layer["parameters"]["NEURONS"]) for layer in layers]
-    total, outputs, membranes = sum(sizes), sizes[-1], not layers[-1]["parameters"]["SPIKING"]
+    sizes = [sum(n >= 0 for n in slots_of(layer)) for layer in layers]
+    output = [layer["population"] for layer in layers].index(package.manifest["output"])
+    total, outputs, membranes = sum(sizes), sizes[output], not layers[output]["parameters"]["SPIKING"]
     position = 0
 
     def take(kind: str, *shape: int) -> NDArray[np.generic]:
@@ -175,18 +184,18 @@ def _parse(content: bytes, package: RtlPackage, steps: int, samples: int, states
         return array
 
     all_spikes = take("u1", samples, steps, total).transpose(1, 0, 2)
-    all_states = take("<i4", samples, steps, total, 3).transpose(1, 0, 2, 3) if states else None
+    all_states = take("<i4", samples, steps, total, len(STATES)).transpose(1, 0, 2, 3) if states else None
     sent = take("<i4", samples, outputs) if membranes else take("<i4", samples, steps, outputs).transpose(1, 0, 2)
     entered, left = take("<u8", samples), take("<u8", samples)
-    numbers = [int(n) for n in take("<u4", len(COUNTERS) + 2 * len(layers))]  # type: ignore[call-overload]
+    numbers = [int(n) for n in take("<u4", len(COUNTERS) + 2 * len(package.projections()))]  # type: ignore[call-overload]
     spikes, values, first = {}, {}, 0
     for layer, size in zip(layers, sizes, strict=True):
         name = layer["population"]
         spikes[name] = all_spikes[:, :, first : first + size]
         if all_states is not None:
-            for index, letter in enumerate(STATES):
+            for index, letter in enumerate(STATES if layer["adaptive"] else STATES[:-1]):
                 values[f"{letter}.{name}"] = all_states[:, :, first : first + size, index].astype(np.int64)
         first += size
-    per_layer = numbers[len(COUNTERS) :]
+    per_projection = numbers[len(COUNTERS) :]
     counters = dict(zip(COUNTERS, numbers, strict=False))
-    return HarnessResult(spikes, values, sent, entered, left, counters, per_layer[::2], per_layer[1::2])  # type: ignore[arg-type]
+    return HarnessResult(spikes, values, sent, entered, left, counters, per_projection[::2], per_projection[1::2])  # type: ignore[arg-type]

@@ -4,16 +4,18 @@ import dataclasses
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.connections import synapses
 from neurohw.errors import NeurohwError
-from neurohw.golden import run_golden
+from neurohw.golden.native import run_native
 from neurohw.model_files import digest_of
+from neurohw.network import Projection
 from neurohw.neurons import Integrator
 from neurohw.quantize import QuantizedNetwork
 from neurohw.readout import scores
@@ -32,7 +34,7 @@ class VerifyResult:
 
     spikes_compared, states_compared: entries compared; the membranes or spikes that left through the output stream count too.
     cycles_per_inference: clocks of the whole run divided by samples, with the pipeline kept full. latency_cycles: mean over samples of the
-    clocks from the first beat accepted to the last output beat. synaptic_operations_per_cycle: of the first layer, while events wait.
+    clocks from the first beat accepted to the last output beat. synaptic_operations_per_cycle: of the first projection, while events wait.
     scores: [sample, class] from the output stream of the RTL, not from the golden model.
     """
 
@@ -61,13 +63,25 @@ class _Tally:
     states_compared: int = 0
     mismatches: int = 0
     first: tuple[int, str] | None = None
+    operations: dict[str, list[int]] = field(default_factory=dict)  # synaptic operations by projection
+
+
+def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64]:
+    """Synapses of every source neuron of a projection; those of a dense one with weight 0 count, as the hardware works on them."""
+    source, target = (model.network.population(n).size for n in (projection.source, projection.target))
+    arrays = model.projections[projection.name].arrays()
+    found = synapses(projection.connection, source, target, arrays, projection.delay)
+    return np.bincount(found.source, minlength=source)
 
 
 def _compare(
     model: QuantizedNetwork, stimulus: NDArray[np.uint8], first: int, rtl: HarnessResult, states: bool, tally: _Tally
 ) -> None:
     integrator = isinstance(model.network.output.neuron, Integrator)
-    golden = run_golden(model, stimulus, states=states or integrator)
+    golden = run_native(model, stimulus, states=states or integrator)
+    for projection in model.network.projections:
+        events = golden.spikes[projection.source].sum(axis=(0, 1), dtype=np.int64)
+        tally.operations.setdefault(projection.name, []).append(int(events @ fan_out(model, projection)))
     output = model.network.output.name
     expected_sent = golden.states[f"v.{output}"][-1] if integrator else golden.spikes[output]
     differences = 0
@@ -103,7 +117,12 @@ def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: 
         "samples": sum(r.counters["samples"] for r in results),
         "steps": sum(r.counters["steps"] for r in results),
     }
-    found = {**counted, "events": sum(r.events[0] for r in results)}
+    first = package.projections()[0]
+    if first["delay"] == 0:
+        counted["events"] = sum(r.events[0] for r in results)
+    else:
+        events = 0
+    found = {"events": 0, **counted}
     if found != {"samples": samples, "steps": steps, "events": events}:
         raise NeurohwError(
             f"the registers counted {found}, the stimulus has {samples} samples, {steps} steps, {events} events"
@@ -175,11 +194,9 @@ def verify(
         waveform = str(waveform_path)
     ordered = [results[s] for s in starts]
     _check_registers(ordered, contents, spikes)
-    operations = {}
-    for number, layer in enumerate(contents.layers()):
-        operations[layer["population"]] = sum(r.events[number] for r in ordered) * int(layer["parameters"]["NEURONS"])
+    operations = {q["projection"]: sum(tally.operations[q["projection"]]) for q in contents.projections()}
     waiting = sum(r.waiting[0] for r in ordered)
-    first_population = contents.layers()[0]["population"]
+    first_projection = contents.projections()[0]["projection"]
     latency = np.concatenate([r.left - r.entered for r in ordered]).astype(np.int64)
     cycles = sum(int(r.left[-1]) - int(r.entered[0]) for r in ordered)
     output = model.network.output.name
@@ -199,7 +216,7 @@ def verify(
         cycles_per_inference=cycles / total,
         latency_cycles=float(latency.mean()),
         latency_cycles_max=int(latency.max()),
-        synaptic_operations_per_cycle=operations[first_population] / waiting if waiting else 0.0,
+        synaptic_operations_per_cycle=operations[first_projection] / waiting if waiting else 0.0,
         synaptic_operations=operations,
         scores=values,
     )

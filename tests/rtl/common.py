@@ -53,8 +53,8 @@ def tool_environment() -> dict[str, str]:
 
 
 def rtl_sources() -> list[Path]:
-    """Every core, in alphabetical order."""
-    return sorted(RTL.glob("nhw_*.sv"))
+    """Every core, and `nhw_layer` of this folder (a population with one dense projection), in alphabetical order."""
+    return sorted([*RTL.glob("nhw_*.sv"), *Path(__file__).parent.glob("nhw_*.sv")], key=lambda path: path.name)
 
 
 def module_sources(top: str) -> list[Path]:
@@ -161,7 +161,7 @@ def bench_description() -> dict[str, Any]:
 
 
 def probe_log() -> list[list[int]]:
-    """Calls of `nhw_probe` so far, in order: (layer, neuron, spike, membrane, current, refractory)."""
+    """Calls of `nhw_probe` so far, in order: (layer, neuron, spike, membrane, current, refractory, adaptation)."""
     lines = Path(os.environ[PROBE_VARIABLE]).read_text().splitlines()
     return [[int(word) for word in line.split()] for line in lines]
 

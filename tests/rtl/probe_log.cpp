@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-extern "C" void nhw_probe(int layer, int neuron, int spike, int membrane, int current, int refractory) {
+extern "C" void nhw_probe(int layer, int neuron, int spike, int membrane, int current, int refractory, int adaptation) {
     static std::FILE* const log = [] {
         const char* const name = std::getenv("NHW_PROBE_LOG");
         std::FILE* const file = name ? std::fopen(name, "w") : nullptr;
@@ -12,6 +12,6 @@ extern "C" void nhw_probe(int layer, int neuron, int spike, int membrane, int cu
         }
         return file;
     }();
-    std::fprintf(log, "%d %d %d %d %d %d\n", layer, neuron, spike, membrane, current, refractory);
+    std::fprintf(log, "%d %d %d %d %d %d %d\n", layer, neuron, spike, membrane, current, refractory, adaptation);
     std::fflush(log);
 }

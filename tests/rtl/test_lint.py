@@ -17,20 +17,36 @@ IMPOSSIBLE = [
     ("nhw_layer", {"LANES": 8, "UPDATE_LANES": 3}, "UPDATE_LANES must divide LANES"),
     ("nhw_layer", {"WEIGHT_BITS": 9}, "WEIGHT_BITS must be 2 to 8"),
     ("nhw_layer", {"ACCUMULATOR_BITS": 3}, "ACCUMULATOR_BITS"),
-    ("nhw_layer", {"SYNAPSE_KIND": 4}, "SYNAPSE_KIND"),
-    ("nhw_layer", {"DECAY_KIND": 3}, "KIND must be"),
+    ("nhw_layer", {"SYNAPSE_KIND": 5}, "SYNAPSE_KIND"),
+    ("nhw_layer", {"DECAY_KIND": 5}, "KIND must be"),
     ("nhw_layer", {"BANK_ROWS": 12}, "BANK_ROWS must be a power of two"),
     ("nhw_layer", {"SPIKING": 0, "MEMBRANE_BITS": 33}, "MEMBRANE_BITS must be at most 32"),
     ("nhw_fifo", {"WORDS": 6}, "WORDS must be a power of two"),
     ("nhw_decay", {"KIND": 2, "VALUE": 4097}, "VALUE must be 0 to 4096"),
+    ("nhw_lif_step", {"HARD_RESET": 1, "RESET_NONE": 1}, "exclude each other"),
+    ("nhw_lif_step", {"DELAYED_RESET": 1, "REFRACTORY_STEPS": 2}, "needs REFRACTORY_STEPS = 0"),
+    ("nhw_lif_step", {"DELAYED_CURRENT": 1}, "SYNAPSE_KIND above 0"),
+    ("nhw_lif_step", {"ADAPTATION_KIND": 5}, "ADAPTATION_KIND must be"),
+    ("nhw_parameter_memory", {"FIRST": 1}, "at most WORD_BITS"),
 ]
 
 
 def verilator_lint(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Result of linting one module, the others found by name."""
-    command = ["verilator", "--lint-only", "-Wall", "-y", str(RTL), "--top-module", module, *arguments]
+    command = [
+        "verilator",
+        "--lint-only",
+        "-Wall",
+        "-y",
+        str(RTL),
+        "-y",
+        str(Path(__file__).parent),
+        "--top-module",
+        module,
+        *arguments,
+    ]
     return subprocess.run(
-        [*command, str(RTL / f"{module}.sv")],
+        [*command, *(str(path) for path in rtl_sources() if path.stem == module)],
         env={"HOME": str(Path.home()), **tool_environment()},
         capture_output=True,
         text=True,

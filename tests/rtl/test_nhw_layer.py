@@ -150,7 +150,7 @@ def expectation(parameters: dict[str, Any], data: LayerData, samples: Samples) -
             states = step(parameters, data, states, events)
             assert states == golden[t], f"the models differ at step {t}"
             for neuron, state in enumerate(golden[t]):
-                values = [state.spike, state.membrane, state.current, state.refractory]
+                values = [state.spike, state.membrane, state.current, state.refractory, state.adaptation]
                 calls.append([parameters["LAYER_ID"], neuron, *values])
             last = int(t == STEPS - 1)
             if parameters["SPIKING"]:

@@ -1,5 +1,6 @@
 """Bench of `nhw_neuron_update`, and of `nhw_lif_step` in it: random sums at the shortest allowed distance, every state."""
 
+import os
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from tests.rtl.common import bench_description, probe_log, run_bench, start
-from tests.rtl.layer_model import LayerData, NeuronState, random_data, step, write_images
+from tests.rtl.layer_model import LayerData, NeuronState, random_data, steps_of_sums, write_images
 
 MINIMUM_STEP_CLOCKS = 8
 SAMPLE_STEPS = 25
@@ -17,26 +18,26 @@ STEPS = 100
 
 
 def expectation(parameters: dict[str, Any], data: LayerData, sums: list[list[int]]) -> dict[str, Any]:
-    """Output words and probe calls; one source whose weight is the sum makes the short model serve here."""
+    """Output words and probe calls of the golden model's step."""
     lanes, neurons = parameters["UPDATE_LANES"], parameters["NEURONS"]
-    states = [NeuronState() for _ in range(neurons)]
     words: list[Any] = []
     calls: list[list[int]] = []
-    for t, row in enumerate(sums):
-        source = LayerData([row], data.bias, data.threshold, data.v_reset)
-        states = step({**parameters, "INPUTS": 1}, source, states, [0])
-        end = t % SAMPLE_STEPS == SAMPLE_STEPS - 1
-        for neuron, s in enumerate(states):
-            calls.append([parameters["LAYER_ID"], neuron, s.spike, s.membrane, s.current, s.refractory])
-        for first in range(0, neurons, lanes):
-            chunk = states[first : first + lanes]
-            last = first + lanes >= neurons
-            if parameters["SPIKING"]:
-                words.append([sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)])
-            elif end:
-                words.append([[s.membrane for s in chunk], int(last), int(end)])
-        if end:
-            states = [NeuronState() for _ in range(neurons)]
+    for first_step in range(0, len(sums), SAMPLE_STEPS):
+        sample = steps_of_sums(
+            parameters, data, sums[first_step : first_step + SAMPLE_STEPS], [NeuronState() for _ in range(neurons)]
+        )
+        for t, states in enumerate(sample):
+            end = t == SAMPLE_STEPS - 1
+            for neuron, s in enumerate(states):
+                values = [s.spike, s.membrane, s.current, s.refractory, s.adaptation]
+                calls.append([parameters["LAYER_ID"], neuron, *values])
+            for first in range(0, neurons, lanes):
+                chunk = states[first : first + lanes]
+                last = first + lanes >= neurons
+                if parameters["SPIKING"]:
+                    words.append([sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)])
+                elif end:
+                    words.append([[s.membrane for s in chunk], int(last), int(end)])
     return {"words": words, "calls": calls}
 
 
@@ -93,8 +94,10 @@ async def every_word_and_state(dut: Any) -> None:
 
 DEFAULTS: dict[str, int | str] = {
     "LAYER_ID": 1, "UPDATE_LANES": 2, "ACCUMULATOR_BITS": 8, "CURRENT_BITS": 12, "MEMBRANE_BITS": 12,
-    "WEIGHT_EXPONENT": 0, "DECAY_KIND": 1, "DECAY_VALUE": 3, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 2, "HARD_RESET": 0,
-    "REFRACTORY_STEPS": 0, "SPIKING": 1, "MEMORY_STYLE": "distributed",
+    "WEIGHT_EXPONENT": 0, "DECAY_KIND": 1, "DECAY_VALUE": 3, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 2, "ADAPTATION_KIND": 0,
+    "ADAPTATION_VALUE": 2, "HARD_RESET": 0, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 0, "MEMBRANE_BIAS": 0,
+    "DELAYED_CURRENT": 0, "CLEARS_CURRENT": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
+    "MEMORY_STYLE": "distributed",
 }  # fmt: skip
 
 # "threshold" is the range of the random thresholds
@@ -112,21 +115,78 @@ CASES: dict[str, dict[str, Any]] = {
     "integrator_shift_current": {
         "NEURONS": 3, "SPIKING": 0, "SYNAPSE_KIND": 1, "DECAY_KIND": 2, "DECAY_VALUE": 5, "threshold": (1, 9),
     },
+    "integrator_own_decays": {
+        "NEURONS": 5, "SPIKING": 0, "SYNAPSE_KIND": 4, "DECAY_KIND": 4, "MEMBRANE_BITS": 9, "threshold": (1, 9),
+    },
+    "strict": {"NEURONS": 6, "MEMBRANE_BITS": 9, "STRICT": 1, "threshold": (1, 20)},
+    "no_reset_refractory": {"NEURONS": 4, "MEMBRANE_BITS": 9, "RESET_NONE": 1, "REFRACTORY_STEPS": 3, "threshold": (1, 60)},
+    "delayed_soft": {
+        "NEURONS": 4, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1, "DECAY_KIND": 0, "threshold": (1, 40),
+    },
+    "delayed_soft_adaptive": {
+        "NEURONS": 2, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1, "DECAY_KIND": 2, "DECAY_VALUE": 700, "ADAPTATION_KIND": 2,
+        "ADAPTATION_VALUE": 300, "MEMBRANE_BIAS": 1, "SYNAPSE_KIND": 3, "CURRENT_BITS": 8, "threshold": (1, 40),
+    },
+    "delayed_hard": {
+        "NEURONS": 5, "MEMBRANE_BITS": 9, "DELAYED_RESET": 1, "HARD_RESET": 1, "SYNAPSE_KIND": 1, "CLEARS_CURRENT": 1,
+        "DECAY_KIND": 2, "DECAY_VALUE": 900, "threshold": (1, 80),
+    },
+    # currents that reach the ends of their format, to which bias and theta are added
+    "membrane_bias": {
+        "NEURONS": 3, "MEMBRANE_BITS": 8, "CURRENT_BITS": 8, "SYNAPSE_KIND": 3, "MEMBRANE_BIAS": 1, "DECAY_KIND": 0,
+        "threshold": (1, 90),
+    },
+    "delayed_current_clears": {
+        "NEURONS": 4, "MEMBRANE_BITS": 9, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 800, "DELAYED_CURRENT": 1,
+        "CLEARS_CURRENT": 1, "REFRACTORY_STEPS": 2, "threshold": (1, 120),
+    },
+    "delayed_current_adaptive": {
+        "NEURONS": 3, "MEMBRANE_BITS": 9, "DECAY_KIND": 0, "SYNAPSE_KIND": 1, "DELAYED_CURRENT": 1, "ADAPTATION_KIND": 2,
+        "ADAPTATION_VALUE": 900, "threshold": (1, 120),
+    },
+    "adaptive_saturating": {
+        "NEURONS": 5, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 3, "SYNAPSE_KIND": 3, "threshold": (1, 60),
+    },
+    "adaptive_own_decays": {
+        "NEURONS": 9, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 4, "SYNAPSE_KIND": 4, "DECAY_KIND": 4,
+        "MEMORY_STYLE": "block", "threshold": (1, 60),
+    },
 }  # fmt: skip
+RANDOM_CASES = int(os.environ.get("NHW_RANDOM_NEURONS", "8"))
 
 
-@pytest.mark.rtl
-@pytest.mark.parametrize("case", CASES)
-def test_nhw_neuron_update(case: str, tmp_path: Path) -> None:
+def random_case(seed: int) -> dict[str, Any]:
+    """Any combination of features, narrow enough to saturate and to meet the threshold exactly."""
+    random = Random(seed)
+    case: dict[str, Any] = {"NEURONS": random.randint(1, 9), "UPDATE_LANES": random.randint(1, 3)}
+    case |= {"MEMBRANE_BITS": random.randint(7, 12), "CURRENT_BITS": random.randint(11, 12)}
+    case["WEIGHT_EXPONENT"] = random.randint(0, 2)
+    for name, kinds in (("DECAY", 5), ("SYNAPSE", 5), ("ADAPTATION", 5)):
+        case[f"{name}_KIND"] = random.randrange(kinds)
+        case[f"{name}_VALUE"] = random.randint(1, 15) if case[f"{name}_KIND"] == 1 else random.randint(0, 4096)
+    if random.random() < 0.4:
+        case["ADAPTATION_KIND"] = 0
+    case[random.choice(["HARD_RESET", "RESET_NONE", "SPIKING"])] = 1
+    for name in ("STRICT", "MEMBRANE_BIAS", "DELAYED_RESET"):
+        case[name] = random.randrange(2)
+    for name in ("DELAYED_CURRENT", "CLEARS_CURRENT"):
+        case[name] = random.randrange(2) if case["SYNAPSE_KIND"] else 0
+    case["REFRACTORY_STEPS"] = 0 if case["DELAYED_RESET"] else random.randrange(4)
+    case["MEMORY_STYLE"] = random.choice(["distributed", "block", "registers"])
+    case["threshold"] = (1, random.choice([4, 30, 63]))
+    return case
+
+
+CASES |= {f"random_{seed}": random_case(seed) for seed in range(RANDOM_CASES)}
+
+
+def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[int]]]:
+    """Parameters without files, constants and sums of a case."""
     shape = dict(CASES[case])
     threshold = shape.pop("threshold")
-    parameters = {**DEFAULTS, **shape}
-    parameters["PARAMETER_FILE"] = str(tmp_path / "parameters.hex")
+    parameters: dict[str, Any] = {**DEFAULTS, **shape}
     neurons, bits = parameters["NEURONS"], parameters["ACCUMULATOR_BITS"]
-    images = {"INPUTS": 1, "LANES": parameters["UPDATE_LANES"], "WEIGHT_BITS": 4, "BANK_ROWS": 100}
-    images["WEIGHT_FILE"] = str(tmp_path / "unused_")
-    data = random_data({**parameters, **images}, seed=21, threshold=threshold)
-    write_images({**parameters, **images}, data)
+    data = random_data({**parameters, "INPUTS": 1, "WEIGHT_BITS": 4}, seed=21, threshold=threshold)
     random = Random(22)
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     # phases of one sign drive the states into saturation, small sums meet the threshold exactly
@@ -134,5 +194,44 @@ def test_nhw_neuron_update(case: str, tmp_path: Path) -> None:
     for t in range(STEPS):
         span = [(low, high), (0, high), (low, 0), (-3, 5)][t // 7 % 4]
         sums.append([random.randint(*span) for _ in range(neurons)])
+    return parameters, data, sums
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", CASES)
+def test_nhw_neuron_update(case: str, tmp_path: Path) -> None:
+    parameters, data, sums = constants_and_sums(case)
+    parameters["PARAMETER_FILE"] = str(tmp_path / "parameters.hex")
+    images = {"INPUTS": 1, "LANES": parameters["UPDATE_LANES"], "WEIGHT_BITS": 4, "BANK_ROWS": 100}
+    write_images({**parameters, **images, "WEIGHT_FILE": str(tmp_path / "unused_")}, data)
     bench = {"sums": sums, **expectation(parameters, data, sums)}
     run_bench("test_nhw_neuron_update", "nhw_neuron_update", parameters, tmp_path, bench, probe=True)
+
+
+def states_reached(case: str, **changes: int) -> list[list[int]]:
+    """[spike, v, c, r, a] of every neuron and step of a case whose parameters are changed."""
+    parameters, data, sums = constants_and_sums(case)
+    return [call[2:] for call in expectation({**parameters, **changes}, data, sums)["calls"]]
+
+
+@pytest.mark.parametrize(
+    "case", ["strict", "no_reset_refractory", "delayed_soft", "delayed_hard", "membrane_bias", "adaptive_own_decays"]
+)
+def test_the_stimulus_meets_thresholds(case: str) -> None:
+    """A strict comparison gives other spikes: some u equals its threshold."""
+    assert states_reached(case, STRICT=0) != states_reached(case, STRICT=1)
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "limits"),
+    [
+        ("saturating", 1, [-128]),
+        ("integrator_own_decays", 1, [-256, 255]),
+        ("saturating_current", 2, [-256, 255]),
+        ("adaptive_saturating", 4, [127]),
+        ("delayed_soft_adaptive", 1, [-128]),
+    ],
+)
+def test_the_stimulus_saturates(case: str, state: int, limits: list[int]) -> None:
+    reached = {values[state] for values in states_reached(case)}
+    assert reached.issuperset(limits)

@@ -36,7 +36,7 @@ async def traffic(dut: Any, layers: int, random: Random, clocks: int) -> dict[st
                 getattr(dut, f"{side}_{name}_i").value = int(value)
         event = 0 if ending else random.getrandbits(layers)
         waiting = 0 if ending else random.getrandbits(layers)
-        dut.layer_event_i.value, dut.layer_waiting_i.value = event, waiting
+        dut.projection_event_i.value, dut.projection_waiting_i.value = event, waiting
         await RisingEdge(dut.clk_i)
         incoming, outgoing = (b["tvalid"] and b["tready"] for b in beat.values())
         closed = incoming and beat["input"]["tlast"] and beat["input"]["tuser"]
@@ -58,11 +58,11 @@ async def traffic(dut: Any, layers: int, random: Random, clocks: int) -> dict[st
 @cocotb.test()
 @cocotb.parametrize(pause=[0.0, 0.6])
 async def registers(dut: Any, pause: float) -> None:
-    layers = bench_description()["parameters"]["LAYERS"]
+    layers = bench_description()["parameters"]["PROJECTIONS"]
     for side in ("input", "output"):
         for name in ("tvalid", "tready", "tlast", "tuser"):
             getattr(dut, f"{side}_{name}_i").value = 0
-    dut.layer_event_i.value = dut.layer_waiting_i.value = 0
+    dut.projection_event_i.value = dut.projection_waiting_i.value = 0
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
     if pause:
         write, read = master.write_if, master.read_if
@@ -96,5 +96,5 @@ async def registers(dut: Any, pause: float) -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize("layers", [1, 2, 15])
 def test_nhw_registers(layers: int, tmp_path: Path) -> None:
-    parameters: dict[str, int | str] = {"LAYERS": layers, "INPUTS": 700, "OUTPUTS": 10}
+    parameters: dict[str, int | str] = {"PROJECTIONS": layers, "INPUTS": 700, "OUTPUTS": 10}
     run_bench("test_nhw_registers", "nhw_registers", {**parameters, "DIGEST": f"256'h{DIGEST}"}, tmp_path)

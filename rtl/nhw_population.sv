@@ -1,13 +1,15 @@
-// One population with the projection that feeds it: events in, events (or membranes) out. Structure only.
+// One population: operations of its projections in, events (or membranes) out. Structure only.
 //
-//   nhw_event_input -> nhw_synaptic_memory -> nhw_accumulator -> nhw_neuron_update -> nhw_spike_output or nhw_membrane_output
+//   nhw_step_control -> nhw_synaptic_memory -> nhw_accumulator -> nhw_neuron_update -> nhw_spike_output or nhw_membrane_output
 //
-// A step with n events costs about n*GROUPS + WORDS + 2 clocks, GROUPS = ceil(NEURONS/LANES), WORDS = ceil(NEURONS/UPDATE_LANES).
-// Handshake: AXI-Stream on both sides; see docs/hardware.md for the beats, the parameters and the images.
+// ROWS weight rows of LANES weights; an operation adds one row to the sums of one group of LANES neurons. A step with n operations costs about
+// n + WORDS + 2 clocks, WORDS = ceil(NEURONS/UPDATE_LANES). NEURONS counts slots of the hardware; after a convolution they lie channel by channel
+// at each of POSITIONS positions, WORDS_PER_POSITION update words each (see nhw_spike_output).
+// Handshake: operations with valid and ready, AXI-Stream at the output; see docs/hardware.md for the beats, the parameters and the images.
 // Latency: from the barrier of a step to its first output beat about 15 clocks.
-module nhw_layer #(
+module nhw_population #(
   parameter int unsigned LAYER_ID = 0,
-  parameter int unsigned INPUTS = 16,
+  parameter int unsigned ROWS = 32,
   parameter int unsigned NEURONS = 16,
   parameter int unsigned LANES = 8,
   parameter int unsigned UPDATE_LANES = 2,
@@ -20,38 +22,46 @@ module nhw_layer #(
   parameter int unsigned DECAY_VALUE = 4,
   parameter int unsigned SYNAPSE_KIND = 0,
   parameter int unsigned SYNAPSE_VALUE = 4,
+  parameter int unsigned ADAPTATION_KIND = 0,
+  parameter int unsigned ADAPTATION_VALUE = 4,
   parameter bit HARD_RESET = 1'b0,
+  parameter bit RESET_NONE = 1'b0,
+  parameter bit DELAYED_RESET = 1'b0,
+  parameter bit STRICT = 1'b0,
+  parameter bit MEMBRANE_BIAS = 1'b0,
+  parameter bit DELAYED_CURRENT = 1'b0,
+  parameter bit CLEARS_CURRENT = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter WEIGHT_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
-  parameter MEMORY_STYLE = "auto"
+  parameter MEMORY_STYLE = "auto",
+  parameter bit IN_ORDER = 1'b1,                  // the only projection is dense
+  parameter int unsigned POSITIONS = 1,
+  parameter int unsigned WORDS_PER_POSITION = 1,
+  localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES,
+  localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1,
+  localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
 
-  input  logic        s_axis_tvalid,
-  output logic        s_axis_tready,
-  input  logic [15:0] s_axis_tdata,
-  input  logic        s_axis_tlast,
-  input  logic        s_axis_tuser,
+  input  logic                 in_valid_i,
+  output logic                 in_ready_o,
+  input  logic                 in_barrier_i,
+  input  logic                 in_sample_end_i,
+  input  logic [RowBits-1:0]   in_row_i,
+  input  logic [GroupBits-1:0] in_group_i,
 
   output logic        m_axis_tvalid,
   input  logic        m_axis_tready,
   output logic [31:0] m_axis_tdata,
   output logic        m_axis_tlast,
-  output logic        m_axis_tuser,
-
-  output logic        event_o,    // an event is accepted in this clock
-  output logic        waiting_o   // an event is in hand or waiting
+  output logic        m_axis_tuser
 );
-  localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES;
   localparam int unsigned Parts = LANES / UPDATE_LANES;
   localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
-  localparam int unsigned Rows = INPUTS * Groups;
-  localparam int unsigned RowBits = (Rows > 1) ? $clog2(Rows) : 1;
-  localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1;
   localparam int unsigned PartBits = (Parts > 1) ? $clog2(Parts) : 1;
   localparam int unsigned SideBits = 5 + GroupBits + PartBits;
   // spikes: the words of one whole step, so that the next layer can lag a step behind; membranes: rare
@@ -59,37 +69,40 @@ module nhw_layer #(
   localparam int unsigned QueueWords = !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
 
   if (NEURONS < 1 || NEURONS > 65536) begin : gen_bad_neurons
-    $error("nhw_layer: NEURONS must be 1 to 65536");
+    $error("nhw_population: NEURONS must be 1 to 65536");
   end
   if (LANES < 1 || UPDATE_LANES < 1 || LANES % UPDATE_LANES != 0) begin : gen_bad_lanes
-    $error("nhw_layer: UPDATE_LANES must divide LANES");
+    $error("nhw_population: UPDATE_LANES must divide LANES");
   end
   if (WEIGHT_BITS < 2 || WEIGHT_BITS > 8) begin : gen_bad_weight_bits
-    $error("nhw_layer: WEIGHT_BITS must be 2 to 8");
+    $error("nhw_population: WEIGHT_BITS must be 2 to 8");
   end
 
-  // --- events to operations --------------------------------------------------------------------------------------------
+  // --- operations and drains -------------------------------------------------------------------------------------------
   logic credit_return;
   logic op_valid, op_drain, op_first, op_last, op_sample_end, op_initialise;
   logic [RowBits-1:0] op_row;
   logic [GroupBits-1:0] op_group;
   logic [PartBits-1:0] op_part;
 
-  nhw_event_input #(
-    .INPUTS(INPUTS),
+  nhw_step_control #(
+    .ROW_BITS(RowBits),
     .GROUPS(Groups),
     .PARTS(Parts),
     .WORDS(Words),
     .CREDITS(QueueWords),
-    .SPIKING(SPIKING)
-  ) u_event_input (
+    .SPIKING(SPIKING),
+    .IN_ORDER(IN_ORDER),
+    .MEMORY_STYLE(MEMORY_STYLE)
+  ) u_step_control (
     .clk_i,
     .rst_ni,
-    .s_axis_tvalid,
-    .s_axis_tready,
-    .s_axis_tdata,
-    .s_axis_tlast,
-    .s_axis_tuser,
+    .in_valid_i,
+    .in_ready_o,
+    .in_barrier_i,
+    .in_sample_end_i,
+    .in_row_i,
+    .in_group_i,
     .credit_return_i(credit_return),
     .op_valid_o(op_valid),
     .op_drain_o(op_drain),
@@ -99,9 +112,7 @@ module nhw_layer #(
     .op_initialise_o(op_initialise),
     .op_row_o(op_row),
     .op_group_o(op_group),
-    .op_part_o(op_part),
-    .event_o,
-    .waiting_o
+    .op_part_o(op_part)
   );
 
   // --- weights ---------------------------------------------------------------------------------------------------------
@@ -115,7 +126,7 @@ module nhw_layer #(
   assign {late_drain, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
 
   nhw_synaptic_memory #(
-    .ROWS(Rows),
+    .ROWS(ROWS),
     .ROW_BITS(LANES * WEIGHT_BITS),
     .BANK_ROWS(BANK_ROWS),
     .SIDE_BITS(SideBits),
@@ -178,7 +189,15 @@ module nhw_layer #(
     .DECAY_VALUE(DECAY_VALUE),
     .SYNAPSE_KIND(SYNAPSE_KIND),
     .SYNAPSE_VALUE(SYNAPSE_VALUE),
+    .ADAPTATION_KIND(ADAPTATION_KIND),
+    .ADAPTATION_VALUE(ADAPTATION_VALUE),
     .HARD_RESET(HARD_RESET),
+    .RESET_NONE(RESET_NONE),
+    .DELAYED_RESET(DELAYED_RESET),
+    .STRICT(STRICT),
+    .MEMBRANE_BIAS(MEMBRANE_BIAS),
+    .DELAYED_CURRENT(DELAYED_CURRENT),
+    .CLEARS_CURRENT(CLEARS_CURRENT),
     .REFRACTORY_STEPS(REFRACTORY_STEPS),
     .SPIKING(SPIKING),
     .PARAMETER_FILE(PARAMETER_FILE),
@@ -203,6 +222,8 @@ module nhw_layer #(
     nhw_spike_output #(
       .UPDATE_LANES(UPDATE_LANES),
       .QUEUE_WORDS(QueueWords),
+      .POSITIONS(POSITIONS),
+      .WORDS_PER_POSITION(WORDS_PER_POSITION),
       .MEMORY_STYLE(MEMORY_STYLE)
     ) u_spike_output (
       .clk_i,

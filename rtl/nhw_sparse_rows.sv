@@ -1,0 +1,124 @@
+// Events of a sparse projection as operations on its stored weight rows: only groups with at least one synapse have a row.
+//
+// Two images say where they are. SOURCE_FILE, one word per source neuron: {number of rows, first row}. GROUP_FILE, one word per row: the group
+// of target neurons that it belongs to. An event costs its number of rows, at least one clock; an event without rows, or of a source neuron >= INPUTS,
+// adds nothing.
+//
+// Handshake: AXI-Stream slave, operations with valid and ready. Latency: 4 clocks from an accepted event to its first operation; then one a
+// clock, without a gap between events that have rows.
+module nhw_sparse_rows #(
+  parameter int unsigned INPUTS = 16,
+  parameter int unsigned ROWS = 8,
+  parameter int unsigned GROUPS = 2,
+  parameter int unsigned ROW_BITS = 5,
+  parameter SOURCE_FILE = "",
+  parameter GROUP_FILE = "",
+  localparam int unsigned GroupBits = (GROUPS > 1) ? $clog2(GROUPS) : 1
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        s_axis_tvalid,
+  output logic        s_axis_tready,
+  input  logic [15:0] s_axis_tdata,
+  input  logic        s_axis_tlast,
+  input  logic        s_axis_tuser,
+
+  output logic                 op_valid_o,
+  input  logic                 op_ready_i,
+  output logic                 op_barrier_o,
+  output logic                 op_sample_end_o,
+  output logic [ROW_BITS-1:0]  op_row_o,
+  output logic [GroupBits-1:0] op_group_o,
+
+  output logic        event_o,
+  output logic        waiting_o
+);
+  localparam int unsigned CountBits = $clog2(GROUPS + 1);
+  localparam int unsigned FirstBits = (ROWS > 1) ? $clog2(ROWS) : 1;
+  localparam int unsigned SourceDepth = (INPUTS > 1) ? INPUTS : 2;
+  localparam int unsigned SourceBits = $clog2(SourceDepth);
+  localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
+
+  /* verilator lint_off UNDRIVEN */
+  logic [CountBits+FirstBits-1:0] sources [SourceDepth];
+  logic [GroupBits-1:0] groups [RowDepth];
+  /* verilator lint_on UNDRIVEN */
+  if (SOURCE_FILE != "") begin : gen_sources
+    initial $readmemh(SOURCE_FILE, sources, 0, INPUTS - 1);
+  end
+  if (GROUP_FILE != "") begin : gen_groups
+    initial $readmemh(GROUP_FILE, groups, 0, ROWS - 1);
+  end
+
+  // --- accept, and look the source up --------------------------------------------------------------------------------
+  logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q;
+  logic found_valid_q, found_last_q, found_user_q, found_known_q;
+  logic [SourceBits-1:0] accept_source_q;
+  logic [CountBits+FirstBits-1:0] found_q;
+  logic found_ready, row_valid_q, row_ready, more_q;
+
+  assign s_axis_tready = !accept_valid_q || found_ready;
+  assign found_ready = !found_valid_q || (row_ready && !more_q);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) accept_valid_q <= 1'b0;
+    else if (s_axis_tready) accept_valid_q <= s_axis_tvalid;
+    if (s_axis_tready) begin
+      accept_source_q <= SourceBits'(s_axis_tdata);
+      accept_known_q <= {1'b0, s_axis_tdata} < 17'(INPUTS);
+      accept_last_q <= s_axis_tlast;
+      accept_user_q <= s_axis_tuser;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) found_valid_q <= 1'b0;
+    else if (found_ready) found_valid_q <= accept_valid_q;
+    if (found_ready) begin
+      found_q <= sources[accept_source_q];
+      found_known_q <= accept_known_q;
+      found_last_q <= accept_last_q;
+      found_user_q <= accept_user_q;
+    end
+  end
+
+  // --- rows of the event in hand -------------------------------------------------------------------------------------
+  logic [CountBits-1:0] count, left_q;
+  logic [FirstBits-1:0] first, row_q;
+  logic row_barrier_q, row_user_q, advance, useful;
+
+  assign {count, first} = found_q;
+  assign useful = found_last_q || (found_known_q && count != '0);
+  assign advance = !op_valid_o || op_ready_i;
+  assign row_ready = !row_valid_q || advance;
+  assign more_q = row_valid_q && !row_barrier_q && left_q != '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) row_valid_q <= 1'b0;
+    else if (row_ready && !more_q) row_valid_q <= found_valid_q && useful;
+    if (row_ready) begin
+      row_q <= more_q ? row_q + 1'b1 : first;
+      left_q <= more_q ? left_q - 1'b1 : count - 1'b1;
+      if (!more_q) row_barrier_q <= found_last_q;
+      if (!more_q) row_user_q <= found_user_q;
+    end
+  end
+
+  // --- the group of the row ------------------------------------------------------------------------------------------
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) op_valid_o <= 1'b0;
+    else if (advance) op_valid_o <= row_valid_q;
+    if (advance) begin
+      op_row_o <= ROW_BITS'(row_q);
+      op_group_o <= groups[row_q];
+      op_barrier_o <= row_barrier_q;
+      op_sample_end_o <= row_user_q;
+    end
+  end
+
+  assign event_o = s_axis_tvalid && s_axis_tready && !s_axis_tlast;
+  assign waiting_o = (s_axis_tvalid && !s_axis_tlast) || (accept_valid_q && !accept_last_q)
+                     || (found_valid_q && !found_last_q) || (row_valid_q && !row_barrier_q)
+                     || (op_valid_o && !op_barrier_o);
+endmodule
