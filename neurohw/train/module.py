@@ -317,7 +317,9 @@ class SpikingModule(nn.Module):
         finds the very integers of the forward pass.
         """
         own: list[str] = [f"{name}.{kind}" for name, kinds in self.varied.items() for kind in kinds]
-        parameters: dict[str, Any] = {n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]}
+        parameters: dict[str, Any] = {
+            n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]
+        }
         if self.weight_bits is not None:
             for projection in self.network.projections:
                 step = self.step(projection).detach()

@@ -37,9 +37,7 @@ def convolutional(shape: tuple[int, int, int], channels: list[int], classes: int
     def append(name: str, connection: Convolution, model: Lif, trainable: bool) -> None:
         before = populations[-1].name
         populations.append(Population(name, math.prod(connection.output_shape), model, connection.channels))
-        projections.append(
-            Projection(before, name, batch_norm=trainable, connection=connection, trainable=trainable)
-        )
+        projections.append(Projection(before, name, batch_norm=trainable, connection=connection, trainable=trainable))
 
     for number, count in enumerate(channels, 1):
         if number > 1:
