@@ -22,6 +22,7 @@ LAYERS = [
     {"verify", "synth", "host"},
     {"interop"},
     {"engines"},
+    {"run_model", "export_model"},
     {"crosscheck"},
     {"report"},
     {"flow"},

@@ -52,6 +52,7 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
                 for k in ("samples", "steps", "spikes_compared", "states_compared", "mismatches", "first_mismatch")
             }
         },
+        "crosscheck": run.need("crosscheck"),
         "hardware": hardware,
         "performance": {
             "cycles_per_inference": cycles,

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.crosscheck import crosscheck
 from neurohw.data import Dataset, Encoder, digits, load
+from neurohw.engines import ENGINES, Model
 from neurohw.errors import BrokenFile, InvalidData
+from neurohw.flow.check import draw_mismatch, first_words
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.golden import run_golden
@@ -20,12 +23,14 @@ from neurohw.quantize import dequantize, quantize
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
 from neurohw.rtlgen import RtlPackage, emit
+from neurohw.storage import write_atomically
 from neurohw.synth import BuildReport, build, load_board, tool_versions
 from neurohw.verify import verify
 
 # stage, text, fraction done (None: unknown)
 Progress = Callable[[str, str, float | None], None]
-STAGES = ("train", "quantize", "emit", "verify", "build", "report")
+STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
+CROSSCHECK_SAMPLES = 3
 EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory
 
 
@@ -140,6 +145,27 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     run.finish("quantize", key, {"digest": digest, "quantized_accuracy": rounded, "golden_accuracy": golden})
 
 
+def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
+    """Run a few test samples in every engine but the RTL, which `verify` compares on all of them."""
+    source, quantized = run.need("train"), run.need("quantize")
+    key = run.key(source["digest"], quantized["digest"], source["dataset_digest"], CROSSCHECK_SAMPLES)
+    if run.result("crosscheck", key) is not None:
+        progress("crosscheck", "up to date", 1.0)
+        return
+    models: list[Model] = [load_trained(run.path / "trained"), load_quantized(run.path / "quantized")]
+    spikes, _ = _test_split(run)
+    engines = [name for name in ENGINES if name != "rtl"]
+    part = spikes[:, :CROSSCHECK_SAMPLES]
+    result = crosscheck(models, engines, part, lambda text, fraction: progress("crosscheck", text, fraction))
+    picture = run.path / "mismatch.svg"
+    picture.unlink(missing_ok=True)
+    if result.traces is not None:
+        write_atomically(picture, draw_mismatch(result).encode())
+    run.finish("crosscheck", key, result.to_json())
+    if not result.agrees:
+        raise InvalidData(f"the engines differ: {first_words(result)}")
+
+
 def emit_stage(run: RunFolder, progress: Progress) -> None:
     """Emit the RTL package."""
     run.need("quantize")
@@ -219,6 +245,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
 _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
     "train": train,
     "quantize": quantize_stage,
+    "crosscheck": crosscheck_stage,
     "emit": emit_stage,
     "verify": verify_stage,
     "build": build_stage,

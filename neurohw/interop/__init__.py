@@ -1,1 +1,92 @@
-"""Models from and to other tools: NIR, snnTorch, lava-dl."""
+"""Models from and to other tools: NIR, snnTorch, lava-dl. The format of a file is recognised by its content."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from neurohw.errors import BrokenFile, InvalidData, Unsupported
+from neurohw.network import TrainedNetwork
+from neurohw.quantize import QuantizedNetwork
+
+ExportFormat = Literal["nir", "snntorch", "brian2", "lava"]
+EXPORTS: tuple[ExportFormat, ...] = ("nir", "snntorch", "brian2", "lava")
+
+
+def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
+    """The format of FILE (HDF5 of NIR or lava-dl, by its groups) or of FILE.py:NAME (snnTorch).
+
+    Raises InvalidData for a missing file, BrokenFile for an HDF5 file that cannot be read, Unsupported for anything else.
+    """
+    head, _, name = source.rpartition(":")
+    if head.endswith(".py") and name:
+        return "snntorch"
+    path = Path(source)
+    if not path.is_file():
+        raise InvalidData(f"{path}: there is no such file")
+    if path.suffix == ".py":
+        raise Unsupported(f"{path}: say which object of the script is the network: {path}:NAME")
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89HDF\r\n\x1a\n":
+            raise Unsupported(f"{path}: neither a NIR graph nor a lava-dl network (both are HDF5) nor FILE.py:NAME")
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            groups = set(file)
+    except (OSError, RuntimeError) as error:
+        raise BrokenFile(f"{path}: not a readable HDF5 file ({error})") from error
+    if "node" in groups:
+        return "nir"
+    if "layer" in groups:
+        return "lava-dl"
+    raise Unsupported(
+        f"{path}: HDF5 with {sorted(groups)}: neither a NIR graph (node, version) nor a lava-dl network (layer)"
+    )
+
+
+def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwork:
+    """The model of a file. options: those of `nir.Conventions`, `lavadl.from_lavadl` or `snntorch.import_script`; None means their default.
+
+    Raises Unsupported for an option that the format does not have, and what the format's importer raises.
+    """
+    given = {k: v for k, v in options.items() if v is not None}
+    kind = recognise(source)
+    allowed = {
+        "nir": {"dt", "discretisation", "reset", "delayed_reset", "strict", "recurrent_delay", "steps"},
+        "lava-dl": {"steps", "strict"},
+        "snntorch": {"input_shape", "steps"},
+    }[kind]
+    foreign = sorted(set(given) - allowed)
+    if foreign:
+        raise Unsupported(
+            f"{source}: a {kind} model has no option {', '.join(foreign)}; it has {', '.join(sorted(allowed))}"
+        )
+    if kind == "nir":
+        from neurohw.interop.nir import from_nir
+
+        return from_nir(source, **given)
+    if kind == "lava-dl":
+        from neurohw.interop.lavadl import from_lavadl
+
+        return from_lavadl(source, **given)
+    from neurohw.interop.snntorch import import_script
+
+    path, _, name = source.rpartition(":")
+    return import_script(Path(path), name, **given)
+
+
+def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
+    """Write a NIR graph; Unsupported for integers, which NIR does not have."""
+    from neurohw.interop.nir import write_nir
+
+    if isinstance(model, QuantizedNetwork):
+        raise Unsupported("NIR holds real numbers: export the model before quantization")
+    write_nir(model, path)
+
+
+def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
+    """Write a script that builds the network of snnTorch layers; Unsupported for integers."""
+    from neurohw.interop.snntorch import export
+
+    if isinstance(model, QuantizedNetwork):
+        raise Unsupported("snnTorch holds real numbers: export the model before quantization")
+    export(model, path)

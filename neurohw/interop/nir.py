@@ -28,8 +28,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Connection, Convolution, Dense, Sparse
+from neurohw.connections import Convolution, Sparse
 from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
+from neurohw.interop.chain import LINEAR, Chain, finish, kind_of_node, node_values, passed, scale_target, start
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Neuron, Reset, Source
 from neurohw.storage import write_atomically
@@ -38,8 +39,6 @@ FloatArray = NDArray[np.float64]
 KEY = "neurohw"  # of the metadata
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 READOUT = ("LI", "CubaLI")
-WEIGHTED = ("Linear", "Affine", "Conv1d", "Conv2d")
-LINEAR = (*WEIGHTED, "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay")
 
 
 @dataclass(frozen=True)
@@ -166,224 +165,6 @@ def _flatten(graph: Any, prefix: str = "") -> _Flat:
     return flat
 
 
-def _kind(node: Any) -> str:
-    return type(node).__name__
-
-
-def _values(node: Any, name: str, attribute: str, size: int | None = None) -> FloatArray:
-    """A parameter of a node as a flat float64 array; InvalidModel for values that are not finite."""
-    array = np.asarray(getattr(node, attribute), np.float64)
-    if not np.all(np.isfinite(array)):
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InvalidModel(f"node {name!r}: {attribute} holds {array[where]} at {where}: every value must be finite")
-    flat = array.ravel()
-    if size is not None and flat.size == 1:
-        flat = np.repeat(flat, size)
-    if size is not None and flat.size != size:
-        raise InvalidModel(f"node {name!r}: {attribute} holds {flat.size} values, {size} are needed")
-    return flat
-
-
-# --- a chain of linear nodes as one projection -------------------------------------------------------------------------
-
-
-@dataclass
-class _Chain:
-    """What the linear nodes between a source and a target do, node by node.
-
-    shape: of the values that pass. scale: of every source value, before the weights. pool: a depthwise window still to be joined with what
-    follows. weight, bias: of the weighted node, once it has passed.
-    """
-
-    shape: tuple[int, ...]
-    scale: FloatArray
-    delay: FloatArray
-    pool: Convolution | None = None
-    factor: float = 1.0
-    connection: Connection | None = None
-    weight: FloatArray | None = None
-    bias: FloatArray | None = None
-    source_size: int = 0
-
-
-def _start(shape: tuple[int, ...]) -> _Chain:
-    size = math.prod(shape)
-    return _Chain(shape, np.ones(size), np.zeros(size), source_size=size)
-
-
-def _pass(chain: _Chain, name: str, node: Any) -> _Chain:
-    kind = _kind(node)
-    weighted = chain.connection is not None
-    size = math.prod(chain.shape)
-    if kind not in LINEAR:
-        raise Unsupported(f"node {name!r}: type {kind!r} cannot stand between neurons")
-    match kind:
-        case "Flatten":
-            return replace(chain, shape=(size,))
-        case "Scale":
-            scale = _values(node, name, "scale", size)
-            if weighted:
-                return _scale_target(chain, name, scale)
-            if chain.pool is not None:
-                if np.any(scale != scale[0]):
-                    raise Unsupported(f"node {name!r}: a scale per value after a pooling cannot be folded into weights")
-                return replace(chain, factor=chain.factor * float(scale[0]))
-            return replace(chain, scale=chain.scale * scale)
-        case "Delay":
-            delay = _values(node, name, "delay", size)
-            if (weighted or chain.pool is not None) and np.any(delay != delay[0]):
-                raise Unsupported(
-                    f"node {name!r}: different delays after a weighted node belong to targets; a delay belongs to a source"
-                )
-            return replace(chain, delay=chain.delay + (delay[0] if weighted or chain.pool is not None else delay))
-        case "SumPool2d" | "AvgPool2d":
-            return _pool(chain, name, node)
-    if weighted:
-        raise Unsupported(
-            f"node {name!r}: a second weighted node without a neuron before it cannot be expressed exactly"
-        )
-    if kind in ("Linear", "Affine"):
-        return _linear(chain, name, node)
-    return _convolution(chain, name, node)
-
-
-def _scale_target(chain: _Chain, name: str, scale: FloatArray) -> _Chain:
-    assert chain.weight is not None
-    if isinstance(chain.connection, Dense):
-        weight = chain.weight * scale[:, None]
-    elif isinstance(chain.connection, Sparse):
-        weight = chain.weight * scale
-    else:
-        assert isinstance(chain.connection, Convolution)
-        grouped = scale.reshape(chain.connection.channels, -1)
-        if np.any(grouped != grouped[:, :1]):
-            raise Unsupported(
-                f"node {name!r}: a scale that differs within a channel cannot be folded into shared weights"
-            )
-        weight = chain.weight * grouped[:, :1, None, None]
-    return replace(chain, weight=weight, bias=None if chain.bias is None else chain.bias * scale)
-
-
-def _image(chain: _Chain, name: str) -> tuple[int, int, int]:
-    if len(chain.shape) == 2:
-        return (chain.shape[0], 1, chain.shape[1])
-    if len(chain.shape) != 3:
-        raise InvalidModel(f"node {name!r}: it needs values [channel, row, column], its source gives {chain.shape}")
-    return chain.shape  # type: ignore[return-value]
-
-
-def _two(value: Any) -> tuple[int, int]:
-    values = np.ravel(value)
-    return (int(values[0]), int(values[-1]))
-
-
-def _pool(chain: _Chain, name: str, node: Any) -> _Chain:
-    shape = _image(chain, name)
-    if chain.connection is not None or chain.pool is not None:
-        raise Unsupported(f"node {name!r}: a pooling after a weighted node or another pooling needs a neuron before it")
-    kernel, stride = _two(node.kernel_size), _two(node.stride)
-    pool = Convolution(shape, shape[0], kernel, stride, _two(node.padding), groups=shape[0])
-    factor = 1.0 if _kind(node) == "SumPool2d" else 1.0 / math.prod(kernel)
-    return replace(chain, pool=pool, factor=chain.factor * factor, shape=pool.output_shape)
-
-
-def _spread_pool(pool: Convolution, name: str) -> tuple[int, int]:
-    """Window of a pooling whose windows tile its input exactly, as joining it with a convolution needs."""
-    tiles = all(
-        pool.kernel[i] == pool.stride[i] and pool.padding[i] == 0 and pool.input_shape[1 + i] % pool.stride[i] == 0
-        for i in (0, 1)
-    )
-    if not tiles:
-        raise Unsupported(
-            f"node {name!r}: the pooling before it has windows of {pool.kernel}, stride {pool.stride} and padding {pool.padding} on {pool.input_shape}; "
-            "only windows that tile the image can be joined with a weighted node"
-        )
-    return pool.kernel
-
-
-def _linear(chain: _Chain, name: str, node: Any) -> _Chain:
-    weight = np.asarray(node.weight, np.float64)
-    _values(node, name, "weight")
-    size = math.prod(chain.shape)
-    if weight.ndim != 2 or weight.shape[1] != size:
-        raise InvalidModel(f"node {name!r}: weight has shape {weight.shape}, its source has {size} values")
-    if chain.pool is not None:
-        pool, window = chain.pool, _spread_pool(chain.pool, name)
-        image = weight.reshape(len(weight), *pool.output_shape)
-        weight = np.repeat(np.repeat(image, window[0], axis=2), window[1], axis=3).reshape(len(weight), -1)
-    weight = weight * chain.factor * chain.scale
-    bias = _values(node, name, "bias", len(weight)) if _kind(node) == "Affine" else None
-    return replace(chain, connection=Dense(), weight=weight, bias=bias, pool=None, shape=(len(weight),))
-
-
-def _convolution(chain: _Chain, name: str, node: Any) -> _Chain:
-    weight = np.asarray(node.weight, np.float64)
-    _values(node, name, "weight")
-    shape = _image(chain, name)
-    if weight.ndim == 3:
-        weight = weight[:, :, None, :]
-        stride, dilation = (1, _two(node.stride)[1]), (1, _two(node.dilation)[1])
-    else:
-        stride, dilation = _two(node.stride), _two(node.dilation)
-    kernel = (weight.shape[2], weight.shape[3])
-    padding = _padding(node.padding, name, kernel, dilation, one_dimension=_kind(node) == "Conv1d")
-    groups = int(np.ravel(node.groups)[0])
-    if weight.shape[1] * groups != shape[0]:
-        raise InvalidModel(
-            f"node {name!r}: weight has shape {np.shape(node.weight)}, its source has {shape[0]} channels"
-        )
-    factor = chain.scale.reshape(shape[0] if chain.pool is None else chain.pool.input_shape[0], -1)
-    if np.any(factor != factor[:, :1]):
-        raise Unsupported(f"node {name!r}: a scale that differs within a channel cannot be folded into shared weights")
-    per_output = weight.shape[0] // groups
-    channel = np.arange(weight.shape[0])[:, None] // per_output * weight.shape[1] + np.arange(weight.shape[1])
-    weight = weight * chain.factor * factor[channel, 0][:, :, None, None]
-    if chain.pool is not None:
-        window = _spread_pool(chain.pool, name)
-        if dilation != (1, 1):
-            raise Unsupported(f"node {name!r}: dilation {dilation} after a pooling cannot be joined with it")
-        weight = np.repeat(np.repeat(weight, window[0], axis=2), window[1], axis=3)
-        stride = (stride[0] * window[0], stride[1] * window[1])
-        padding = (padding[0] * window[0], padding[1] * window[1])
-        shape = chain.pool.input_shape
-    connection = Convolution(
-        shape, weight.shape[0], (weight.shape[2], weight.shape[3]), stride, padding, dilation, groups
-    )
-    positions = math.prod(connection.output_shape[1:])
-    bias = np.repeat(_values(node, name, "bias", connection.channels), positions)
-    return replace(chain, connection=connection, weight=weight, bias=bias, pool=None, shape=connection.output_shape)
-
-
-def _padding(
-    value: Any, name: str, kernel: tuple[int, int], dilation: tuple[int, int], one_dimension: bool
-) -> tuple[int, int]:
-    if isinstance(value, str | bytes):
-        text = value.decode() if isinstance(value, bytes) else value
-        if text == "valid":
-            return (0, 0)
-        total = [dilation[i] * (kernel[i] - 1) for i in (0, 1)]
-        if text == "same" and total[0] % 2 == 0 and total[1] % 2 == 0:
-            return (total[0] // 2, total[1] // 2)
-        raise Unsupported(f"node {name!r}: padding {text!r} with a kernel of {kernel} is not the same on both sides")
-    pair = _two(value)
-    return (0, pair[1]) if one_dimension else pair
-
-
-def _finish(chain: _Chain, name: str) -> _Chain:
-    """A chain without a weighted node: every value reaches one target, or a window of them does."""
-    if chain.connection is not None:
-        return chain
-    if chain.pool is not None:
-        ones = np.full(chain.pool.weight_shape(0, 0), chain.factor)
-        factor = chain.scale.reshape(chain.pool.input_shape[0], -1)
-        if np.any(factor != factor[:, :1]):
-            raise Unsupported(f"node {name!r}: a scale that differs within a channel cannot be folded into a pooling")
-        weight = ones * factor[:, :1, None, None]
-        return replace(chain, connection=chain.pool, weight=weight, pool=None)
-    size = math.prod(chain.shape)
-    return replace(chain, connection=Sparse(size), weight=chain.scale * chain.factor)
-
-
 # --- neurons -----------------------------------------------------------------------------------------------------------
 
 
@@ -400,34 +181,34 @@ class _Cell:
 
 
 def _cell(name: str, node: Any, conventions: Conventions) -> _Cell:
-    kind = _kind(node)
+    kind = kind_of_node(node)
     shape_of = {"Threshold": "threshold", "LI": "tau", "CubaLI": "tau_mem"}.get(kind, "v_threshold")
     shape = np.shape(getattr(node, shape_of)) or (1,)
     size = math.prod(shape)
     zero = np.zeros(size)
     decay, synapse, gain, leak = zero, None, np.ones(size), zero
     if kind == "IF":
-        decay, gain = np.ones(size), conventions.dt * _values(node, name, "r", size)
+        decay, gain = np.ones(size), conventions.dt * node_values(node, name, "r", size)
     if kind in ("LIF", "LI"):
-        decay = conventions.decay(_values(node, name, "tau", size), name)
+        decay = conventions.decay(node_values(node, name, "tau", size), name)
     if kind in ("CubaLIF", "CubaLI"):
-        decay = conventions.decay(_values(node, name, "tau_mem", size), name)
-        synapse = conventions.decay(_values(node, name, "tau_syn", size), name)
-        gain = (1 - synapse) * _values(node, name, "w_in", size)
+        decay = conventions.decay(node_values(node, name, "tau_mem", size), name)
+        synapse = conventions.decay(node_values(node, name, "tau_syn", size), name)
+        gain = (1 - synapse) * node_values(node, name, "w_in", size)
     if kind in ("LIF", "LI", "CubaLIF", "CubaLI"):
-        gain = gain * (1 - decay) * _values(node, name, "r", size)
-        leak = (1 - decay) * _values(node, name, "v_leak", size)
+        gain = gain * (1 - decay) * node_values(node, name, "r", size)
+        leak = (1 - decay) * node_values(node, name, "v_leak", size)
     varied = {"decay": decay} | ({} if synapse is None else {"synapse_decay": synapse})
     first_synapse = None if synapse is None else float(synapse[0])
     if kind in READOUT:
         return _Cell(Integrator(float(decay[0]), first_synapse), shape, gain, leak, None, varied)
-    threshold = _values(node, name, "threshold" if kind == "Threshold" else "v_threshold", size)
+    threshold = node_values(node, name, "threshold" if kind == "Threshold" else "v_threshold", size)
     if np.any(threshold <= 0):
         raise Unsupported(f"node {name!r}: threshold {threshold.min()} is not above 0")
     hard = conventions.reset == "hard" and kind != "Threshold"
     v_reset = zero
     if hard and getattr(node, "v_reset", None) is not None:
-        v_reset = _values(node, name, "v_reset", size)
+        v_reset = node_values(node, name, "v_reset", size)
     if hard:
         varied["v_reset"] = v_reset
     neuron = Lif(
@@ -504,20 +285,20 @@ def _paths(flat: _Flat, target: str, ends: set[str]) -> list[list[str]]:
 
 
 def _convert(flat: _Flat, conventions: Conventions) -> TrainedNetwork:
-    by_kind = {kind: [n for n, x in flat.nodes.items() if _kind(x) == kind] for kind in ("Input", "Output")}
+    by_kind = {kind: [n for n, x in flat.nodes.items() if kind_of_node(x) == kind] for kind in ("Input", "Output")}
     for kind, found in by_kind.items():
         if len(found) != 1:
             raise Unsupported(f"the graph has {len(found)} {kind} nodes {found}, exactly one is needed")
     source, sink = by_kind["Input"][0], by_kind["Output"][0]
-    cells = {n: _cell(n, x, conventions) for n, x in flat.nodes.items() if _kind(x) in (*SPIKING, *READOUT)}
+    cells = {n: _cell(n, x, conventions) for n, x in flat.nodes.items() if kind_of_node(x) in (*SPIKING, *READOUT)}
     into_sink = _paths(flat, sink, {source, *cells})
     if len(into_sink) != 1:
         raise Unsupported(f"node {sink!r} has {len(into_sink)} sources, exactly one is needed")
-    if len(into_sink[0]) > 2 and any(_kind(flat.nodes[n]) in LINEAR for n in into_sink[0][1:-1]):
+    if len(into_sink[0]) > 2 and any(kind_of_node(flat.nodes[n]) in LINEAR for n in into_sink[0][1:-1]):
         # values leave the graph without a neuron: a readout without memory
-        chain = _start(_shape_of(into_sink[0][0], flat.nodes[into_sink[0][0]], cells))
+        chain = start(_shape_of(into_sink[0][0], flat.nodes[into_sink[0][0]], cells))
         for name in into_sink[0][1:-1]:
-            chain = _pass(chain, name, flat.nodes[name])
+            chain = passed(chain, name, flat.nodes[name])
         size = math.prod(chain.shape)
         cells[sink] = _Cell(
             Integrator(0.0), chain.shape, np.ones(size), np.zeros(size), None, {"decay": np.zeros(size)}
@@ -539,10 +320,10 @@ def _convert(flat: _Flat, conventions: Conventions) -> TrainedNetwork:
         cell = cells[name]
         chains = []
         for way in ways[name]:
-            chain = _start(source_shape if way[0] == source else cells[way[0]].shape)
+            chain = start(source_shape if way[0] == source else cells[way[0]].shape)
             for step in way[1:-1]:
-                chain = _pass(chain, step, flat.nodes[step])
-            chain = _finish(chain, way[-2] if len(way) > 2 else name)
+                chain = passed(chain, step, flat.nodes[step])
+            chain = finish(chain, way[-2] if len(way) > 2 else name)
             if math.prod(chain.shape) != math.prod(cell.shape):
                 raise InvalidModel(
                     f"node {name!r} has {math.prod(cell.shape)} neurons, {way[-2]!r} gives {chain.shape}"
@@ -580,7 +361,7 @@ def _order(source: str, ways: dict[str, list[list[str]]]) -> list[str]:
     return order
 
 
-def _population(name: str, cell: _Cell, chains: list[_Chain]) -> Population:
+def _population(name: str, cell: _Cell, chains: list[Chain]) -> Population:
     """With channels where a convolution comes in and no constant differs within a channel."""
     size = math.prod(cell.shape)
     channels = [c.connection.channels for c in chains if isinstance(c.connection, Convolution)]
@@ -594,7 +375,7 @@ def _population(name: str, cell: _Cell, chains: list[_Chain]) -> Population:
 
 
 def _add_neurons(
-    population: Population, cell: _Cell, chains: list[_Chain], parameters: dict[str, FloatArray], node: str
+    population: Population, cell: _Cell, chains: list[Chain], parameters: dict[str, FloatArray], node: str
 ) -> None:
     each = population.size // population.parameters
     bias = np.zeros(population.size)
@@ -615,7 +396,7 @@ def _add_neurons(
             parameters[f"{population.name}.{kind}"] = values[::each]
 
 
-def _delays(chain: _Chain, late: bool, conventions: Conventions, node: str) -> NDArray[np.int64]:
+def _delays(chain: Chain, late: bool, conventions: Conventions, node: str) -> NDArray[np.int64]:
     steps = chain.delay / conventions.dt
     whole = np.round(steps)
     if np.any(np.abs(steps - whole) > 1e-6):
@@ -627,7 +408,7 @@ def _delays(chain: _Chain, late: bool, conventions: Conventions, node: str) -> N
 
 
 def _projection(
-    source: str, population: Population, chain: _Chain, late: bool, conventions: Conventions, node: str
+    source: str, population: Population, chain: Chain, late: bool, conventions: Conventions, node: str
 ) -> Projection:
     delay = _delays(chain, late, conventions, node)
     least, most = int(delay.min()), int(delay.max())
@@ -640,14 +421,14 @@ def _projection(
 def _add_projection(
     projection: Projection,
     population: Population,
-    chain: _Chain,
+    chain: Chain,
     gain: FloatArray,
     parameters: dict[str, FloatArray],
     node: str,
     late: bool,
     conventions: Conventions,
 ) -> None:
-    chain = _scale_target(chain, node, gain) if np.any(gain != 1) else chain
+    chain = scale_target(chain, node, gain) if np.any(gain != 1) else chain
     assert chain.weight is not None
     parameters[f"{projection.name}.weight"] = chain.weight
     if isinstance(chain.connection, Sparse):

@@ -125,3 +125,40 @@ def utilization_bars(hardware: dict[str, dict[str, Any]]) -> str:
         axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(hardware))
 
     return _svg(draw, 4.6, 2.6)
+
+
+def mismatch(
+    traces: tuple[Trace, Trace],
+    names: tuple[str, str],
+    population: str,
+    sample: int,
+    step: int,
+    neuron: int,
+    window: int = 20,
+) -> str:
+    """Where two engines part: rasters of the population in both around the step, and the neuron's membrane in both."""
+
+    def draw(figure: Figure) -> None:
+        rows = figure.subplots(3, 1, sharex=True, height_ratios=[2, 2, 2])
+        first, last = max(0, step - window), step + window
+        for axes, trace, name, color in zip(rows, traces, names, (BLUE, ORANGE), strict=False):
+            spikes = trace.spikes[population][first:last, sample]
+            when, which = np.nonzero(spikes)
+            axes.scatter(when + first, which, s=14, color=color, marker="|", linewidths=1.2)
+            axes.set_ylabel(f"{name}\nneuron")
+            axes.set_ylim(-1, spikes.shape[1])
+        for trace, name, color, dash in zip(traces, names, (BLUE, ORANGE), ("-", "--"), strict=True):
+            v = trace.states.get(f"v.{population}")
+            if v is not None:
+                part = v[first:last, sample, neuron]
+                rows[2].plot(
+                    np.arange(first, first + len(part)), part, color=color, ls=dash, marker="o", ms=2, label=name
+                )
+        rows[2].set_ylabel(f"membrane of\nneuron {neuron}")
+        rows[2].legend(frameon=False, fontsize=8)
+        for axes in rows:
+            axes.axvline(step, color=GREY, lw=0.8, ls=":")
+        rows[2].set_xlabel("step")
+        rows[0].set_title(f"first mismatch: {population}, neuron {neuron}, sample {sample}, step {step}", fontsize=9)
+
+    return _svg(draw, 6.4, 4.6)

