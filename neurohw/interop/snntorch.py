@@ -548,6 +548,10 @@ class SpikingNetwork(nn.Module):
     def forward(self, spikes):
         """Spikes [time, batch, *INPUT_SHAPE] to the spikes of every population [time, batch, ...]."""
         state = [None] * len(self.layers)
+        for layer in self.layers:
+            for name in ("spk", "syn", "mem"):
+                if isinstance(layer, snn.SpikingNeuron) and hasattr(layer, name):
+                    setattr(layer, name, torch.zeros(0))  # what the last call left
         record = {{name: [] for name in POPULATIONS if name}}
         for x in spikes:
             for i, layer in enumerate(self.layers):
