@@ -1,0 +1,190 @@
+"""run, import, export and crosscheck on the command line."""
+
+import sys
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from neurohw import Lif, cli, feed_forward, load_quantized, load_trained, quantize, run_golden, run_reference, save
+from neurohw.interop.nir import write_nir
+from tests.random_networks import random_stimulus, random_trained
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit code and output, unwrapped, of one command."""
+    before = sys.argv
+    sys.argv = ["neurohw", *map(str, arguments)]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = before
+    captured = capsys.readouterr()
+    return code, " ".join((captured.out + captured.err).split())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(2)
+    trained = random_trained(rng, feed_forward([6, 5, 3], Lif(0.5)), 15, dyadic=True)
+    save(trained, tmp_path / "float")
+    save(quantize(trained, 5), tmp_path / "integer")
+    spikes = random_stimulus(rng, trained.network, 15, 4)
+    np.savez(tmp_path / "many.npz", spikes=spikes.transpose(1, 0, 2))
+    np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [("reference", "float"), ("torch", "float"), ("golden", "integer"), ("native", "integer"), ("brian2", "integer")],
+)
+def test_run_writes_a_trace(model: Path, engine: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(model / "many.npz") as file:
+        spikes = file["spikes"].transpose(1, 0, 2)
+    value = load_trained(model / kind) if kind == "float" else load_quantized(model / kind)
+    expected = run_reference(value, spikes) if kind == "float" else run_golden(value, spikes)  # type: ignore[arg-type]
+    common = ("run", model / kind, "--engine", engine, "--out", model / "out.npz", "--input")
+    code, text = run(capsys, *common, model / "many.npz", "--states")
+    assert code == 0 and "hidden1" in text
+    with np.load(model / "out.npz") as out:
+        assert set(out.files) == {"spikes.input", "spikes.hidden1", "spikes.output", "v.hidden1", "v.output"}
+        assert np.array_equal(out["spikes.hidden1"].transpose(1, 0, 2), expected.spikes["hidden1"])
+        assert np.allclose(out["v.output"].transpose(1, 0, 2), expected.states["v.output"], atol=1e-9)
+    assert run(capsys, *common, model / "one.npz")[0] == 0
+    with np.load(model / "out.npz") as out:
+        assert set(out.files) == {"spikes.input", "spikes.hidden1", "spikes.output"}
+        assert np.array_equal(out["spikes.hidden1"], expected.spikes["hidden1"][:, 0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("run", "float", "--engine", "golden", "--input", "one.npz", "--out", "o.npz"),
+            "takes integer models, not float ones",
+        ),
+        (("run", "float", "--engine", "nest", "--input", "one.npz", "--out", "o.npz"), "no engine 'nest'"),
+        (("run", "gone", "--engine", "torch", "--input", "one.npz", "--out", "o.npz"), "no such model folder"),
+        (("run", "float", "--engine", "torch", "--input", "gone.npz", "--out", "o.npz"), "no readable array 'spikes'"),
+        (("run", "float", "--engine", "torch", "--input", "wrong.npz", "--out", "o.npz"), "wrong.npz"),
+        (("export", "integer", "--to", "nir", "--out", "o.nir"), "before quantization"),
+        (("export", "float", "--to", "lava", "--out", "o.py"), "quantize the model first"),
+        (("export", "float", "--to", "pynn", "--out", "o.py"), "no export to 'pynn'"),
+        (("export", "float", "--to", "brian2", "--out", "o.txt"), "name it *.py"),
+        (("export", "float", "--to", "snntorch", "--out", "o.py"), "hidden1"),
+        (("import", "one.npz", "--out", "m"), "neither a NIR graph nor a lava-dl network"),
+        (("import", "gone.nir", "--out", "m"), "no such file"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    model: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(model)
+    np.savez("wrong.npz", spikes=np.zeros((4, 9)))
+    code, text = run(capsys, *arguments)
+    assert code == 1 and message in text and text.startswith("error:")
+    assert not any(Path(name).exists() for name in ("o.npz", "o.nir", "o.py", "m"))
+
+
+def good_graph(path: Path) -> Path:
+    ones = np.ones(2)
+    nodes = {
+        "input": nir.Input({"input": np.array([3])}),
+        "weights": nir.Linear(np.ones((2, 3))),
+        "cells": nir.LIF(tau=0.01 * ones, r=ones, v_leak=0 * ones, v_threshold=ones),
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    names = list(nodes)
+    nir.write(path, nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False))
+    return path
+
+
+def put(path: Path, name: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = value
+
+
+NEGATIVE = {
+    "broken": (lambda path: path.write_bytes(path.read_bytes()[:1500]), ["not a readable HDF5 file"]),
+    "unknown": (lambda path: put(path, "node/nodes/cells/type", "Izhikevich"), ["node 'cells'", "'Izhikevich'"]),
+    "shapes": (lambda path: put(path, "node/nodes/weights/weight", np.ones((2, 4))), ["node 'weights'", "(2, 4)"]),
+    "future": (lambda path: put(path, "version", "7.1.0"), ["NIR 7.1.0", "update nir"]),
+    "nan": (lambda path: put(path, "node/nodes/weights/weight", np.full((2, 3), np.nan)), ["node 'weights'", "nan"]),
+}
+
+
+@pytest.mark.parametrize("name", NEGATIVE)
+def test_five_files_that_cannot_be_imported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = good_graph(tmp_path / f"{name}.nir")
+    assert run(capsys, "import", path, "--out", tmp_path / "good")[0] == 0
+    damage, words = NEGATIVE[name]
+    damage(path)
+    code, text = run(capsys, "import", path, "--out", tmp_path / "bad")
+    assert code == 1 and f"{name}.nir" in text and not (tmp_path / "bad").exists()
+    for word in words:
+        assert word in text
+
+
+def test_import_takes_the_conventions_and_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = good_graph(tmp_path / "net.nir")
+    options = ("--dt", "0.002", "--discretisation", "forward_euler", "--reset", "soft", "--not-strict", "--steps", "33")
+    code, text = run(capsys, "import", path, "--out", tmp_path / "model", *options)
+    assert code == 0 and "trained network" in text and "cells" in text
+    value = load_trained(tmp_path / "model")
+    assert value.steps == 33 and value.network.output.neuron == Lif(0.8, 1.0, "soft")
+    code, text = run(capsys, "import", path, "--out", tmp_path / "model", "--input-shape", "3")
+    assert code == 1 and "has no option input_shape" in text
+
+
+def test_import_of_lava_dl_and_snntorch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with h5py.File(tmp_path / "net.net", "w") as file:
+        layer = file.create_group("layer/0")
+        layer["type"] = np.array([b"dense"], "S10")
+        layer["inFeatures"], layer["outFeatures"], layer["weight"] = 3, 2, np.full((2, 3), 4.0)
+        for key, value in {"type": b"CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 10}.items():
+            layer[f"neuron/{key}"] = value
+    code, text = run(capsys, "import", tmp_path / "net.net", "--out", tmp_path / "integer", "--steps", "9")
+    assert code == 0 and "quantized network" in text and load_quantized(tmp_path / "integer").steps == 9
+    script = tmp_path / "net.py"
+    script.write_text(
+        "from torch import nn\nimport snntorch as snn\n\ndef build():\n    return nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))\n"
+    )
+    code, text = run(capsys, "import", f"{script}:build", "--out", tmp_path / "float", "--input-shape", "3")
+    assert code == 0 and load_trained(tmp_path / "float").network.output.size == 2
+    code, text = run(capsys, "import", script, "--out", tmp_path / "other")
+    assert code == 1 and "net.py:NAME" in text
+
+
+def test_export_to_brian2_and_nir(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+    assert (model / "net.py").exists() and (model / "net.npz").exists()
+    assert run(capsys, "export", model / "integer", "--to", "lava", "--out", model / "lava.py")[0] == 0
+    assert run(capsys, "export", model / "float", "--to", "nir", "--out", model / "net.nir")[0] == 0
+    assert run(capsys, "import", model / "net.nir", "--out", model / "again")[0] == 0
+    assert load_trained(model / "again").network == load_trained(model / "float").network
+    write_nir(load_trained(model / "float"), model / "same.nir")
+
+
+def test_crosscheck_of_a_saved_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--engines", "golden,native,brian2", "--samples", "2", "--input", model / "many.npz")
+    code, text = run(capsys, "crosscheck", model / "integer", *options)
+    assert code == 0 and "golden" in text and "brian2" in text
+    code, text = run(capsys, "crosscheck", model / "integer", "--engines", "golden")
+    assert code == 1 and "nothing to compare" in text
+
+
+@pytest.mark.parametrize("verb", ["run", "import", "export", "crosscheck"])
+def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, verb, "--help")
+    assert code == 0 and f"neurohw {verb}" in text
