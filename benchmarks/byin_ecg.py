@@ -1,6 +1,6 @@
 """A published recurrent network of 36 neurons on real ECG: float, integers, RTL and board.
 
-    python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl]
+    python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board icebreaker]
 
 DATA holds `models/byin_srnn/ecg_qtdb_srnn36_85.9.npz` and `ecg_qtdb/ecg_qtdb.npz`. The network (byin-cwi/Efficient-spiking-networks) labels every
 step of a level-crossing coded recording with one of six wave classes: the output neuron with the largest membrane. Its hidden neurons have a
@@ -9,6 +9,7 @@ constants 0.1 (threshold at rest) and 1.8 (strength of the adaptation) are the a
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ from neurohw import (
 )
 from neurohw.engines import engine_named
 from neurohw.neurons import Adaptation
+from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
+from neurohw.synth import build, load_board
 from neurohw.trace import count_mismatches, first_mismatch
 
 THRESHOLD, STRENGTH = 0.1, 1.8
@@ -101,6 +104,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parser.add_argument("--no-rtl", action="store_true", help="leave the simulation of the RTL out")
+    parser.add_argument("--board", help="also place and route for this board")
     options = parser.parse_args()
     trained = load_model(options.data)
     spikes, labels = load_recordings(options.data)
@@ -117,8 +121,27 @@ def main() -> None:
             states = sum(a.size for n, a in golden.states.items() if n in rtl.states)
             note = f"0 mismatches in {compared:,} spikes and {states:,} states of {recordings} recordings"
             rows.append(("RTL, int8", f"{100 * step_accuracy(rtl, labels):.2f} %", note))
+    board = []
+    if options.board:
+        with tempfile.TemporaryDirectory() as name:
+            package = emit(quantized(trained, 8), lanes=1)
+            package.write(Path(name) / "rtl")
+            routed = build(
+                Path(name) / "rtl",
+                package.sources(),
+                load_board(options.board),
+                package.lanes(),
+                package.weight_bits(),
+                Path(name) / "build",
+                print,
+            )
+        board = [
+            "",
+            f"{options.board}, one lane: {routed.lut:,} of {routed.lut_available:,} logic cells, {routed.bram} of {routed.bram_available} block RAMs, Fmax "
+            f"{routed.fmax_mhz:.1f} MHz, clock {routed.clock_mhz:.0f} MHz.",
+        ]
     lines = ["# ECG waves, 36 recurrent neurons", "", "`python benchmarks/byin_ecg.py --data DATA`", ""]
-    lines += ["| engine | real steps right | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+    lines += ["| engine | real steps right | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows), *board]
     write_atomically(options.out, ("\n".join(lines) + "\n").encode())
     print("\n".join(lines))
 

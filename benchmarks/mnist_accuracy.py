@@ -1,9 +1,9 @@
 """Train the MNIST recipe in float and at 4 bits, and measure both on the official 10,000 test images.
 
-    python benchmarks/mnist_accuracy.py MNIST MODELS
+    python benchmarks/mnist_accuracy.py MNIST MODELS [--recipe mnist] [--out benchmarks/mnist_accuracy.md]
 
 MNIST: see `neurohw.data.load`. MODELS: the folder for the models float, trained (quantization-aware) and int4, and for checkpoints, from which
-an interrupted run goes on. Writes mnist_accuracy.md beside this file.
+an interrupted run goes on. Writes the table, mnist_accuracy.md beside this file unless told otherwise.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from neurohw import QuantizedNetwork, TrainedNetwork, quantize, run_golden, run_
 from neurohw.data import Dataset, Encoder, load
 from neurohw.readout import accuracy, scores
 from neurohw.storage import write_atomically
-from neurohw.train import fit, mnist_recipe
+from neurohw.train import fit
+from neurohw.train.recipes import recipe_named
 
 CHUNK = 1000
 
@@ -42,8 +43,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mnist", type=Path)
     parser.add_argument("models", type=Path)
+    parser.add_argument("--recipe", default="mnist", choices=("mnist", "mnist-cnn"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
-    dataset, recipe = load(arguments.mnist), mnist_recipe()
+    dataset, recipe = load(arguments.mnist), recipe_named(arguments.recipe)
     assert recipe.finetune is not None and recipe.finetune.weight_bits is not None
     started = time.monotonic()
     trained = fit(recipe.network, dataset, recipe.encoder, recipe.config, arguments.models / "float_run", show)
@@ -90,7 +93,7 @@ def main() -> None:
         + ".",
         "",
     ]
-    write_atomically(Path(__file__).with_suffix(".md"), "\n".join(table).encode())
+    write_atomically(arguments.out, "\n".join(table).encode())
     print("\n".join(table))
 
 

@@ -1,10 +1,10 @@
-"""MNIST, 784-128-10, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax, latency.
+"""MNIST, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax, latency.
 
-    python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--lanes 32] [--out benchmarks/mnist_hardware.md]
+    python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out benchmarks/mnist_hardware.md]
 
-MODEL_FOLDER holds the quantized model that benchmarks/mnist_accuracy.py saved. Place and route is nextpnr-ecp5 with
+MODEL_FOLDER holds the quantized model that benchmarks/mnist_accuracy.py saved for the same recipe. Place and route is nextpnr-ecp5 with
 --85k --package CABGA381 --freq 100 --seed 1 on the plain network top, AXI4-Lite registers and counters included.
-The floor: an event costs ceil(128 / lanes) clocks, so that an image costs at least events * ceil(128 / lanes).
+The floor of 784-128-10: an event costs ceil(128 / lanes) clocks, so that an image costs at least events * ceil(128 / lanes).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from neurohw.readout import accuracy
 from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
 from neurohw.synth import place_and_route_network, tool_versions
-from neurohw.train.recipes import mnist_recipe
+from neurohw.train.recipes import recipe_named
 from neurohw.verify import verify
 
 # one open flow, same commands; Spiker+ 784-128-10 with 4-bit weights at T = 100
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--recipe", default="mnist", choices=("mnist", "mnist-cnn"))
     parser.add_argument("--lanes", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1, help="nextpnr's seed")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -44,7 +45,7 @@ def main() -> None:
     model = load_quantized(arguments.model)
     dataset = load(arguments.data)
     x, labels = dataset.part("test")
-    spikes = mnist_recipe().encoder.encode(x)
+    spikes = recipe_named(arguments.recipe).encoder.encode(x)
     package = emit(model, arguments.lanes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "rtl"
@@ -57,6 +58,7 @@ def main() -> None:
         print(f"\nverified in {seconds:.0f} s; routing", flush=True)
         cells, fmax = place_and_route_network(folder, package.sources(), Path(name) / "route", seed=arguments.seed)
     events = float(spikes.sum()) / spikes.shape[1]
+    dense = arguments.recipe == "mnist"
     floor = events * -(-model.network.populations[1].size // arguments.lanes)
     ours = {
         "COMB": f"{cells['lut'][0]:,}",
@@ -66,21 +68,25 @@ def main() -> None:
         "latency per image, ms": f"{result.latency_cycles / fmax / 1e3:.4f}",
         "accuracy": f"{100 * accuracy(result.scores, labels):.2f} % (RTL, int{max(p.bits for p in model.projections.values())})",
     }
-    lines = [
-        "# MNIST 784-128-10 in hardware",
-        "",
-        f"| | neurohw, {arguments.lanes} lanes, T = {model.steps} | Spiker+, T = 100 |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {key} | {value} | {SPIKER[key]} |" for key, value in ours.items()]
+    sizes = "-".join(str(p.size) for p in model.network.populations)
+    lines = [f"# MNIST {sizes} in hardware", ""]
+    if dense:
+        lines += [f"| | neurohw, {arguments.lanes} lanes, T = {model.steps} | Spiker+, T = 100 |", "|---|---|---|"]
+        lines += [f"| {key} | {value} | {SPIKER[key]} |" for key, value in ours.items()]
+    else:
+        lines += [f"| | {arguments.lanes} lanes, T = {model.steps} |", "|---|---|"]
+        lines += [f"| {key} | {value} |" for key, value in ours.items()]
+    bound = (
+        f"the floor is {floor:.0f} ({events:.0f} events an image), ratio {result.cycles_per_inference / floor:.3f}. "
+    )
     lines += [
         "",
         f"Agreement with the golden model: {result.mismatches} mismatches in {result.spikes_compared:,} spikes and "
         f"{result.states_compared:,} output membranes of {result.samples:,} test images ({result.steps:,} steps), {seconds:.0f} s.",
         "",
         f"Clocks: {result.cycles_per_inference:.0f} per image with the pipeline full, latency {result.latency_cycles:.0f} (worst {result.latency_cycles_max}); "
-        f"the floor is {floor:.0f} ({events:.0f} events an image), ratio {result.cycles_per_inference / floor:.3f}. "
-        f"Synaptic operations per clock while events wait: {result.synaptic_operations_per_cycle:.2f} of {arguments.lanes}.",
+        + (bound if dense else f"{events:.0f} events an image. ")
+        + f"Synaptic operations per clock while events wait: {result.synaptic_operations_per_cycle:.2f} of {arguments.lanes}.",
         "",
         "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()),
         "",

@@ -82,12 +82,13 @@ def _neuron(neuron: Lif) -> Callable[[], TrainedNetwork]:
     return lambda: _trained(_chain(neuron))
 
 
+POOL, POOL_WEIGHT = sum_pool((2, 3, 3), (1, 3))
 FEATURES = (
     Feature("dense projections", lambda: _trained(_chain())),
     Feature("sparse projections", lambda: _trained(_chain(connection=Sparse(20)))),
     Feature("convolution", lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), padding=(1, 0), groups=2), 4))),
     Feature("dilated convolution", lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), dilation=(2, 1)), 4))),
-    Feature("pooling", lambda: _trained(_image(sum_pool((2, 3, 3), (1, 3))[0], 2))),
+    Feature("pooling", lambda: _trained(_image(POOL, 2), {"input_to_cells.weight": POOL_WEIGHT})),
     Feature("batch normalisation", lambda: _trained(_chain(batch_norm=True))),
     Feature("recurrence", lambda: _trained(_with(Projection("cells", "cells", 1)))),
     Feature("several projections into one population", lambda: _trained(_with(Projection("input", "output")))),

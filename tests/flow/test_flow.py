@@ -23,8 +23,9 @@ CONFIG = RunConfig(epochs=2, boards=("icebreaker",))
 MIDDLE = {
     "train": ("torch", "save"),
     "quantize": ("neurohw.flow.stages", "run_golden"),
+    "crosscheck": ("neurohw.crosscheck", "compare"),
     "emit": ("neurohw.rtlgen.package", "replace_folder"),
-    "verify": ("neurohw.verify.verify", "run_golden"),
+    "verify": ("neurohw.verify.verify", "run_native"),
     "report": ("neurohw.flow.report_data", "render_page"),
 }
 
@@ -42,7 +43,7 @@ def leftovers(folder: Path) -> list[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run up to the report, without bitstreams."""
     run = RunFolder(tmp_path_factory.mktemp("runs") / "digits", CONFIG)
-    run_stages(run, ("train", "quantize", "emit", "verify", "report"), quiet)
+    run_stages(run, ("train", "quantize", "crosscheck", "emit", "verify", "report"), quiet)
     return run.path
 
 
@@ -63,6 +64,9 @@ def test_report_holds_what_was_measured(finished: Path) -> None:
     assert agreement["spikes_compared"] == agreement["steps"] * 74
     assert report["performance"]["synaptic_operations_per_cycle"] > 0.8 * 8
     assert report["seed"] == 0 and len(report["digests"]["quantized"]) == 64
+    engines = {r["engine"]: r["status"] for r in report["crosscheck"]["runs"]}
+    assert report["crosscheck"]["agrees"] and len(report["crosscheck"]["pairs"]) >= 6
+    assert engines["brian2"] == engines["torch"] == engines["native"] == engines["lava"] == "ran"
     assert set(report["widths"]) == {"hidden1", "output"} and "verilator" in report["tools"]
     page = (finished / "report.html").read_text()
     assert page.count("<svg") == 4
@@ -76,9 +80,12 @@ def test_a_repeated_run_does_nothing(run: RunFolder, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("neurohw.train.fit", fail)
     monkeypatch.setattr("neurohw.flow.stages.run_golden", fail)
     monkeypatch.setattr("neurohw.flow.stages.verify", fail)
+    monkeypatch.setattr("neurohw.flow.stages.crosscheck", fail)
     seen: list[str] = []
-    run_stages(run, ("train", "quantize", "emit", "verify"), lambda stage, text, fraction: seen.append(text))
-    assert seen.count("up to date") == 4
+    run_stages(
+        run, ("train", "quantize", "crosscheck", "emit", "verify"), lambda stage, text, fraction: seen.append(text)
+    )
+    assert seen.count("up to date") == 5
 
 
 @pytest.mark.parametrize("stage", MIDDLE)
@@ -199,7 +206,8 @@ def test_interrupted_build_is_resumed_to_a_bitstream(run: RunFolder, monkeypatch
 
 def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
     names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert names == {"flow", "train", "quantize", "emit", "verify", "build", "report", "doctor"}
+    verbs = {"flow", "train", "quantize", "crosscheck", "emit", "verify", "build", "report", "doctor"}
+    assert names == verbs | {"run", "import", "export"}
     for arguments, expected in (
         (["verify", "--help"], "golden model"),
         (["quantize", "--run", str(tmp_path)], "is no run folder"),

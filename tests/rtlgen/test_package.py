@@ -6,6 +6,7 @@ import pytest
 from neurohw import Lif, digest_of, feed_forward, quantize
 from neurohw.errors import BrokenFile
 from neurohw.rtlgen import RtlPackage, emit
+from neurohw.rtlgen.layout import Layout, dense_rows
 from neurohw.rtlgen.pack import read_weight_images, weight_images, word_text
 from tests.random_networks import random_trained
 
@@ -27,10 +28,13 @@ def test_words_by_hand() -> None:
 )
 def test_images_hold_every_weight(neurons: int, inputs: int, lanes: int, bits: int, bank: int) -> None:
     weight = np.random.default_rng(1).integers(-(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs))
-    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "NEURONS": neurons, "BANK_ROWS": bank, "WEIGHT_FILE": "w_"}
-    files = weight_images(weight, parameters)
-    assert len(files) == -(-inputs * -(-neurons // lanes) // bank)
-    assert np.array_equal(read_weight_images(files, parameters), weight)
+    place = Layout(tuple(range(neurons)), lanes)
+    rows = dense_rows(weight, place).weights
+    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_"}
+    files = weight_images(rows, parameters)
+    assert len(files) == -(-inputs * place.groups // bank)
+    read = read_weight_images(files, parameters).reshape(inputs, place.groups * lanes)
+    assert np.array_equal(read.T[:neurons], weight) and not read.T[neurons:].any()
 
 
 def test_emission_is_byte_identical(package: RtlPackage) -> None:

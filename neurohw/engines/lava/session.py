@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from neurohw.quantize import QuantizedNetwork
 
 SHARED_MEMORY = Path("/dev/shm")
 LAST_WORDS = 1500  # characters
+DYING = 5.0  # seconds that killed processes get to disappear
+PACKAGE_ROOT = Path(errors.__file__).parents[1]  # the child runs this very package, installed or not
 Job = tuple[QuantizedNetwork, NDArray[Any]]
 
 
@@ -53,8 +56,7 @@ def run_child(command: list[str], folder: Path, timeout: float) -> None:
     prefix = f"/nhw_{secrets.token_hex(4)}_"
     log = folder / "log"
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    package = str(Path(errors.__file__).parents[1])  # the child finds this very package, installed or not
-    environment["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("wb") as output:
         child = subprocess.Popen(
             [*command, str(folder), prefix],
@@ -84,10 +86,14 @@ def run_child(command: list[str], folder: Path, timeout: float) -> None:
 
 def _clear(child: subprocess.Popen[bytes], prefix: str) -> None:
     """End the child with every process that it started, and free their shared memory."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # the group has ended by itself
+    deadline = time.monotonic() + DYING
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:  # the whole group has ended
+            break
+        child.poll()
+        time.sleep(0.01)
     child.wait()
     if SHARED_MEMORY.is_dir():
         for segment in SHARED_MEMORY.glob(f"{prefix.removeprefix('/')}*"):

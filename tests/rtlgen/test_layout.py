@@ -1,0 +1,107 @@
+"""Slots, weight rows and tables: walked as the hardware walks them, they give the projection's matrix."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurohw import Integrator, Lif, Network, Population, Projection, Source, quantize
+from neurohw.connections import Convolution, delay_matrices
+from neurohw.errors import Unsupported
+from neurohw.rtlgen import emit
+from neurohw.rtlgen.layout import Layout, convolution_rows, layout, sparse_rows
+from neurohw.rtlgen.plan import check_supported, hardware_order
+from tests.random_networks import random_convolution, random_trained
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_walks_of_a_convolution_give_its_matrix(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 5)), int(rng.integers(3, 7)), int(rng.integers(3, 7)))
+    connection = random_convolution(rng, shape)
+    sources, targets = int(np.prod(shape)), int(np.prod(connection.output_shape))
+    weight = rng.integers(-8, 8, connection.weight_shape(sources, targets))
+    population = Population("p", targets, Lif())
+    place = layout(population, (Projection("input", "p", connection=connection),), int(rng.integers(1, 5)))
+    assert sorted(n for n in place.slots if n >= 0) == list(range(targets))
+    rows = convolution_rows(connection, weight, place, None)
+    p, row_bits = rows.parameters, max(1, (len(rows.weights) - 1).bit_length())
+    group_bits = max(1, (place.groups - 1).bit_length())
+
+    def fields(word: int) -> tuple[int, int, int]:
+        return word >> (group_bits + row_bits), word >> row_bits & (1 << group_bits) - 1, word & (1 << row_bits) - 1
+
+    slots, matrix = place.padded(), np.zeros((targets, sources), np.int64)
+    for source in range(sources):
+        channel, y, x = np.unravel_index(source, shape)
+        lines, line_group, line_row = fields(rows.tables["ROW_FILE"][y])
+        columns, column_group, column_row = fields(rows.tables["COLUMN_FILE"][x])
+        _, first_group, first_row = fields(rows.tables["CHANNEL_FILE"][channel])
+        for line in range(lines):
+            for column in range(columns):
+                for visit in range(p["CHANNEL_GROUPS"]):
+                    group = line_group + column_group + first_group + visit
+                    group += line * p["ROW_GROUP_STEP"] + column * p["COLUMN_GROUP_STEP"]
+                    row = line_row + column_row + first_row + visit
+                    row -= line * p["ROW_ROW_STEP"] + column * p["COLUMN_ROW_STEP"]
+                    for lane, value in enumerate(rows.weights[row]):
+                        neuron = slots[group * place.lanes + lane]
+                        if neuron >= 0:
+                            matrix[neuron, source] += value
+                        else:
+                            assert value == 0
+    [(_, expected)] = delay_matrices(connection, sources, targets, weight, {}, 0)
+    assert np.array_equal(matrix, expected.toarray())
+
+
+def test_sparse_rows_hold_only_groups_with_synapses() -> None:
+    matrix = np.zeros((9, 4), np.int64)
+    matrix[0, 1], matrix[8, 1], matrix[4, 3] = 5, -6, 7
+    rows = sparse_rows(matrix, Layout(tuple(range(9)), 4))
+    assert rows.weights.tolist() == [[5, 0, 0, 0], [-6, 0, 0, 0], [7, 0, 0, 0]]
+    assert rows.tables["GROUP_FILE"] == [0, 2, 1]
+    first_bits = 2
+    assert rows.tables["SOURCE_FILE"] == [0, 2 << first_bits, 0, 1 << first_bits | 2]
+
+
+def graph(*projections: Projection, names: tuple[str, ...] = ("a", "b")) -> Network:
+    populations = [Population("input", 4, Source()), *(Population(n, 3, Lif(0.5)) for n in names)]
+    return Network(tuple(populations), projections)
+
+
+def test_order_of_the_step() -> None:
+    network = graph(
+        Projection("b", "a", 1), Projection("input", "b"), Projection("a", "b", 2), Projection("input", "a", 1)
+    )
+    assert [p.name for p in hardware_order(network)] == ["a", "b"]
+    late = graph(Projection("b", "a", 1), Projection("input", "b"), Projection("a", "b", 2))
+    assert [p.name for p in hardware_order(late)] == ["b", "a"]
+    with pytest.raises(Unsupported, match="populations a: the input cannot reach"):
+        hardware_order(graph(Projection("a", "a", 1), Projection("input", "b")))
+
+
+def test_what_the_rtl_refuses_is_named() -> None:
+    rng = np.random.default_rng(0)
+    delayed = graph(Projection("input", "a", max_delay=3), Projection("a", "b"))
+    dilated = Network(
+        (Population("input", 16, Source()), Population("a", 4, Lif(0.5), 1)),
+        (Projection("input", "a", connection=Convolution((1, 4, 4), 1, (2, 2), dilation=(2, 2))),),
+    )
+    with pytest.raises(Unsupported, match="input_to_a.*dilation .2, 2."):
+        check_supported(quantize(random_trained(rng, dilated)))
+    with pytest.raises(Unsupported, match="input_to_a.*delays of 0 to 3"):
+        check_supported(quantize(random_trained(rng, delayed)))
+    readout = Network(
+        (Population("input", 16, Source()), Population("a", 8, Integrator(), 2)),
+        (Projection("input", "a", connection=Convolution((1, 4, 4), 2, (3, 3))),),
+    )
+    with pytest.raises(Unsupported, match="population 'a': integrators after a convolution"):
+        check_supported(quantize(random_trained(rng, readout)))
+
+
+def test_names_that_differ_in_one_underscore_are_two_constants() -> None:
+    network = graph(Projection("input", "h1"), Projection("h1", "h_1"), names=("h1", "h_1"))
+    text = emit(quantize(random_trained(np.random.default_rng(0), network)), 2).files["nhw_network_pkg.sv"].decode()
+    constants = [line.split()[-3] for line in text.splitlines() if "localparam" in line]
+    assert len(constants) == len(set(constants)) > 40
