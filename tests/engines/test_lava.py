@@ -389,10 +389,8 @@ def test_a_mutated_semantic_is_noticed(name: str, tmp_path: Path, monkeypatch: p
 
 
 def export_cases() -> dict[str, tuple[QuantizedNetwork, Any]]:
-    native = [case for s in range(60, 90) if supported((case := native_case(s, {"convolution", "sparse", "delay", "recurrence"}, samples=2))[0])]  # fmt: skip
-    with_conv = next(
-        c for c in native if {"Conv", "DelayDense"} <= {q.process for q in plan(c[0], 12, 2).projections.values()}
-    )
+    native = [case for s in range(60, 200) if supported((case := native_case(s, {"convolution", "sparse", "delay", "recurrence"}, samples=2))[0])]  # fmt: skip
+    with_conv = next(c for c in native if {"Conv"} <= {q.process for q in plan(c[0], 12, 2).projections.values()})
     return {"own": random_case(7, samples=2), "adaptive": random_case(14, samples=2), "native": with_conv}
 
 
