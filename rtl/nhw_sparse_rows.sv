@@ -1,7 +1,7 @@
 // Events of a sparse projection as operations on its stored weight rows: only groups with at least one synapse have a row.
 //
 // Two images say where they are. SOURCE_FILE, one word per source neuron: {number of rows, first row}. GROUP_FILE, one word per row: the group
-// of target neurons that it belongs to. An event costs its number of rows, at least one clock; an event without rows, or of a source neuron >= INPUTS,
+// of target neurons that it belongs to. A group may have several rows of one source neuron: they add up. An event costs its number of rows, at least one clock; an event without rows, or of a source neuron >= INPUTS,
 // adds nothing.
 //
 // Handshake: AXI-Stream slave, operations with valid and ready. Latency: 4 clocks from an accepted event to its first operation; then one a
@@ -10,6 +10,7 @@ module nhw_sparse_rows #(
   parameter int unsigned INPUTS = 16,
   parameter int unsigned ROWS = 8,
   parameter int unsigned GROUPS = 2,
+  parameter int unsigned COUNT_BITS = 2,  // of the largest number of rows of one source neuron
   parameter int unsigned ROW_BITS = 5,
   parameter SOURCE_FILE = "",
   parameter GROUP_FILE = "",
@@ -34,14 +35,13 @@ module nhw_sparse_rows #(
   output logic        event_o,
   output logic        waiting_o
 );
-  localparam int unsigned CountBits = $clog2(GROUPS + 1);
   localparam int unsigned FirstBits = (ROWS > 1) ? $clog2(ROWS) : 1;
   localparam int unsigned SourceDepth = (INPUTS > 1) ? INPUTS : 2;
   localparam int unsigned SourceBits = $clog2(SourceDepth);
   localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
 
   /* verilator lint_off UNDRIVEN */
-  logic [CountBits+FirstBits-1:0] sources [SourceDepth];
+  logic [COUNT_BITS+FirstBits-1:0] sources [SourceDepth];
   logic [GroupBits-1:0] groups [RowDepth];
   /* verilator lint_on UNDRIVEN */
   if (SOURCE_FILE != "") begin : gen_sources
@@ -55,7 +55,7 @@ module nhw_sparse_rows #(
   logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q;
   logic found_valid_q, found_last_q, found_user_q, found_known_q;
   logic [SourceBits-1:0] accept_source_q;
-  logic [CountBits+FirstBits-1:0] found_q;
+  logic [COUNT_BITS+FirstBits-1:0] found_q;
   logic found_ready, row_valid_q, row_ready, more_q;
 
   assign s_axis_tready = !accept_valid_q || found_ready;
@@ -84,7 +84,7 @@ module nhw_sparse_rows #(
   end
 
   // --- rows of the event in hand -------------------------------------------------------------------------------------
-  logic [CountBits-1:0] count, left_q;
+  logic [COUNT_BITS-1:0] count, left_q;
   logic [FirstBits-1:0] first, row_q;
   logic row_barrier_q, row_user_q, advance, useful;
 

@@ -84,18 +84,27 @@ def dense_rows(matrix: IntArray, target: Layout) -> Rows:
     return Rows(weights, {"INPUTS": matrix.shape[1], "GROUPS": target.groups}, {})
 
 
-def sparse_rows(matrix: IntArray, target: Layout) -> Rows:
-    """Only rows that hold a synapse, source by source; matrix [target, source]."""
+def sparse_rows(matrix: IntArray, target: Layout, weight: IntFormat) -> Rows:
+    """Only rows that hold a synapse, source by source; matrix [target, source].
+
+    Synapses of one pair add up; where the sum exceeds a weight, a further row of the same source and group holds the rest.
+    """
     sources = matrix.shape[1]
-    every = dense_rows(matrix, target).weights.reshape(sources, target.groups, target.lanes)
-    kept = np.any(every != 0, axis=2)
-    counts, groups = kept.sum(axis=1), np.nonzero(kept)[1]
+    layers, rest = [], matrix
+    while not layers or np.any(rest):
+        layers.append(np.clip(rest, weight.min, weight.max))
+        rest = rest - layers[-1]
+    shape = (sources, target.groups, target.lanes)
+    every = np.stack([dense_rows(layer, target).weights.reshape(shape) for layer in layers], axis=2)
+    kept = np.any(every != 0, axis=3)
+    counts, groups = kept.sum(axis=(1, 2)), np.nonzero(kept)[1]
     firsts = np.cumsum(counts) - counts
     rows = max(1, len(groups))
     first_bits = _bits(rows)
     words = [int(c) << first_bits | (int(f) if c else 0) for c, f in zip(counts, firsts, strict=True)]
     weights = every[kept] if len(groups) else np.zeros((1, target.lanes), np.int64)
-    parameters = {"INPUTS": sources, "ROWS": rows, "GROUPS": target.groups}
+    count_bits = max(1, int(counts.max()).bit_length())
+    parameters = {"INPUTS": sources, "ROWS": rows, "GROUPS": target.groups, "COUNT_BITS": count_bits}
     return Rows(weights, parameters, {"SOURCE_FILE": words, "GROUP_FILE": groups.tolist() or [0]})
 
 
@@ -174,7 +183,7 @@ def projection_rows(
     target: Layout,
     row_bits: int | None = None,
 ) -> Rows:
-    """The rows of any projection; Unsupported where synapses of one pair add up to more than a weight."""
+    """The rows of any projection."""
     if isinstance(projection.connection, Convolution):
         return convolution_rows(projection.connection, quantized.weight, target, row_bits)
     [(_, matrix)] = delay_matrices(
@@ -183,10 +192,4 @@ def projection_rows(
     if isinstance(projection.connection, Dense):
         return dense_rows(matrix, target)
     assert isinstance(projection.connection, Sparse)
-    full = matrix.toarray()
-    if not IntFormat(quantized.bits).allows(full):
-        raise Unsupported(
-            f"projection {projection.name!r}: synapses between the same two neurons add up to {np.abs(full).max()}, more than "
-            f"a weight of {quantized.bits} bits: join them"
-        )
-    return sparse_rows(full, target)
+    return sparse_rows(matrix.toarray(), target, IntFormat(quantized.bits))

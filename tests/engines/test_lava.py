@@ -388,21 +388,36 @@ def test_a_mutated_semantic_is_noticed(name: str, tmp_path: Path, monkeypatch: p
 # --- exported scripts ---
 
 
-def export_cases() -> dict[str, tuple[QuantizedNetwork, Any]]:
-    native = [case for s in range(60, 200) if supported((case := native_case(s, {"convolution", "sparse", "delay", "recurrence"}, samples=2))[0])]  # fmt: skip
-    with_conv = next(c for c in native if {"Conv"} <= {q.process for q in plan(c[0], 12, 2).projections.values()})
-    return {"own": random_case(7, samples=2), "adaptive": random_case(14, samples=2), "native": with_conv}
+def native_with(*processes: str) -> tuple[QuantizedNetwork, Any]:
+    """The first random network of Lava's own processes that has all of these, and nothing of ours."""
+    for seed in range(60, 120):
+        model, spikes = native_case(seed, {"convolution", "sparse", "delay", "synapse_delay", "recurrence"}, samples=2)
+        used = {q.process for q in plan(model, 12, 2).projections.values()} if supported(model) else set()
+        if used >= set(processes) and "IntegerSynapses" not in used:
+            return model, spikes
+    pytest.fail(f"no seed gives a network with {processes}")
+
+
+def export_case(name: str) -> tuple[QuantizedNetwork, Any]:
+    if name == "with our processes":
+        return random_case(7, samples=2)
+    if name == "adaptive":
+        rng = np.random.default_rng(3)
+        neuron = Lif(0.75, reset="hard", v_reset=-0.25, adaptation=Adaptation(0.5, 0.5), synapse_decay=0.5)
+        trained = random_trained(rng, feed_forward([6, 5, 4], neuron, Integrator(0.5)), 9, dyadic=True)
+        return quantize(trained, 8, max_count=2), random_stimulus(rng, trained.network, 9, 2, 2)
+    return native_with(*name.split(" and "))
 
 
 @needs_lava
-@pytest.mark.parametrize("name", ["own", "adaptive", "native"])
+@pytest.mark.parametrize("name", ["with our processes", "adaptive", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"])
 def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
-    model, spikes = export_cases()[name]
+    model, spikes = export_case(name)
     expected = run_golden(model, spikes)
     assert fired(expected) > 10
     script = tmp_path / "network.py"
     assert engine.export(model, script) == [script, tmp_path / "network.npz"]
-    native = name == "native"
+    native = name not in ("with our processes", "adaptive")
     assert ("import neurohw" in script.read_text() or "from neurohw" in script.read_text()) != native
     np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
     np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from neurohw import Integrator, Lif, Network, Population, Projection, Source, quantize
 from neurohw.connections import Convolution, delay_matrices
 from neurohw.errors import Unsupported
+from neurohw.fixedpoint import IntFormat
 from neurohw.rtlgen import emit
 from neurohw.rtlgen.layout import Layout, convolution_rows, layout, sparse_rows
 from neurohw.rtlgen.plan import check_supported, hardware_order
@@ -58,11 +59,21 @@ def test_walks_of_a_convolution_give_its_matrix(seed: int) -> None:
 def test_sparse_rows_hold_only_groups_with_synapses() -> None:
     matrix = np.zeros((9, 4), np.int64)
     matrix[0, 1], matrix[8, 1], matrix[4, 3] = 5, -6, 7
-    rows = sparse_rows(matrix, Layout(tuple(range(9)), 4))
+    rows = sparse_rows(matrix, Layout(tuple(range(9)), 4), IntFormat(4))
     assert rows.weights.tolist() == [[5, 0, 0, 0], [-6, 0, 0, 0], [7, 0, 0, 0]]
     assert rows.tables["GROUP_FILE"] == [0, 2, 1]
     first_bits = 2
     assert rows.tables["SOURCE_FILE"] == [0, 2 << first_bits, 0, 1 << first_bits | 2]
+
+
+def test_synapses_that_add_up_to_more_than_a_weight_take_a_further_row() -> None:
+    matrix = np.zeros((4, 2), np.int64)
+    matrix[0, 1], matrix[1, 1], matrix[3, 1] = 19, -8, -20
+    rows = sparse_rows(matrix, Layout(tuple(range(4)), 2), IntFormat(4))
+    assert rows.weights.tolist() == [[7, -8], [7, 0], [5, 0], [0, -8], [0, -8], [0, -4]]
+    assert rows.tables["GROUP_FILE"] == [0, 0, 0, 1, 1, 1]
+    assert rows.tables["SOURCE_FILE"] == [0, 6 << 3]
+    assert rows.parameters["COUNT_BITS"] == 3
 
 
 def graph(*projections: Projection, names: tuple[str, ...] = ("a", "b")) -> Network:

@@ -7,10 +7,8 @@ import numpy as np
 import pylibfst
 import pytest
 
-from neurohw import Integrator, Lif, Network, feed_forward, first_mismatch, quantize, run_golden
+from neurohw import Integrator, Lif, feed_forward, first_mismatch, quantize, run_golden
 from neurohw.engines import rtl
-from neurohw.errors import Unsupported
-from neurohw.network import Projection
 from neurohw.quantize import QuantizedNetwork
 from neurohw.rtlgen import emit
 from neurohw.verify import verify
@@ -123,15 +121,4 @@ def test_lanes_are_kept_busy_while_events_wait(tmp_path: Path) -> None:
     result = verify(tmp_path / "rtl", model, stimulus, optimize=False)
     assert result.mismatches == 0
     assert 0.8 * 16 <= result.synaptic_operations_per_cycle <= 16
-    assert result.synaptic_operations["hidden1"] == int(stimulus.sum()) * 64
-
-
-def test_what_the_cores_cannot_do_is_refused_by_name() -> None:
-    rng = np.random.default_rng(0)
-    chain = feed_forward([4, 3, 2], Lif())
-    delayed = Network(chain.populations, (Projection("input", "hidden1"), Projection("hidden1", "output", delay=2)))
-    with pytest.raises(Unsupported, match="'hidden1_to_output' has delay 2"):
-        emit(quantize(random_trained(rng, delayed)))
-    skip = Network(chain.populations, (*chain.projections, Projection("input", "output")))
-    with pytest.raises(Unsupported, match="'output' is fed by hidden1, input"):
-        emit(quantize(random_trained(rng, skip)))
+    assert result.synaptic_operations["input_to_hidden1"] == int(stimulus.sum()) * 64
