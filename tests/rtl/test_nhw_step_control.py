@@ -1,0 +1,159 @@
+"""Bench of `nhw_step_control`: operations, drains in order, first-touch marks, credits and the rest between steps."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start
+
+MINIMUM_STEP_CLOCKS = 8
+
+
+class Driver:
+    """Drives one clock at a time, and gathers what leaves: (kind, first, last, end of sample, row or -, group, part), with its clock."""
+
+    def __init__(self, dut: Any, credits: int, backpressure: float) -> None:
+        self.dut, self.random, self.clock = dut, Random(12), 0
+        self.out: list[tuple[int, tuple[Any, ...]]] = []
+        self.free, self.spent, self.backpressure, self.charged = credits, 0, backpressure, False
+
+    async def tick(self, beat: tuple[int, int, int, int] | None) -> bool:
+        """One clock with the beat (barrier, end, row, group) on the input; True if it was taken."""
+        dut = self.dut
+        await FallingEdge(dut.clk_i)
+        self.clock += 1
+        dut.in_valid_i.value = int(beat is not None)
+        for name, value in zip(("barrier", "sample_end", "row", "group"), beat or (0, 0, 0, 0), strict=True):
+            getattr(dut, f"in_{name}_i").value = value
+        # the queue behind gives its words back when it likes
+        back = self.spent > 0 and self.random.random() >= self.backpressure
+        dut.credit_return_i.value = int(back)
+        self.spent -= back
+        self.free += back
+        await ReadOnly()
+        if dut.op_valid_o.value:
+            drain, end, initialise = (int(getattr(dut, f"op_{n}_o").value) for n in ("drain", "sample_end", "initialise"))
+            first, last, group, part = (int(getattr(dut, f"op_{n}_o").value) for n in ("first", "last", "group", "part"))
+            if drain:
+                self.out.append((self.clock, ("clear" if initialise else "drain", first, last, end, group, part)))
+                if not initialise and (end or bench_description()["parameters"]["SPIKING"]):
+                    self.free -= 1
+                    self.spent += 1
+                    assert self.free >= 0, "a drain without a credit"
+            else:
+                self.out.append((self.clock, ("add", first, int(dut.op_row_o.value), group)))
+        return beat is not None and bool(dut.in_ready_o.value)
+
+
+async def started(dut: Any, backpressure: float) -> Driver:
+    dut.in_valid_i.value = 0
+    dut.credit_return_i.value = 0
+    for name in ("barrier", "sample_end", "row", "group"):
+        getattr(dut, f"in_{name}_i").value = 0
+    await start(dut)
+    # the clearing drains begin with the reset's end: only count what follows
+    driver = Driver(dut, bench_description()["parameters"]["CREDITS"], backpressure)
+    for _ in range(60):
+        await driver.tick(None)
+        if dut.in_ready_o.value:
+            break
+    driver.out.clear()
+    return driver
+
+
+def operations_of(random: Random, p: dict[str, int], order: bool) -> list[tuple[int, int]]:
+    """Operations (row, group) of a random step: whole events in the order of the groups, or any groups, repeats among them."""
+    rows = (1 << p["ROW_BITS"]) - 1
+    if order:
+        return [(random.randint(0, rows), g) for _ in range(random.randrange(4)) for g in range(p["GROUPS"])]
+    return [(random.randint(0, rows), random.randrange(p["GROUPS"])) for _ in range(random.randrange(9))]
+
+
+@cocotb.test()
+@STREAM_CONDITIONS
+async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) -> None:
+    p = bench_description()["parameters"]
+    driver, random = await started(dut, backpressure), Random(1)
+    expected: list[tuple[Any, ...]] = []
+    beats: list[tuple[int, int, int, int]] = []
+    for t in range(24):
+        touched: set[int] = set()
+        for row, group in operations_of(random, p, bool(p["IN_ORDER"])) if t % 5 else []:
+            expected.append(("add", int(group not in touched), row, group))
+            touched.add(group)
+            beats.append((0, 0, row, group))
+        end = int(t % 6 == 5)
+        beats.append((1, end, 0, 0))
+        for word in range(p["WORDS"]):
+            group, part = divmod(word, p["PARTS"])
+            expected.append(("drain", int(group not in touched), int(word == p["WORDS"] - 1), end, group, part))
+    waiting = False
+    for _ in range(6000):
+        beat = beats[0] if beats and (waiting or random.random() >= idle) else None
+        waiting = beat is not None
+        if await driver.tick(beat):
+            beats.pop(0)
+            waiting = False
+        if len(driver.out) >= len(expected):
+            break
+    assert [operation for _, operation in driver.out] == expected
+    starts = [clock for clock, operation in driver.out if operation[0] == "drain" and operation[4:] == (0, 0)]
+    assert min(b - a for a, b in zip(starts, starts[1:], strict=False)) >= MINIMUM_STEP_CLOCKS
+
+
+@cocotb.test()
+async def clears_after_reset(dut: Any) -> None:
+    """WORDS clearing drains, each word once, before the first beat is taken, and without credits."""
+    p = bench_description()["parameters"]
+    for name in ("in_valid", "credit_return", "in_barrier", "in_sample_end", "in_row", "in_group"):
+        getattr(dut, f"{name}_i").value = 0
+    dut.rst_ni.value = 0
+    driver = Driver(dut, p["CREDITS"], 0.0)
+    from tests.rtl.common import start_clock
+
+    start_clock(dut)
+    for _ in range(4):
+        await driver.tick(None)
+    driver.out.clear()
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    for _ in range(60):
+        if await driver.tick((1, 0, 0, 0)):
+            break
+    words = [operation[4:] for _, operation in driver.out]
+    assert [operation[0] for _, operation in driver.out] == ["clear"] * p["WORDS"]
+    assert words == [divmod(word, p["PARTS"]) for word in range(p["WORDS"])]
+
+
+@cocotb.test()
+async def without_credits_it_waits(dut: Any) -> None:
+    """No more drains than credits leave while none is returned; they go on with the first return."""
+    p = bench_description()["parameters"]
+    driver = await started(dut, 1.1)
+    taken = 0
+    for _ in range(150):
+        taken += await driver.tick((1, 1, 0, 0))
+    drains = sum(operation[0] == "drain" for _, operation in driver.out)
+    assert drains == p["CREDITS"]
+    driver.backpressure = 0.0
+    for _ in range(100):
+        await driver.tick(None)
+    assert sum(operation[0] == "drain" for _, operation in driver.out) == taken * p["WORDS"]
+
+
+CASES = {
+    "one dense projection": {"GROUPS": 3, "PARTS": 2, "WORDS": 5, "CREDITS": 3, "SPIKING": 1, "IN_ORDER": 1},
+    "any order": {"GROUPS": 5, "PARTS": 1, "WORDS": 5, "CREDITS": 4, "SPIKING": 1, "IN_ORDER": 0},
+    "any order, parts": {"GROUPS": 6, "PARTS": 4, "WORDS": 22, "CREDITS": 2, "SPIKING": 0, "IN_ORDER": 0},
+    "one group": {"GROUPS": 1, "PARTS": 1, "WORDS": 1, "CREDITS": 1, "SPIKING": 1, "IN_ORDER": 0},
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", CASES)
+def test_nhw_step_control(case: str, tmp_path: Path) -> None:
+    run_bench("test_nhw_step_control", "nhw_step_control", {"ROW_BITS": 6, **CASES[case]}, tmp_path)
