@@ -410,7 +410,9 @@ def export_case(name: str) -> tuple[QuantizedNetwork, Any]:
 
 
 @needs_lava
-@pytest.mark.parametrize("name", ["with our processes", "adaptive", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"])
+@pytest.mark.parametrize(
+    "name", ["with our processes", "adaptive", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"]
+)
 def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
     model, spikes = export_case(name)
     expected = run_golden(model, spikes)

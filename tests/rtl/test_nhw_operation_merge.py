@@ -16,7 +16,9 @@ BASES = [0, 17, 100, 161]
 
 def steps_of(random: Random, longest: int) -> list[list[tuple[int, int]]]:
     """Per step the operations (row, group) of one input."""
-    return [[(random.randrange(50), random.randrange(8)) for _ in range(random.randrange(longest))] for _ in range(STEPS)]
+    return [
+        [(random.randrange(50), random.randrange(8)) for _ in range(random.randrange(longest))] for _ in range(STEPS)
+    ]
 
 
 def drive(dut: Any, beats: list[tuple[int, int, int, int] | None]) -> None:
@@ -75,7 +77,11 @@ async def steps_stay_apart(dut: Any, idle: float, backpressure: float) -> None:
         for _ in range(sum(map(len, expected))):
             beat = taken[position]
             # rows of different inputs do not overlap: the bases tell whose it is
-            [owner] = [p for p in range(inputs) if expected[p] and expected[p][0] == beat and BASES[p] <= beat[1] < BASES[p] + 50]
+            [owner] = [
+                p
+                for p in range(inputs)
+                if expected[p] and expected[p][0] == beat and BASES[p] <= beat[1] < BASES[p] + 50
+            ]
             expected[owner].pop(0)
             position += 1
         assert taken[position] == (1, int(t % 5 == 4))

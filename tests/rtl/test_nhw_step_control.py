@@ -36,8 +36,12 @@ class Driver:
         self.free += back
         await ReadOnly()
         if dut.op_valid_o.value:
-            drain, end, initialise = (int(getattr(dut, f"op_{n}_o").value) for n in ("drain", "sample_end", "initialise"))
-            first, last, group, part = (int(getattr(dut, f"op_{n}_o").value) for n in ("first", "last", "group", "part"))
+            drain, end, initialise = (
+                int(getattr(dut, f"op_{n}_o").value) for n in ("drain", "sample_end", "initialise")
+            )
+            first, last, group, part = (
+                int(getattr(dut, f"op_{n}_o").value) for n in ("first", "last", "group", "part")
+            )
             if drain:
                 self.out.append((self.clock, ("clear" if initialise else "drain", first, last, end, group, part)))
                 if not initialise and (end or bench_description()["parameters"]["SPIKING"]):

@@ -8,7 +8,15 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, with_timeout
 
-from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_sink, stream_source
+from tests.rtl.common import (
+    STREAM_CONDITIONS,
+    bench_description,
+    run_bench,
+    start,
+    step_frame,
+    stream_sink,
+    stream_source,
+)
 
 Samples = list[list[list[int]]]
 

@@ -34,7 +34,9 @@ async def every_consumer_gets_every_beat(dut: Any, idle: float, backpressure: fl
         dut.m_axis_tready.value = sum(bit << n for n, bit in enumerate(ready))
         await ReadOnly()
         valid = int(dut.m_axis_tvalid.value)
-        beat = (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value), int(dut.m_axis_tuser.value)) if valid else None
+        beat = (
+            (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value), int(dut.m_axis_tuser.value)) if valid else None
+        )
         for n in range(outputs):
             if ready[n] and valid >> n & 1:
                 assert beat is not None

@@ -75,7 +75,15 @@ def _conventions(p: PopulationPlan) -> str:
     if not isinstance(neuron, Lif):
         return f"Integrator(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
     default = Lif()
-    names: tuple[str, ...] = ("reset", "synapse_decay", "refractory", "adaptation", "strict", "delayed_reset", "membrane_bias")
+    names: tuple[str, ...] = (
+        "reset",
+        "synapse_decay",
+        "refractory",
+        "adaptation",
+        "strict",
+        "delayed_reset",
+        "membrane_bias",
+    )
     names += ("delayed_current", "clears_current")
     different = [n for n in names if getattr(neuron, n) != getattr(default, n)]
     return f"Lif({', '.join(f'{n}={getattr(neuron, n)!r}' for n in different)})"

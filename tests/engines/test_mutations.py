@@ -1,0 +1,211 @@
+"""The checks would notice: one semantic of one engine is changed at a time, and the comparison with the others must fail.
+
+Brian2 and Lava are changed in the same way in their own files.
+"""
+
+import dataclasses
+import inspect
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurohw import (
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    first_mismatch,
+    fixedpoint,
+    quantize,
+    reference,
+    run_golden,
+    run_reference,
+)
+from neurohw.engines import rtl
+from neurohw.engines import torch as torch_engine
+from neurohw.fixedpoint import MultiplyDecay, ShiftDecay
+from neurohw.golden import native
+from neurohw.network import TrainedNetwork
+from neurohw.neurons import Adaptation
+from neurohw.quantize import QuantizedNetwork
+from neurohw.rtlgen import package
+from neurohw.train import functional, module
+from tests.random_networks import random_stimulus, random_trained
+
+SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
+HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)
+ADAPTIVE, LATE = Lif(0.5, adaptation=Adaptation(0.5, 0.5)), Lif(0.5, delayed_reset=True)
+
+Case = tuple[TrainedNetwork, QuantizedNetwork, Any]
+
+
+def case(neuron: Lif) -> Case:
+    """A recurrent network with coarse weights, so that membranes meet the threshold exactly and rounding shows."""
+    rng = np.random.default_rng(5)
+    network = Network(
+        (Population("input", 8, Source()), Population("cells", 10, neuron), Population("output", 6, neuron)),
+        (Projection("input", "cells"), Projection("cells", "output", 1), Projection("cells", "cells", 2)),
+    )
+    trained = random_trained(rng, network, 20, dyadic=True)
+    coarse = {
+        k: np.full_like(v, 0.5) if k.endswith("threshold") else np.round(v * 4) / 4
+        for k, v in trained.parameters.items()
+    }
+    trained = dataclasses.replace(trained, parameters=coarse)
+    return trained, quantize(trained, 3, resolution_bits=0), random_stimulus(rng, network, 20, 4)
+
+
+def rewritten(function: Callable[..., Any], right: str, wrong: str) -> Callable[..., Any]:
+    """The function with one text in its source replaced."""
+    source = inspect.getsource(function)
+    assert source.count(right) == 1, source
+    source = inspect.cleandoc("\n" + source) if source.startswith(" ") else source
+    scope = dict(function.__globals__)
+    exec(source.replace(right, wrong), scope)
+    changed: Callable[..., Any] = scope[function.__name__]
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("neuron", "right", "wrong"),
+    [
+        (SHIFT, "(u >= threshold)", "(u > threshold)"),
+        (SHIFT, "arithmetic.decay_v(before) + drive", "arithmetic.decay_v(before + drive)"),
+        (SHIFT, "np.where(spikes, u - threshold, u)", "np.where(spikes, 0, u)"),
+        (HARD, "np.where(spikes, arithmetic.v_reset, u)", "np.where(spikes, 0, u)"),
+        (CURRENT, "arithmetic.decay_c(state.c) + current", "arithmetic.decay_c(state.c + current)"),
+        (TWO, "else lif.refractory", "else lif.refractory - 1"),
+        (ADAPTIVE, "arithmetic.threshold + state.a", "arithmetic.threshold"),
+        (LATE, "np.where(pending, threshold, 0)", "np.where(pending, 0, 0)"),
+    ],
+)
+def test_the_reference_and_golden(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: str) -> None:
+    trained, model, spikes = case(neuron)
+    expected, integers = torch_engine.run(trained, spikes), native.run_native(model, spikes)
+    assert first_mismatch(expected, run_reference(trained, spikes), 1e-9) is None
+    assert first_mismatch(integers, run_golden(model, spikes)) is None
+    monkeypatch.setattr(reference, "advance", rewritten(reference.advance, right, wrong))
+    assert first_mismatch(expected, run_reference(trained, spikes), 1e-9) is not None
+    assert first_mismatch(integers, run_golden(model, spikes)) is not None
+
+
+def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def golden_differs(neuron: Lif, owner: Any, name: str, right: str, wrong: str, cap: int | None = None) -> None:
+        trained, model, spikes = case(neuron)
+        if cap is not None:
+            model = quantize(trained, 3, resolution_bits=0, membrane_cap=cap)
+        expected = native.run_native(model, spikes)
+        assert first_mismatch(expected, run_golden(model, spikes)) is None
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, rewritten(getattr(owner, name), right, wrong))
+            assert first_mismatch(expected, run_golden(model, spikes)) is not None, (name, wrong)
+
+    towards_zero = "values - np.sign(values) * (np.abs(values) >> self.shift)"
+    golden_differs(SHIFT, ShiftDecay, "apply", "values - (values >> self.shift)", towards_zero)
+    floors = "(values * (MULTIPLY_UNIT - self.delta)) >> 12"
+    golden_differs(PRODUCT, MultiplyDecay, "apply", "np.sign(values) * (product >> 12)", floors)
+    wraps = "(values - self.min) % (self.max - self.min + 1) + self.min"
+    golden_differs(SHIFT, fixedpoint.IntFormat, "saturate", "np.clip(values, self.min, self.max)", wraps, cap=4)
+    simulate = rewritten(reference.simulate, "[t - delay]", "[t - max(delay - 1, 0)]")
+    from neurohw.golden import specification
+
+    _, model, spikes = case(SHIFT)
+    expected = native.run_native(model, spikes)
+    monkeypatch.setattr(specification, "simulate", simulate)
+    assert first_mismatch(expected, run_golden(model, spikes)) is not None
+
+
+@pytest.mark.parametrize(
+    ("neuron", "right", "wrong"),
+    [
+        (SHIFT, "constants.decay * before + drive", "constants.decay * (before + drive)"),
+        (SHIFT, "spike(u, threshold)", "spike(u, threshold + 1e-6)"),
+        (SHIFT, "v = u - threshold * (fired.detach() if detach_reset else fired)", "v = u * (1 - fired)"),
+        (HARD, "torch.zeros_like(u) + constants.v_reset", "torch.zeros_like(u)"),
+        (CURRENT, "constants.synapse_decay * state.c + current", "constants.synapse_decay * (state.c + current)"),
+        (TWO, "float(neuron.refractory)", "float(neuron.refractory + 1)"),
+        (ADAPTIVE, "threshold = threshold + state.a", "threshold = threshold + 0"),
+        (LATE, "drive - threshold * state.r", "drive"),
+    ],
+)
+def test_torch(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: str) -> None:
+    trained, _, spikes = case(neuron)
+    expected = run_reference(trained, spikes)
+    assert first_mismatch(expected, torch_engine.run(trained, spikes), 1e-9) is None
+    changed = rewritten(functional.lif_step, right, wrong)
+    for owner in (functional, module):  # a population alone is scanned, one in a loop is stepped
+        monkeypatch.setattr(owner, "lif_step", changed)
+    assert first_mismatch(expected, torch_engine.run(trained, spikes), 1e-9) is not None
+
+
+@pytest.mark.parametrize(
+    ("neuron", "right", "wrong"),
+    [
+        (SHIFT, "u > threshold : u >= threshold", "u > threshold : u > threshold"),
+        (SHIFT, "value - (value >> constant)", "value - value / (T(1) << constant)"),
+        (PRODUCT, "value < 0 ? -magnitude : magnitude)", "value < 0 ? -magnitude - 1 : magnitude)"),
+        (SHIFT, "static_cast<size_t>(t - projection.delay)", "static_cast<size_t>(t - (projection.delay > 1))"),
+        (HARD, "after = n.v_reset[i]", "after = 0"),
+        (SHIFT, "after = u - threshold", "after = 0"),
+        (TWO, "static_cast<T>(p.refractory)", "static_cast<T>(p.refractory - 1)"),
+        (ADAPTIVE, "n.threshold[i] + n.a[i]", "n.threshold[i]"),
+        (LATE, "drive -= threshold", "drive -= 0"),
+    ],
+)
+def test_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, right: str, wrong: str) -> None:
+    _, model, spikes = case(neuron)
+    expected = run_golden(model, spikes)
+    assert first_mismatch(expected, native.run_native(model, spikes)) is None
+    text = native.SOURCE.read_text()
+    assert text.count(right) == 1
+    source = tmp_path / "native.cpp"
+    source.write_text(text.replace(right, wrong))
+    monkeypatch.setattr(native, "SOURCE", source)
+    monkeypatch.setattr(native, "FLAGS", tuple(f for f in native.FLAGS if f != "-O3"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
+    try:
+        assert first_mismatch(expected, native.run_native(model, spikes)) is not None
+    finally:
+        native.library.cache_clear()
+
+
+RTL_MUTATIONS = [
+    (SHIFT, "nhw_lif_step.sv", "assign enough = !above_q[ThetaBits];", "assign enough = !above_q[ThetaBits] && above_q != '0;"),
+    (SHIFT, "nhw_lif_step.sv", "assign reset = above_q[MEMBRANE_BITS-1:0];", "assign reset = '0;"),
+    (SHIFT, "nhw_decay.sv", "value_i - (value_i >>> VALUE)", "value_i - (value_i / (1 << VALUE))"),
+    (PRODUCT, "nhw_decay.sv", "product_q[ProductBits-1] && product_q[11:0] != '0", "1'b0 && product_q[11:0] != '0"),
+    (SHIFT, "nhw_lif_step.sv", ".state_i(decayed_membrane)", ".state_i(membrane_i)"),
+    (SHIFT, "nhw_step_delay.sv", "empty_q <= StepBits'(STEPS);", "empty_q <= StepBits'(STEPS - 1);"),
+    (TWO, "nhw_lif_step.sv", "REFRACTORY_BITS'(REFRACTORY_STEPS)", "REFRACTORY_BITS'(REFRACTORY_STEPS - 1)"),
+    (ADAPTIVE, "nhw_lif_step.sv", "spike_o ? late_raised : late_lowered", "spike_o ? late_lowered : late_raised"),
+    (CURRENT, "nhw_saturating_add.sv", "{WideBits'(input_i), increment_i}", "{WideBits'(input_i), 1'b1}"),
+    (SHIFT, "nhw_operation_merge.sv", "&(in_valid_i & in_barrier_i)", "|(in_valid_i & in_barrier_i)"),
+    (SHIFT, "nhw_dense_rows.sv", "more_rows_q ? op_row_o + 1'b1", "more_rows_q ? op_row_o"),
+    (SHIFT, "nhw_step_control.sv", "assign op_first_o = !touched;", "assign op_first_o = touched;"),
+]  # fmt: skip
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+@pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
+def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
+    _, model, spikes = case(neuron)
+    expected = run_golden(model, spikes)
+    folder = tmp_path / "rtl"
+    shutil.copytree(package.rtl_folder(), folder)
+    text = (folder / file).read_text()
+    assert right in text
+    (folder / file).write_text("// verilator lint_off WIDTHEXPAND\n// verilator lint_off WIDTHTRUNC\n// verilator lint_off UNUSEDSIGNAL\n" + text.replace(right, wrong))  # fmt: skip
+    monkeypatch.setattr(package, "rtl_folder", lambda: folder)
+    try:
+        trace = rtl.run(model, spikes, 3, optimize=False)
+    except Exception as error:  # a harness that waits for ever is noticed, too
+        assert "Verilator cannot build" not in str(error), error
+        return
+    assert first_mismatch(expected, trace) is not None
