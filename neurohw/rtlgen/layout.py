@@ -90,7 +90,8 @@ def sparse_rows(matrix: IntArray, target: Layout, weight: IntFormat) -> Rows:
     Synapses of one pair add up; where the sum exceeds a weight, a further row of the same source and group holds the rest.
     """
     sources = matrix.shape[1]
-    layers, rest = [], matrix
+    layers: list[IntArray] = []
+    rest = matrix
     while not layers or np.any(rest):
         layers.append(np.clip(rest, weight.min, weight.max))
         rest = rest - layers[-1]
