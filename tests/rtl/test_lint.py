@@ -5,8 +5,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from neurohw import quantize
+from neurohw.errors import Unsupported
+from neurohw.rtlgen import emit
+from tests.random_networks import FEATURES, random_graph, random_trained
 from tests.rtl.common import RTL, require, rtl_sources, tool_environment
 from tests.rtl.layer_model import random_data, write_images
 
@@ -54,14 +59,14 @@ def verilator_lint(module: str, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def yosys(passes: list[str]) -> subprocess.CompletedProcess[str]:
+def yosys(passes: list[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Result of the passes in a child process: an error ends the process that runs Yosys."""
     require(find_spec("pyosys") is not None, "the Python package pyosys")
     script = "\n".join(
         ["from pyosys import libyosys as ys", "design = ys.Design()"]
         + [f"ys.run_pass({text!r}, design)" for text in passes]
     )
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=folder)
 
 
 def read_sources() -> str:
@@ -83,6 +88,26 @@ def test_yosys_reads_and_checks(module: str) -> None:
     assert result.returncode == 0, result.stdout[-2000:]
     warnings = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Warning")]
     assert not warnings
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("seed", range(4))
+def test_yosys_reads_generated_networks(seed: int, tmp_path: Path) -> None:
+    """Any graph: every signal has one driver, and no name is missing."""
+    rng = np.random.default_rng(seed)
+    while True:  # the first graph with a loop, a delay or several projections that the cores can express
+        network = random_graph(rng, FEATURES - {"synapse_delay"})
+        try:
+            package = emit(quantize(random_trained(rng, network), 4), 3)
+        except Unsupported:
+            continue
+        if len(network.projections) >= len(network.populations):
+            break
+    package.write(tmp_path / "rtl")
+    sources = " ".join(str(tmp_path / "rtl" / source) for source in package.sources())
+    passes = [f"read_verilog -sv -defer -DSYNTHESIS {sources}", "hierarchy -check -top nhw_network", "proc"]
+    result = yosys([*passes, "check -assert"], tmp_path / "rtl")
+    assert result.returncode == 0, (result.stdout + result.stderr)[-2000:]
 
 
 @pytest.mark.synth
