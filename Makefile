@@ -21,12 +21,12 @@ demo: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(BIN)/pytest -m 'not rtl and not slow and not synth' -x -q
+	$(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth' -x -q
 
 clean:
 	rm -rf $(VENV) runs build sim_build

@@ -274,7 +274,7 @@ def run_verb(
     for name, array in trace.spikes.items():
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")
     console.print(table)
-    console.print(f"trace: {out}")
+    console.print(f"trace: {out}", soft_wrap=True)
 
 
 @app.command("import")
@@ -347,7 +347,7 @@ def export_verb(
     """
     kind = "integer" if integers or to == "lava" else "float"
     export_model(load_model(model, kind), to, out)
-    console.print(f"written: {out}")
+    console.print(f"written: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -376,7 +376,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except NeurohwError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "show"):

@@ -176,11 +176,18 @@ class Synapses:
     delay: AnyArray
 
 
-def synapses(connection: Connection, sources: int, targets: int, arrays: dict[str, AnyArray], delay: int) -> Synapses:
+def synapses(
+    connection: Connection,
+    sources: int,
+    targets: int,
+    arrays: dict[str, AnyArray],
+    delay: int,
+    delay_per: str = "synapse",
+) -> Synapses:
     """The synapses of a projection in the order (target, source), weights of 0 among them.
 
-    arrays: `source` and `target` of a Sparse connection; `delay`, where synapses differ, shaped like the weight or [source]. delay: of all
-    synapses where there is no such array.
+    arrays: `source` and `target` of a Sparse connection; `delay`, where synapses differ, shaped like the weight, or [source] with delay_per
+    "source". delay: of all synapses where there is no such array.
     """
     match connection:
         case Dense():
@@ -195,14 +202,19 @@ def synapses(connection: Connection, sources: int, targets: int, arrays: dict[st
         delays = np.full(len(target), delay, np.int64)
     else:
         given = arrays["delay"].astype(np.int64)
-        per_source = given.shape == (sources,) and given.shape != connection.weight_shape(sources, targets)
-        delays = given[source] if per_source else given.ravel()[weight]
+        delays = given[source] if delay_per == "source" else given.ravel()[weight]
     order = np.lexsort((source, target))
     return Synapses(target[order], source[order], weight[order], delays[order])
 
 
 def delay_matrices(
-    connection: Connection, sources: int, targets: int, weight: AnyArray, arrays: dict[str, AnyArray], delay: int
+    connection: Connection,
+    sources: int,
+    targets: int,
+    weight: AnyArray,
+    arrays: dict[str, AnyArray],
+    delay: int,
+    delay_per: str = "synapse",
 ) -> list[tuple[int, Matrix]]:
     """(delay, matrix [target, source]) for every delay of the projection, in increasing order.
 
@@ -210,7 +222,7 @@ def delay_matrices(
     """
     if isinstance(connection, Dense) and "delay" not in arrays:
         return [(delay, weight)]
-    found = synapses(connection, sources, targets, arrays, delay)
+    found = synapses(connection, sources, targets, arrays, delay, delay_per)
     values = weight.ravel()[found.weight_index]
     result: list[tuple[int, Matrix]] = []
     for d in np.unique(found.delay):

@@ -388,7 +388,9 @@ class TrainedNetwork:
         source, target = self.network.population(projection.source), self.network.population(projection.target)
         weight = self.parameters[f"{projection.name}.weight"]
         arrays = {k: v for k in CONNECTION_FIELDS if (v := self.parameters.get(f"{projection.name}.{k}")) is not None}
-        return delay_matrices(projection.connection, source.size, target.size, weight, arrays, projection.delay)
+        return delay_matrices(
+            projection.connection, source.size, target.size, weight, arrays, projection.delay, projection.delay_per
+        )
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """JSON fields and arrays, as they are saved."""

@@ -67,7 +67,7 @@ def test_sparse_synapses_and_their_delays() -> None:
 
 def test_delays_per_source_neuron() -> None:
     weight = np.arange(6).reshape(3, 2)
-    (_, one), (_, two) = delay_matrices(Dense(), 2, 3, weight, {"delay": np.array([1, 2])}, 1)
+    (_, one), (_, two) = delay_matrices(Dense(), 2, 3, weight, {"delay": np.array([1, 2])}, 1, "source")
     assert one.tolist() == [[0, 0], [2, 0], [4, 0]] and two.tolist() == [[0, 1], [0, 3], [0, 5]]
 
 
@@ -87,6 +87,12 @@ def test_delays_per_source_neuron() -> None:
 def test_impossible_connections_are_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidModel, match=message):
         make()
+
+
+def test_delays_of_axons_are_not_mistaken_for_those_of_as_many_synapses() -> None:
+    arrays = {"source": np.array([1, 0, 1]), "target": np.array([0, 1, 2]), "delay": np.array([5, 6, 7])}
+    assert synapses(Sparse(3), 3, 3, arrays, 0).delay.tolist() == [5, 6, 7]
+    assert synapses(Sparse(3), 3, 3, arrays, 0, "source").delay.tolist() == [6, 5, 6]
 
 
 def small_network(connection: object, size: int, **options: object) -> Network:

@@ -21,6 +21,7 @@ def models() -> tuple[TrainedNetwork, np.ndarray]:
     return trained, random_stimulus(rng, trained.network, 20, 3)
 
 
+@pytest.mark.slow
 def test_engines_agree_pair_by_pair() -> None:
     trained, spikes = models()
     seen: list[str] = []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import first_mismatch, quantize, run_golden
+from neurohw import first_mismatch, native_library, quantize, run_golden
 from neurohw.errors import InvalidData, MissingTool
 from neurohw.fixedpoint import IntFormat
 from neurohw.golden import native
@@ -55,8 +55,8 @@ def test_a_missing_compiler_and_a_wrong_stimulus_are_named(monkeypatch: pytest.M
     model = quantize(random_trained(rng))
     with pytest.raises(InvalidData, match="stimulus has shape"):
         run_native(model, np.zeros((2, 3), np.uint8))
-    monkeypatch.setattr(native.shutil, "which", lambda name: None)
-    native.library.cache_clear()
+    monkeypatch.setattr(native_library.shutil, "which", lambda name: None)
+    native_library.compiled.cache_clear()
     with pytest.raises(MissingTool, match=r"g\+\+"):
         run_native(model, random_stimulus(rng, model.network, 3, 1))
-    native.library.cache_clear()
+    native_library.compiled.cache_clear()

@@ -1,15 +1,10 @@
 """The golden model in C++: the same integers as `run_golden`, event driven and over several samples at once.
 
-The source `native.cpp` is compiled with g++ at the first use and kept in the user's cache folder, one library per source and compiler.
+The source is `native.cpp`, see `neurohw.native_library`.
 """
 
 import ctypes
-import functools
-import hashlib
 import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +12,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from neurohw.errors import MissingTool, NeurohwError
 from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.golden.specification import run_golden
+from neurohw.native_library import compiled
 from neurohw.network import Population
 from neurohw.neurons import Lif, Source
 from neurohw.quantize.quantized import QuantizedNetwork
@@ -29,7 +24,6 @@ from neurohw.step import letters
 from neurohw.trace import Trace
 
 SOURCE = Path(__file__).with_name("native.cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
 NARROW_BITS = 30  # widest format that leaves room for sums of a few states in 32 bits
 
 _Pointer = ctypes.c_void_p
@@ -68,35 +62,6 @@ class _NativeProjection(ctypes.Structure):
         ("targets", _Pointer),
         ("weights", _Pointer),
     ]
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "neurohw"
-
-
-@functools.cache
-def library() -> ctypes.CDLL:
-    """The compiled simulator; MissingTool without g++, NeurohwError with the compiler's words if it fails."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise MissingTool("g++ is not installed: install it from the system's packages, or use the engine 'golden'")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    try:
-        processor = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0]
-    except (OSError, IndexError):
-        processor = ""
-    key = hashlib.sha256("\0".join([SOURCE.read_text(), version, processor, *FLAGS]).encode()).hexdigest()[:16]
-    target = _cache() / f"golden-{key}.so"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            built = Path(folder) / target.name
-            result = subprocess.run([compiler, *FLAGS, "-o", built, SOURCE], capture_output=True, text=True)
-            if result.returncode != 0:
-                raise NeurohwError(f"g++ cannot compile {SOURCE.name}: {result.stderr[-1000:]}")
-            os.replace(built, target)
-    return ctypes.CDLL(str(target))
 
 
 class _Arrays:
@@ -213,7 +178,7 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
                         ),
                     )
                 )
-    library().neurohw_run(
+    compiled(SOURCE).neurohw_run(
         ctypes.c_int64(stimulus.shape[0]),
         ctypes.c_int64(stimulus.shape[1]),
         _Pointer(stimulus.ctypes.data),

@@ -262,7 +262,13 @@ def from_lavadl(path: Path | str, steps: int | None = None, strict: bool = True)
             q = QuantizedProjection(integers, _bits(integers), exponent, delay=own_delay)
             sources = source.size if projection.source == source.name else population.size
             matrices = delay_matrices(
-                projection.connection, sources, population.size, q.weight, q.arrays(), projection.delay
+                projection.connection,
+                sources,
+                population.size,
+                q.weight,
+                q.arrays(),
+                projection.delay,
+                projection.delay_per,
             )
             drives.append(Drive.of(matrices, exponent, 1))
             projections.append(projection)

@@ -122,7 +122,13 @@ def _drive(network: Network, projection: Projection, quantized: QuantizedProject
     source, target = network.population(projection.source).size, network.population(projection.target).size
     count = max_count if projection.source == network.input.name else 1
     matrices = delay_matrices(
-        projection.connection, source, target, quantized.weight, quantized.arrays(), projection.delay
+        projection.connection,
+        source,
+        target,
+        quantized.weight,
+        quantized.arrays(),
+        projection.delay,
+        projection.delay_per,
     )
     return Drive.of(matrices, quantized.exponent, count)
 

@@ -136,7 +136,15 @@ class QuantizedNetwork:
         """(delay, integer matrix [target, source]) of a projection, see `neurohw.connections.delay_matrices`."""
         source, target = self.network.population(projection.source), self.network.population(projection.target)
         q = self.projections[projection.name]
-        return delay_matrices(projection.connection, source.size, target.size, q.weight, q.arrays(), projection.delay)
+        return delay_matrices(
+            projection.connection,
+            source.size,
+            target.size,
+            q.weight,
+            q.arrays(),
+            projection.delay,
+            projection.delay_per,
+        )
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, IntArray]]:
         """JSON fields and integer arrays, from which `from_parts` gives an equal value."""

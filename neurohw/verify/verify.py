@@ -70,7 +70,7 @@ def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64
     """Synapses of every source neuron of a projection; those of a dense one with weight 0 count, as the hardware works on them."""
     source, target = (model.network.population(n).size for n in (projection.source, projection.target))
     arrays = model.projections[projection.name].arrays()
-    found = synapses(projection.connection, source, target, arrays, projection.delay)
+    found = synapses(projection.connection, source, target, arrays, projection.delay, projection.delay_per)
     return np.bincount(found.source, minlength=source)
 
 

@@ -26,6 +26,7 @@ def case(seed: int) -> tuple[Any, Any, Any]:
     return trained, model, random_stimulus(rng, trained.network, 9, 3, 2)
 
 
+@pytest.mark.slow
 def test_200_networks_in_torch_brian2_native_and_lava() -> None:
     fired, jobs, kinds = 0, [], set()
     for seed in range(NETWORKS):

@@ -28,6 +28,7 @@ def fired(trace: Any) -> int:
     return sum(int(s.sum()) for s in list(trace.spikes.values())[1:])
 
 
+@pytest.mark.slow
 def test_random_graphs_agree_in_float_and_in_integers() -> None:
     compared = 0
     for seed in range(25):
@@ -43,6 +44,7 @@ def test_random_graphs_agree_in_float_and_in_integers() -> None:
     assert compared > 1000
 
 
+@pytest.mark.slow
 def test_saturating_membranes_agree() -> None:
     for seed in range(8):
         trained, spikes = random_case(seed)

@@ -31,6 +31,7 @@ def test_what_an_engine_accepts_it_runs(feature) -> None:  # type: ignore[no-unt
             assert first_mismatch(expected, actual, 1e-9 if kind == "float" else 0.0) is None, engine.name
 
 
+@pytest.mark.slow
 def test_what_lava_accepts_it_runs() -> None:
     accepted = [f for f in FEATURES if accepts(ENGINES["lava"], f, "integer") is None]
     jobs = [(model_for(f, "integer"), stimulus(f)) for f in accepted]

@@ -23,6 +23,7 @@ from neurohw.neurons import Adaptation, Integrator, Source
 from neurohw.quantize import QuantizedNetwork
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
+pytestmark = pytest.mark.slow  # Lava takes seconds to start
 PACKAGE = Path(session.__file__).parents[3]
 needs_lava = pytest.mark.skipif(
     importlib.util.find_spec("lava") is None and not os.environ.get("CI"), reason="lava-nc is not installed"

@@ -37,7 +37,7 @@ def synapse_list(model: TrainedNetwork | QuantizedNetwork, projection: Projectio
     else:
         weight = model.parameters[f"{projection.name}.weight"]
         arrays = {k: v for k in CONNECTION_FIELDS if (v := model.parameters.get(f"{projection.name}.{k}")) is not None}
-    found = synapses(projection.connection, source.size, target.size, arrays, projection.delay)
+    found = synapses(projection.connection, source.size, target.size, arrays, projection.delay, projection.delay_per)
     order = [network.input.name, *(p.name for p in network.update_order())]
     late = order.index(projection.source) >= order.index(projection.target)
     values = weight.ravel()[found.weight_index].astype(np.float64)
