@@ -3,5 +3,6 @@
 from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
 from neurohw.data.load import digits, load
+from neurohw.data.spikes import Recordings, shd, spike_file, spoken_digits, ssc
 
-__all__ = ["Dataset", "Encoder", "digits", "load"]
+__all__ = ["Dataset", "Encoder", "Recordings", "digits", "load", "shd", "spike_file", "spoken_digits", "ssc"]

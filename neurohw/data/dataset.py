@@ -14,50 +14,58 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features float32 [sample, feature] in 0..1 and labels int64 [sample] in 0..classes-1.
+    """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature], and labels int64 [sample] in 0..classes-1.
 
     image: (height, width) where the features are the pixels of an image, row by row.
     Raises InvalidData, naming the part, for empty or mismatched arrays and values out of range.
     """
 
     name: str
-    x_train: NDArray[np.float32]
+    x_train: NDArray[Any]
     y_train: NDArray[np.int64]
-    x_validation: NDArray[np.float32]
+    x_validation: NDArray[Any]
     y_validation: NDArray[np.int64]
-    x_test: NDArray[np.float32]
+    x_test: NDArray[Any]
     y_test: NDArray[np.int64]
     classes: int
     image: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        features = self.x_train.shape[-1]
+        first = np.asarray(self.x_train)
+        spikes = first.dtype == np.uint8 and first.ndim == 3
+        shape = first.shape[1:] if spikes else first.shape[-1:]
         for part in PARTS:
-            x = np.array(getattr(self, f"x_{part}"), dtype=np.float32)
+            x = np.array(getattr(self, f"x_{part}"), dtype=np.uint8 if spikes else np.float32)
             y = np.array(getattr(self, f"y_{part}"), dtype=np.int64)
             where = f"dataset {self.name!r}, {part}"
-            if x.ndim != 2 or y.ndim != 1 or x.shape != (len(y), features):
+            if y.ndim != 1 or x.shape != (len(y), *shape):
+                wanted = ", ".join(str(n) for n in shape)
                 raise InvalidData(
-                    f"{where}: features {x.shape} and labels {y.shape} do not match [n, {features}] and [n]"
+                    f"{where}: features {x.shape} and labels {y.shape} do not match [n, {wanted}] and [n]"
                 )
             if x.size == 0:
                 raise InvalidData(f"{where}: no samples")
-            if not (x.min() >= 0 and x.max() <= 1):
+            if not spikes and not (x.min() >= 0 and x.max() <= 1):
                 raise InvalidData(f"{where}: features range from {x.min():g} to {x.max():g}, 0..1 is needed")
             if y.min() < 0 or y.max() >= self.classes:
                 raise InvalidData(f"{where}: labels {y.min()}..{y.max()} lie outside 0..{self.classes - 1}")
             for key, array in ((f"x_{part}", x), (f"y_{part}", y)):
                 array.setflags(write=False)
                 object.__setattr__(self, key, array)
-        if self.image is not None and self.image[0] * self.image[1] != features:
-            raise InvalidData(f"dataset {self.name!r}: {features} features are no image of {self.image} pixels")
+        if self.image is not None and self.image[0] * self.image[1] != self.features:
+            raise InvalidData(f"dataset {self.name!r}: {self.features} features are no image of {self.image} pixels")
 
     @property
     def features(self) -> int:
-        """Number of features of a sample."""
-        return int(self.x_train.shape[1])
+        """Number of features of a sample, or of its channels."""
+        return int(self.x_train.shape[-1])
 
-    def part(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    @property
+    def steps(self) -> int | None:
+        """Steps of a sample of spikes, None for features without time."""
+        return int(self.x_train.shape[1]) if self.x_train.ndim == 3 else None
+
+    def part(self, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Features and labels of `train`, `validation` or `test`."""
         if name not in PARTS:
             raise InvalidData(f"unknown part {name!r}: known are {', '.join(PARTS)}")

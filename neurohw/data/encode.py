@@ -4,6 +4,7 @@ rate      a spike with probability x in every step, from an explicit seed
 phase     floor((t+1) x + offset) - floor(t x + offset): the same rate without chance, evenly spaced
 latency   one spike at step floor((1 - x) T): brighter is earlier; x = 0 never fires
 direct    round(x levels) in every step, a constant current
+spikes    counts that are spikes already, [sample, time, neuron], at most `levels` in a step
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurohw.errors import InvalidData
 
-Kind = Literal["rate", "phase", "latency", "direct"]
+Kind = Literal["rate", "phase", "latency", "direct", "spikes"]
 Counts = NDArray[np.uint8]
 Values = NDArray[np.floating[Any]]
 
@@ -98,7 +99,7 @@ def events(
 class Encoder:
     """An encoder and its parameters.
 
-    steps: T. levels: largest count of `direct`. offset: initial phase of `phase`, 0..1 (1/2 rounds the number of spikes to the nearest).
+    steps: T. levels: largest count of `direct` and `spikes`. offset: initial phase of `phase`, 0..1 (1/2 rounds the number of spikes to the nearest).
     seed: of `rate`. Raises InvalidData for an unknown kind or a value out of range.
     """
 
@@ -121,14 +122,20 @@ class Encoder:
     @property
     def max_count(self) -> int:
         """The largest count that can occur, as `quantize` needs it."""
-        return self.levels if self.kind == "direct" else 1
+        return self.levels if self.kind in ("direct", "spikes") else 1
 
-    def encode(self, x: Values, stream: tuple[int, ...] = ()) -> Counts:
-        """Counts, uint8 [time, sample, neuron], of values [sample, neuron] in 0..1.
+    def encode(self, x: NDArray[Any], stream: tuple[int, ...] = ()) -> Counts:
+        """Counts, uint8 [time, sample, neuron], of values [sample, neuron] in 0..1, or of spikes [sample, time, neuron].
 
         stream: numbers beside the seed that give `rate` other spikes, for instance one set per training epoch.
-        Raises InvalidData for values outside 0..1.
+        Raises InvalidData for values outside 0..1, and for spikes of another shape or type.
         """
+        if self.kind == "spikes":
+            if x.ndim != 3 or x.dtype != np.uint8 or x.shape[1] != self.steps:
+                raise InvalidData(
+                    f"spikes are {x.dtype} of shape {x.shape}, the encoder needs uint8 [sample, {self.steps}, neuron]"
+                )
+            return np.ascontiguousarray(np.minimum(x, self.levels).transpose(1, 0, 2))
         check_values(x)
         encoders: dict[str, Callable[[], Counts]] = {
             "rate": lambda: rate(x, self.steps, [self.seed, *stream]),

@@ -1,8 +1,10 @@
-"""Random shifts and rotations of images."""
+"""Random changes of training samples: shifts and rotations of images, shifts and losses of spikes."""
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -26,3 +28,27 @@ def shift_and_rotate(
     grid = affine_grid(matrix, [count, 1, height, width], align_corners=False)
     moved = grid_sample(images.view(count, 1, height, width), grid, align_corners=False)
     return moved.view(count, -1).clamp(0, 1)
+
+
+def vary_spikes(
+    counts: NDArray[np.uint8], time_shift: int, channel_shift: int, drop: float, generator: torch.Generator
+) -> NDArray[np.uint8]:
+    """Counts [time, sample, neuron], each sample moved by up to `time_shift` steps and `channel_shift` neurons, and a random part lost.
+
+    What moves over the border is lost. drop: every sample loses its spikes with a probability of its own, up to this one.
+    """
+    if not (time_shift or channel_shift or drop):
+        return counts
+    steps, samples, channels = counts.shape
+    drawn = torch.rand((2, samples), generator=generator).numpy()
+    late = np.floor(drawn[0] * (2 * time_shift + 1)).astype(int) - time_shift
+    up = np.floor(drawn[1] * (2 * channel_shift + 1)).astype(int) - channel_shift
+    result = np.zeros_like(counts)
+    for b, (t, c) in enumerate(zip(late, up, strict=True)):
+        kept = counts[max(-t, 0) : steps - max(t, 0), b, max(-c, 0) : channels - max(c, 0)]
+        result[max(t, 0) : steps - max(-t, 0), b, max(c, 0) : channels - max(-c, 0)] = kept
+    if drop:
+        probability = torch.rand((1, samples, 1), generator=generator).numpy() * drop
+        lost = torch.rand(counts.shape, generator=generator).numpy() < probability
+        result[lost] = 0
+    return result

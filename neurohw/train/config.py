@@ -15,6 +15,9 @@ class TrainConfig:
     before stopping, None to train all. shift, rotation: largest random shift in pixels and rotation in degrees of training
     images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation. threads: of the processor; one is
     fastest for small networks, and another number adds in another order, so that results differ.
+    learn_delays: of all projections with max_delay, by an Adam of its own with delay_learning_rate, in steps; their spread narrows over the
+    first delay_annealing of all epochs. dropout: of spikes between populations. time_shift, channel_shift: largest random shift of spike data, in steps
+    and input neurons; event_drop: largest fraction of input spikes left out.
     The learning rate falls to 0 along a cosine over all epochs. Raises InvalidModel for values out of range.
     """
 
@@ -32,6 +35,13 @@ class TrainConfig:
     shift: float = 0.0
     rotation: float = 0.0
     weight_bits: int | None = None
+    learn_delays: bool = False
+    delay_learning_rate: float = 0.1
+    delay_annealing: float = 0.25
+    dropout: float = 0.0
+    time_shift: int = 0
+    channel_shift: int = 0
+    event_drop: float = 0.0
     seed: int = 0
     threads: int = 1
 
@@ -46,6 +56,14 @@ class TrainConfig:
             raise InvalidModel(f"optimizer is 'adam' or 'adamw', not {self.optimizer!r}")
         if self.patience is not None and self.patience < 1:
             raise InvalidModel(f"patience is at least 1 epoch, not {self.patience}")
+        if not self.delay_learning_rate > 0 or not 0 < self.delay_annealing <= 1:
+            raise InvalidModel(
+                f"delay_learning_rate must be above 0 and delay_annealing lie in 0..1, not {self.delay_learning_rate} and {self.delay_annealing}"
+            )
+        if not (0 <= self.dropout < 1 and 0 <= self.event_drop < 1):
+            raise InvalidModel(f"dropout and event_drop lie in 0..1, not {self.dropout} and {self.event_drop}")
+        if min(self.time_shift, self.channel_shift) < 0:
+            raise InvalidModel("time_shift and channel_shift are 0 or more")
         if min(self.shift, self.rotation, self.weight_decay, self.label_smoothing) < 0:
             raise InvalidModel("shift, rotation, weight_decay and label_smoothing are 0 or more")
 

@@ -16,7 +16,7 @@ from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network, TrainedNetwork
 from neurohw.readout import Readout, check_readout, default_readout
 from neurohw.storage import digest
-from neurohw.train.augment import shift_and_rotate
+from neurohw.train.augment import shift_and_rotate, vary_spikes
 from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
 from neurohw.train.config import TrainConfig
 from neurohw.train.module import SpikingModule
@@ -43,7 +43,7 @@ def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
 
 
 def evaluate(
-    module: SpikingModule, encoder: Encoder, x: NDArray[np.float32], y: NDArray[np.int64], readout: Readout
+    module: SpikingModule, encoder: Encoder, x: NDArray[Any], y: NDArray[np.int64], readout: Readout
 ) -> tuple[float, float]:
     """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample]."""
     training = module.training
@@ -72,14 +72,17 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; only weights decay."""
+    """Adam or AdamW; only weights decay, and delays have a learning rate of their own."""
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
-    others = [p for n, p in module.named_parameters() if not n.endswith("__weight")]
+    delays = [p for n, p in module.named_parameters() if n.endswith("__delay")]
+    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay"))]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    parameter_groups = [
+    parameter_groups: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    if delays:
+        parameter_groups.append({"params": delays, "weight_decay": 0.0, "lr": config.delay_learning_rate})
     return kind(parameter_groups, lr=config.learning_rate)
 
 
@@ -107,11 +110,13 @@ def _train_epoch(
             assert dataset.image is not None
             x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
         counts = encoder.encode(x, (1, epoch, start))
+        counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
         values = scores(module(torch.from_numpy(counts)), module.network, readout)
         loss = cross_entropy(values, labels, label_smoothing=config.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        module.clamp_delays()
         scheduler.step()
         right += int((values.detach().argmax(1) == labels).sum())
         total += float(loss.detach()) * len(labels)
@@ -160,14 +165,21 @@ def _fit(
     }
     identity = digest("training", {**described, "dataset": source}, {})
     module = SpikingModule(
-        network, config.surrogate, config.slope, config.weight_bits, config.seed, detach_reset=config.detach_reset
+        network,
+        config.surrogate,
+        config.slope,
+        config.weight_bits,
+        config.seed,
+        detach_reset=config.detach_reset,
+        learn_delays=config.learn_delays,
+        dropout=config.dropout,
     )
     if initial is not None:
         module.load_trained(initial)
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)
-    generator = torch.Generator().manual_seed(config.seed + 1)
+    generator = module.generator = torch.Generator().manual_seed(config.seed + 1)
     history: list[Metrics] = []
     best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "loss": 0.0, "module": {}}
     saved = read_checkpoint(run_folder, identity) if run_folder else None
@@ -180,6 +192,7 @@ def _fit(
     for epoch in range(len(history) + 1, config.epochs + 1):
         if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
             break
+        module.annealing = min(1.0, (epoch - 1) / max(config.delay_annealing * config.epochs, 1.0))
         metrics = _train_epoch(module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch)
         accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout)
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}

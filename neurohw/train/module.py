@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nn_functional
 
+from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import (
     BATCH_NORM_EPSILON,
@@ -19,13 +20,16 @@ from neurohw.network import (
 from neurohw.neurons import Adaptation, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
+from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
 from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
 
 VARIED = ("decay", "synapse_decay", "v_reset", "adaptation_decay", "adaptation_strength")
-BUFFERS = (".threshold", ".mean", ".variance", ".source", ".target", ".delay")
+BUFFERS = (".threshold", ".mean", ".variance", ".source", ".target")
+LAST_SPREAD = 0.23  # SIG of Hammouamri et al. at the end of annealing
+LEAST_SIGMA = 0.27  # is added to it
 
 
 def groups(network: Network) -> list[list[Population]]:
@@ -56,6 +60,19 @@ def groups(network: Network) -> list[list[Population]]:
     return [sorted(group, key=lambda p: order[p.name]) for group in result]
 
 
+def check_learnable_delays(network: Network) -> None:
+    """Raise InvalidModel where no projection has delays to learn, and where its connection cannot learn them."""
+    delayed_projections = [p for p in network.projections if p.max_delay is not None]
+    if not delayed_projections:
+        raise InvalidModel("no projection has delays to learn: give one a max_delay")
+    for projection in delayed_projections:
+        if not isinstance(projection.connection, Dense) and projection.delay_per == "synapse":
+            raise InvalidModel(
+                f"projection {projection.name!r}: the delays of single synapses learn in dense projections; "
+                'make it dense, or let its axons learn with delay_per="source"'
+            )
+
+
 def _expand(population: Population, values: Tensor) -> Tensor:
     """Values of every neuron [neuron] from values per parameter."""
     return values if population.channels is None else values.repeat_interleave(population.size // population.channels)
@@ -66,9 +83,11 @@ class SpikingModule(nn.Module):
     that are not trainable: 1, as in a pooling, unless a trained network brings others.
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
-    seed: of the initial weights, normal with standard deviation sqrt(2 / fan in). Evaluation in float64 equals `run_reference`:
-    batch normalisation is then folded by the same formula.
-    Raises InvalidModel for an unknown surrogate and for weights that cannot be quantized with learned steps.
+    learn_delays: the delays of projections with max_delay are real numbers that learn (`neurohw.train.delays`); `annealing`, 0 to 1, narrows their
+    spread. dropout: of the spikes between populations while training, drawn from `generator`.
+    seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the initial delays, uniform over their range.
+    Evaluation rounds delays; in float64 it equals `run_reference`: batch normalisation is then folded by the same formula.
+    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, and for delays that cannot learn.
     """
 
     def __init__(
@@ -80,8 +99,13 @@ class SpikingModule(nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         detach_reset: bool = True,
+        learn_delays: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
+        self.annealing, self.dropout = 0.0, dropout
+        self.generator = torch.Generator().manual_seed(seed)
         if weight_bits is not None:
             check_quantizable(network, weight_bits)
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
@@ -90,6 +114,9 @@ class SpikingModule(nn.Module):
         self.varied: dict[str, tuple[str, ...]] = {}  # per population, which constants differ between its neurons
         generator = torch.Generator().manual_seed(seed)
         fixed = {f"{p.name}.weight" for p in network.projections if not p.trainable}
+        if learn_delays:
+            check_learnable_delays(network)
+        fixed |= {f"{p.name}.delay" for p in network.projections if p.name not in self.learning_delays}
         for name, shape in network.shapes().items():
             self._register(name, self._initial(name, shape, generator).to(dtype), name in fixed)
         if weight_bits is not None:
@@ -117,6 +144,9 @@ class SpikingModule(nn.Module):
                 index = torch.arange(shape[0], dtype=torch.float64)
                 return (index if kind == "source" else (index * 7919 / 7.0).floor()) % size
             assert projection.max_delay is not None
+            if owner in self.learning_delays:
+                drawn = torch.rand(shape, generator=generator, dtype=torch.float64)
+                return projection.delay + drawn * (projection.max_delay - projection.delay)
             return torch.randint(projection.delay, projection.max_delay + 1, shape, generator=generator).double()
         return torch.full(shape, 1.0 if kind in ("gamma", "variance") else 0.0, dtype=torch.float64)
 
@@ -135,7 +165,31 @@ class SpikingModule(nn.Module):
 
     def _connection_arrays(self, projection: Projection) -> dict[str, Tensor]:
         names = {k: f"{projection.name}.{k}" for k in CONNECTION_FIELDS}
-        return {k: self.array(n) for k, n in names.items() if n in self.network.shapes()}
+        arrays = {k: self.array(n) for k, n in names.items() if n in self.network.shapes()}
+        if "delay" in arrays:
+            arrays["delay"] = self.whole_delay(projection)
+        return arrays
+
+    def whole_delay(self, projection: Projection) -> Tensor:
+        """The delays of a projection with max_delay, rounded and inside their range."""
+        delay = self.array(f"{projection.name}.delay").detach()
+        return delay.round().clamp(projection.delay, projection.max_delay)
+
+    def clamp_delays(self) -> None:
+        """Bring delays that an optimizer has moved out of their range back to its border."""
+        with torch.no_grad():
+            for projection in self.network.projections:
+                if projection.name in self.learning_delays:
+                    self.array(f"{projection.name}.delay").clamp_(projection.delay, projection.max_delay)
+
+    def sigma(self, projection: Projection) -> float:
+        """Standard deviation, in steps, of the spread of a projection's delays at the present `annealing`.
+
+        SIG falls exponentially from floor(L/2) to 0.23, L the number of possible delays; 0.27 is added.
+        """
+        assert projection.max_delay is not None
+        widest = max((projection.max_delay - projection.delay + 1) // 2, 1)
+        return float(widest * (LAST_SPREAD / widest) ** self.annealing + LEAST_SIGMA)
 
     def _per_weight(self, projection: Projection, values: Tensor) -> Tensor:
         ends = self._connection_arrays(projection).get("target")
@@ -206,18 +260,53 @@ class SpikingModule(nn.Module):
             membrane_bias=self._bias(population) if neuron.membrane_bias else 0.0,
         )
 
-    def _operators(self, projection: Projection) -> list[Operator]:
-        """The projection's folded weights by delay."""
+    def _folded_weight(self, projection: Projection) -> Tensor:
+        """The effective weight, in evaluation with the folded batch normalisation."""
         weight = self.effective_weight(projection)
         if projection.batch_norm and not self.training:
             weight = weight * self._per_weight(projection, self._fold_factor(projection))
+        return weight
+
+    def _operators(self, projection: Projection) -> list[Operator]:
+        """The projection's folded weights by delay."""
+        weight = self._folded_weight(projection)
         source, target = (self.network.population(n) for n in (projection.source, projection.target))
-        return operators(projection, source, target, weight, self._connection_arrays(projection))
+        arrays = self._connection_arrays(projection)
+        if self.training and projection.name in self.learning_delays:
+            assert projection.max_delay is not None
+            length = projection.max_delay - projection.delay + 1
+            learned = self.array(f"{projection.name}.delay") - projection.delay
+            arrays["spread"] = gaussian(learned, self.sigma(projection), length, length)
+        return operators(projection, source, target, weight, arrays)
+
+    def _delayed_current(self, projection: Projection, spikes: Tensor) -> Tensor | None:
+        """The current of a projection with delays of its own at all steps at once, where there is a faster way than one operator per delay."""
+        if projection.max_delay is None or not isinstance(projection.connection, Dense):
+            return None
+        shortest, longest = projection.delay, projection.max_delay
+        learns = self.training and projection.name in self.learning_delays
+        if projection.delay_per == "source":
+            if not learns:
+                return None
+            learned = self.array(f"{projection.name}.delay")
+            late = gaussian_of_sources(spikes, learned, self.sigma(projection), shortest, longest)
+            return late @ self._folded_weight(projection).T
+        weight = self._folded_weight(projection)
+        if learns:
+            learned = self.array(f"{projection.name}.delay")
+            return gaussian_current(spikes, weight, learned, self.sigma(projection), shortest, longest)
+        if weight.dtype == torch.float64:  # the exact sums of the reference
+            return None
+        return whole_current(spikes, weight, self.whole_delay(projection), shortest, longest)
 
     def _arriving_current(self, projection: Projection, spikes: Tensor) -> Tensor:
         """The current of a projection at all steps at once, [time, sample, target]."""
-        parts = [apply(delayed(spikes, delay)) for delay, apply in self._operators(projection)]
-        current = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+        faster = self._delayed_current(projection, spikes)
+        if faster is None:
+            parts = [apply(delayed(spikes, delay)) for delay, apply in self._operators(projection)]
+            current = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+        else:
+            current = faster
         if projection.batch_norm and self.training:
             name, target = projection.name, self.network.population(projection.target)
             normalised = nn_functional.batch_norm(
@@ -280,6 +369,13 @@ class SpikingModule(nn.Module):
                 states[name].append(state[name])
         return {p.name: record(fired[p.name], states[p.name]) for p in group}
 
+    def _dropped(self, spikes: Tensor) -> Tensor:
+        """Spikes as they leave a population: some are dropped while training, the others are worth more."""
+        if not self.training or not self.dropout:
+            return spikes
+        kept = torch.rand(spikes.shape, generator=self.generator, dtype=spikes.dtype) >= self.dropout
+        return spikes * kept / (1 - self.dropout)
+
     def forward(self, spikes: Tensor) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
@@ -303,7 +399,7 @@ class SpikingModule(nn.Module):
                 currents = self._known_current(head, sent, spikes)
                 records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
             for name, done in records.items():
-                sent[name] = done.spikes
+                sent[name] = self._dropped(done.spikes)
                 result[f"spikes.{name}"] = done.spikes
                 neuron = self.network.population(name).neuron
                 assert isinstance(neuron, Lif | Integrator)
@@ -311,7 +407,7 @@ class SpikingModule(nn.Module):
         return result
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
-        """The parameters as a TrainedNetwork.
+        """The parameters as a TrainedNetwork, delays rounded.
 
         With weight_bits the weights are the quantized ones, integer times step in float64, so that `quantize` at the same bits
         finds the very integers of the forward pass.
@@ -320,6 +416,9 @@ class SpikingModule(nn.Module):
         parameters: dict[str, Any] = {
             n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]
         }
+        for projection in self.network.projections:
+            if projection.max_delay is not None:
+                parameters[f"{projection.name}.delay"] = self.whole_delay(projection).double().cpu().numpy()
         if self.weight_bits is not None:
             for projection in self.network.projections:
                 step = self.step(projection).detach()

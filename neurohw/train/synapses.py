@@ -50,7 +50,10 @@ def _convolution(connection: Convolution, weight: Tensor, spikes: Tensor) -> Ten
 def operators(
     projection: Projection, source: Population, target: Population, weight: Tensor, arrays: dict[str, Tensor]
 ) -> list[Operator]:
-    """The projection by delay, in increasing order. arrays: `source`, `target` and `delay`, where the projection has them."""
+    """The projection by delay, in increasing order.
+
+    arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the share of every step where delays learn.
+    """
 
     def undelayed(weight: Tensor) -> Callable[[Tensor], Tensor]:
         match projection.connection:
@@ -62,6 +65,12 @@ def operators(
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
 
+    if "spread" in arrays:  # delays that learn: every step of the range takes part
+        shares = arrays["spread"].unbind(-1)
+        if projection.delay_per == "source":
+            whole = undelayed(weight)
+            return [(projection.delay + k, lambda spikes, p=p: whole(spikes * p)) for k, p in enumerate(shares)]  # type: ignore[misc]
+        return [(projection.delay + k, undelayed(weight * p)) for k, p in enumerate(shares)]
     if "delay" not in arrays:
         return [(projection.delay, undelayed(weight))]
     delays = arrays["delay"]

@@ -1,0 +1,295 @@
+// Synaptic delays in training: spikes through a short kernel per synapse, in float32 and event driven. Called by delays.py.
+//
+//   y[t, b, i] = sum over j and k of  kernel[j, i, k] * x[t - lowest - first[j, i] - k, b, j]
+//
+// Arrays are [time, sample, neuron] and the kernels [source, target, tap]. Inside, time is the innermost axis, so that the taps of a synapse meet consecutive
+// steps of its target: an event costs one short vector addition per target. Targets are taken in blocks whose rows stay in the first cache, events source by
+// source, so that its kernels do, too. Every sum belongs to one thread and has one order: results do not depend on the number of threads.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr int64_t kLine = 16;              // floats
+constexpr int64_t kBlockBytes = 24 << 10;  // rows of a block of targets: half of a first cache
+
+struct Event {
+  int32_t time;
+  float value;
+};
+
+// the events of one sample, source by source: those of source j are events[first[j]] to events[first[j + 1] - 1], in the order of time
+struct Events {
+  std::vector<int32_t> first;
+  std::vector<Event> events;
+};
+
+template <int W>
+struct Taps {
+  typedef float Vector __attribute__((vector_size(W * 4), aligned(4), may_alias));
+};
+
+// a row of floats, padded to an odd number of lines, so that rows do not share the sets of a cache
+int64_t row_stride(int64_t floats) { return ((floats + kLine - 1) / kLine | 1) * kLine; }
+
+template <typename Work>
+void parallel(int64_t tasks, int32_t threads, Work work) {
+  std::atomic<int64_t> next{0};
+  auto loop = [&](int32_t thread) {
+    for (int64_t task = next++; task < tasks; task = next++) work(task, thread);
+  };
+  std::vector<std::thread> pool;
+  for (int32_t i = 1; i < std::min<int64_t>(threads, tasks); i++) pool.emplace_back(loop, i);
+  loop(0);
+  for (auto& thread : pool) thread.join();
+}
+
+struct Shape {
+  int64_t steps, samples, sources, targets, lowest, reach;  // reach: largest first + taps
+};
+
+std::vector<Events> events_of(const Shape& s, const float* x, int32_t threads) {
+  std::vector<Events> result(static_cast<size_t>(s.samples));
+  parallel(s.samples, threads, [&](int64_t b, int32_t) {
+    Events& found = result[static_cast<size_t>(b)];
+    found.first.assign(static_cast<size_t>(s.sources) + 2, 0);
+    int32_t* next = found.first.data() + 1;  // while filling, the place of the next event of each source
+    const int64_t steps = std::max<int64_t>(0, s.steps - s.lowest);  // later events arrive after the end
+    auto each = [&](auto visit) {
+      for (int64_t t = 0; t < steps; t++) {
+        const float* row = x + (t * s.samples + b) * s.sources;
+        for (int64_t j = 0; j < s.sources; j++) {
+          if (row[j] != 0.0f) visit(t, j, row[j]);
+        }
+      }
+    };
+    each([&](int64_t, int64_t j, float) { next[j + 1]++; });
+    for (int64_t j = 0; j < s.sources; j++) next[j + 1] += next[j];
+    found.events.resize(static_cast<size_t>(next[s.sources]));
+    each([&](int64_t t, int64_t j, float value) {
+      found.events[static_cast<size_t>(next[j]++)] = {static_cast<int32_t>(t), value};
+    });
+  });
+  return result;
+}
+
+int64_t block_of(const Shape& s, int64_t stride, int32_t threads) {
+  const int64_t cached = std::max<int64_t>(8, kBlockBytes / (stride * static_cast<int64_t>(sizeof(float))));
+  return std::max<int64_t>(1, std::min(cached, (s.targets + threads - 1) / threads));
+}
+
+template <int W>
+void forward(const Shape& s, const float* x, const float* kernel, const int32_t* first, float* y, int32_t threads) {
+  typedef typename Taps<W>::Vector Vector;
+  const auto events = events_of(s, x, threads);
+  const int64_t stride = row_stride(s.steps + s.reach);
+  const int64_t block = block_of(s, stride, threads), blocks = (s.targets + block - 1) / block;
+  const int64_t chunk = 16, chunks = (s.samples + chunk - 1) / chunk;
+  parallel(blocks * chunks, threads, [&](int64_t task, int32_t) {
+    const int64_t begin = task / chunks * block, size = std::min(block, s.targets - begin);
+    std::vector<float> rows(static_cast<size_t>(size * stride));
+    for (int64_t b = task % chunks * chunk; b < std::min(s.samples, (task % chunks + 1) * chunk); b++) {
+      std::fill(rows.begin(), rows.end(), 0.0f);
+      const Events& here = events[static_cast<size_t>(b)];
+      for (int64_t j = 0; j < s.sources; j++) {
+        const int64_t synapse = j * s.targets + begin;
+        const int32_t* f = first + synapse;
+        for (int32_t e = here.first[static_cast<size_t>(j)]; e < here.first[static_cast<size_t>(j) + 1]; e++) {
+          const Event event = here.events[static_cast<size_t>(e)];
+          const float* k = kernel + synapse * W;
+          float* row = rows.data() + event.time + s.lowest;
+          for (int64_t i = 0; i < size; i++, k += W, row += stride) {
+            *reinterpret_cast<Vector*>(row + f[i]) += event.value * *reinterpret_cast<const Vector*>(k);
+          }
+        }
+      }
+      for (int64_t t = 0; t < s.steps; t++) {
+        float* out = y + (t * s.samples + b) * s.targets + begin;
+        for (int64_t i = 0; i < size; i++) out[i] = rows[static_cast<size_t>(i * stride + t)];
+      }
+    }
+  });
+}
+
+// rows of dy of one sample, [target of the block][time], 0 after the last step
+void gather_rows(const Shape& s, const float* dy, int64_t b, int64_t begin, int64_t size, int64_t stride, float* rows) {
+  for (int64_t t = 0; t < s.steps; t++) {
+    const float* from = dy + (t * s.samples + b) * s.targets + begin;
+    for (int64_t i = 0; i < size; i++) rows[i * stride + t] = from[i];
+  }
+}
+
+template <int W>
+void kernel_gradient(const Shape& s, const float* x, const float* dy, const int32_t* first, float* dkernel,
+                     int32_t threads) {
+  typedef typename Taps<W>::Vector Vector;
+  const auto events = events_of(s, x, threads);
+  const int64_t stride = row_stride(s.steps + s.reach);
+  const int64_t block = block_of(s, stride, threads), blocks = (s.targets + block - 1) / block;
+  parallel(blocks, threads, [&](int64_t task, int32_t) {
+    const int64_t begin = task * block, size = std::min(block, s.targets - begin);
+    std::vector<float> rows(static_cast<size_t>(size * stride), 0.0f);
+    for (int64_t j = 0; j < s.sources; j++) {
+      std::memset(dkernel + (j * s.targets + begin) * W, 0, static_cast<size_t>(size * W) * sizeof(float));
+    }
+    for (int64_t b = 0; b < s.samples; b++) {
+      gather_rows(s, dy, b, begin, size, stride, rows.data());
+      const Events& here = events[static_cast<size_t>(b)];
+      for (int64_t j = 0; j < s.sources; j++) {
+        const Event* from = here.events.data() + here.first[static_cast<size_t>(j)];
+        const Event* to = here.events.data() + here.first[static_cast<size_t>(j) + 1];
+        if (from == to) continue;
+        const int64_t synapse = j * s.targets + begin;
+        float* k = dkernel + synapse * W;
+        const float* row = rows.data() + s.lowest;
+        for (int64_t i = 0; i < size; i++, k += W, row += stride) {
+          const float* late = row + first[synapse + i];
+          Vector sum = *reinterpret_cast<Vector*>(k);
+          for (const Event* event = from; event < to; event++) {
+            sum += event->value * *reinterpret_cast<const Vector*>(late + event->time);
+          }
+          *reinterpret_cast<Vector*>(k) = sum;
+        }
+      }
+    }
+  });
+}
+
+// dx[t, b, j] = sum over i and k of kernel[j, i, k] * dy[t + lowest + first[j, i] + k, b, i], dense in time
+template <int W>
+void source_gradient(const Shape& s, const float* dy, const float* kernel, const int32_t* first, float* dx,
+                     int32_t threads) {
+  typedef typename Taps<16>::Vector Line;
+  constexpr int64_t kLines = 7, kSpan = kLines * kLine;
+  const int64_t stride = row_stride(s.steps + s.lowest + s.reach + kSpan);
+  const int64_t out_stride = (s.steps + kSpan - 1) / kSpan * kSpan;
+  parallel(s.samples, threads, [&](int64_t b, int32_t) {
+    thread_local std::vector<float> rows, out;
+    rows.assign(static_cast<size_t>(s.targets * stride), 0.0f);
+    out.resize(static_cast<size_t>(s.sources * out_stride));
+    gather_rows(s, dy, b, 0, s.targets, stride, rows.data());
+    for (int64_t start = 0; start < s.steps; start += kSpan) {
+      for (int64_t j = 0; j < s.sources; j++) {
+        Line sum[kLines] = {};
+        const float* k = kernel + j * s.targets * W;
+        const int32_t* f = first + j * s.targets;
+        const float* row = rows.data() + start + s.lowest;
+        for (int64_t i = 0; i < s.targets; i++, k += W, row += stride) {
+          const float* from = row + f[i];
+          for (int tap = 0; tap < W; tap++) {
+            for (int64_t line = 0; line < kLines; line++) {
+              sum[line] += k[tap] * *reinterpret_cast<const Line*>(from + tap + line * kLine);
+            }
+          }
+        }
+        std::memcpy(out.data() + j * out_stride + start, sum, sizeof sum);
+      }
+    }
+    for (int64_t t = 0; t < s.steps; t++) {
+      float* to = dx + (t * s.samples + b) * s.sources;
+      for (int64_t j = 0; j < s.sources; j++) to[j] = out[static_cast<size_t>(j * out_stride + t)];
+    }
+  });
+}
+
+// p[k] = exp(-(k - c)^2 / (2 sigma^2)) / (their sum + 1e-7) for k = 0 .. taps-1, from the nearest tap outwards
+void gaussian(float centre, float sigma, int64_t taps, float* p) {
+  const float narrow = 1.0f / (sigma * sigma), ratio = std::exp(-narrow);
+  const int64_t nearest = std::clamp<int64_t>(std::lround(centre), 0, taps - 1);
+  const float offset = static_cast<float>(nearest) - centre;
+  const float peak = std::exp(-0.5f * narrow * offset * offset), slope = std::exp(-narrow * offset);
+  const float half = std::sqrt(ratio);
+  p[nearest] = peak;
+  float value = peak, factor = slope * half, total = peak;
+  for (int64_t k = nearest + 1; k < taps; k++) total += p[k] = value *= factor, factor *= ratio;
+  value = peak, factor = half / slope;
+  for (int64_t k = nearest - 1; k >= 0; k--) total += p[k] = value *= factor, factor *= ratio;
+  const float scale = 1.0f / (total + 1e-7f);
+  for (int64_t k = 0; k < taps; k++) p[k] *= scale;
+}
+
+template <int W>
+void gradients(const Shape& s, const float* x, const float* dy, const float* kernel, const int32_t* first,
+               float* dkernel, float* dx, int32_t threads) {
+  if (dkernel) kernel_gradient<W>(s, x, dy, first, dkernel, threads);
+  if (dx) source_gradient<W>(s, dy, kernel, first, dx, threads);
+}
+
+}  // namespace
+
+extern "C" {
+
+// kernel[j, i, 0 .. width-1] = weight[i, j] p; of the window of `taps` steps around delay[i, j] inside 0 .. length-1
+void neurohw_delay_kernel(int64_t sources, int64_t targets, int64_t length, int64_t taps, int64_t width, float sigma,
+                          const float* weight, const float* delay, float* kernel, int32_t* first, int32_t threads) {
+  parallel(sources, threads, [&](int64_t j, int32_t) {
+    for (int64_t i = 0; i < targets; i++) {
+      const float centre = delay[i * sources + j], w = weight[i * sources + j];
+      const int64_t begin = std::clamp<int64_t>(std::lround(centre - 0.5f * static_cast<float>(taps - 1)), 0, length - taps);
+      float* k = kernel + (j * targets + i) * width;
+      first[j * targets + i] = static_cast<int32_t>(begin);
+      gaussian(centre - static_cast<float>(begin), sigma, taps, k);
+      for (int64_t tap = 0; tap < taps; tap++) k[tap] *= w;
+      for (int64_t tap = taps; tap < width; tap++) k[tap] = 0.0f;
+    }
+  });
+}
+
+// dp[k] / dc = p[k] (a[k] - sum p a) with a[k] = (k - c) / sigma^2
+void neurohw_delay_kernel_gradient(int64_t sources, int64_t targets, int64_t taps, int64_t width, float sigma,
+                                   const float* weight, const float* delay, const int32_t* first, const float* dkernel,
+                                   float* dweight, float* ddelay, int32_t threads) {
+  parallel(sources, threads, [&](int64_t j, int32_t) {
+    std::vector<float> p(static_cast<size_t>(taps));
+    for (int64_t i = 0; i < targets; i++) {
+      const int64_t here = i * sources + j;
+      const float centre = delay[here] - static_cast<float>(first[j * targets + i]);
+      gaussian(centre, sigma, taps, p.data());
+      const float* d = dkernel + (j * targets + i) * width;
+      float sum = 0.0f, moment = 0.0f, mean = 0.0f;
+      for (int64_t k = 0; k < taps; k++) {
+        const float a = static_cast<float>(k) - centre;
+        sum += d[k] * p[static_cast<size_t>(k)];
+        moment += d[k] * p[static_cast<size_t>(k)] * a;
+        mean += p[static_cast<size_t>(k)] * a;
+      }
+      dweight[here] = sum;
+      ddelay[here] = weight[here] * (moment - sum * mean) / (sigma * sigma);
+    }
+  });
+}
+
+// shape: steps, samples, sources, targets, lowest, reach. dx may be null. width: 4, 8, 16, 32 or 64; returns 1 for another.
+int32_t neurohw_delayed(const int64_t* shape, int64_t width, const float* x, const float* kernel, const int32_t* first,
+                        float* y, int32_t threads) {
+  const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]};
+  switch (width) {
+    case 4: forward<4>(s, x, kernel, first, y, threads); break;
+    case 8: forward<8>(s, x, kernel, first, y, threads); break;
+    case 16: forward<16>(s, x, kernel, first, y, threads); break;
+    case 32: forward<32>(s, x, kernel, first, y, threads); break;
+    case 64: forward<64>(s, x, kernel, first, y, threads); break;
+    default: return 1;
+  }
+  return 0;
+}
+
+int32_t neurohw_delayed_gradient(const int64_t* shape, int64_t width, const float* x, const float* dy,
+                                 const float* kernel, const int32_t* first, float* dkernel, float* dx, int32_t threads) {
+  const Shape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]};
+  switch (width) {
+    case 4: gradients<4>(s, x, dy, kernel, first, dkernel, dx, threads); break;
+    case 8: gradients<8>(s, x, dy, kernel, first, dkernel, dx, threads); break;
+    case 16: gradients<16>(s, x, dy, kernel, first, dkernel, dx, threads); break;
+    case 32: gradients<32>(s, x, dy, kernel, first, dkernel, dx, threads); break;
+    case 64: gradients<64>(s, x, dy, kernel, first, dkernel, dx, threads); break;
+    default: return 1;
+  }
+  return 0;
+}
+}
