@@ -2,7 +2,8 @@
 //
 //   nhw_step_control -> nhw_synaptic_memory -> nhw_accumulator -> nhw_neuron_update -> nhw_spike_output or nhw_membrane_output
 //
-// ROWS weight rows of LANES weights; an operation adds one row to the sums of one group of LANES neurons. A step with n operations costs about
+// ROWS weight rows of LANES weights; an operation adds one row to the sums of one group of LANES neurons. With SLOTS > 1 every weight has a delay
+// of 0 to SLOTS - 1 steps beside it (SHARED_DELAYS: every row has one), and nhw_ring_accumulator keeps the sums of the steps to come. A step with n operations costs about
 // n + WORDS + 2 clocks, WORDS = ceil(NEURONS/UPDATE_LANES). NEURONS counts slots of the hardware; after a convolution they lie channel by channel
 // at each of POSITIONS positions, WORDS_PER_POSITION update words each (see nhw_spike_output).
 // Handshake: operations with valid and ready, AXI-Stream at the output; see docs/hardware.md for the beats, the parameters and the images.
@@ -38,6 +39,8 @@ module nhw_population #(
   parameter int unsigned BANK_ROWS = 1024,
   parameter MEMORY_STYLE = "auto",
   parameter bit IN_ORDER = 1'b1,                  // the only projection is dense
+  parameter int unsigned SLOTS = 1,               // a power of two
+  parameter bit SHARED_DELAYS = 1'b0,
   parameter int unsigned POSITIONS = 1,
   parameter int unsigned WORDS_PER_POSITION = 1,
   localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES,
@@ -63,7 +66,9 @@ module nhw_population #(
   localparam int unsigned Parts = LANES / UPDATE_LANES;
   localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
   localparam int unsigned PartBits = (Parts > 1) ? $clog2(Parts) : 1;
-  localparam int unsigned SideBits = 5 + GroupBits + PartBits;
+  localparam int unsigned SideBits = 6 + GroupBits + PartBits;
+  localparam int unsigned SlotBits = (SLOTS > 1) ? $clog2(SLOTS) : 0;
+  localparam int unsigned DelayBits = (SHARED_DELAYS ? 1 : LANES) * SlotBits;
   // spikes: the words of one whole step, so that the next layer can lag a step behind; membranes: rare
   localparam int unsigned StepWords = (Words > 4) ? 1 << $clog2(Words) : 4;
   localparam int unsigned QueueWords = !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
@@ -80,7 +85,7 @@ module nhw_population #(
 
   // --- operations and drains -------------------------------------------------------------------------------------------
   logic credit_return;
-  logic op_valid, op_drain, op_first, op_last, op_sample_end, op_initialise;
+  logic op_valid, op_drain, op_clear, op_first, op_last, op_sample_end, op_initialise;
   logic [RowBits-1:0] op_row;
   logic [GroupBits-1:0] op_group;
   logic [PartBits-1:0] op_part;
@@ -93,6 +98,7 @@ module nhw_population #(
     .CREDITS(QueueWords),
     .SPIKING(SPIKING),
     .IN_ORDER(IN_ORDER),
+    .CLEARS((SLOTS > 1) ? Groups * SLOTS : 0),
     .MEMORY_STYLE(MEMORY_STYLE)
   ) u_step_control (
     .clk_i,
@@ -106,6 +112,7 @@ module nhw_population #(
     .credit_return_i(credit_return),
     .op_valid_o(op_valid),
     .op_drain_o(op_drain),
+    .op_clear_o(op_clear),
     .op_first_o(op_first),
     .op_last_o(op_last),
     .op_sample_end_o(op_sample_end),
@@ -117,17 +124,19 @@ module nhw_population #(
 
   // --- weights ---------------------------------------------------------------------------------------------------------
   logic [SideBits-1:0] side, side_late;
+  logic [LANES*WEIGHT_BITS+DelayBits-1:0] row;
   logic [LANES*WEIGHT_BITS-1:0] weights;
-  logic late_valid, late_drain, late_first, late_last, late_sample_end, late_initialise;
+  logic late_valid, late_drain, late_clear, late_first, late_last, late_sample_end, late_initialise;
   logic [GroupBits-1:0] late_group;
   logic [PartBits-1:0] late_part;
 
-  assign side = {op_drain, op_first, op_last, op_sample_end, op_initialise, op_group, op_part};
-  assign {late_drain, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
+  assign weights = row[LANES*WEIGHT_BITS-1:0];
+  assign side = {op_drain, op_clear, op_first, op_last, op_sample_end, op_initialise, op_group, op_part};
+  assign {late_drain, late_clear, late_first, late_last, late_sample_end, late_initialise, late_group, late_part} = side_late;
 
   nhw_synaptic_memory #(
     .ROWS(ROWS),
-    .ROW_BITS(LANES * WEIGHT_BITS),
+    .ROW_BITS(LANES * WEIGHT_BITS + DelayBits),
     .BANK_ROWS(BANK_ROWS),
     .SIDE_BITS(SideBits),
     .WEIGHT_FILE(WEIGHT_FILE)
@@ -139,38 +148,73 @@ module nhw_population #(
     .side_i(side),
     .valid_o(late_valid),
     .side_o(side_late),
-    .weights_o(weights)
+    .weights_o(row)
   );
 
   // --- sums ------------------------------------------------------------------------------------------------------------
   logic sums_valid, sums_last, sums_sample_end, sums_initialise;
   logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums;
 
-  nhw_accumulator #(
-    .LANES(LANES),
-    .UPDATE_LANES(UPDATE_LANES),
-    .GROUPS(Groups),
-    .WEIGHT_BITS(WEIGHT_BITS),
-    .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-    .MEMORY_STYLE(MEMORY_STYLE)
-  ) u_accumulator (
-    .clk_i,
-    .rst_ni,
-    .op_valid_i(late_valid),
-    .op_drain_i(late_drain),
-    .op_first_i(late_first),
-    .op_last_i(late_last),
-    .op_sample_end_i(late_sample_end),
-    .op_initialise_i(late_initialise),
-    .op_group_i(late_group),
-    .op_part_i(late_part),
-    .weights_i(weights),
-    .sums_valid_o(sums_valid),
-    .sums_last_o(sums_last),
-    .sums_sample_end_o(sums_sample_end),
-    .sums_initialise_o(sums_initialise),
-    .sums_o(sums)
-  );
+  if (SLOTS == 1) begin : gen_accumulator
+    nhw_accumulator #(
+      .LANES(LANES),
+      .UPDATE_LANES(UPDATE_LANES),
+      .GROUPS(Groups),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_accumulator (
+      .clk_i,
+      .rst_ni,
+      .op_valid_i(late_valid),
+      .op_drain_i(late_drain),
+      .op_first_i(late_first),
+      .op_last_i(late_last),
+      .op_sample_end_i(late_sample_end),
+      .op_initialise_i(late_initialise),
+      .op_group_i(late_group),
+      .op_part_i(late_part),
+      .weights_i(weights),
+      .sums_valid_o(sums_valid),
+      .sums_last_o(sums_last),
+      .sums_sample_end_o(sums_sample_end),
+      .sums_initialise_o(sums_initialise),
+      .sums_o(sums)
+    );
+    logic unused_clear;
+    assign unused_clear = &{1'b0, late_clear};
+  end else begin : gen_ring
+    nhw_ring_accumulator #(
+      .LANES(LANES),
+      .UPDATE_LANES(UPDATE_LANES),
+      .GROUPS(Groups),
+      .SLOTS(SLOTS),
+      .SHARED(SHARED_DELAYS),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .MEMORY_STYLE(MEMORY_STYLE)
+    ) u_ring_accumulator (
+      .clk_i,
+      .rst_ni,
+      .op_valid_i(late_valid),
+      .op_drain_i(late_drain),
+      .op_clear_i(late_clear),
+        .op_last_i(late_last),
+      .op_sample_end_i(late_sample_end),
+      .op_initialise_i(late_initialise),
+      .op_group_i(late_group),
+      .op_part_i(late_part),
+      .weights_i(weights),
+      .delays_i(row[LANES*WEIGHT_BITS+:DelayBits]),
+      .sums_valid_o(sums_valid),
+      .sums_last_o(sums_last),
+      .sums_sample_end_o(sums_sample_end),
+      .sums_initialise_o(sums_initialise),
+      .sums_o(sums)
+    );
+    logic unused_first;
+    assign unused_first = &{1'b0, late_first};
+  end
 
   // --- neurons -----------------------------------------------------------------------------------------------------------
   logic word_valid, word_last, word_sample_end;

@@ -11,6 +11,8 @@
 // projection), so that this holds for the first event of a step. Otherwise a bit per group remembers it, and an operation that follows
 // one on the same group at once waits for a clock: its sum would not be written yet.
 //
+// With CLEARS the end of a sample, and the reset, are followed by as many operations with `op_clear_o`: a ring of future input is emptied.
+//
 // Handshake: valid and ready on the input; the output has no ready. Latency: 1 clock. One operation a clock.
 module nhw_step_control #(
   parameter int unsigned ROW_BITS = 5,
@@ -20,6 +22,7 @@ module nhw_step_control #(
   parameter int unsigned CREDITS = 4,
   parameter bit SPIKING = 1'b1,
   parameter bit IN_ORDER = 1'b1,
+  parameter int unsigned CLEARS = 0,
   parameter MEMORY_STYLE = "auto",
   localparam int unsigned GroupBits = (GROUPS > 1) ? $clog2(GROUPS) : 1,
   localparam int unsigned PartBits = (PARTS > 1) ? $clog2(PARTS) : 1
@@ -37,7 +40,8 @@ module nhw_step_control #(
   input  logic                 credit_return_i,
 
   output logic                 op_valid_o,
-  output logic                 op_drain_o,       // 0: add a row; 1: hand over an update word
+  output logic                 op_drain_o,       // 1: hand over an update word
+  output logic                 op_clear_o,       // 1: empty a place of the ring; neither: add a row
   output logic                 op_first_o,       // the sum of this group is still 0
   output logic                 op_last_o,        // drain: last word of the step
   output logic                 op_sample_end_o,  // drain: last step of the sample
@@ -65,8 +69,11 @@ module nhw_step_control #(
   logic [PartBits-1:0] part_q;      // its part of the group
   logic [CreditBits-1:0] credits_q;
   logic needs_credit, rested, drain, take_credit, take, hazard;
+  logic clearing;                   // after the last drain of a sample, or of the reset
+  logic [GroupBits-1:0] last_group;
 
-  assign in_ready_o = !draining_q && !hazard;
+  assign last_group = GroupBits'(GROUPS - 1);
+  assign in_ready_o = !draining_q && !clearing && !hazard;
   assign take = in_valid_i && in_ready_o;
   assign needs_credit = !initialise_q && (SPIKING || sample_end_q);
   assign drain = draining_q && rested && (!needs_credit || credits_q != '0);
@@ -76,6 +83,7 @@ module nhw_step_control #(
     if (!rst_ni) begin
       op_valid_o <= 1'b0;
       op_drain_o <= 1'b0;
+      op_clear_o <= 1'b0;
       op_initialise_o <= 1'b1;
       initialise_q <= 1'b1;
       draining_q <= 1'b1;
@@ -85,7 +93,8 @@ module nhw_step_control #(
     end else begin
       op_initialise_o <= initialise_q;
       op_drain_o <= draining_q;
-      op_valid_o <= drain || (take && !in_barrier_i);
+      op_clear_o <= clearing;
+      op_valid_o <= drain || clearing || (take && !in_barrier_i);
       if (take && in_barrier_i) draining_q <= 1'b1;
       if (drain) begin
         word_q <= word_q + 1'b1;
@@ -110,8 +119,21 @@ module nhw_step_control #(
     op_last_o <= word_q == LastWord;
     op_sample_end_o <= sample_end_q;
     op_row_o <= in_row_i;
-    op_group_o <= draining_q ? group_q : in_group_i;
+    op_group_o <= draining_q ? group_q : clearing ? last_group : in_group_i;
     if (!draining_q) sample_end_q <= in_sample_end_i;
+  end
+
+  if (CLEARS == 0) begin : gen_no_clears
+    assign clearing = 1'b0;
+  end else begin : gen_clears
+    localparam int unsigned ClearBits = $clog2(CLEARS + 1);
+    logic [ClearBits-1:0] clears_q;  // still to come
+    assign clearing = clears_q != '0;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) clears_q <= '0;
+      else if (drain && word_q == LastWord && (initialise_q || sample_end_q)) clears_q <= ClearBits'(CLEARS);
+      else if (clearing) clears_q <= clears_q - 1'b1;
+    end
   end
 
   if (IN_ORDER || GROUPS == 1) begin : gen_in_order
@@ -142,7 +164,7 @@ module nhw_step_control #(
       .clk_i,
       .write_enable_i(op_valid_o && (!op_drain_o || op_part_o == LastPart || op_last_o)),
       .write_address_i(op_group_o),
-      .write_data_i(!op_drain_o),
+      .write_data_i(!op_drain_o && !op_clear_o),
       .read_enable_i(1'b1),
       .read_clear_i(1'b0),
       .read_address_i(draining_q ? group_q : in_group_i),

@@ -4,5 +4,17 @@ from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
 from neurohw.data.load import digits, load
 from neurohw.data.spikes import Recordings, shd, spike_file, spoken_digits, ssc
+from neurohw.data.synthetic import coincidences
 
-__all__ = ["Dataset", "Encoder", "Recordings", "digits", "load", "shd", "spike_file", "spoken_digits", "ssc"]
+__all__ = [
+    "Dataset",
+    "Encoder",
+    "Recordings",
+    "coincidences",
+    "digits",
+    "load",
+    "shd",
+    "spike_file",
+    "spoken_digits",
+    "ssc",
+]

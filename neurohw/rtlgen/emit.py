@@ -6,7 +6,7 @@ from typing import Any
 from neurohw.rtlgen.neuron import NEURON_FLAGS
 from neurohw.rtlgen.plan import PlannedPopulation, PlannedProjection
 
-FLAGS = (*NEURON_FLAGS, "IN_ORDER", "FEEDBACK")
+FLAGS = (*NEURON_FLAGS, "IN_ORDER", "FEEDBACK", "SHARED_DELAYS")
 STREAM = ("tvalid", "tready", "tdata", "tlast", "tuser")
 AXIL_IN = {
     "awvalid": 1,

@@ -4,12 +4,12 @@ A population has GROUPS groups of LANES slots. Neurons lie in them in order, or,
 that all lanes of a group work on the same place of the image. The streams between populations always carry neuron numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Dense, Sparse, delay_matrices
+from neurohw.connections import Convolution, Dense, Sparse, Synapses, synapses
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntArray, IntFormat
 from neurohw.network import Population, Projection
@@ -66,9 +66,13 @@ def layout(population: Population, incoming: tuple[Projection, ...], lanes: int)
 
 @dataclass(frozen=True)
 class Rows:
-    """The weight rows of a projection [row, lane], the parameters of its address generator, and the words of its tables by parameter name."""
+    """The weight rows of a projection, the parameters of its address generator, and the words of its tables by parameter name.
+
+    weights, delays: [row, lane]; delays in steps beyond the shortest of the projection.
+    """
 
     weights: IntArray
+    delays: IntArray
     parameters: dict[str, int]
     tables: dict[str, list[int]]
 
@@ -77,36 +81,51 @@ def _bits(values: int) -> int:
     return max(1, int(values - 1).bit_length())
 
 
-def dense_rows(matrix: IntArray, target: Layout) -> Rows:
-    """Row source * GROUPS + group of every source neuron and group; matrix [target, source]."""
+def dense_rows(matrix: IntArray, target: Layout, delay: IntArray | int = 0) -> Rows:
+    """Row source * GROUPS + group of every source neuron and group; matrix and delay [target, source]."""
     slots = target.padded()
-    weights = np.where(slots[:, None] >= 0, matrix[slots], 0).T.reshape(-1, target.lanes)
-    return Rows(weights, {"INPUTS": matrix.shape[1], "GROUPS": target.groups}, {})
+
+    def lanes(values: IntArray) -> IntArray:
+        return np.where(slots[:, None] >= 0, values[slots], 0).T.reshape(-1, target.lanes)
+
+    delays = lanes(np.broadcast_to(delay, matrix.shape))
+    return Rows(lanes(matrix), delays, {"INPUTS": matrix.shape[1], "GROUPS": target.groups}, {})
 
 
-def sparse_rows(matrix: IntArray, target: Layout, weight: IntFormat) -> Rows:
-    """Only rows that hold a synapse, source by source; matrix [target, source].
+def sparse_rows(found: Synapses, values: IntArray, sources: int, target: Layout, weight: IntFormat) -> Rows:
+    """Only rows that hold a synapse, source by source. values: the weight of every synapse.
 
-    Synapses of one pair add up; where the sum exceeds a weight, a further row of the same source and group holds the rest.
+    A lane of a row holds one synapse. Synapses of one pair with one delay add up; where the sum exceeds a weight, and where a pair has several delays,
+    further rows of the same source and group hold the others.
     """
-    sources = matrix.shape[1]
-    layers: list[IntArray] = []
-    rest = matrix
-    while not layers or np.any(rest):
-        layers.append(np.clip(rest, weight.min, weight.max))
-        rest = rest - layers[-1]
-    shape = (sources, target.groups, target.lanes)
-    every = np.stack([dense_rows(layer, target).weights.reshape(shape) for layer in layers], axis=2)
-    kept = np.any(every != 0, axis=3)
-    counts, groups = kept.sum(axis=(1, 2)), np.nonzero(kept)[1]
+    slots = target.padded()
+    slot_of = np.zeros(int(slots.max()) + 1, np.int64)
+    slot_of[slots[slots >= 0]] = np.flatnonzero(slots >= 0)
+    keys = np.stack([found.source, slot_of[found.target], found.delay])
+    (source, slot, delay), place = np.unique(keys, axis=1, return_inverse=True)
+    total = np.zeros(len(source), np.int64)
+    np.add.at(total, place.ravel(), values)
+    pieces = np.where(total > 0, -(-total // weight.max), total // weight.min + (total % weight.min != 0))
+    owner = np.repeat(np.arange(len(total)), pieces)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    full = np.where(total > 0, weight.max, weight.min)
+    piece = np.where(number < pieces[owner] - 1, full[owner], total[owner] - (pieces[owner] - 1) * full[owner])
+    source, slot, delay = source[owner], slot[owner], delay[owner]
+    # entries are sorted by source, slot and delay: the rank within a source and slot is the layer
+    starts = np.flatnonzero(np.append(True, (np.diff(source) != 0) | (np.diff(slot) != 0))[: len(source)])
+    layer = np.arange(len(source)) - np.repeat(starts, np.diff(np.append(starts, len(source))))
+    group, lane = np.divmod(slot, target.lanes)
+    (row_source, groups, _), row = np.unique(np.stack([source, group, layer]), axis=1, return_inverse=True)
+    counts = np.bincount(row_source, minlength=sources)
     firsts = np.cumsum(counts) - counts
     rows = max(1, len(groups))
+    weights, delays = np.zeros((2, rows, target.lanes), np.int64)
+    weights[row.ravel(), lane], delays[row.ravel(), lane] = piece, delay
     first_bits = _bits(rows)
     words = [int(c) << first_bits | (int(f) if c else 0) for c, f in zip(counts, firsts, strict=True)]
-    weights = every[kept] if len(groups) else np.zeros((1, target.lanes), np.int64)
     count_bits = max(1, int(counts.max()).bit_length())
     parameters = {"INPUTS": sources, "ROWS": rows, "GROUPS": target.groups, "COUNT_BITS": count_bits}
-    return Rows(weights, parameters, {"SOURCE_FILE": words, "GROUP_FILE": groups.tolist() or [0]})
+    return Rows(weights, delays, parameters, {"SOURCE_FILE": words, "GROUP_FILE": groups.tolist() or [0]})
 
 
 def _walk(size: int, outputs: int, kernel: int, stride: int, padding: int) -> NDArray[np.int64]:
@@ -120,10 +139,12 @@ def _walk(size: int, outputs: int, kernel: int, stride: int, padding: int) -> ND
     return np.array(entries, np.int64)
 
 
-def convolution_rows(connection: Convolution, weight: IntArray, target: Layout, row_bits: int | None) -> Rows:
+def convolution_rows(
+    connection: Convolution, weight: IntArray, target: Layout, row_bits: int | None, delay: IntArray | int = 0
+) -> Rows:
     """Rows ((channel * kernel height + ky) * kernel width + kx) * CHANNEL_GROUPS + visit, and the walks over the output.
 
-    row_bits: width of a row number in the population; None to find out the rows first.
+    delay: like the weight. row_bits: width of a row number in the population; None to find out the rows first.
     """
     channels, height, width = connection.input_shape
     outputs, out_height, out_width = connection.output_shape
@@ -135,12 +156,14 @@ def convolution_rows(connection: Convolution, weight: IntArray, target: Layout, 
     visits = int((((part + 1) * per_output - 1) // lanes - first + 1).max())
     first = np.minimum(first, channel_groups - visits)
     kernel_height, kernel_width = connection.kernel
-    weights = np.zeros((channels, kernel_height, kernel_width, visits, lanes), np.int64)
+    weights, delays = np.zeros((2, channels, kernel_height, kernel_width, visits, lanes), np.int64)
+    delay = np.broadcast_to(delay, weight.shape)
     for channel in range(channels):
         own = range(part[channel] * per_output, (part[channel] + 1) * per_output)
         for output in own:
             visit, lane = divmod(output - int(first[channel]) * lanes, lanes)
             weights[channel, :, :, visit, lane] = weight[output, channel % per_input]
+            delays[channel, :, :, visit, lane] = delay[output, channel % per_input]
     rows = weights.reshape(-1, lanes)
     group_bits = _bits(target.groups)
     row_bits = row_bits or _bits(len(rows))
@@ -156,6 +179,7 @@ def convolution_rows(connection: Convolution, weight: IntArray, target: Layout, 
 
     return Rows(
         rows,
+        delays.reshape(-1, lanes),
         {
             "CHANNELS": channels,
             "HEIGHT": height,
@@ -184,13 +208,22 @@ def projection_rows(
     target: Layout,
     row_bits: int | None = None,
 ) -> Rows:
-    """The rows of any projection."""
-    if isinstance(projection.connection, Convolution):
-        return convolution_rows(projection.connection, quantized.weight, target, row_bits)
-    [(_, matrix)] = delay_matrices(
-        projection.connection, sources, population.size, quantized.weight, quantized.arrays(), projection.delay
-    )
-    if isinstance(projection.connection, Dense):
-        return dense_rows(matrix, target)
-    assert isinstance(projection.connection, Sparse)
-    return sparse_rows(matrix.toarray(), target, IntFormat(quantized.bits))
+    """The rows of any projection; Unsupported for axonal delays of a convolution, whose rows are shared by all positions."""
+    connection, weight = projection.connection, quantized.weight
+    per_source = projection.delay_per == "source"
+    delay: IntArray | int = 0 if quantized.delay is None else quantized.delay - projection.delay
+    if isinstance(connection, Convolution):
+        if per_source and np.any(delay != np.ravel(delay)[0]):
+            raise Unsupported(
+                f"projection {projection.name!r}: the axons of a convolution have delays of {np.min(delay) + projection.delay} to "
+                f"{np.max(delay) + projection.delay} steps, and its weight rows are shared by all positions; give them one delay"
+            )
+        return convolution_rows(connection, weight, target, row_bits, np.ravel(delay)[0] if per_source else delay)
+    if isinstance(connection, Dense):
+        return dense_rows(weight, target, delay)
+    assert isinstance(connection, Sparse)
+    found = synapses(connection, sources, population.size, quantized.arrays(), 0, projection.delay_per)
+    if quantized.delay is not None:
+        found = replace(found, delay=found.delay - projection.delay)
+    values = weight.ravel()[found.weight_index]
+    return sparse_rows(found, values, sources, target, IntFormat(quantized.bits))

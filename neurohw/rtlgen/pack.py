@@ -1,11 +1,13 @@
 """Memory images: the only place that knows how integers lie in the hardware's memories (see docs/hardware.md)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from neurohw.fixedpoint import MULTIPLY_UNIT, IntArray, MultiplyDecays
 from neurohw.quantize import QuantizedPopulation
+from neurohw.rtlgen.layout import Rows
 from neurohw.rtlgen.neuron import MULTIPLY_EACH
 
 FACTOR_BITS = 13  # 0 to 4096
@@ -20,28 +22,51 @@ def word_text(values: list[int], bits: int, width: int) -> str:
     return f"{word:0{-(-width // 4)}x}"
 
 
-def weight_images(rows: IntArray, parameters: dict[str, Any]) -> dict[str, bytes]:
-    """Files of the weight banks of a population. rows: [row, lane] of all its projections, one after the other."""
-    bits, bank_rows = parameters["WEIGHT_BITS"], parameters["BANK_ROWS"]
-    lines = [word_text(row, bits, parameters["LANES"] * bits) for row in rows.tolist()]
+def delay_fields(parameters: dict[str, Any]) -> tuple[int, int]:
+    """(number of delays beside the weights of a row, bits of each)."""
+    bits = (parameters["SLOTS"] - 1).bit_length()
+    return (0, 0) if not bits else (1 if parameters["SHARED_DELAYS"] else parameters["LANES"], bits)
+
+
+def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str, bytes]:
+    """Files of the weight banks of a population, all its projections one after the other: weights of a row, then its delays."""
+    bits, bank_rows, lanes = parameters["WEIGHT_BITS"], parameters["BANK_ROWS"], parameters["LANES"]
+    fields, delay_bits = delay_fields(parameters)
+    weights, delays = np.concatenate([r.weights for r in rows]), np.concatenate([r.delays for r in rows])
+    # a lane without a synapse has no delay
+    delays = np.where(weights != 0, delays, 0)
+    if fields == 1:
+        delays = delays.max(axis=1, keepdims=True)
+    width = lanes * bits + fields * delay_bits
+    digits = -(-width // 4)
+    lines = []
+    for row, late in zip(weights.tolist(), delays.tolist(), strict=True):
+        word = int(word_text(row, bits, lanes * bits), 16)
+        if fields:
+            word |= int(word_text(late, delay_bits, fields * delay_bits), 16) << (lanes * bits)
+        lines.append(f"{word:0{digits}x}")
     return {
         f"{parameters['WEIGHT_FILE']}{bank:02d}.hex": ("\n".join(lines[start : start + bank_rows]) + "\n").encode()
         for bank, start in enumerate(range(0, len(lines), bank_rows))
     }
 
 
-def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> IntArray:
-    """The rows [row, lane] that `weight_images` packed."""
+def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> tuple[IntArray, IntArray]:
+    """Weights and delays [row, lane] that `weight_images` packed."""
     lanes, bits = parameters["LANES"], parameters["WEIGHT_BITS"]
+    fields, delay_bits = delay_fields(parameters)
     names = sorted(n for n in files if n.startswith(parameters["WEIGHT_FILE"]))
     lines = [line for name in names for line in files[name].decode().split()]
-    words = np.zeros((len(lines), lanes), np.int64)
+    weights, delays = np.zeros((2, len(lines), lanes), np.int64)
     for row, line in enumerate(lines):
         word = int(line, 16)
         for lane in range(lanes):
             value = (word >> (lane * bits)) & ((1 << bits) - 1)
-            words[row, lane] = value - (1 << bits) if value >> (bits - 1) else value
-    return words
+            weights[row, lane] = value - (1 << bits) if value >> (bits - 1) else value
+            if fields:
+                place = lanes * bits + (lane if fields > 1 else 0) * delay_bits
+                delays[row, lane] = word >> place & (1 << delay_bits) - 1
+    return weights, delays
 
 
 def table_image(words: list[int]) -> bytes:

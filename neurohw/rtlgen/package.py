@@ -16,7 +16,7 @@ from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
 from neurohw.quantize import QuantizedNetwork
 from neurohw.rtlgen.emit import network_text, package_text
-from neurohw.rtlgen.pack import parameter_image, table_image, weight_images
+from neurohw.rtlgen.pack import delay_fields, parameter_image, table_image, weight_images
 from neurohw.rtlgen.plan import plan
 from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
 
@@ -64,9 +64,13 @@ class RtlPackage:
         return int(self.layers()[0]["parameters"]["LANES"])
 
     def weight_bits(self) -> dict[str, int]:
-        """Bits of each weight memory by population, padding lanes included."""
-        parameters = {layer["population"]: layer["parameters"] for layer in self.layers()}
-        return {name: p["ROWS"] * p["LANES"] * p["WEIGHT_BITS"] for name, p in parameters.items()}
+        """Bits of each weight memory by population, delays and padding lanes included."""
+        result = {}
+        for layer in self.layers():
+            p = layer["parameters"]
+            fields, bits = delay_fields(p)
+            result[layer["population"]] = p["ROWS"] * (p["LANES"] * p["WEIGHT_BITS"] + fields * bits)
+        return result
 
     def write(self, folder: Path) -> None:
         """Write every file; the folder appears whole or not at all."""
@@ -124,8 +128,7 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
     cores = [p for p in sorted(rtl_folder().glob("nhw_*.sv")) if not p.name.startswith(NOT_IN_PACKAGES)]
     files |= {core.name: core.read_bytes() for core in cores}
     for population in populations:
-        rows = np.concatenate([q.rows.weights for q in population.projections])
-        files |= weight_images(rows, population.parameters)
+        files |= weight_images([q.rows for q in population.projections], population.parameters)
         slots = np.array(population.layout.slots)
         files[population.parameters["PARAMETER_FILE"]] = parameter_image(
             model.populations[population.name], population.parameters, slots

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from neurohw.connections import Convolution, Dense
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
@@ -87,11 +89,6 @@ def check_supported(model: QuantizedNetwork) -> None:
     if len(network.projections) > MAX_PROJECTIONS:
         raise Unsupported(f"{len(network.projections)} projections: the register map holds {MAX_PROJECTIONS}")
     for projection in network.projections:
-        if projection.max_delay is not None:
-            raise Unsupported(
-                f"projection {projection.name!r} has delays of {projection.delay} to {projection.max_delay} steps: the RTL delays a "
-                "projection as a whole; set max_delay to None"
-            )
         connection = projection.connection
         if isinstance(connection, Convolution) and connection.dilation != (1, 1):
             raise Unsupported(
@@ -105,6 +102,10 @@ def check_supported(model: QuantizedNetwork) -> None:
                 f"population {population.name!r}: its projections have different weight exponents {exponents}, the RTL adds their weights directly"
             )
         shape = layout(population, network.into(population.name), 1)
+        for projection in network.into(population.name):
+            sources = network.population(projection.source).size
+            if projection.max_delay is not None and isinstance(projection.connection, Convolution):
+                projection_rows(projection, model.projections[projection.name], sources, population, shape)
         if isinstance(population.neuron, Integrator) and not shape.in_order:
             raise Unsupported(
                 f"population {population.name!r}: integrators after a convolution cannot be read out; put a spiking population between"
@@ -140,6 +141,14 @@ def _lanes(network: Network, population: Population, lanes: int, first_cost: int
         return most
     sources = sum(network.population(p.source).size for p in incoming)
     return next((n for n in range(1, most) if sources * -(-population.size // n) <= first_cost), most)
+
+
+def _delays_are_shared(rows: Rows) -> bool:
+    """True if all synapses of every row have one delay, as those of an axon."""
+    there = rows.weights != 0
+    least = np.where(there, rows.delays, np.iinfo(np.int64).max).min(axis=1)
+    most = np.where(there, rows.delays, -1).max(axis=1)
+    return bool(np.all((least == most) | ~there.any(axis=1)))
 
 
 def _delay_parameters(
@@ -218,6 +227,7 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             )
             base += count
         weight_bits = max(q.bits for _, _, q in own)
+        slots = 1 << max(int(p.rows.delays.max()) for p in projections).bit_length()
         update_lanes = _divisor_at_most(place.lanes, UPDATE_LANES)
         parameters = {
             "LAYER_ID": number,
@@ -236,6 +246,8 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             "BANK_ROWS": max(BANK_ROWS, 1 << max(0, (base - 1) // 100).bit_length()),
             "MEMORY_STYLE": memory_style,
             "IN_ORDER": int(len(own) == 1 and isinstance(own[0][0].connection, Dense)),
+            "SLOTS": slots,
+            "SHARED_DELAYS": int(slots > 1 and all(_delays_are_shared(p.rows) for p in projections)),
             "POSITIONS": place.positions,
             "WORDS_PER_POSITION": max(1, place.channel_groups * place.lanes // update_lanes)
             if place.positions > 1

@@ -14,7 +14,7 @@ import pytest
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from neurohw import Lif, Population, Projection
-from neurohw.connections import Convolution
+from neurohw.connections import Convolution, Synapses
 from neurohw.fixedpoint import IntArray, IntFormat
 from neurohw.rtlgen.layout import Layout, Rows, convolution_rows, dense_rows, layout, sparse_rows
 from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_source
@@ -125,7 +125,9 @@ def matrix_case(kind: str, matrix: IntArray, lanes: int) -> tuple[str, Rows, int
     if kind == "dense":
         walk = {s: [[s * place.groups + g, g] for g in range(place.groups)] for s in range(sources)}
         return "nhw_dense_rows", dense_rows(matrix, place), sources, walk
-    rows, row, walk = sparse_rows(matrix, place, IntFormat(4)), 0, {}
+    target, source = np.nonzero(matrix)
+    found = Synapses(target, source, np.arange(len(source)), np.zeros_like(source))
+    rows, row, walk = sparse_rows(found, matrix[target, source], sources, place, IntFormat(4)), 0, {}
     for source in range(sources):
         walk[source] = []
         for group in range(place.groups):

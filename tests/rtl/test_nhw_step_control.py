@@ -19,7 +19,8 @@ class Driver:
     def __init__(self, dut: Any, credits: int, backpressure: float) -> None:
         self.dut, self.random, self.clock = dut, Random(12), 0
         self.out: list[tuple[int, tuple[Any, ...]]] = []
-        self.free, self.spent, self.backpressure, self.charged = credits, 0, backpressure, False
+        self.free, self.spent, self.backpressure = credits, 0, backpressure
+        self.clears, self.cleared = bench_description()["parameters"]["CLEARS"], 0
 
     async def tick(self, beat: tuple[int, int, int, int] | None) -> bool:
         """One clock with the beat (barrier, end, row, group) on the input; True if it was taken."""
@@ -42,13 +43,19 @@ class Driver:
             first, last, group, part = (
                 int(getattr(dut, f"op_{n}_o").value) for n in ("first", "last", "group", "part")
             )
+            if dut.op_clear_o.value:
+                assert not drain
+                self.cleared += 1
+            elif self.cleared:
+                assert self.cleared == self.clears, "every place of the ring is emptied before the next operation"
+                self.cleared = 0
             if drain:
                 self.out.append((self.clock, ("clear" if initialise else "drain", first, last, end, group, part)))
                 if not initialise and (end or bench_description()["parameters"]["SPIKING"]):
                     self.free -= 1
                     self.spent += 1
                     assert self.free >= 0, "a drain without a credit"
-            else:
+            elif not dut.op_clear_o.value:
                 self.out.append((self.clock, ("add", first, int(dut.op_row_o.value), group)))
         return beat is not None and bool(dut.in_ready_o.value)
 
@@ -66,6 +73,7 @@ async def started(dut: Any, backpressure: float) -> Driver:
         if dut.in_ready_o.value:
             break
     driver.out.clear()
+    driver.cleared = 0
     return driver
 
 
@@ -105,6 +113,9 @@ async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) 
         if len(driver.out) >= len(expected):
             break
     assert [operation for _, operation in driver.out] == expected
+    for _ in range(40):  # the last sample has ended
+        await driver.tick(None)
+    assert driver.cleared == driver.clears
     starts = [clock for clock, operation in driver.out if operation[0] == "drain" and operation[4:] == (0, 0)]
     assert min(b - a for a, b in zip(starts, starts[1:], strict=False)) >= MINIMUM_STEP_CLOCKS
 
@@ -130,6 +141,7 @@ async def clears_after_reset(dut: Any) -> None:
             break
     words = [operation[4:] for _, operation in driver.out]
     assert [operation[0] for _, operation in driver.out] == ["clear"] * p["WORDS"]
+    assert driver.cleared == p["CLEARS"]
     assert words == [divmod(word, p["PARTS"]) for word in range(p["WORDS"])]
 
 
@@ -153,6 +165,7 @@ CASES = {
     "one dense projection": {"GROUPS": 3, "PARTS": 2, "WORDS": 5, "CREDITS": 3, "SPIKING": 1, "IN_ORDER": 1},
     "any order": {"GROUPS": 5, "PARTS": 1, "WORDS": 5, "CREDITS": 4, "SPIKING": 1, "IN_ORDER": 0},
     "any order, parts": {"GROUPS": 6, "PARTS": 4, "WORDS": 22, "CREDITS": 2, "SPIKING": 0, "IN_ORDER": 0},
+    "a ring": {"GROUPS": 3, "PARTS": 2, "WORDS": 6, "CREDITS": 3, "SPIKING": 1, "IN_ORDER": 0, "CLEARS": 12},
     "one group": {"GROUPS": 1, "PARTS": 1, "WORDS": 1, "CREDITS": 1, "SPIKING": 1, "IN_ORDER": 0},
 }
 
@@ -160,4 +173,5 @@ CASES = {
 @pytest.mark.rtl
 @pytest.mark.parametrize("case", CASES)
 def test_nhw_step_control(case: str, tmp_path: Path) -> None:
-    run_bench("test_nhw_step_control", "nhw_step_control", {"ROW_BITS": 6, **CASES[case]}, tmp_path)
+    parameters = {"ROW_BITS": 6, "CLEARS": 0, **CASES[case]}
+    run_bench("test_nhw_step_control", "nhw_step_control", parameters, tmp_path)

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurohw import Integrator, Lif, Network, Population, Projection, Source, quantize
-from neurohw.connections import Convolution, delay_matrices
+from neurohw.connections import Convolution, Synapses, delay_matrices
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.rtlgen import emit
-from neurohw.rtlgen.layout import Layout, convolution_rows, layout, sparse_rows
+from neurohw.rtlgen.layout import Layout, Rows, convolution_rows, layout, sparse_rows
 from neurohw.rtlgen.plan import check_supported, hardware_order
 from tests.random_networks import random_convolution, random_trained
 
@@ -56,10 +56,22 @@ def test_walks_of_a_convolution_give_its_matrix(seed: int) -> None:
     assert np.array_equal(matrix, expected.toarray())
 
 
+def sparse(matrix: np.ndarray, lanes: int, delays: np.ndarray | None = None) -> Rows:
+    """Rows of the synapses of a matrix [target, source], in disorder; delays like it."""
+    target, source = np.nonzero(matrix)
+    order = np.random.default_rng(0).permutation(len(source))
+    target, source = target[order], source[order]
+    delay = np.zeros_like(source) if delays is None else delays[target, source]
+    found = Synapses(target, source, np.arange(len(source)), delay)
+    return sparse_rows(
+        found, matrix[target, source], matrix.shape[1], Layout(tuple(range(len(matrix))), lanes), IntFormat(4)
+    )
+
+
 def test_sparse_rows_hold_only_groups_with_synapses() -> None:
     matrix = np.zeros((9, 4), np.int64)
     matrix[0, 1], matrix[8, 1], matrix[4, 3] = 5, -6, 7
-    rows = sparse_rows(matrix, Layout(tuple(range(9)), 4), IntFormat(4))
+    rows = sparse(matrix, 4)
     assert rows.weights.tolist() == [[5, 0, 0, 0], [-6, 0, 0, 0], [7, 0, 0, 0]]
     assert rows.tables["GROUP_FILE"] == [0, 2, 1]
     first_bits = 2
@@ -69,11 +81,23 @@ def test_sparse_rows_hold_only_groups_with_synapses() -> None:
 def test_synapses_that_add_up_to_more_than_a_weight_take_a_further_row() -> None:
     matrix = np.zeros((4, 2), np.int64)
     matrix[0, 1], matrix[1, 1], matrix[3, 1] = 19, -8, -20
-    rows = sparse_rows(matrix, Layout(tuple(range(4)), 2), IntFormat(4))
+    rows = sparse(matrix, 2)
     assert rows.weights.tolist() == [[7, -8], [7, 0], [5, 0], [0, -8], [0, -8], [0, -4]]
     assert rows.tables["GROUP_FILE"] == [0, 0, 0, 1, 1, 1]
     assert rows.tables["SOURCE_FILE"] == [0, 6 << 3]
     assert rows.parameters["COUNT_BITS"] == 3
+
+
+def test_synapses_of_a_pair_with_several_delays_take_a_row_each() -> None:
+    found = Synapses(np.array([1, 1, 0, 1]), np.array([0, 0, 0, 0]), np.arange(4), np.array([3, 0, 2, 3]))
+    rows = sparse_rows(found, np.array([5, -2, 4, -1]), 1, Layout((0, 1), 2), IntFormat(4))
+    assert rows.weights.tolist() == [[4, -2], [0, 4]]
+    assert rows.delays.tolist() == [[2, 0], [0, 3]]
+
+
+def test_without_synapses_a_row_of_zeros_is_left() -> None:
+    rows = sparse(np.zeros((3, 2), np.int64), 2)
+    assert rows.weights.tolist() == [[0, 0]] and rows.tables["SOURCE_FILE"] == [0, 0]
 
 
 def graph(*projections: Projection, names: tuple[str, ...] = ("a", "b")) -> Network:
@@ -94,15 +118,18 @@ def test_order_of_the_step() -> None:
 
 def test_what_the_rtl_refuses_is_named() -> None:
     rng = np.random.default_rng(0)
-    delayed = graph(Projection("input", "a", max_delay=3), Projection("a", "b"))
+    axons = Network(
+        (Population("input", 16, Source()), Population("a", 9, Lif(0.5), 1)),
+        (Projection("input", "a", connection=Convolution((1, 4, 4), 1, (2, 2)), max_delay=3, delay_per="source"),),
+    )
     dilated = Network(
         (Population("input", 16, Source()), Population("a", 4, Lif(0.5), 1)),
         (Projection("input", "a", connection=Convolution((1, 4, 4), 1, (2, 2), dilation=(2, 2))),),
     )
     with pytest.raises(Unsupported, match="input_to_a.*dilation .2, 2."):
         check_supported(quantize(random_trained(rng, dilated)))
-    with pytest.raises(Unsupported, match="input_to_a.*delays of 0 to 3"):
-        check_supported(quantize(random_trained(rng, delayed)))
+    with pytest.raises(Unsupported, match="input_to_a.*axons of a convolution have delays of 0 to 3 steps"):
+        check_supported(quantize(random_trained(rng, axons)))
     readout = Network(
         (Population("input", 16, Source()), Population("a", 8, Integrator(), 2)),
         (Projection("input", "a", connection=Convolution((1, 4, 4), 2, (3, 3))),),

@@ -29,12 +29,32 @@ def test_words_by_hand() -> None:
 def test_images_hold_every_weight(neurons: int, inputs: int, lanes: int, bits: int, bank: int) -> None:
     weight = np.random.default_rng(1).integers(-(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs))
     place = Layout(tuple(range(neurons)), lanes)
-    rows = dense_rows(weight, place).weights
-    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_"}
-    files = weight_images(rows, parameters)
+    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_", "SLOTS": 1}
+    files = weight_images([dense_rows(weight, place)], parameters)
     assert len(files) == -(-inputs * place.groups // bank)
-    read = read_weight_images(files, parameters).reshape(inputs, place.groups * lanes)
+    read = read_weight_images(files, parameters)[0].reshape(inputs, place.groups * lanes)
     assert np.array_equal(read.T[:neurons], weight) and not read.T[neurons:].any()
+
+
+@pytest.mark.parametrize("shared", [0, 1])
+def test_images_hold_every_delay_beside_its_weight(shared: int) -> None:
+    rng = np.random.default_rng(2)
+    weight, delay = rng.integers(-8, 8, (7, 5)), rng.integers(0, 6, (1 if shared else 7, 5))
+    place = Layout(tuple(range(7)), 3)
+    parameters = {
+        "LANES": 3,
+        "WEIGHT_BITS": 4,
+        "BANK_ROWS": 1024,
+        "WEIGHT_FILE": "w_",
+        "SLOTS": 8,
+        "SHARED_DELAYS": shared,
+    }
+    files = weight_images([dense_rows(weight, place, delay)], parameters)
+    assert len(files["w_00.hex"].split()[0]) == -(-(3 * 4 + (1 if shared else 3) * 3) // 4)
+    weights, delays = (a.reshape(5, 9).T[:7] for a in read_weight_images(files, parameters))
+    assert np.array_equal(weights, weight)
+    there = weight != 0
+    assert np.array_equal(delays[there], np.broadcast_to(delay, weight.shape)[there])
 
 
 def test_emission_is_byte_identical(package: RtlPackage) -> None:
