@@ -1,5 +1,7 @@
 """Datasets drawn from a seed, for methods whose effect must be plain to see."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def coincidences(
     else:
         raise InvalidData(f"{channels} channels have no {classes} orders that differ enough: use more channels")
     steps = start + spacing * channels + spacing * channels
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part in ("train", "validation", "test"):
         labels = np.repeat(np.arange(classes), samples)
         x = np.zeros((len(labels), steps, channels), np.uint8)

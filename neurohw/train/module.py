@@ -105,6 +105,7 @@ class SpikingModule(nn.Module):
         super().__init__()
         self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
         self.annealing, self.dropout = 0.0, dropout
+        self.rounds_delays = True  # in evaluation; False measures what the rounding costs
         self.generator = torch.Generator().manual_seed(seed)
         if weight_bits is not None:
             check_quantizable(network, weight_bits)
@@ -174,6 +175,10 @@ class SpikingModule(nn.Module):
         """The delays of a projection with max_delay, rounded and inside their range."""
         delay = self.array(f"{projection.name}.delay").detach()
         return delay.round().clamp(projection.delay, projection.max_delay)
+
+    def _spreads(self, projection: Projection) -> bool:
+        """True while the delays of a projection are spread over several steps."""
+        return projection.name in self.learning_delays and (self.training or not self.rounds_delays)
 
     def clamp_delays(self) -> None:
         """Bring delays that an optimizer has moved out of their range back to its border."""
@@ -272,7 +277,7 @@ class SpikingModule(nn.Module):
         weight = self._folded_weight(projection)
         source, target = (self.network.population(n) for n in (projection.source, projection.target))
         arrays = self._connection_arrays(projection)
-        if self.training and projection.name in self.learning_delays:
+        if self._spreads(projection):
             assert projection.max_delay is not None
             length = projection.max_delay - projection.delay + 1
             learned = self.array(f"{projection.name}.delay") - projection.delay
@@ -284,7 +289,7 @@ class SpikingModule(nn.Module):
         if projection.max_delay is None or not isinstance(projection.connection, Dense):
             return None
         shortest, longest = projection.delay, projection.max_delay
-        learns = self.training and projection.name in self.learning_delays
+        learns = self._spreads(projection)
         if projection.delay_per == "source":
             if not learns:
                 return None

@@ -72,14 +72,23 @@ async def sums_of_the_future(dut: Any, gap: float) -> None:
             received.append((int(dut.sums_o.value), *flags))
         # weights and delays belong to the operation of the clock before; otherwise they are noise
         given = late if late is not None and "weights" in late else None
-        dut.weights_i.value = word(given["weights"], p["WEIGHT_BITS"]) if given else random.getrandbits(lanes * p["WEIGHT_BITS"])
+        dut.weights_i.value = (
+            word(given["weights"], p["WEIGHT_BITS"]) if given else random.getrandbits(lanes * p["WEIGHT_BITS"])
+        )
         delays = given["delays"][: 1 if p["SHARED"] else lanes] if given else []
         fields = 1 if p["SHARED"] else lanes
         dut.delays_i.value = word(delays, slot_bits) if given else random.getrandbits(fields * slot_bits)
         late = operation
         dut.op_valid_i.value = int(operation is not None)
         if operation is not None:
-            for name, key in (("drain", "drain"), ("clear", "clear"), ("last", "last"), ("sample_end", "end"), ("group", "group"), ("part", "part")):
+            for name, key in (
+                ("drain", "drain"),
+                ("clear", "clear"),
+                ("last", "last"),
+                ("sample_end", "end"),
+                ("group", "group"),
+                ("part", "part"),
+            ):
                 getattr(dut, f"op_{name}_i").value = operation.get(key, 0)
     assert received == expected
 

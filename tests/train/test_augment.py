@@ -1,8 +1,9 @@
 """Shifts and rotations of images."""
 
+import numpy as np
 import torch
 
-from neurohw.train.augment import shift_and_rotate
+from neurohw.train.augment import shift_and_rotate, vary_spikes
 
 
 def test_nothing_asked_changes_nothing() -> None:
@@ -37,3 +38,20 @@ def test_a_rotation_keeps_distances_in_images_that_are_not_square() -> None:
     distance = torch.hypot(row, column)
     assert (distance - 4).abs().max() < 0.35
     assert row.abs().max() > 1.5
+
+
+def test_spikes_move_as_a_whole_and_are_lost_at_the_border() -> None:
+    counts = np.zeros((9, 200, 7), np.uint8)
+    counts[4, :, 3] = 2
+    moved = vary_spikes(counts, 2, 1, 0.0, torch.Generator().manual_seed(0))
+    assert np.array_equal(moved.sum((0, 2)), np.full(200, 2))
+    times, _, channels = np.nonzero(moved)
+    assert set(times) == {2, 3, 4, 5, 6} and set(channels) == {2, 3, 4}
+    lost = vary_spikes(np.ones((9, 200, 7), np.uint8), 0, 0, 0.5, torch.Generator().manual_seed(0))
+    share = 1 - lost.mean((0, 2))
+    assert share.max() < 0.75 and 0.15 < share.mean() < 0.35 and share.min() < 0.1
+    edge = np.zeros((3, 50, 3), np.uint8)
+    edge[0, :, 0] = 1
+    shifted = vary_spikes(edge, 1, 1, 0.0, torch.Generator().manual_seed(1))
+    assert 0 < shifted.sum() < 50
+    assert vary_spikes(edge, 0, 0, 0.0, torch.Generator()) is edge

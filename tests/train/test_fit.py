@@ -20,11 +20,12 @@ from neurohw import (
     run_reference,
     save,
 )
-from neurohw.data import Dataset, Encoder, digits
+from neurohw.data import Dataset, Encoder, coincidences, digits
 from neurohw.errors import BrokenFile, InvalidData, InvalidModel
 from neurohw.readout import accuracy, scores
 from neurohw.train import SpikingModule, TrainConfig, digits_recipe, fit
 from neurohw.train.fit import Metrics
+from neurohw.train.recipes import delayed
 
 NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
 ENCODER = Encoder("phase", 3, offset=0.5)
@@ -72,6 +73,19 @@ def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     actual = fit(NETWORK, small, encoder, config, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch))
     assert seen == [3, 4]
     assert_equal(expected, actual)
+
+
+def test_an_interrupted_training_of_delays_ends_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    dataset = coincidences(samples=20)
+    assert dataset.steps is not None
+    encoder, network = Encoder("spikes", dataset.steps), delayed([8, 12, 4], Lif(0.5), 9)
+    config = TrainConfig(epochs=4, learn_delays=True, dropout=0.2, time_shift=2, channel_shift=1, event_drop=0.1)
+    expected = fit(network, dataset, encoder, config)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network, dataset, encoder, config, tmp_path, StopAfter(2))
+    assert_equal(expected, fit(network, dataset, encoder, config, tmp_path))
+    changed = expected.parameters["input_to_hidden1.delay"]
+    assert np.array_equal(changed, np.rint(changed)) and len(np.unique(changed)) > 4
 
 
 def test_another_training_does_not_use_the_checkpoint(tmp_path: Path, small: Dataset) -> None:
