@@ -43,9 +43,18 @@ NEXT = {
 
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder. Default: runs/RECIPE.")]
 RecipeArgument = Annotated[
-    str, typer.Argument(help="What to run: digits or digits-cnn (embedded data), mnist or mnist-cnn (need --data).")
+    str,
+    typer.Argument(
+        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc (need --data)."
+    ),
 ]
-DataOption = Annotated[str | None, typer.Option("--data", help="MNIST as a folder of idx files, or an .npz file.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="MNIST: folder of idx files or .npz; spoken digits: .npz of spikes; shd, ssc: folder of .h5 files.",
+    ),
+]
 BitsOption = Annotated[
     int, typer.Option("--bits", help="Weight width, 2..8. Below 8 the network is also trained quantization-aware.")
 ]

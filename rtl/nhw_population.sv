@@ -99,6 +99,7 @@ module nhw_population #(
     .SPIKING(SPIKING),
     .IN_ORDER(IN_ORDER),
     .CLEARS((SLOTS > 1) ? Groups * SLOTS : 0),
+    .GROUP_CLOCKS((SLOTS > 1) ? 3 : 2),
     .MEMORY_STYLE(MEMORY_STYLE)
   ) u_step_control (
     .clk_i,

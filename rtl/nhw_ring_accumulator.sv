@@ -5,9 +5,9 @@
 // drain of a step moves `now` on. `op_clear_i`, GROUPS * SLOTS times in a row, sets the whole ring to 0: after reset, and at the end of a sample.
 // The sums never saturate: their width is proved.
 //
-// Latency: `weights_i` and `delays_i` belong to the operation of the clock before; `sums_o` follows a drain by 3 clocks. One operation a clock, no stall:
-// the same as without delays. One clock finds the place, one reads, one adds and writes. With GROUPS >= 2 no operation on a group follows another one on
-// it at once; with one group the sum just written is forwarded.
+// Latency: `weights_i` and `delays_i` belong to the operation of the clock before; `sums_o` follows a drain by 4 clocks. One operation a clock, no stall:
+// the same as without delays. One clock finds the place, one reads, one takes the word out of block RAM, one adds and writes. With GROUPS >= 3 an operation
+// on a group follows another one on it after 3 clocks or more; with fewer groups the last two sums are forwarded.
 module nhw_ring_accumulator #(
   parameter int unsigned LANES = 8,
   parameter int unsigned UPDATE_LANES = 2,
@@ -56,7 +56,7 @@ module nhw_ring_accumulator #(
   // a group is the upper part of an address, a slot the lower
   localparam int unsigned RingBits = (GROUPS > 1) ? GroupBits + SlotBits : SlotBits;
   localparam int unsigned Words = GROUPS * SLOTS;
-  localparam bit Forward = GROUPS == 1;
+  localparam bit Forward = GROUPS <= 2;
   localparam int unsigned LanesOfDelay = SHARED ? LANES : 1;
 
   // --- the operation, with its weights -----------------------------------------------------------------------------------
@@ -93,44 +93,46 @@ module nhw_ring_accumulator #(
     end
   end
 
-  // --- the place in the ring, then the addition ----------------------------------------------------------------------------
+  // --- the place in the ring (2), the word of the memory (3), the addition (4) ------------------------------------------------
   logic add2_q, drain2_q, clear2_q, last2_q, end2_q, initialise2_q;
   logic add3_q, drain3_q, clear3_q, last3_q, end3_q, initialise3_q;
-  logic [PartBits-1:0] part2_q, part3_q;
-  logic [LANES*WEIGHT_BITS-1:0] weights2_q, weights3_q;
+  logic add4_q, drain4_q, clear4_q, last4_q, end4_q, initialise4_q;
+  logic [PartBits-1:0] part2_q, part3_q, part4_q;
+  logic [LANES*WEIGHT_BITS-1:0] weights2_q, weights3_q, weights4_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       {add2_q, drain2_q, clear2_q} <= '0;
       {add3_q, drain3_q, clear3_q} <= '0;
+      {add4_q, drain4_q, clear4_q} <= '0;
     end else begin
       {add2_q, drain2_q, clear2_q} <= {add1_q, drain1_q, clear1_q};
       {add3_q, drain3_q, clear3_q} <= {add2_q, drain2_q, clear2_q};
+      {add4_q, drain4_q, clear4_q} <= {add3_q, drain3_q, clear3_q};
     end
     {last2_q, end2_q, initialise2_q} <= {last1_q, end1_q, initialise1_q};
     {last3_q, end3_q, initialise3_q} <= {last2_q, end2_q, initialise2_q};
-    part2_q <= part1_q;
-    part3_q <= part2_q;
-    weights2_q <= weights_i;
-    weights3_q <= weights2_q;
+    {last4_q, end4_q, initialise4_q} <= {last3_q, end3_q, initialise3_q};
+    {part2_q, part3_q, part4_q} <= {part1_q, part2_q, part3_q};
+    {weights2_q, weights3_q, weights4_q} <= {weights_i, weights2_q, weights3_q};
   end
 
   logic [Delays-1:0][LanesOfDelay*ACCUMULATOR_BITS-1:0] sums;
 
   for (genvar d = 0; d < Delays; d++) begin : gen_delay
     logic [SlotBits-1:0] slot;
-    logic [RingBits-1:0] address, address2_q, address3_q;
+    logic [RingBits-1:0] address, address2_q, address3_q, address4_q;
     logic write, empty;
-    logic [LanesOfDelay*ACCUMULATOR_BITS-1:0] read, base, sum;
+    logic [LanesOfDelay*ACCUMULATOR_BITS-1:0] read, read_q, base, sum;
 
     // A row of the ring is emptied with its last part, a lane of its own with the part that it belongs to: nothing is written where the next
     // clock reads.
     if (SHARED) begin : gen_empty_row
-      assign empty = clear3_q || (drain3_q && (part3_q == PartBits'(Parts - 1) || last3_q));
+      assign empty = clear4_q || (drain4_q && (part4_q == PartBits'(Parts - 1) || last4_q));
     end else begin : gen_empty_lane
-      assign empty = clear3_q || (drain3_q && part3_q == PartBits'(d / UPDATE_LANES));
+      assign empty = clear4_q || (drain4_q && part4_q == PartBits'(d / UPDATE_LANES));
     end
-    assign write = add3_q || empty;
+    assign write = add4_q || empty;
 
     assign slot = drain1_q ? now_q : now_q + delays_i[d*SlotBits+:SlotBits];
     if (GROUPS > 1) begin : gen_group
@@ -144,25 +146,33 @@ module nhw_ring_accumulator #(
     always_ff @(posedge clk_i) begin
       address2_q <= address;
       address3_q <= address2_q;
+      address4_q <= address3_q;
+      read_q <= read;
     end
 
     if (Forward) begin : gen_forward
-      logic same_q;
-      logic [LanesOfDelay*ACCUMULATOR_BITS-1:0] sum_q;
+      // of the operation before (5) and the one before that (6)
+      logic write5_q, same5_q, same6_q;
+      logic [RingBits-1:0] address5_q;
+      logic [LanesOfDelay*ACCUMULATOR_BITS-1:0] sum5_q, sum6_q;
       always_ff @(posedge clk_i) begin
-        same_q <= write && address2_q == address3_q;
-        sum_q <= sum;
+        write5_q <= rst_ni && write;
+        address5_q <= address4_q;
+        same5_q <= write && address3_q == address4_q;
+        same6_q <= write5_q && address3_q == address5_q;
+        sum5_q <= sum;
+        sum6_q <= sum5_q;
       end
-      assign base = same_q ? sum_q : read;
+      assign base = same5_q ? sum5_q : same6_q ? sum6_q : read_q;
     end else begin : gen_read
-      assign base = read;
+      assign base = read_q;
     end
 
     for (genvar lane = 0; lane < LanesOfDelay; lane++) begin : gen_lane
       localparam int unsigned Lane = d * LanesOfDelay + lane;
       localparam int unsigned First = lane * ACCUMULATOR_BITS;
       logic signed [WEIGHT_BITS-1:0] weight;
-      assign weight = weights3_q[Lane*WEIGHT_BITS+:WEIGHT_BITS];
+      assign weight = weights4_q[Lane*WEIGHT_BITS+:WEIGHT_BITS];
       assign sum[First+:ACCUMULATOR_BITS] = empty ? '0 : base[First+:ACCUMULATOR_BITS] + ACCUMULATOR_BITS'(weight);
     end
 
@@ -173,7 +183,7 @@ module nhw_ring_accumulator #(
     ) u_ring (
       .clk_i,
       .write_enable_i(write),
-      .write_address_i(address3_q),
+      .write_address_i(address4_q),
       .write_data_i(sum),
       .read_enable_i(1'b1),
       .read_clear_i(1'b0),
@@ -188,17 +198,17 @@ module nhw_ring_accumulator #(
   assign parts = sums;
 
   always_ff @(posedge clk_i) begin
-    sums_valid_o <= rst_ni && drain3_q;
-    sums_last_o <= last3_q;
-    sums_sample_end_o <= end3_q;
-    sums_initialise_o <= initialise3_q;
+    sums_valid_o <= rst_ni && drain4_q;
+    sums_last_o <= last4_q;
+    sums_sample_end_o <= end4_q;
+    sums_initialise_o <= initialise4_q;
   end
 
   if (Parts == 1) begin : gen_whole
     always_ff @(posedge clk_i) sums_o <= parts;
     logic unused_part;
-    assign unused_part = &{1'b0, part3_q};
+    assign unused_part = &{1'b0, part4_q};
   end else begin : gen_part
-    always_ff @(posedge clk_i) sums_o <= parts[part3_q];
+    always_ff @(posedge clk_i) sums_o <= parts[part4_q];
   end
 endmodule

@@ -11,6 +11,7 @@
 // projection), so that this holds for the first event of a step. Otherwise a bit per group remembers it, and an operation that follows
 // one on the same group at once waits for a clock: its sum would not be written yet.
 //
+// A ring of future input needs three clocks from one operation on a group to the next (GROUP_CLOCKS).
 // With CLEARS the end of a sample, and the reset, are followed by as many operations with `op_clear_o`: a ring of future input is emptied.
 //
 // Handshake: valid and ready on the input; the output has no ready. Latency: 1 clock. One operation a clock.
@@ -23,6 +24,7 @@ module nhw_step_control #(
   parameter bit SPIKING = 1'b1,
   parameter bit IN_ORDER = 1'b1,
   parameter int unsigned CLEARS = 0,
+  parameter int unsigned GROUP_CLOCKS = 2,  // 2 or 3
   parameter MEMORY_STYLE = "auto",
   localparam int unsigned GroupBits = (GROUPS > 1) ? $clog2(GROUPS) : 1,
   localparam int unsigned PartBits = (PARTS > 1) ? $clog2(PARTS) : 1
@@ -155,7 +157,14 @@ module nhw_step_control #(
     assign op_first_o = first_q;
   end else begin : gen_any_order
     logic touched;
-    assign hazard = op_valid_o && op_group_o == in_group_i && !in_barrier_i;
+    logic before_valid_q;
+    logic [GroupBits-1:0] before_group_q;
+    always_ff @(posedge clk_i) begin
+      before_valid_q <= rst_ni && op_valid_o && GROUP_CLOCKS > 2;
+      before_group_q <= op_group_o;
+    end
+    assign hazard = !in_barrier_i && ((op_valid_o && op_group_o == in_group_i)
+                                      || (before_valid_q && before_group_q == in_group_i));
     nhw_memory #(
       .WORDS(GROUPS),
       .BITS(1),

@@ -1,5 +1,6 @@
 """Datasets and spike encoders."""
 
+from neurohw.data.cochlea import Cochlea
 from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
 from neurohw.data.load import digits, load
@@ -7,6 +8,7 @@ from neurohw.data.spikes import Recordings, shd, spike_file, spoken_digits, ssc
 from neurohw.data.synthetic import coincidences
 
 __all__ = [
+    "Cochlea",
     "Dataset",
     "Encoder",
     "Recordings",

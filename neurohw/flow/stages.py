@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.crosscheck import crosscheck
-from neurohw.data import Dataset, Encoder, digits, load
+from neurohw.data import Dataset, Encoder, digits, load, shd, spoken_digits, ssc
 from neurohw.engines import ENGINES, Model
 from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.check import draw_mismatch, first_words
@@ -38,10 +38,19 @@ def load_data(config: RunConfig) -> Dataset:
     """The dataset of a run; InvalidData if the recipe needs a path that was not given."""
     from neurohw.train.recipes import recipe_named
 
-    if recipe_named(config.recipe).dataset == "digits":
-        return load(config.data, seed=config.seed) if config.data else digits(seed=config.seed)
+    recipe = recipe_named(config.recipe)
     if config.data is None:
+        if recipe.dataset == "digits":
+            return digits(seed=config.seed)
         raise InvalidData(f"recipe {config.recipe!r} needs --data with the folder or file of its dataset")
+    steps = recipe.encoder.steps
+    match recipe.dataset:
+        case "spoken-digits":
+            return spoken_digits(config.data, steps=steps, seed=config.seed)
+        case "shd":
+            return shd(config.data, steps=steps, seed=config.seed)
+        case "ssc":
+            return ssc(config.data, steps=steps)
     return load(config.data, seed=config.seed)
 
 

@@ -10,13 +10,14 @@ from neurohw.connections import Convolution, Dense
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.network import Network, Population, Projection
-from neurohw.neurons import Integrator, Source
+from neurohw.neurons import Integrator, Lif, Source
 from neurohw.quantize import QuantizedNetwork, QuantizedProjection
 from neurohw.quantize.widths import Drive
 from neurohw.rtlgen.layout import Layout, Rows, layout, projection_rows
 from neurohw.rtlgen.neuron import neuron_parameters
 
 BANK_ROWS = 1024
+HIDDEN_RATE = 4
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
 MAX_STATE_BITS = 32
 MAX_PROJECTIONS = 15
@@ -131,7 +132,8 @@ def _lanes(network: Network, population: Population, lanes: int, first_cost: int
     """Lanes of a population: `lanes` for the first, for later dense ones as few as keep up with it.
 
     An event of the input costs ceil(N/lanes) clocks. Later populations see at most as many events as earlier neurons, of which few fire, so that
-    one whose events cost no more than those of the first, per neuron of its sources, never holds up the pipeline.
+    one whose events cost no more than those of the first, per neuron of its sources, never holds up the pipeline. A spiking population is taken to see
+    HIDDEN_RATE times as many: hidden neurons fire more often than inputs.
     """
     incoming = network.into(population.name)
     most = min(
@@ -140,6 +142,7 @@ def _lanes(network: Network, population: Population, lanes: int, first_cost: int
     if first_cost is None or not all(isinstance(p.connection, Dense) for p in incoming):
         return most
     sources = sum(network.population(p.source).size for p in incoming)
+    sources *= HIDDEN_RATE if isinstance(population.neuron, Lif) else 1
     return next((n for n in range(1, most) if sources * -(-population.size // n) <= first_cost), most)
 
 

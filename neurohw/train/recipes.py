@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from neurohw.connections import Convolution, sum_pool
 from neurohw.data import Encoder
@@ -16,7 +16,7 @@ from neurohw.train.config import TrainConfig
 class Recipe:
     """What `fit` needs beside the dataset. finetune: a second, quantization-aware training from the first one's result.
 
-    dataset: "digits", which comes with the package, or None where the user names the data.
+    dataset: "digits", which comes with the package; "spoken-digits", "shd" or "ssc", whose files the user names; or None for any images.
     """
 
     network: Network
@@ -126,9 +126,40 @@ def spoken_digits_recipe() -> Recipe:
         event_drop=0.2,
     )
     tuned = replace(config, epochs=8, learning_rate=1e-3, learn_delays=False, weight_bits=4)
-    return Recipe(
-        delayed([64, 128, 128, 10], Lif(decay=0.75), 25), Encoder("spikes", steps=70, levels=3), config, tuned
+    network, encoder = delayed([64, 128, 128, 10], Lif(decay=0.75), 25), Encoder("spikes", steps=70, levels=3)
+    return Recipe(network, encoder, config, tuned, dataset="spoken-digits")
+
+
+def _heidelberg(name: str, sizes: list[int], steps_of_delay: int, decay: float, **training: Any) -> Recipe:
+    """What Hammouamri et al. (2024) have in common: 10 ms steps, 140 channels, hard reset, arctan of slope 5, delays by an Adam of their own.
+
+    Differences: the readout is the sum over time of the output's current, which the hardware has, and not of its softmax; one cosine schedule serves both
+    optimizers; the best epoch is chosen on a validation part.
+    """
+    neuron = Lif(decay=decay, reset="hard")
+    config = TrainConfig(
+        learning_rate=5e-3,
+        weight_decay=1e-5,
+        optimizer="adam",
+        surrogate="arctan",
+        slope=5.0,
+        learn_delays=True,
+        delay_learning_rate=0.1,
+        **training,
     )
+    tuned = replace(config, epochs=max(2, config.epochs // 5), learning_rate=1e-3, learn_delays=False, weight_bits=4)
+    encoder = Encoder("spikes", steps=100, levels=15)
+    return Recipe(delayed(sizes, neuron, steps_of_delay), encoder, config, tuned, dataset=name)
+
+
+def shd_recipe() -> Recipe:
+    """140-256-256-20 for Spiking Heidelberg Digits, delays of up to 240 ms; not trained here for want of the data."""
+    return _heidelberg("shd", [140, 256, 256, 20], 25, 0.005, epochs=150, batch_size=256, dropout=0.4)
+
+
+def ssc_recipe() -> Recipe:
+    """140-512-512-512-35 for Spiking Speech Commands, delays of up to 300 ms; not trained here for want of the data."""
+    return _heidelberg("ssc", [140, 512, 512, 512, 35], 31, 0.333, epochs=60, batch_size=128, dropout=0.25)
 
 
 RECIPES = {
@@ -137,6 +168,8 @@ RECIPES = {
     "mnist": mnist_recipe,
     "mnist-cnn": mnist_cnn_recipe,
     "spoken-digits": spoken_digits_recipe,
+    "shd": shd_recipe,
+    "ssc": ssc_recipe,
 }
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neurohw.cli import app
@@ -234,3 +235,30 @@ def test_running_a_stage_again_repairs_its_broken_or_deleted_output(run: RunFold
     shutil.rmtree((run.path / file).parent)
     run_stages(run, (stage,), quiet)
     assert (run.path / file).stat().st_size > 10 and run.need(stage)["digest"] == before
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+def test_a_network_with_learned_delays_from_spikes_to_rtl(tmp_path: Path) -> None:
+    """Recordings of spikes through training, quantization, crosscheck and the simulated hardware."""
+    rng = np.random.default_rng(0)
+    labels, index = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(12), indexing="ij"))
+    counts = np.full(len(labels), 60)
+    np.savez(
+        tmp_path / "spikes.npz",
+        t_ms=rng.integers(0, 700, counts.sum()).astype(np.uint16),
+        ch=((np.repeat(labels, counts) * 6 + rng.integers(0, 8, counts.sum())) % 64).astype(np.uint8),
+        offsets=np.cumsum([0, *counts]),
+        labels=labels.astype(np.uint8),
+        index=index.astype(np.uint8),
+        centre_hz=np.zeros(64, np.float32),
+    )
+    config = RunConfig("spoken-digits", str(tmp_path / "spikes.npz"), lanes=16, epochs=2)
+    run = RunFolder(tmp_path / "run", config)
+    run_stages(run, ("train", "quantize", "crosscheck", "emit", "verify"), quiet)
+    assert run.need("verify")["mismatches"] == 0 and run.need("verify")["spikes_compared"] > 100_000
+    assert all(pair["mismatches"] == 0 for pair in run.need("crosscheck")["pairs"])
+    slots = [layer["parameters"]["SLOTS"] for layer in RtlPackage.load(tmp_path / "run" / "rtl").layers()]
+    assert slots == [32, 32, 1]
+    with pytest.raises(InvalidData, match="needs --data"):
+        run_stages(RunFolder(tmp_path / "none", RunConfig("shd")), ("train",), quiet)

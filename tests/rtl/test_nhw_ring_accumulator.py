@@ -65,7 +65,7 @@ async def sums_of_the_future(dut: Any, gap: float) -> None:
         waiting.append(operation)
     received: list[tuple[int, int, int]] = []
     late: Operation | None = None
-    for operation in [*waiting, *[None] * 6]:
+    for operation in [*waiting, *[None] * 7]:
         await FallingEdge(dut.clk_i)
         if dut.sums_valid_o.value == 1:
             flags = int(dut.sums_last_o.value), int(dut.sums_sample_end_o.value)
@@ -99,6 +99,7 @@ SHAPES = [
     {"LANES": 6, "UPDATE_LANES": 3, "GROUPS": 3, "SLOTS": 4, "SHARED": 0},
     {"LANES": 6, "UPDATE_LANES": 2, "GROUPS": 3, "SLOTS": 16, "SHARED": 1},
     {"LANES": 2, "UPDATE_LANES": 2, "GROUPS": 2, "SLOTS": 2, "SHARED": 0},
+    {"LANES": 4, "UPDATE_LANES": 2, "GROUPS": 2, "SLOTS": 4, "SHARED": 1},
 ]
 
 

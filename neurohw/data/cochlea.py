@@ -1,0 +1,85 @@
+"""Sound to spikes, like a cochlea: a bank of gammatone filters, hair cells, and a leaky integrate-and-fire neuron for each channel.
+
+centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and Moore, 1990):
+                     E(f) = 21.4 log10(1 + 0.00437 f)
+filter               gammatone of order 4 at each of them
+hair cell            half-wave rectified, mean over each millisecond, square root
+neuron               v = exp(-1 ms / tau) v + gain x, a spike and v - 1 at v >= 1
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import gammatone, lfilter
+
+from neurohw.data.spikes import Recordings
+from neurohw.errors import InvalidData
+
+
+def erb_spaced(low: float, high: float, channels: int) -> NDArray[np.float64]:
+    """Frequencies in Hz from low to high, evenly spaced in equivalent rectangular bandwidths."""
+    scale = 21.4 * np.log10(1 + 0.00437 * np.array([low, high]))
+    return np.asarray((10 ** (np.linspace(scale[0], scale[1], channels) / 21.4) - 1) / 0.00437)
+
+
+@dataclass(frozen=True)
+class Cochlea:
+    """The parameters. low, high in Hz; time_constant in seconds; gain: of a full-scale sound (1.0) into the membrane per millisecond.
+
+    Raises InvalidData for values that make no filter bank.
+    """
+
+    channels: int = 64
+    low: float = 80.0
+    high: float = 3600.0
+    time_constant: float = 0.02
+    gain: float = 0.65
+
+    def __post_init__(self) -> None:
+        if self.channels < 1 or not 0 < self.low < self.high or not self.time_constant > 0 or not self.gain > 0:
+            raise InvalidData(f"{self}: channels, low < high, time_constant and gain must be above 0")
+
+    def hair_cells(self, wave: NDArray[np.floating], rate: int) -> NDArray[np.float64]:
+        """What the hair cells send [millisecond, channel] for a sound in -1..1 [sample] at `rate` samples per second."""
+        if wave.ndim != 1 or not len(wave):
+            raise InvalidData(f"a sound is one channel of samples, not an array of shape {wave.shape}")
+        if not self.high < rate / 2:
+            raise InvalidData(
+                f"filters up to {self.high:g} Hz need more than {2 * self.high:g} samples per second, not {rate}"
+            )
+        length = rate // 1000
+        steps = -(-len(wave) // length)
+        padded = np.pad(np.asarray(wave, np.float64), (0, steps * length - len(wave)))
+        result = np.empty((steps, self.channels))
+        for channel, frequency in enumerate(erb_spaced(self.low, self.high, self.channels)):
+            heard = np.maximum(lfilter(*gammatone(frequency, "iir", fs=rate), padded), 0.0)
+            result[:, channel] = np.sqrt(heard.reshape(steps, length).mean(1))
+        return result
+
+    def spikes(self, wave: NDArray[np.floating], rate: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(time in milliseconds, channel) of every spike, in the order of time."""
+        drive = self.gain * self.hair_cells(wave, rate)
+        decay = float(np.exp(-1e-3 / self.time_constant))
+        v = np.zeros(self.channels)
+        fired = np.zeros(drive.shape, bool)
+        for t, x in enumerate(drive):
+            v = decay * v + x
+            fired[t] = v >= 1
+            v -= fired[t]
+        time, channel = np.nonzero(fired)
+        return time, channel
+
+    def recordings(
+        self,
+        name: str,
+        waves: list[NDArray[np.floating]],
+        rate: int,
+        labels: NDArray[np.int64],
+        speakers: NDArray[np.int64] | None = None,
+    ) -> Recordings:
+        """The spikes of many sounds."""
+        found = [self.spikes(wave, rate) for wave in waves]
+        time, channel = (np.concatenate([f[k] for f in found]) for k in (0, 1))
+        offsets = np.cumsum([0, *(len(f[0]) for f in found)])
+        return Recordings(name, (time / 1000).astype(np.float32), channel, offsets, labels, self.channels, speakers)
