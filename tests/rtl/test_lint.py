@@ -26,6 +26,8 @@ IMPOSSIBLE = [
     ("nhw_layer", {"DECAY_KIND": 5}, "KIND must be"),
     ("nhw_layer", {"BANK_ROWS": 12}, "BANK_ROWS must be a power of two"),
     ("nhw_layer", {"SPIKING": 0, "MEMBRANE_BITS": 33}, "MEMBRANE_BITS must be at most 32"),
+    ("nhw_ring_accumulator", {"SLOTS": 6}, "SLOTS must be a power of two"),
+    ("nhw_ring_accumulator", {"LANES": 8, "UPDATE_LANES": 3}, "UPDATE_LANES must divide LANES"),
     ("nhw_fifo", {"WORDS": 6}, "WORDS must be a power of two"),
     ("nhw_decay", {"KIND": 2, "VALUE": 4097}, "VALUE must be 0 to 4096"),
     ("nhw_lif_step", {"HARD_RESET": 1, "RESET_NONE": 1}, "exclude each other"),
@@ -141,6 +143,28 @@ def test_synthesis_maps_the_memories(family: str, style: str, cells: list[str], 
     assert result.returncode == 0, result.stdout[-2000:]
     for cell in cells:
         assert cell in statistics.read_text()
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize(
+    ("slots", "groups", "cell", "other"), [(8, 2, "TRELLIS_DPR16X4", "DP16KD"), (32, 8, "DP16KD", "TRELLIS_DPR16X4")]
+)
+@pytest.mark.parametrize("shared", [0, 1])
+def test_rings_lie_in_the_memory_that_suits_their_depth(
+    slots: int, groups: int, cell: str, other: str, shared: int, tmp_path: Path
+) -> None:
+    """16 words in LUT RAM, 256 in block RAM: one per lane, or one wide memory where the lanes share their delays."""
+    settings = f"-chparam SLOTS {slots} -chparam GROUPS {groups} -chparam SHARED {shared}"
+    statistics = tmp_path / "stat.txt"
+    passes = [
+        read_sources(),
+        f"hierarchy -check -top nhw_ring_accumulator {settings}",
+        "synth_ecp5 -top nhw_ring_accumulator",
+    ]
+    result = yosys([*passes, f"tee -q -o {statistics} stat"])
+    assert result.returncode == 0, result.stdout[-2000:]
+    text = statistics.read_text()
+    assert cell in text and other not in text, text
 
 
 @pytest.mark.rtl
