@@ -120,8 +120,9 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         b"\0\0\x08\x03\0\0",
         b"\0\0\x55\x01\0\0\0\0",
         idx_bytes(ARRAYS["x_test"])[:-1],
-        gzip.compress(b"\0" * 99)[:-4],
+        gzip.compress(b"\0" * 99, mtime=0)[:-4],
     ],
+    ids=["empty", "wrong start", "no shape", "unknown type", "a byte short", "half a gzip file"],
 )
 def test_broken_idx_files_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "train-images-idx3-ubyte"
