@@ -80,7 +80,11 @@ def spike_file(path: str | Path) -> tuple[Recordings, NDArray[np.int64] | None]:
             arrays = {n: file[n] for n in file.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise InvalidData(f"{path}: broken or not an .npz file ({error})") from error
-    channels = len(arrays["centre_hz"]) if "centre_hz" in arrays else int(arrays["ch"].max()) + 1
+    channels = (
+        int(arrays["channels"])
+        if "channels" in arrays
+        else len(arrays.get("centre_hz", [])) or int(arrays["ch"].max()) + 1
+    )
     recordings = Recordings(
         str(path),
         arrays["t_ms"].astype(np.float32) / np.float32(1000),
