@@ -11,9 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from neurohw.crosscheck import CrosscheckResult
-from neurohw.data import Cochlea
-from neurohw.data.speech import digit_sounds, download_fsdd, write_spikes
-from neurohw.data.speech import hear as hear_sounds
+from neurohw.data.speech import hear_to_file
 from neurohw.engines import ENGINES
 from neurohw.errors import NeurohwError
 from neurohw.export_model import export_model
@@ -48,7 +46,7 @@ RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder. Defau
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc (need --data)."
+        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc, speech-commands (need --data)."
     ),
 ]
 DataOption = Annotated[
@@ -367,24 +365,22 @@ def hear(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of recordings <digit>_<speaker>_<index>.wav, or fsdd to download the 3,000 of them."
+            help="Folder of <digit>_<speaker>_<index>.wav or of Speech Commands; fsdd downloads 3,000 digits."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
     channels: Annotated[int, typer.Option("--channels", help="Filters of the cochlea.")] = 64,
 ) -> None:
-    """Turn spoken digits into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow spoken-digits --data spikes.npz`.
+    """Turn speech into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow spoken-digits --data spikes.npz`.
 
     A cochlea of gammatone filters and integrate-and-fire neurons; nothing is downloaded unless fsdd is named.
     """
     with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=console) as display:
         task = display.add_task("reading", total=1.0)
-        sounds = download_fsdd() if source == "fsdd" else digit_sounds(source)
-        recordings, index = hear_sounds(
-            sounds, Cochlea(channels), lambda text, done: display.update(task, description=text, completed=done)
+        words = hear_to_file(
+            source, out, channels, lambda text, done: display.update(task, description=text, completed=done)
         )
-    write_spikes(out, recordings, index)
-    console.print(f"{len(sounds)} recordings, {len(recordings.time):,} spikes: {out}", soft_wrap=True)
+    console.print(f"{words}: {out}", soft_wrap=True)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from neurohw.data.cochlea import Cochlea
 from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
 from neurohw.data.load import digits, load
-from neurohw.data.spikes import Recordings, shd, spike_file, spoken_digits, ssc
+from neurohw.data.spikes import Recordings, read_counts, shd, spike_file, spoken_digits, ssc
 from neurohw.data.synthetic import coincidences
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "coincidences",
     "digits",
     "load",
+    "read_counts",
     "shd",
     "spike_file",
     "spoken_digits",

@@ -13,7 +13,7 @@ import struct
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 
 from neurohw.data.cochlea import Cochlea
-from neurohw.data.dataset import Dataset
-from neurohw.data.spikes import Recordings
+from neurohw.data.dataset import PARTS, Dataset
+from neurohw.data.spikes import Recordings, write_counts
 from neurohw.errors import InvalidData
 from neurohw.storage import write_atomically
 
@@ -115,29 +115,37 @@ def download_fsdd(url: str = FSDD_URL, expected: str = FSDD_SOUNDS) -> list[Soun
 
 
 def hear(
-    sounds: list[Sound], cochlea: Cochlea, progress: Progress | None = None
+    sounds: Iterable[Sound], cochlea: Cochlea, progress: Progress | None = None, total: int | None = None
 ) -> tuple[Recordings, NDArray[np.int64]]:
-    """The spikes of recordings, each scaled to full loudness, and their indices. Speakers are numbered in the order of their names."""
+    """The spikes of recordings, each scaled to full loudness, and their indices. Speakers are numbered in the order of their names.
+
+    total: number of recordings, for the progress of an iterator, of which one recording is kept at a time.
+    """
+    total = len(sounds) if isinstance(sounds, list) else total
     time, channel, offsets = [], [], [0]
+    labels, speakers, index = [], [], []
     for done, sound in enumerate(sounds, 1):
         loudest = max(int(np.abs(sound.wave.astype(np.int32)).max()), 1)
         t, c = cochlea.spikes(sound.wave / loudest, sound.rate)
-        time.append(t)
+        time.append((t / 1000).astype(np.float32))
         channel.append(c)
         offsets.append(offsets[-1] + len(t))
-        if progress and (done % 20 == 0 or done == len(sounds)):
-            progress(f"heard {done} of {len(sounds)} recordings", done / len(sounds))
-    names = sorted({s.speaker for s in sounds})
+        labels.append(sound.label)
+        speakers.append(sound.speaker)
+        index.append(sound.index)
+        if progress and total and (done % 20 == 0 or done == total):
+            progress(f"heard {done} of {total} recordings", done / total)
+    names = sorted(set(speakers))
     recordings = Recordings(
         "speech",
-        (np.concatenate(time) / 1000).astype(np.float32),
+        np.concatenate(time),
         np.concatenate(channel),
         np.array(offsets),
-        np.array([s.label for s in sounds]),
+        np.array(labels),
         cochlea.channels,
-        np.array([names.index(s.speaker) for s in sounds]),
+        np.array([names.index(s) for s in speakers]),
     )
-    return recordings, np.array([s.index for s in sounds])
+    return recordings, np.array(index)
 
 
 def write_spikes(path: Path, recordings: Recordings, index: NDArray[np.int64] | None = None) -> None:
@@ -187,14 +195,30 @@ def speech_commands(
     if not found:
         raise InvalidData(f"{folder}: it holds no folders of .wav files")
     cochlea = cochlea or Cochlea()
-    parts: dict[str, list[Sound]] = {"train": [], "validation": [], "test": []}
-    for part, path in found:
-        rate, wave = read_sound(path)
-        parts[part].append(Sound(path.name, wave, rate, words.index(path.parent.name)))
     arrays: dict[str, Any] = {}
-    for part, sounds in parts.items():
-        if not sounds:
+    for part in PARTS:
+        paths = [path for own, path in found if own == part]
+        if not paths:
             raise InvalidData(f"{folder}: no recordings in the {part} part")
-        recordings, _ = hear(sounds, cochlea, progress)
+
+        def tell(text: str, done: float, part: str = part) -> None:
+            if progress:
+                progress(f"{part}: {text}", done)
+
+        sounds = (Sound(p.name, w, r, words.index(p.parent.name)) for p in paths for r, w in [read_sound(p)])
+        recordings, _ = hear(sounds, cochlea, tell, len(paths))
         arrays |= {f"x_{part}": recordings.counts(steps, step_duration), f"y_{part}": recordings.labels}
     return Dataset("speech-commands", **arrays, classes=len(words))
+
+
+def hear_to_file(source: str, out: Path, channels: int = 64, progress: Progress | None = None) -> str:
+    """Hear "fsdd", a folder of digits or of Speech Commands, write the file of spikes for their recipe, and say in words what it holds."""
+    if (Path(source) / "testing_list.txt").is_file():
+        dataset = speech_commands(source, cochlea=Cochlea(channels), progress=progress)
+        write_counts(out, dataset)
+        parts = ", ".join(f"{len(dataset.part(part)[1]):,} {part}" for part in PARTS)
+        return f"{dataset.classes} words, recordings: {parts}"
+    sounds = download_fsdd() if source == "fsdd" else digit_sounds(source)
+    recordings, index = hear(sounds, Cochlea(channels), progress)
+    write_spikes(out, recordings, index)
+    return f"{len(sounds):,} recordings, {len(recordings.time):,} spikes"

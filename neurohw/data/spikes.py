@@ -4,6 +4,7 @@ spike_file   one .npz: t_ms, ch, offsets, labels, and speaker and index where th
 shd, ssc     the HDF5 files of the Heidelberg Spiking Datasets (Cramer et al., 2020), as they are distributed, unpacked
 """
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.data.dataset import Dataset, stratified_split
+from neurohw.data.dataset import PARTS, Dataset, stratified_split
 from neurohw.errors import InvalidData
+from neurohw.storage import write_atomically
 
 HEIDELBERG_CHANNELS = 700
 
@@ -95,6 +97,27 @@ def spike_file(path: str | Path) -> tuple[Recordings, NDArray[np.int64] | None]:
         arrays["speaker"].astype(np.int64) if "speaker" in arrays else None,
     )
     return recordings, arrays["index"].astype(np.int64) if "index" in arrays else None
+
+
+def write_counts(path: str | Path, dataset: Dataset) -> None:
+    """Write a dataset of spikes as one compressed .npz, from which `read_counts` gives an equal one."""
+    arrays = {f"{a}_{part}": getattr(dataset, f"{a}_{part}") for part in PARTS for a in "xy"}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays, name=np.array(dataset.name), classes=np.array(dataset.classes))
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def read_counts(path: str | Path) -> Dataset:
+    """The dataset that `write_counts` wrote; InvalidData naming the file."""
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidData(f"{path}: there is no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {f"{a}_{part}": file[f"{a}_{part}"] for part in PARTS for a in "xy"}
+            return Dataset(str(file["name"]), **arrays, classes=int(file["classes"]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InvalidData(f"{path}: not a dataset of spikes ({error})") from error
 
 
 def _dataset(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.crosscheck import crosscheck
-from neurohw.data import Dataset, Encoder, digits, load, shd, spoken_digits, ssc
+from neurohw.data import Dataset, Encoder, digits, load, read_counts, shd, spoken_digits, ssc
 from neurohw.engines import ENGINES, Model
 from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.check import draw_mismatch, first_words
@@ -51,6 +51,8 @@ def load_data(config: RunConfig) -> Dataset:
             return shd(config.data, steps=steps, seed=config.seed)
         case "ssc":
             return ssc(config.data, steps=steps)
+        case "speech-commands":
+            return read_counts(config.data)
     return load(config.data, seed=config.seed)
 
 

@@ -16,7 +16,7 @@ from neurohw.train.config import TrainConfig
 class Recipe:
     """What `fit` needs beside the dataset. finetune: a second, quantization-aware training from the first one's result.
 
-    dataset: "digits", which comes with the package; "spoken-digits", "shd" or "ssc", whose files the user names; or None for any images.
+    dataset: "digits", which comes with the package; "spoken-digits", "shd", "ssc" or "speech-commands", whose files the user names; or None for any images.
     """
 
     network: Network
@@ -130,8 +130,8 @@ def spoken_digits_recipe() -> Recipe:
     return Recipe(network, encoder, config, tuned, dataset="spoken-digits")
 
 
-def _heidelberg(name: str, sizes: list[int], steps_of_delay: int, decay: float, **training: Any) -> Recipe:
-    """What Hammouamri et al. (2024) have in common: 10 ms steps, 140 channels, hard reset, arctan of slope 5, delays by an Adam of their own.
+def _published(name: str, sizes: list[int], steps_of_delay: int, decay: float, **training: Any) -> Recipe:
+    """What the networks of Hammouamri et al. (2024) have in common: 10 ms steps, hard reset, arctan of slope 5, delays by an Adam of their own.
 
     Differences: the readout is the sum over time of the output's current, which the hardware has, and not of its softmax; one cosine schedule serves both
     optimizers; the best epoch is chosen on a validation part.
@@ -154,12 +154,17 @@ def _heidelberg(name: str, sizes: list[int], steps_of_delay: int, decay: float, 
 
 def shd_recipe() -> Recipe:
     """140-256-256-20 for Spiking Heidelberg Digits, delays of up to 240 ms; not trained here for want of the data."""
-    return _heidelberg("shd", [140, 256, 256, 20], 25, 0.005, epochs=150, batch_size=256, dropout=0.4)
+    return _published("shd", [140, 256, 256, 20], 25, 0.005, epochs=150, batch_size=256, dropout=0.4)
 
 
 def ssc_recipe() -> Recipe:
     """140-512-512-512-35 for Spiking Speech Commands, delays of up to 300 ms; not trained here for want of the data."""
-    return _heidelberg("ssc", [140, 512, 512, 512, 35], 31, 0.333, epochs=60, batch_size=128, dropout=0.25)
+    return _published("ssc", [140, 512, 512, 512, 35], 31, 0.333, epochs=60, batch_size=128, dropout=0.25)
+
+
+def speech_commands_recipe() -> Recipe:
+    """64-512-512-512-35 for Google Speech Commands heard by the cochlea (published: mel spectra), delays of up to 300 ms; not trained here for want of the data."""
+    return _published("speech-commands", [64, 512, 512, 512, 35], 31, 0.333, epochs=100, batch_size=128, dropout=0.25)
 
 
 RECIPES = {
@@ -170,6 +175,7 @@ RECIPES = {
     "spoken-digits": spoken_digits_recipe,
     "shd": shd_recipe,
     "ssc": ssc_recipe,
+    "speech-commands": speech_commands_recipe,
 }
 
 

@@ -9,13 +9,14 @@ import pytest
 from scipy.io import wavfile
 
 from neurohw.cli import app
-from neurohw.data import Cochlea, spike_file, spoken_digits
+from neurohw.data import Cochlea, read_counts, spike_file, spoken_digits
 from neurohw.data.speech import (
     FSDD_SOUNDS,
     Sound,
     digit_sounds,
     download_fsdd,
     hear,
+    hear_to_file,
     sounds_digest,
     speech_commands,
     write_spikes,
@@ -129,6 +130,12 @@ def test_speech_commands_have_their_official_parts(tmp_path: Path) -> None:
     data = speech_commands(tmp_path, steps=12, cochlea=Cochlea(channels=12))
     assert [len(data.part(p)[1]) for p in ("train", "validation", "test")] == [5, 2, 1]
     assert data.y_test.tolist() == [1] and data.classes == 2 and data.steps == 12  # no, yes
+    assert "2 words, recordings: 5 train" in hear_to_file(str(tmp_path), tmp_path / "heard.npz", 12)
+    again = read_counts(tmp_path / "heard.npz")
+    assert again.name == "speech-commands" and again.steps == 100 and np.array_equal(again.y_train, data.y_train)
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    with pytest.raises(InvalidData, match="broken.npz: not a dataset of spikes"):
+        read_counts(tmp_path / "broken.npz")
     (tmp_path / "testing_list.txt").unlink()
     with pytest.raises(InvalidData, match="testing_list.txt"):
         speech_commands(tmp_path)
