@@ -27,6 +27,7 @@ from neurohw.train.delays import taps_for
 from neurohw.train.recipes import delayed
 
 SIZES, STEPS, BATCH, DENSITY, DELAYS = [700, 256, 256, 20], 100, 128, 0.05, 25
+THRESHOLD = 1.9  # hidden neurons fire about as often as inputs
 
 
 class DclsModule(SpikingModule):
@@ -106,8 +107,11 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     spikes = (torch.rand(STEPS, BATCH, SIZES[0], generator=generator) < DENSITY).float().to(arguments.device)
     labels = torch.randint(SIZES[-1], (BATCH,), generator=generator).to(arguments.device)
-    neuron = Lif(decay=0.5)
+    neuron = Lif(decay=0.5, threshold=THRESHOLD)
     with_delays, without = delayed(SIZES, neuron, DELAYS), delayed(SIZES, neuron, None)
+    with torch.no_grad():
+        fired = SpikingModule(with_delays, learn_delays=True, seed=1).to(arguments.device)(spikes)
+    rates = ", ".join(f"{100 * float(v.mean()):.1f} %" for k, v in fired.items() if k.startswith("spikes.hidden"))
     rows = []
     for annealing in (1.0, 0.75, 0.5, 0.0):
         for name, kind, network in (
@@ -128,7 +132,7 @@ def main() -> None:
     lines = [
         "# Training with learned delays",
         "",
-        f"One step of {'-'.join(map(str, SIZES))}, {STEPS} steps, batch {BATCH}, {100 * DENSITY:.0f} % input density, {DELAYS} delays, float32, "
+        f"One step of {'-'.join(map(str, SIZES))}, {STEPS} steps, batch {BATCH}, {100 * DENSITY:.0f} % input density (hidden {rates}), {DELAYS} delays, float32, "
         f"{arguments.threads} thread(s) on {arguments.device}, PyTorch {torch.__version__}, DCLS 0.1.1; median of {arguments.repeats}. "
         "`python benchmarks/delays_training.py` writes this page.",
         "",
