@@ -124,6 +124,7 @@ void forward(const Shape& s, const float* x, const float* kernel, const int32_t*
         const int32_t* f = first + synapse;
         for (int32_t e = here.first[static_cast<size_t>(j)]; e < here.first[static_cast<size_t>(j) + 1]; e++) {
           const Event event = here.events[static_cast<size_t>(e)];
+          // one event after the other: rows of two events at once were measured to wait for each other's stores
           const float* k = kernel + synapse * W;
           float* row = rows.data() + event.time + s.lowest;
           for (int64_t i = 0; i < size; i++, k += W, row += stride) {
@@ -147,10 +148,26 @@ void gather_rows(const Shape& s, const float* dy, int64_t b, int64_t begin, int6
   }
 }
 
+constexpr int64_t kGathered = 6;  // events of one source whose times and values stay in registers
+
+// k[i] += sum over N events of value * row of target i at the time of the event and the delay of the synapse
+template <int W, int N>
+void add_rows(const Event* events, float* k, const float* row, const int32_t* first, int64_t size, int64_t stride) {
+  typedef typename Taps<W>::Vector Vector;
+  int64_t time[N];
+  float value[N];
+  for (int n = 0; n < N; n++) time[n] = events[n].time, value[n] = events[n].value;
+  for (int64_t i = 0; i < size; i++, k += W, row += stride) {
+    const float* late = row + first[i];
+    Vector sum = *reinterpret_cast<Vector*>(k);
+    for (int n = 0; n < N; n++) sum += value[n] * *reinterpret_cast<const Vector*>(late + time[n]);
+    *reinterpret_cast<Vector*>(k) = sum;
+  }
+}
+
 template <int W>
 void kernel_gradient(const Shape& s, const float* x, const float* dy, const int32_t* first, float* dkernel,
                      int32_t threads) {
-  typedef typename Taps<W>::Vector Vector;
   const auto events = events_of(s, x, threads);
   const int64_t stride = row_stride(s.steps + s.reach);
   const int64_t block = block_of(s, stride, threads), blocks = (s.targets + block - 1) / block;
@@ -170,13 +187,16 @@ void kernel_gradient(const Shape& s, const float* x, const float* dy, const int3
         const int64_t synapse = j * s.targets + begin;
         float* k = dkernel + synapse * W;
         const float* row = rows.data() + s.lowest;
-        for (int64_t i = 0; i < size; i++, k += W, row += stride) {
-          const float* late = row + first[synapse + i];
-          Vector sum = *reinterpret_cast<Vector*>(k);
-          for (const Event* event = from; event < to; event++) {
-            sum += event->value * *reinterpret_cast<const Vector*>(late + event->time);
-          }
-          *reinterpret_cast<Vector*>(k) = sum;
+        for (; to - from >= kGathered; from += kGathered) {
+          add_rows<W, kGathered>(from, k, row, first + synapse, size, stride);
+        }
+        switch (to - from) {
+          case 1: add_rows<W, 1>(from, k, row, first + synapse, size, stride); break;
+          case 2: add_rows<W, 2>(from, k, row, first + synapse, size, stride); break;
+          case 3: add_rows<W, 3>(from, k, row, first + synapse, size, stride); break;
+          case 4: add_rows<W, 4>(from, k, row, first + synapse, size, stride); break;
+          case 5: add_rows<W, 5>(from, k, row, first + synapse, size, stride); break;
+          default: break;
         }
       }
     }
