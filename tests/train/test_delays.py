@@ -269,7 +269,7 @@ def accuracy_on_coincidences(seed: int, delayed_steps: int | None) -> float:
     return evaluate(module, encoder, dataset.x_test, dataset.y_test, "membrane")[0]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))])
 def test_coincidences_need_delays(seed: int) -> None:
     """The same 8-32-4 network: learned delays at least 99 %, no delays exactly at chance."""
     assert accuracy_on_coincidences(seed, 16) >= 0.99
