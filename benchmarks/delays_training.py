@@ -62,7 +62,7 @@ def step_of(module: SpikingModule, spikes: Tensor, labels: Tensor) -> Callable[[
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(module(spikes)["v.output"][-1], labels)
+        loss = nn.functional.cross_entropy(module(spikes, states=False)["v.output"][-1], labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         module.clamp_delays()

@@ -21,7 +21,7 @@ def _cache() -> Path:
 
 @functools.cache
 def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
-    """The library of a source, one per text, compiler, processor and flags.
+    """The library of a source, one per text (with the headers beside it), compiler, processor and flags.
 
     Raises MissingTool without g++, NeurohwError with the compiler's words if it fails.
     """
@@ -33,7 +33,8 @@ def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
         processor = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0]
     except (OSError, IndexError):
         processor = ""
-    key = hashlib.sha256("\0".join([source.read_text(), version, processor, *flags]).encode()).hexdigest()[:16]
+    texts = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
+    key = hashlib.sha256("\0".join([*texts, version, processor, *flags]).encode()).hexdigest()[:16]
     target = _cache() / f"{source.stem}-{key}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

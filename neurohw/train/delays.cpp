@@ -6,14 +6,14 @@
 // steps of its target: an event costs one short vector addition per target. Targets are taken in blocks whose rows stay in the first cache, events source by
 // source, so that its kernels do, too. Every sum belongs to one thread and has one order: results do not depend on the number of threads.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <thread>
 #include <vector>
+
+#include "parallel.h"
 
 namespace {
 
@@ -59,18 +59,6 @@ class Buffer {
   int64_t size_;
   float* data_;
 };
-
-template <typename Work>
-void parallel(int64_t tasks, int32_t threads, Work work) {
-  std::atomic<int64_t> next{0};
-  auto loop = [&](int32_t thread) {
-    for (int64_t task = next++; task < tasks; task = next++) work(task, thread);
-  };
-  std::vector<std::thread> pool;
-  for (int32_t i = 1; i < std::min<int64_t>(threads, tasks); i++) pool.emplace_back(loop, i);
-  loop(0);
-  for (auto& thread : pool) thread.join();
-}
 
 struct Shape {
   int64_t steps, samples, sources, targets, lowest, reach;  // reach: largest first + taps

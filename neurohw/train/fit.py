@@ -53,7 +53,7 @@ def evaluate(
         for start in range(0, len(y), EVALUATION_BATCH):
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy())
             counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
-            values = scores(module(torch.from_numpy(counts)), module.network, readout)
+            values = scores(module(torch.from_numpy(counts), states=False), module.network, readout)
             right += int((values.argmax(1) == labels).sum())
             loss += float(cross_entropy(values, labels, reduction="sum"))
     module.train(training)
@@ -111,7 +111,7 @@ def _train_epoch(
             x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
         counts = encoder.encode(x, (1, epoch, start))
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
-        values = scores(module(torch.from_numpy(counts)), module.network, readout)
+        values = scores(module(torch.from_numpy(counts), states=False), module.network, readout)
         loss = cross_entropy(values, labels, label_smoothing=config.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

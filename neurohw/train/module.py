@@ -23,6 +23,7 @@ from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
 from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
 
@@ -110,7 +111,7 @@ class SpikingModule(nn.Module):
         if weight_bits is not None:
             check_quantizable(network, weight_bits)
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
-        self.spike = surrogate(surrogate_name, slope)
+        self.spike, self.surrogate = surrogate(surrogate_name, slope), (surrogate_name, slope)
         self.groups = groups(network)
         self.varied: dict[str, tuple[str, ...]] = {}  # per population, which constants differ between its neurons
         generator = torch.Generator().manual_seed(seed)
@@ -381,10 +382,22 @@ class SpikingModule(nn.Module):
         kept = torch.rand(spikes.shape, generator=self.generator, dtype=spikes.dtype) >= self.dropout
         return spikes * kept / (1 - self.dropout)
 
-    def forward(self, spikes: Tensor) -> dict[str, Tensor]:
+    def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
+        """Spikes, and the membrane of the output, in one operator; None where it does not know the neuron model."""
+        neuron, name = population.neuron, population.name
+        assert isinstance(neuron, Lif | Integrator)
+        if not usable(neuron, currents, self.detach_reset):
+            return None
+        is_output = name == self.network.output.name
+        constants = self._constants(population)
+        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, is_output)
+        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if is_output else {})
+
+    def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
+        states: False for the spikes and the membrane of the output alone, which is faster and smaller (`neurohw.train.scan`).
         Raises InvalidData for another shape.
         """
         source = self.network.input
@@ -402,6 +415,11 @@ class SpikingModule(nn.Module):
             else:
                 assert isinstance(head.neuron, Lif | Integrator)
                 currents = self._known_current(head, sent, spikes)
+                fast = None if states else self._fast_record(head, currents)
+                if fast is not None:
+                    result |= fast
+                    sent[head.name] = self._dropped(fast[f"spikes.{head.name}"])
+                    continue
                 records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
             for name, done in records.items():
                 sent[name] = self._dropped(done.spikes)

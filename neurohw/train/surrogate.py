@@ -18,6 +18,7 @@ from torch import Tensor
 from neurohw.errors import InvalidModel
 
 SpikeFunction = Callable[[Tensor, Tensor], Tensor]
+SLOPES = {"arctan": 2.0, "fast_sigmoid": 5.0, "triangular": 1.0}  # where none is given
 
 
 def _sum_to(gradient: Tensor, shape: torch.Size) -> Tensor:
@@ -68,17 +69,17 @@ class _Triangular(torch.autograd.Function):
         return result, -_sum_to(result, threshold.shape) if ctx.needs_input_grad[1] else None, None
 
 
-def arctan(u: Tensor, threshold: Tensor, slope: float = 2.0) -> Tensor:
+def arctan(u: Tensor, threshold: Tensor, slope: float = SLOPES["arctan"]) -> Tensor:
     """Spikes of the shape of u, with the arctan derivative."""
     return _Arctan.apply(u, threshold, slope)  # type: ignore[no-any-return]
 
 
-def fast_sigmoid(u: Tensor, threshold: Tensor, slope: float = 5.0) -> Tensor:
+def fast_sigmoid(u: Tensor, threshold: Tensor, slope: float = SLOPES["fast_sigmoid"]) -> Tensor:
     """Spikes of the shape of u, with the fast-sigmoid derivative."""
     return _FastSigmoid.apply(u, threshold, slope)  # type: ignore[no-any-return]
 
 
-def triangular(u: Tensor, threshold: Tensor, slope: float = 1.0) -> Tensor:
+def triangular(u: Tensor, threshold: Tensor, slope: float = SLOPES["triangular"]) -> Tensor:
     """Spikes of the shape of u, with the triangular derivative."""
     return _Triangular.apply(u, threshold, slope)  # type: ignore[no-any-return]
 

@@ -1,0 +1,188 @@
+"""All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`), with its gradient.
+
+It reads the currents once and writes the spikes and u - threshold, from which the gradient is made; PyTorch alone keeps several tensors per step. Spikes and
+membranes are those of the scan in PyTorch to the last bit, gradients to rounding. The operators are `torch.ops.neurohw.lif_scan` and `lif_scan_gradient`,
+registered with PyTorch, so that compiling, autocast and data parallelism see them as any other.
+"""
+
+import ctypes
+import functools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurohw.errors import MissingTool
+from neurohw.native_library import FLAGS, compiled
+from neurohw.neurons import Integrator, Lif
+from neurohw.train.functional import Constants
+from neurohw.train.surrogate import SLOPES
+
+SOURCE = Path(__file__).with_name("scan.cpp")
+RESETS = ("none", "soft", "hard")
+CODES = {torch.float32: "float", torch.float64: "double"}
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled operators, or None, with a warning, without a compiler."""
+    try:
+        return compiled(SOURCE, (*FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
+    except MissingTool as error:
+        warnings.warn(f"{error}; populations are trained step by step in PyTorch, several times slower", stacklevel=2)
+        return None
+
+
+def _address(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None or not tensor.numel() else tensor.data_ptr())
+
+
+def _numbers(shape: torch.Size, refractory: int, strict: bool, through_reset: bool) -> Any:
+    return (ctypes.c_int64 * 6)(*shape, refractory, strict, through_reset)
+
+
+@torch.library.custom_op("neurohw::lif_scan", mutates_args=(), device_types="cpu")
+def lif_scan(
+    currents: Tensor,
+    constants: Tensor,
+    reset: int,
+    surrogate: int,
+    slope: float,
+    refractory: int,
+    strict: bool,
+    through_reset: bool,
+    membrane: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes, u - threshold (not a number in refractory steps) and, if wanted, membranes after the reset, each like currents [time, sample, neuron].
+
+    constants [6, neuron]: decay, synapse_decay, threshold, v_reset, adaptation_decay, adaptation_strength. reset: index into RESETS; surrogate: index
+    into SURROGATES.
+    """
+    library = _library()
+    assert library is not None
+    currents, constants = currents.contiguous(), constants.contiguous()
+    spikes, above = torch.empty_like(currents), torch.empty_like(currents)
+    v = torch.empty_like(currents) if membrane else currents.new_empty(0)
+    getattr(library, f"neurohw_scan_{CODES[currents.dtype]}")(
+        _numbers(currents.shape, refractory, strict, through_reset),
+        ctypes.c_int64(reset),
+        ctypes.c_double(slope),
+        *(_address(t) for t in (constants, currents, spikes, above, v)),
+        ctypes.c_int32(torch.get_num_threads()),
+    )
+    return spikes, above, v
+
+
+@torch.library.custom_op("neurohw::lif_scan_gradient", mutates_args=(), device_types="cpu")
+def lif_scan_gradient(
+    above: Tensor,
+    constants: Tensor,
+    by_spikes: Tensor | None,
+    by_membrane: Tensor | None,
+    reset: int,
+    surrogate: int,
+    slope: float,
+    refractory: int,
+    strict: bool,
+    through_reset: bool,
+) -> Tensor:
+    """The gradient by the currents [time, sample, neuron] from those by spikes and membranes; arguments as in `lif_scan`."""
+    library = _library()
+    assert library is not None
+    constants = constants.contiguous()
+    by_spikes = by_spikes.contiguous() if by_spikes is not None else None
+    by_membrane = by_membrane.contiguous() if by_membrane is not None else None
+    result = torch.empty_like(above)
+    getattr(library, f"neurohw_scan_gradient_{CODES[above.dtype]}")(
+        _numbers(above.shape, refractory, strict, through_reset),
+        ctypes.c_int64(reset),
+        ctypes.c_int64(surrogate),
+        ctypes.c_double(slope),
+        *(_address(t) for t in (constants, above, by_spikes, by_membrane, result)),
+        ctypes.c_int32(torch.get_num_threads()),
+    )
+    return result
+
+
+@lif_scan.register_fake
+def _(currents: Tensor, constants: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    like = torch.empty_like(currents, memory_format=torch.contiguous_format)
+    v = torch.empty_like(like) if arguments[-1] else currents.new_empty(0)
+    return like, torch.empty_like(like), v
+
+
+@lif_scan_gradient.register_fake
+def _(above: Tensor, *arguments: Any) -> Tensor:
+    return torch.empty_like(above)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    _, constants, *ctx.arguments, ctx.membrane = inputs
+    ctx.save_for_backward(output[1], constants)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
+def _back(ctx: Any, by_spikes: Tensor | None, _: Tensor | None, by_membrane: Tensor | None) -> Any:
+    above, constants = ctx.saved_tensors
+    by_membrane = by_membrane if ctx.membrane else None
+    gradient = lif_scan_gradient(above, constants, by_spikes, by_membrane, *ctx.arguments)
+    return gradient, *(None,) * 8
+
+
+lif_scan.register_autograd(_back, setup_context=_keep)
+
+
+def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bool:
+    """True where the operator knows the neuron model, and runs: float32 or float64 on the processor, with a compiler."""
+    if currents.device.type != "cpu" or currents.dtype not in CODES:
+        return False
+    if isinstance(neuron, Lif):
+        if neuron.delayed_reset or neuron.delayed_current or neuron.clears_current:
+            return False
+        if neuron.membrane_bias and neuron.synapse_decay is not None:
+            return False
+        if neuron.adaptation is not None and not detach_reset:
+            return False
+    return _library() is not None
+
+
+def fast_scan(
+    neuron: Lif | Integrator,
+    constants: Constants,
+    currents: Tensor,
+    surrogate: str,
+    slope: float | None,
+    detach_reset: bool,
+    membrane: bool,
+) -> tuple[Tensor, Tensor]:
+    """Spikes and membranes [time, sample, neuron] of a population from rest; membranes are empty unless wanted.
+
+    Only for what is `usable`. An Integrator is a neuron whose threshold is infinite.
+    """
+    neurons = currents.shape[2]
+
+    def row(value: float | Tensor | None) -> Tensor:
+        return torch.as_tensor(0.0 if value is None else value, dtype=currents.dtype).expand(neurons)
+
+    threshold = torch.inf if isinstance(neuron, Integrator) else constants.threshold
+    values = (constants.decay, constants.synapse_decay, threshold, constants.v_reset)
+    rises = (constants.adaptation_decay, constants.adaptation_strength)
+    lif = neuron if isinstance(neuron, Lif) else Lif(reset="none")
+    if lif.membrane_bias:
+        currents = currents + constants.membrane_bias
+    slopes = list(SLOPES)
+    spikes, _, v = lif_scan(
+        currents,
+        torch.stack([row(value) for value in (*values, *rises)]).detach(),
+        RESETS.index(lif.reset),
+        slopes.index(surrogate),
+        SLOPES[surrogate] if slope is None else slope,
+        lif.refractory,
+        lif.strict,
+        not detach_reset,
+        membrane,
+    )
+    return spikes, v
