@@ -25,30 +25,49 @@ struct Population {
   const T *decay, *synapse_decay, *threshold, *v_reset, *adaptation_decay, *adaptation_strength;  // [neuron]
 };
 
+// The constants of a chunk, beside its state.
+template <typename T>
+struct Constants {
+  T decay[kChunk], synapse_decay[kChunk], threshold[kChunk], v_reset[kChunk], adaptation_decay[kChunk],
+      adaptation_strength[kChunk];
+
+  Constants(const Population<T>& p, int64_t begin, int64_t size) {
+    for (int64_t n = 0; n < kChunk; n++) {
+      const int64_t k = begin + std::min(n, size - 1);
+      decay[n] = p.decay[k], synapse_decay[n] = p.synapse_decay[k], threshold[n] = p.threshold[k];
+      v_reset[n] = p.v_reset[k], adaptation_decay[n] = p.adaptation_decay[k];
+      adaptation_strength[n] = p.adaptation_strength[k];
+    }
+  }
+};
+
 template <typename T, Reset R>
 void forward(const Population<T>& p, const T* current, T* spikes, T* above, T* membrane, int32_t threads) {
   const int64_t chunks = (p.neurons + kChunk - 1) / kChunk;
   parallel(p.samples * chunks, threads, [&](int64_t task, int32_t) {
     const int64_t sample = task / chunks, begin = task % chunks * kChunk;
     const int64_t size = std::min(kChunk, p.neurons - begin);
+    const Constants<T> k(p, begin, size);
     T v[kChunk] = {}, c[kChunk] = {}, a[kChunk] = {}, left[kChunk] = {};
+    const bool strict = p.strict;
     const T full = static_cast<T>(p.refractory);
     for (int64_t t = 0; t < p.steps; t++) {
       const int64_t here = (t * p.samples + sample) * p.neurons + begin;
-      const T* in = current + here;
-      T *out = spikes + here, *x = above + here;
+      const T* __restrict in = current + here;
+      T *__restrict out = spikes + here, *__restrict x = above + here;
+#pragma GCC ivdep
       for (int64_t n = 0; n < size; n++) {
-        const int64_t k = begin + n;
-        c[n] = p.synapse_decay[k] * c[n] + in[n];
-        const T u = p.decay[k] * v[n] + c[n];
-        const T threshold = p.threshold[k] + a[n];
+        c[n] = k.synapse_decay[n] * c[n] + in[n];
+        const T u = k.decay[n] * v[n] + c[n];
+        const T threshold = k.threshold[n] + a[n];
         const bool held = left[n] > 0;
-        const bool fires = (p.strict ? u > threshold : u >= threshold) && !held;
-        const T after = R == kSoft ? u - threshold : R == kHard ? p.v_reset[k] : u;
+        const bool fires = ((u > threshold) | ((u == threshold) & !strict)) & !held;
+        const T after = R == kSoft ? u - threshold : R == kHard ? k.v_reset[n] : u;
         v[n] = held ? v[n] : fires ? after : u;
-        left[n] = fires ? full : left[n] > 0 ? left[n] - 1 : T(0);
-        a[n] = p.adaptation_decay[k] * a[n] + p.adaptation_strength[k] * static_cast<T>(fires);
-        out[n] = static_cast<T>(fires);
+        const T fewer = held ? left[n] - 1 : T(0);
+        left[n] = fires ? full : fewer;
+        a[n] = k.adaptation_decay[n] * a[n] + k.adaptation_strength[n] * (fires ? T(1) : T(0));
+        out[n] = fires ? T(1) : T(0);
         x[n] = held ? std::numeric_limits<T>::quiet_NaN() : u - threshold;
       }
       if (membrane) std::copy(v, v + size, membrane + here);
@@ -76,28 +95,30 @@ void backward(const Population<T>& p, const T* above, const T* by_spikes, const 
   parallel(p.samples * chunks, threads, [&](int64_t task, int32_t) {
     const int64_t sample = task / chunks, begin = task % chunks * kChunk;
     const int64_t size = std::min(kChunk, p.neurons - begin);
+    const Constants<T> k(p, begin, size);
+    const bool strict = p.strict;
+    const T slope = p.slope, through_reset = p.through_reset ? T(1) : T(0);  // a factor: a branch would keep the loop from vectors
     T v[kChunk] = {}, c[kChunk] = {}, a[kChunk] = {}, zero[kChunk] = {};  // gradients by the state after the step
     for (int64_t t = p.steps - 1; t >= 0; t--) {
       const int64_t here = (t * p.samples + sample) * p.neurons + begin;
-      const T* given = by_spikes ? by_spikes + here : zero;
-      const T* given_v = by_membrane ? by_membrane + here : zero;
-      const T* x = above + here;
-      T* out = by_current + here;
+      const T* __restrict given = by_spikes ? by_spikes + here : zero;
+      const T* __restrict given_v = by_membrane ? by_membrane + here : zero;
+      const T* __restrict x = above + here;
+      T* __restrict out = by_current + here;
+#pragma GCC ivdep
       for (int64_t n = 0; n < size; n++) {
-        const int64_t k = begin + n;
         const bool held = x[n] != x[n];
-        const bool fired = p.strict ? x[n] > 0 : x[n] >= 0;
-        const bool counts = !held && !(p.strict && x[n] == 0);  // PyTorch's `where` has no gradient at the very threshold
+        const bool fired = (x[n] > 0) | ((x[n] == 0) & !strict);
+        const bool counts = !held & !(strict & (x[n] == 0));  // PyTorch's `where` has no gradient at the very threshold
         const T by_v = v[n] + given_v[n];
-        T by_spike = given[n] + p.adaptation_strength[k] * a[n];
-        if (R == kSoft && p.through_reset) by_spike -= by_v * p.threshold[k];
-        const T by_x = counts ? by_spike * bump<T, S>(x[n], p.slope) : T(0);
-        const T kept = held || (R == kHard && fired) ? T(0) : by_v;
-        const T by_u = kept + by_x;
-        const T by_threshold = -by_x - (R == kSoft && fired ? by_v : T(0));
-        v[n] = held ? by_v : p.decay[k] * by_u;
-        a[n] = p.adaptation_decay[k] * a[n] + by_threshold;
-        c[n] = p.synapse_decay[k] * c[n] + by_u;
+        T by_spike = given[n] + k.adaptation_strength[n] * a[n];
+        if (R == kSoft) by_spike -= through_reset * by_v * k.threshold[n];
+        const T by_x = (counts ? by_spike : T(0)) * bump<T, S>(held ? T(0) : x[n], slope);
+        const T by_u = (held | ((R == kHard) & fired) ? T(0) : by_v) + by_x;
+        const T by_threshold = -by_x - ((R == kSoft) & fired ? by_v : T(0));
+        v[n] = held ? by_v : k.decay[n] * by_u;
+        a[n] = k.adaptation_decay[n] * a[n] + by_threshold;
+        c[n] = k.synapse_decay[n] * c[n] + by_u;
         out[n] = c[n];
       }
     }
