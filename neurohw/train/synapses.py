@@ -12,6 +12,7 @@ from torch.nn import functional as nn_functional
 
 from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.network import Population, Projection
+from neurohw.train.events import product
 
 # (delay, spikes [..., source] -> current [..., target])
 Operator = tuple[int, Callable[[Tensor], Tensor]]
@@ -30,7 +31,7 @@ def per_weight(projection: Projection, target: Population, values: Tensor, ends:
 
 
 def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
-    return spikes @ weight.T
+    return product(spikes, weight)
 
 
 def _sparse(shape: tuple[int, int], ends: Tensor, weight: Tensor, spikes: Tensor) -> Tensor:
