@@ -3,14 +3,16 @@
 //   y[t, b, i] = sum over j and k of  kernel[j, i, k] * x[t - lowest - first[j, i] - k, b, j]
 //
 // Arrays are [time, sample, neuron] and the kernels [source, target, tap]. Inside, time is the innermost axis, so that the taps of a synapse meet consecutive
-// steps of its target: an event costs one short vector addition per target. Targets are taken in blocks whose rows stay in the first cache, events source by
-// source, so that its kernels do, too. Every sum belongs to one thread and has one order: results do not depend on the number of threads.
+// steps of its target: an event costs one short vector addition per target. A task is a tile: a few targets, whose kernels stay in registers while all events of a
+// source pass, and a few samples, so many that their rows stay in the first cache. Every sum belongs to one thread and has one order: results do not depend on the
+// number of threads.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 #include "parallel.h"
@@ -18,14 +20,14 @@
 namespace {
 
 constexpr int64_t kLine = 16;              // floats
-constexpr int64_t kBlockBytes = 24 << 10;  // rows of a block of targets: half of a first cache
+constexpr int64_t kTileBytes = 36 << 10;   // rows of a tile: most of a first cache
 
 struct Event {
-  int32_t time;
+  int32_t place;  // of its step in the row of its sample
   float value;
 };
 
-// the events of one sample, source by source: those of source j are events[first[j]] to events[first[j + 1] - 1], in the order of time
+// the events of a chunk of samples, source by source: those of source j are events[first[j]] to events[first[j + 1] - 1], in the order of time and sample
 struct Events {
   std::vector<int32_t> first;
   std::vector<Event> events;
@@ -64,129 +66,140 @@ struct Shape {
   int64_t steps, samples, sources, targets, lowest, reach;  // reach: largest first + taps
 };
 
-std::vector<Events> events_of(const Shape& s, const float* x, int32_t threads) {
-  std::vector<Events> result(static_cast<size_t>(s.samples));
-  parallel(s.samples, threads, [&](int64_t b, int32_t) {
-    Events& found = result[static_cast<size_t>(b)];
+// targets of a tile: as many as have registers for their kernels
+template <int W>
+constexpr int64_t kTargets = W <= 16 ? 8 : 128 / W;
+
+// samples of a tile
+template <int W>
+int64_t chunk_of(const Shape& s, int64_t stride) {
+  const int64_t cached = kTileBytes / (kTargets<W> * stride * static_cast<int64_t>(sizeof(float)));
+  return std::clamp<int64_t>(cached, 1, s.samples);
+}
+
+// the events of every chunk; those that arrive after the last step are left out
+std::vector<Events> events_of(const Shape& s, const float* x, int64_t chunk, int64_t stride, int32_t threads) {
+  std::vector<Events> result(static_cast<size_t>((s.samples + chunk - 1) / chunk));
+  parallel(static_cast<int64_t>(result.size()), threads, [&](int64_t c, int32_t) {
+    Events& found = result[static_cast<size_t>(c)];
     found.first.assign(static_cast<size_t>(s.sources) + 2, 0);
     int32_t* next = found.first.data() + 1;  // while filling, the place of the next event of each source
-    const int64_t steps = std::max<int64_t>(0, s.steps - s.lowest);  // later events arrive after the end
+    const int64_t samples = std::min(chunk, s.samples - c * chunk);
     auto each = [&](auto visit) {
-      for (int64_t t = 0; t < steps; t++) {
-        const float* row = x + (t * s.samples + b) * s.sources;
-        for (int64_t j = 0; j < s.sources; j++) {
-          if (row[j] != 0.0f) visit(t, j, row[j]);
+      for (int64_t t = 0; t < s.steps - s.lowest; t++) {
+        for (int64_t b = 0; b < samples; b++) {
+          const float* row = x + (t * s.samples + c * chunk + b) * s.sources;
+          for (int64_t j = 0; j < s.sources; j++) {
+            if (row[j] != 0.0f) visit(j, b * stride + t + s.lowest, row[j]);
+          }
         }
       }
     };
-    each([&](int64_t, int64_t j, float) { next[j + 1]++; });
+    each([&](int64_t j, int64_t, float) { next[j + 1]++; });
     for (int64_t j = 0; j < s.sources; j++) next[j + 1] += next[j];
     found.events.resize(static_cast<size_t>(next[s.sources]));
-    each([&](int64_t t, int64_t j, float value) {
-      found.events[static_cast<size_t>(next[j]++)] = {static_cast<int32_t>(t), value};
+    each([&](int64_t j, int64_t place, float value) {
+      found.events[static_cast<size_t>(next[j]++)] = {static_cast<int32_t>(place), value};
     });
   });
   return result;
 }
 
-int64_t block_of(const Shape& s, int64_t stride, int32_t threads) {
-  const int64_t cached = std::max<int64_t>(8, kBlockBytes / (stride * static_cast<int64_t>(sizeof(float))));
-  return std::max<int64_t>(1, std::min(cached, (s.targets + threads - 1) / threads));
+// visit(the number of targets as a constant, N or fewer)
+template <int W, int N, typename Visit>
+void with_targets(int64_t size, Visit visit) {
+  if (size >= N) return visit(std::integral_constant<int, N>());
+  if constexpr (N > 1) with_targets<W, N - 1>(size, visit);
+}
+
+// rows[i][..] += value * kernel i, for all events of a source
+template <int W, int N>
+void spread(const Event* event, const Event* end, const float* kernel, const int32_t* first, float* rows, int64_t size) {
+  typedef typename Taps<W>::Vector Vector;
+  Vector k[N];
+  float* row[N];
+  for (int i = 0; i < N; i++) {
+    k[i] = *reinterpret_cast<const Vector*>(kernel + i * W);
+    row[i] = rows + i * size + first[i];
+  }
+  for (; event < end; event++) {
+    for (int i = 0; i < N; i++) *reinterpret_cast<Vector*>(row[i] + event->place) += event->value * k[i];
+  }
+}
+
+// kernel i += sum of value * rows[i][..], over all events of a source
+template <int W, int N>
+void collect(const Event* event, const Event* end, float* kernel, const int32_t* first, const float* rows, int64_t size) {
+  typedef typename Taps<W>::Vector Vector;
+  Vector k[N];
+  const float* row[N];
+  for (int i = 0; i < N; i++) {
+    k[i] = *reinterpret_cast<Vector*>(kernel + i * W);
+    row[i] = rows + i * size + first[i];
+  }
+  for (; event < end; event++) {
+    for (int i = 0; i < N; i++) k[i] += event->value * *reinterpret_cast<const Vector*>(row[i] + event->place);
+  }
+  for (int i = 0; i < N; i++) *reinterpret_cast<Vector*>(kernel + i * W) = k[i];
 }
 
 template <int W>
 void forward(const Shape& s, const float* x, const float* kernel, const int32_t* first, float* y, int32_t threads) {
-  typedef typename Taps<W>::Vector Vector;
-  const auto events = events_of(s, x, threads);
-  const int64_t stride = row_stride(s.steps + s.reach);
-  const int64_t block = block_of(s, stride, threads), blocks = (s.targets + block - 1) / block;
-  const int64_t chunk = 16, chunks = (s.samples + chunk - 1) / chunk;
-  parallel(blocks * chunks, threads, [&](int64_t task, int32_t) {
-    const int64_t begin = task / chunks * block, size = std::min(block, s.targets - begin);
-    Buffer rows(size * stride);
-    for (int64_t b = task % chunks * chunk; b < std::min(s.samples, (task % chunks + 1) * chunk); b++) {
+  const int64_t stride = row_stride(s.steps + s.reach), chunk = chunk_of<W>(s, stride);
+  const auto events = events_of(s, x, chunk, stride, threads);
+  const int64_t tiles = (s.targets + kTargets<W> - 1) / kTargets<W>, chunks = static_cast<int64_t>(events.size());
+  parallel(tiles, threads, [&](int64_t tile, int32_t) {
+    const int64_t begin = tile * kTargets<W>, targets = std::min(kTargets<W>, s.targets - begin);
+    Buffer rows(targets * chunk * stride);
+    for (int64_t c = 0; c < chunks; c++) {
       rows.clear();
-      const Events& here = events[static_cast<size_t>(b)];
-      for (int64_t j = 0; j < s.sources; j++) {
-        const int64_t synapse = j * s.targets + begin;
-        const int32_t* f = first + synapse;
-        for (int32_t e = here.first[static_cast<size_t>(j)]; e < here.first[static_cast<size_t>(j) + 1]; e++) {
-          const Event event = here.events[static_cast<size_t>(e)];
-          // one event after the other: rows of two events at once were measured to wait for each other's stores
-          const float* k = kernel + synapse * W;
-          float* row = rows.data() + event.time + s.lowest;
-          for (int64_t i = 0; i < size; i++, k += W, row += stride) {
-            *reinterpret_cast<Vector*>(row + f[i]) += event.value * *reinterpret_cast<const Vector*>(k);
-          }
+      const Events& here = events[static_cast<size_t>(c)];
+      with_targets<W, kTargets<W>>(targets, [&](auto n) {
+        for (int64_t j = 0; j < s.sources; j++) {
+          const Event* from = here.events.data() + here.first[static_cast<size_t>(j)];
+          const Event* to = here.events.data() + here.first[static_cast<size_t>(j) + 1];
+          const int64_t synapse = j * s.targets + begin;
+          if (from < to) spread<W, n>(from, to, kernel + synapse * W, first + synapse, rows.data(), chunk * stride);
         }
-      }
+      });
       for (int64_t t = 0; t < s.steps; t++) {
-        float* out = y + (t * s.samples + b) * s.targets + begin;
-        for (int64_t i = 0; i < size; i++) out[i] = rows.data()[i * stride + t];
+        for (int64_t b = 0; b < std::min(chunk, s.samples - c * chunk); b++) {
+          float* out = y + (t * s.samples + c * chunk + b) * s.targets + begin;
+          for (int64_t i = 0; i < targets; i++) out[i] = rows.data()[(i * chunk + b) * stride + t];
+        }
       }
     }
   });
 }
 
-// rows of dy of one sample, [target of the block][time], 0 after the last step
-void gather_rows(const Shape& s, const float* dy, int64_t b, int64_t begin, int64_t size, int64_t stride, float* rows) {
-  for (int64_t t = 0; t < s.steps; t++) {
-    const float* from = dy + (t * s.samples + b) * s.targets + begin;
-    for (int64_t i = 0; i < size; i++) rows[i * stride + t] = from[i];
-  }
-}
-
-constexpr int64_t kGathered = 6;  // events of one source whose times and values stay in registers
-
-// k[i] += sum over N events of value * row of target i at the time of the event and the delay of the synapse
-template <int W, int N>
-void add_rows(const Event* events, float* k, const float* row, const int32_t* first, int64_t size, int64_t stride) {
-  typedef typename Taps<W>::Vector Vector;
-  int64_t time[N];
-  float value[N];
-  for (int n = 0; n < N; n++) time[n] = events[n].time, value[n] = events[n].value;
-  for (int64_t i = 0; i < size; i++, k += W, row += stride) {
-    const float* late = row + first[i];
-    Vector sum = *reinterpret_cast<Vector*>(k);
-    for (int n = 0; n < N; n++) sum += value[n] * *reinterpret_cast<const Vector*>(late + time[n]);
-    *reinterpret_cast<Vector*>(k) = sum;
-  }
-}
-
 template <int W>
 void kernel_gradient(const Shape& s, const float* x, const float* dy, const int32_t* first, float* dkernel,
                      int32_t threads) {
-  const auto events = events_of(s, x, threads);
-  const int64_t stride = row_stride(s.steps + s.reach);
-  const int64_t block = block_of(s, stride, threads), blocks = (s.targets + block - 1) / block;
-  parallel(blocks, threads, [&](int64_t task, int32_t) {
-    const int64_t begin = task * block, size = std::min(block, s.targets - begin);
-    Buffer rows(size * stride);
+  const int64_t stride = row_stride(s.steps + s.reach), chunk = chunk_of<W>(s, stride);
+  const auto events = events_of(s, x, chunk, stride, threads);
+  const int64_t tiles = (s.targets + kTargets<W> - 1) / kTargets<W>, chunks = static_cast<int64_t>(events.size());
+  parallel(tiles, threads, [&](int64_t tile, int32_t) {
+    const int64_t begin = tile * kTargets<W>, targets = std::min(kTargets<W>, s.targets - begin);
+    Buffer rows(targets * chunk * stride);  // 0 after the last step
     for (int64_t j = 0; j < s.sources; j++) {
-      std::memset(dkernel + (j * s.targets + begin) * W, 0, static_cast<size_t>(size * W) * sizeof(float));
+      std::memset(dkernel + (j * s.targets + begin) * W, 0, static_cast<size_t>(targets * W) * sizeof(float));
     }
-    for (int64_t b = 0; b < s.samples; b++) {
-      gather_rows(s, dy, b, begin, size, stride, rows.data());
-      const Events& here = events[static_cast<size_t>(b)];
-      for (int64_t j = 0; j < s.sources; j++) {
-        const Event* from = here.events.data() + here.first[static_cast<size_t>(j)];
-        const Event* to = here.events.data() + here.first[static_cast<size_t>(j) + 1];
-        if (from == to) continue;
-        const int64_t synapse = j * s.targets + begin;
-        float* k = dkernel + synapse * W;
-        const float* row = rows.data() + s.lowest;
-        for (; to - from >= kGathered; from += kGathered) {
-          add_rows<W, kGathered>(from, k, row, first + synapse, size, stride);
-        }
-        switch (to - from) {
-          case 1: add_rows<W, 1>(from, k, row, first + synapse, size, stride); break;
-          case 2: add_rows<W, 2>(from, k, row, first + synapse, size, stride); break;
-          case 3: add_rows<W, 3>(from, k, row, first + synapse, size, stride); break;
-          case 4: add_rows<W, 4>(from, k, row, first + synapse, size, stride); break;
-          case 5: add_rows<W, 5>(from, k, row, first + synapse, size, stride); break;
-          default: break;
+    for (int64_t c = 0; c < chunks; c++) {
+      for (int64_t t = 0; t < s.steps; t++) {
+        for (int64_t b = 0; b < std::min(chunk, s.samples - c * chunk); b++) {
+          const float* from = dy + (t * s.samples + c * chunk + b) * s.targets + begin;
+          for (int64_t i = 0; i < targets; i++) rows.data()[(i * chunk + b) * stride + t] = from[i];
         }
       }
+      const Events& here = events[static_cast<size_t>(c)];
+      with_targets<W, kTargets<W>>(targets, [&](auto n) {
+        for (int64_t j = 0; j < s.sources; j++) {
+          const Event* from = here.events.data() + here.first[static_cast<size_t>(j)];
+          const Event* to = here.events.data() + here.first[static_cast<size_t>(j) + 1];
+          const int64_t synapse = j * s.targets + begin;
+          if (from < to) collect<W, n>(from, to, dkernel + synapse * W, first + synapse, rows.data(), chunk * stride);
+        }
+      });
     }
   });
 }
@@ -197,14 +210,14 @@ void source_gradient(const Shape& s, const float* dy, const float* kernel, const
                      int32_t threads) {
   typedef float Line __attribute__((vector_size(kLine * 4), may_alias));
   constexpr int64_t kSpan = 20;    // steps whose sums stay in registers
-  constexpr int64_t kTargets = 16;  // their rows stay in the second cache
+  constexpr int64_t kRows = 16;  // targets whose rows stay in the second cache
   const int64_t spans = (s.steps + kSpan - 1) / kSpan;
   const int64_t stride = s.steps + s.lowest + s.reach + kSpan;
   parallel((s.samples + kLine - 1) / kLine, threads, [&](int64_t task, int32_t) {
     const int64_t begin = task * kLine, samples = std::min(kLine, s.samples - begin);
-    Buffer rows(kTargets * stride * kLine), out(s.sources * spans * kSpan * kLine);
-    for (int64_t target = 0; target < s.targets; target += kTargets) {
-      const int64_t targets = std::min(kTargets, s.targets - target);
+    Buffer rows(kRows * stride * kLine), out(s.sources * spans * kSpan * kLine);
+    for (int64_t target = 0; target < s.targets; target += kRows) {
+      const int64_t targets = std::min(kRows, s.targets - target);
       for (int64_t t = 0; t < s.steps; t++) {
         for (int64_t b = 0; b < samples; b++) {
           const float* from = dy + (t * s.samples + begin + b) * s.targets + target;
