@@ -6,7 +6,8 @@
 the neurons, the loss and the optimizer of this package; only the projections differ. Medians; the largest deviation of the repeats is beside them.
 
 The floor is what the event-driven operators cannot avoid: for every event and target one multiply-add per tap of the window in the forward pass and one
-in the gradient of the weights, and for the gradient of the spikes, which is dense in time, one per step, synapse and tap of the second and third projection.
+in the gradient of the weights, and for the gradient of the spikes, which is dense in time, one per step, synapse and tap of the second projection. The table
+gives the time of as many multiply-adds in a matrix product of this run, which is the fastest that this machine computes; docs/adr/0009 says what is in the rest.
 """
 
 import argparse
@@ -95,6 +96,16 @@ def floor_operations(taps: int) -> float:
     return (events + dense) / 1e9
 
 
+def multiply_adds_per_second(repeats: int, device: str, size: int = 2048) -> float:
+    """Of a square float32 matrix product: the rate that no operator exceeds."""
+    a = torch.ones(size, size, device=device)
+
+    def product() -> float:
+        return float((a @ a)[0, 0])
+
+    return size**3 / (1e-3 * measured(product, repeats, device)[1])
+
+
 def main() -> None:
     """Measure side by side, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,23 +139,26 @@ def main() -> None:
             rows.append((sigma, name, loss, median, spread))
             print(f"sigma {sigma:5.2f} {name:13} {median:8.1f} ms, loss {loss:.5f}", flush=True)
     plain = rows[0][3]
+    rate = multiply_adds_per_second(arguments.repeats, arguments.device)
     times = {(sigma, name): median for sigma, name, _, median, _ in rows}
     lines = [
         "# Training with learned delays",
         "",
         f"One step of {'-'.join(map(str, SIZES))}, {STEPS} steps, batch {BATCH}, {100 * DENSITY:.0f} % input density (hidden {rates}), {DELAYS} delays, float32, "
         f"{arguments.threads} thread(s) on {arguments.device}, PyTorch {torch.__version__}, DCLS 0.1.1; median of {arguments.repeats}. "
+        f"Matrix products reach {rate / 1e9:.0f} 10^9 multiply-adds per second. "
         "`python benchmarks/delays_training.py` writes this page.",
         "",
-        "| sigma in steps | projections | ms | ± | first loss | DCLS / this | to no delays | 10^9 multiply-adds at least |",
-        "|---|---|---|---|---|---|---|---|",
+        "| sigma in steps | projections | ms | ± | first loss | DCLS / this | to no delays | 10^9 multiply-adds at least | ms for them in a matrix product |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for sigma, name, loss, median, spread in rows:
         ratio = f"{times[sigma, 'DCLS'] / median:.1f}" if name == "this package" else ""
-        operations = f"{floor_operations(taps_for(sigma, DELAYS)):.2f}" if name == "this package" else ""
+        floor = floor_operations(taps_for(sigma, DELAYS)) if name == "this package" else 0.0
+        operations, least = (f"{floor:.2f}", f"{1e12 * floor / rate:.0f}") if floor else ("", "")
         shown = f"{sigma:.2f}" if sigma else "–"
         lines.append(
-            f"| {shown} | {name} | {median:.0f} | {spread:.0f} | {loss:.5f} | {ratio} | {median / plain:.2f} | {operations} |"
+            f"| {shown} | {name} | {median:.0f} | {spread:.0f} | {loss:.5f} | {ratio} | {median / plain:.2f} | {operations} | {least} |"
         )
     write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
 
