@@ -1,0 +1,140 @@
+"""Plasticity of synapses: what changes a weight, and no engine.
+
+Every spiking neuron has a trace r of its recent spikes; one astrocyte sets the amplitude of depression. At the end of step t, for every synapse j -> i of a plastic
+projection, with the spikes s[t] and the traces r[t-1] and amplitude A[t-1] that were there before the step:
+
+    excitatory j     w <- clip(w - A[t-1] r_i[t-1] s_j[t])     then     w <- clip(w + A+ r_j[t-1] s_i[t])
+    inhibitory j     w <- clip(w + A+ r_i[t-1] s_j[t])         then     w <- clip(w - A[t-1] r_j[t-1] s_i[t])
+
+and afterwards, with N the number of spikes in the network and M that of its input,
+
+    r[t] = trace_decay (r[t-1] + trace_increment s[t])
+    A[t] = A[t-1] + (gain (N[t] - M[t]) + bias - A[t-1]) / time_constant        (constant without an astrocyte)
+
+r before step 0 is 0. Where amplitudes fade, A+, A, gain and bias are multiplied by `fading` after every step. New weights act from step t + 1 on.
+
+Source: pair STDP and astrocyte of Ivanov & Michmizos, "Increasing liquid state machine performance with edge-of-chaos dynamics organized by astrocyte-modulated
+plasticity" (NeurIPS 2021). Clipping after each of the two changes, and not after their sum, is ours: see docs/adr/0010.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.connections import Sparse
+from neurohw.errors import InvalidModel
+from neurohw.network import Network, Projection
+from neurohw.neurons import Lif
+
+
+@dataclass(frozen=True)
+class Stdp:
+    """Pair STDP by traces. Amplitudes are per unit of trace; trace_decay is a factor per step.
+
+    potentiation: A+. depression: A at the start, and for good without an astrocyte. Raises InvalidModel for values out of range.
+    """
+
+    potentiation: float = 0.15
+    depression: float = 0.15
+    trace_increment: float = 0.1
+    trace_decay: float = float(np.exp(-0.1))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trace_decay < 1:
+            raise InvalidModel(f"Stdp.trace_decay is a factor per step, 0 or more and below 1, not {self.trace_decay}")
+        for name in ("potentiation", "depression", "trace_increment"):
+            if not getattr(self, name) >= 0:
+                raise InvalidModel(f"Stdp.{name} must be 0 or more, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class AstrocyteControl:
+    """The leaky integrator that sets the depression: more spikes in the network than in its input give a stronger one.
+
+    gain: per spike and step. bias: amplitude at which it rests. time_constant: in steps, 1 or more.
+    """
+
+    gain: float = 0.015
+    bias: float = 0.15
+    time_constant: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not self.time_constant >= 1:
+            raise InvalidModel(f"AstrocyteControl.time_constant must be at least 1 step, not {self.time_constant}")
+
+
+@dataclass(frozen=True)
+class PlasticProjection:
+    """A projection that learns. limit: largest |w|. crosses_zero: weights of both signs, all by the excitatory rule; else they keep the sign of their source."""
+
+    name: str
+    limit: float = 3.0
+    crosses_zero: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise InvalidModel(f"plastic projection {self.name!r}: limit must be above 0, not {self.limit}")
+
+
+@dataclass(frozen=True)
+class Plasticity:
+    """What learns, and how. inhibitory: which neurons of the spiking population are, [neuron]; inputs are excitatory.
+
+    fading: factor of all amplitudes per step; 1 where they stay.
+    """
+
+    stdp: Stdp
+    projections: tuple[PlasticProjection, ...]
+    inhibitory: NDArray[np.bool_] = field(compare=False)
+    astrocyte: AstrocyteControl | None = None
+    fading: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fading <= 1:
+            raise InvalidModel(f"Plasticity.fading is a factor per step in 0..1, not {self.fading}")
+
+    def check(self, network: Network) -> None:
+        """Raise InvalidModel, naming the node, unless the rule fits the network.
+
+        It must be one Source and one Lif population with sparse projections of one delay each, delay >= 1 so that new weights act from the next step on.
+        """
+        if len(network.populations) != 2 or not isinstance(network.output.neuron, Lif):
+            raise InvalidModel(
+                f"plasticity needs a network of an input and one Lif population, not {[p.name for p in network.populations]}"
+            )
+        known = {p.name for p in network.projections}
+        for plastic in self.projections:
+            if plastic.name not in known:
+                raise InvalidModel(f"plastic projection {plastic.name!r}: the network has {sorted(known)}")
+        if self.inhibitory.shape != (network.output.size,):
+            raise InvalidModel(
+                f"Plasticity.inhibitory has shape {self.inhibitory.shape}, population {network.output.name!r} has {network.output.size} neurons"
+            )
+        for projection in network.projections:
+            if not isinstance(projection.connection, Sparse) or projection.max_delay is not None:
+                raise InvalidModel(f"projection {projection.name!r}: plasticity needs sparse synapses of one delay")
+            if projection.delay < 1:
+                raise InvalidModel(
+                    f"projection {projection.name!r}: delay is 0 steps, plasticity needs 1 or more, so that changes act from the next step on"
+                )
+
+    def plastic(self, projection: Projection) -> PlasticProjection | None:
+        """The rule of a projection, None where its weights stay."""
+        return next((p for p in self.projections if p.name == projection.name), None)
+
+    def source_is_inhibitory(self, network: Network, projection: Projection) -> NDArray[np.bool_]:
+        """[source neuron] of a projection: which obey the inhibitory rule."""
+        plastic = self.plastic(projection)
+        if projection.source == network.input.name or (plastic is not None and plastic.crosses_zero):
+            return np.zeros(network.population(projection.source).size, np.bool_)
+        return self.inhibitory
+
+    def bounds(self, network: Network, projection: Projection) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest weight by source neuron, each [source neuron]."""
+        plastic = self.plastic(projection)
+        assert plastic is not None
+        inhibitory = self.source_is_inhibitory(network, projection)
+        low = np.where(inhibitory | plastic.crosses_zero, -plastic.limit, 0.0)
+        high = np.where(inhibitory & (not plastic.crosses_zero), 0.0, plastic.limit)
+        return low, high
