@@ -41,7 +41,7 @@ module nhw_population #(
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
   parameter MEMORY_STYLE = "auto",
-  parameter bit IN_ORDER = 1'b1,                  // the only projection is dense, or the rows are compressed
+  parameter bit IN_ORDER = 1'b1,                  // the only projection is dense
   parameter int unsigned SLOTS = 1,               // a power of two
   parameter bit SHARED_DELAYS = 1'b0,
   parameter bit COMPRESSED = 1'b0,
