@@ -21,6 +21,7 @@ MAX_BANKS = 100
 HIDDEN_RATE = 4
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
 DISTRIBUTED_WORDS = 256
+HIDDEN_DRAIN = 512  # neurons of a population with compressed rows that are drained in the shadow of a step's rows; more take twice the lanes
 MAX_STATE_BITS = 32
 MAX_PROJECTIONS = 15
 MAX_INPUTS = 32768  # bit 15 of a word from the host marks a barrier
