@@ -286,7 +286,9 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             base += count
         weight_bits = max(q.bits for _, _, q in own)
         slots = 1 << max(int(p.rows.delays.max()) for p in projections).bit_length()
-        update_lanes = min(population.size, UPDATE_LANES) if compressed else _divisor_at_most(place.lanes, UPDATE_LANES)
+        update_lanes = _divisor_at_most(place.lanes, UPDATE_LANES)
+        if compressed:
+            update_lanes = min(population.size, UPDATE_LANES * (2 if population.size > HIDDEN_DRAIN else 1))
         lane_bits = weight_bits
         if compressed:
             lane_bits = max(
