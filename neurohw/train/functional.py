@@ -46,6 +46,21 @@ class Record(NamedTuple):
     a: Tensor
 
 
+class Carried(NamedTuple):
+    """What a window of steps needs of those before: states by population, and by projection the spikes that are still on their way.
+
+    states: none for a population at rest. spikes [step, sample, source]: the latest ones, as many steps as the longest delay or all there were.
+    """
+
+    states: dict[str, NeuronState]
+    spikes: dict[str, Tensor]
+
+    def detached(self) -> "Carried":
+        """The same values without their history."""
+        states = {name: NeuronState(*(t.detach() for t in state)) for name, state in self.states.items()}
+        return Carried(states, {name: t.detach() for name, t in self.spikes.items()})
+
+
 def rest(like: Tensor) -> NeuronState:
     """The state before the first step: all zero, of the shape, dtype and device of `like` [sample, neuron]."""
     zero = torch.zeros_like(like)
@@ -116,9 +131,10 @@ def scan(
     currents: Tensor,
     spike: SpikeFunction,
     detach_reset: bool = True,
+    state: NeuronState | None = None,
 ) -> Record:
-    """Run one population over currents [time, sample, neuron] that are known beforehand."""
-    state = rest(currents[0])
+    """Run one population over currents [time, sample, neuron] that are known beforehand, from `state` or from rest."""
+    state = rest(currents[0]) if state is None else state
     fired: list[Tensor] = []
     states: list[NeuronState] = []
     for current in currents.unbind(0):

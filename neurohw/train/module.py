@@ -22,7 +22,17 @@ from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
-from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.functional import (
+    Carried,
+    Constants,
+    NeuronState,
+    Record,
+    integrator_step,
+    lif_step,
+    record,
+    rest,
+    scan,
+)
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
@@ -72,6 +82,11 @@ def check_learnable_delays(network: Network) -> None:
                 f"projection {projection.name!r}: the delays of single synapses learn in dense projections; "
                 'make it dense, or let its axons learn with delay_per="source"'
             )
+
+
+def _latest(before: Tensor | None, spikes: Tensor, steps: int) -> Tensor:
+    """The last `steps` of the spikes [time, ...] of a window and of what was carried into it, or all where there are fewer."""
+    return (spikes if before is None else torch.cat([before, spikes]))[-steps:]
 
 
 def _expand(population: Population, values: Tensor) -> Tensor:
@@ -305,8 +320,10 @@ class SpikingModule(nn.Module):
             return None
         return whole_current(spikes, weight, self.whole_delay(projection), shortest, longest)
 
-    def _arriving_current(self, projection: Projection, spikes: Tensor) -> Tensor:
-        """The current of a projection at all steps at once, [time, sample, target]."""
+    def _arriving_current(self, projection: Projection, spikes: Tensor, before: Tensor | None = None) -> Tensor:
+        """The current of a projection at all steps at once, [time, sample, target]; before: spikes of the steps before, still on their way."""
+        if before is not None:
+            return self._arriving_current(projection, torch.cat([before, spikes]))[len(before) :]
         faster = self._delayed_current(projection, spikes)
         if faster is None:
             parts = [apply(delayed(spikes, delay)) for delay, apply in self._operators(projection)]
@@ -327,7 +344,9 @@ class SpikingModule(nn.Module):
             current = normalised.reshape(current.shape)
         return current
 
-    def _known_current(self, population: Population, records: dict[str, Tensor], like: Tensor) -> Tensor:
+    def _known_current(
+        self, population: Population, records: dict[str, Tensor], like: Tensor, carried: Carried
+    ) -> Tensor:
         """Bias (unless it enters the membrane) and the currents from populations that are already done, [time, sample, neuron]."""
         steps, samples, _ = like.shape
         current = self._bias(population)
@@ -336,13 +355,16 @@ class SpikingModule(nn.Module):
         current = current.expand(steps, samples, population.size)
         for projection in self.network.into(population.name):
             if projection.source in records:
-                current = current + self._arriving_current(projection, records[projection.source])
+                before = carried.spikes.get(projection.name)
+                current = current + self._arriving_current(projection, records[projection.source], before)
         return current
 
-    def _run_recurrent(self, group: list[Population], sent: dict[str, Tensor], like: Tensor) -> dict[str, Record]:
+    def _run_recurrent(
+        self, group: list[Population], sent: dict[str, Tensor], like: Tensor, carried: Carried
+    ) -> dict[str, Record]:
         """Advance populations that feed each other, step by step."""
         members = {p.name for p in group}
-        known = {p.name: self._known_current(p, sent, like).unbind(0) for p in group}
+        known = {p.name: self._known_current(p, sent, like, carried).unbind(0) for p in group}
         inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
         apply: dict[str, list[Operator]] = {}
         for projection in (q for entries in inner.values() for q in entries):
@@ -353,8 +375,13 @@ class SpikingModule(nn.Module):
                 )
             apply[projection.name] = self._operators(projection)
         constants = {p.name: self._constants(p) for p in group}
-        state = {p.name: rest(known[p.name][0]) for p in group}
+        state = {p.name: carried.states.get(p.name) or rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
+        earlier: dict[str, list[Tensor]] = {p.name: [] for p in group}  # spikes before the first step, latest last
+        for projection in (q for entries in inner.values() for q in entries):
+            before = carried.spikes.get(projection.name)
+            if before is not None and len(before) > len(earlier[projection.source]):
+                earlier[projection.source] = list(before.unbind(0))
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
         for t in range(like.shape[0]):
             for population in group:
@@ -362,8 +389,11 @@ class SpikingModule(nn.Module):
                 current = known[name][t]
                 for projection in inner[name]:
                     for delay, operator in apply[projection.name]:
+                        sender = projection.source
                         if t >= delay:
-                            current = current + operator(fired[projection.source][t - delay])
+                            current = current + operator(fired[sender][t - delay])
+                        elif len(earlier[sender]) >= delay - t:
+                            current = current + operator(earlier[sender][t - delay])
                 if isinstance(neuron, Integrator):
                     state[name] = integrator_step(constants[name], current, state[name])
                 else:
@@ -400,34 +430,60 @@ class SpikingModule(nn.Module):
         states: False for the spikes and the membrane of the output alone, which is faster and smaller (`neurohw.train.scan`).
         Raises InvalidData for another shape.
         """
+        return self._run(spikes, states, None)[0]
+
+    def advance(self, spikes: Tensor, carried: Carried) -> tuple[dict[str, Tensor], Carried]:
+        """Run the steps of one window, from what the windows before left; returns what `forward` does, and what the next window needs.
+
+        Windows put together equal `forward` over all steps, except that batch normalisation in training knows the statistics of its window alone.
+        """
+        result, following = self._run(spikes, True, carried)
+        return result, following
+
+    def _run(self, spikes: Tensor, states: bool, carried: Carried | None) -> tuple[dict[str, Tensor], Carried]:
+        """`forward` (carried None) and `advance`."""
         source = self.network.input
         if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
             raise InvalidData(
                 f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
             )
         spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
+        before = carried or Carried({}, {})
         sent = {source.name: spikes}
         result = {f"spikes.{source.name}": spikes}
+        following = Carried({}, {})
         for group in self.groups:
             head = group[0]
             if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
-                records = self._run_recurrent(group, sent, spikes)
+                records = self._run_recurrent(group, sent, spikes, before)
             else:
                 assert isinstance(head.neuron, Lif | Integrator)
-                currents = self._known_current(head, sent, spikes)
+                currents = self._known_current(head, sent, spikes, before)
                 fast = None if states else self._fast_record(head, currents)
                 if fast is not None:
                     result |= fast
                     sent[head.name] = self._dropped(fast[f"spikes.{head.name}"])
                     continue
-                records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
+                state = before.states.get(head.name)
+                done = scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset, state)
+                records = {head.name: done}
             for name, done in records.items():
                 sent[name] = self._dropped(done.spikes)
                 result[f"spikes.{name}"] = done.spikes
                 neuron = self.network.population(name).neuron
                 assert isinstance(neuron, Lif | Integrator)
                 result |= {f"{letter}.{name}": getattr(done, letter) for letter in letters(neuron)}
-        return result
+                following.states[name] = NeuronState(done.v[-1], done.c[-1], done.r[-1], done.a[-1])
+        if carried is not None:
+            for projection in self.network.projections:
+                reach = projection.max_delay or projection.delay
+                if reach:
+                    inner = any(
+                        {projection.source, projection.target} <= {p.name for p in group} for group in self.groups
+                    )
+                    fired = result[f"spikes.{projection.source}"] if inner else sent[projection.source]
+                    following.spikes[projection.name] = _latest(before.spikes.get(projection.name), fired, reach)
+        return result, following
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
         """The parameters as a TrainedNetwork, delays rounded.
