@@ -1,7 +1,7 @@
 """A `Network` as a PyTorch module."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.nn import functional as nn_functional
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
+from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,
     CONNECTION_FIELDS,
@@ -17,7 +18,7 @@ from neurohw.network import (
     Projection,
     TrainedNetwork,
 )
-from neurohw.neurons import Adaptation, Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
@@ -29,6 +30,7 @@ from neurohw.train.functional import (
     Record,
     integrator_step,
     lif_step,
+    raised,
     record,
     rest,
     scan,
@@ -46,20 +48,21 @@ LEAST_SIGMA = 0.27  # is added to it
 def groups(network: Network) -> list[list[Population]]:
     """The populations after the input in groups: each group needs only the ones before it, and itself if it is recurrent.
 
-    A group of more than one population, or of one that projects to itself, has to advance step by step.
+    A group of more than one population, or of one that projects to itself, has to advance step by step: a loop of projections, or one that an astrocyte closes.
     """
+    edges = [(p.source, p.target) for p in network.projections] + [(m.source, m.target) for m in network.modulations]
     before: dict[str, set[str]] = {p.name: set() for p in network.populations}
     changed = True
     while changed:
         changed = False
-        for projection in network.projections:
-            reached = before[projection.source] | {projection.source}
-            if not reached <= before[projection.target]:
-                before[projection.target] |= reached
+        for source, target in edges:
+            reached = before[source] | {source}
+            if not reached <= before[target]:
+                before[target] |= reached
                 changed = True
     result: list[list[Population]] = []
     # A group has strictly more populations before it than every group that feeds it.
-    for population in sorted(network.update_order(), key=lambda p: len(before[p.name])):
+    for population in sorted(network.update_order(), key=lambda p: len(before[p.name] | {p.name})):
         name = population.name
         for group in result:
             if name in before[group[0].name] and group[0].name in before[name]:
@@ -84,6 +87,16 @@ def check_learnable_delays(network: Network) -> None:
             )
 
 
+class Window(NamedTuple):
+    """What is known while some steps run: counts of the input [time, sample, neuron], spikes that populations have sent, levels of
+    astrocytes before every step, and what the steps before left."""
+
+    like: Tensor
+    sent: dict[str, Tensor]
+    levels: dict[str, Tensor]
+    carried: Carried
+
+
 def _latest(before: Tensor | None, spikes: Tensor, steps: int) -> Tensor:
     """The last `steps` of the spikes [time, ...] of a window and of what was carried into it, or all where there are fewer."""
     return (spikes if before is None else torch.cat([before, spikes]))[-steps:]
@@ -95,7 +108,7 @@ def _expand(population: Population, values: Tensor) -> Tensor:
 
 
 class SpikingModule(nn.Module):
-    """A network with trainable weights, biases and batch normalisations; thresholds are fixed, and so are the weights of projections
+    """A network with trainable weights, biases, astrocytes' offsets and batch normalisations; thresholds are fixed, and so are the weights of projections
     that are not trainable: 1, as in a pooling, unless a trained network brings others.
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
@@ -344,27 +357,40 @@ class SpikingModule(nn.Module):
             current = normalised.reshape(current.shape)
         return current
 
-    def _known_current(
-        self, population: Population, records: dict[str, Tensor], like: Tensor, carried: Carried
-    ) -> Tensor:
-        """Bias (unless it enters the membrane) and the currents from populations that are already done, [time, sample, neuron]."""
-        steps, samples, _ = like.shape
+    def _level(self, astrocyte: Population, v: Tensor) -> Tensor:
+        """Levels of an astrocyte with membranes v [..., domain]."""
+        return v + _expand(astrocyte, self.array(f"{astrocyte.name}.offset"))
+
+    def _effect(self, modulation: Modulation, levels: Tensor) -> Tensor:
+        """Gains, or rises of the threshold, [..., neuron], of levels [..., domain]; differentiable."""
+        gain = modulation.effect == "gain"
+        values = modulation.max_gain * torch.sigmoid(levels) if gain else levels.clamp_min(0)
+        return values.repeat_interleave(self.network.population(modulation.target).size // levels.shape[-1], -1)
+
+    def _scaled(self, population: Population, total: Tensor, gain: Tensor) -> Tensor:
+        """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no gain scales."""
+        current = total * gain
+        late = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        return current if late else current + self._bias(population)
+
+    def _known_current(self, population: Population, window: Window) -> Tensor:
+        """The currents from populations that are already done and, unless it enters the membrane or comes after a gain, the bias, [time, sample, neuron]."""
+        steps, samples, _ = window.like.shape
         current = self._bias(population)
-        if isinstance(population.neuron, Lif) and population.neuron.membrane_bias:
+        enters_membrane = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        if enters_membrane or self.network.modulation(population.name, "gain") is not None:
             current = torch.zeros_like(current)
         current = current.expand(steps, samples, population.size)
         for projection in self.network.into(population.name):
-            if projection.source in records:
-                before = carried.spikes.get(projection.name)
-                current = current + self._arriving_current(projection, records[projection.source], before)
+            if projection.source in window.sent:
+                before = window.carried.spikes.get(projection.name)
+                current = current + self._arriving_current(projection, window.sent[projection.source], before)
         return current
 
-    def _run_recurrent(
-        self, group: list[Population], sent: dict[str, Tensor], like: Tensor, carried: Carried
-    ) -> dict[str, Record]:
+    def _run_recurrent(self, group: list[Population], window: Window) -> dict[str, Record]:
         """Advance populations that feed each other, step by step."""
         members = {p.name for p in group}
-        known = {p.name: self._known_current(p, sent, like, carried).unbind(0) for p in group}
+        known = {p.name: self._known_current(p, window).unbind(0) for p in group}
         inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
         apply: dict[str, list[Operator]] = {}
         for projection in (q for entries in inner.values() for q in entries):
@@ -374,16 +400,25 @@ class SpikingModule(nn.Module):
                     "remove it"
                 )
             apply[projection.name] = self._operators(projection)
+        modulations = [m for m in self.network.modulations if m.target in members]
+        given = {m.name: window.levels[m.source].unbind(0) for m in modulations if m.source in window.levels}
         constants = {p.name: self._constants(p) for p in group}
-        state = {p.name: carried.states.get(p.name) or rest(known[p.name][0]) for p in group}
+        state = {p.name: window.carried.states.get(p.name) or rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
         earlier: dict[str, list[Tensor]] = {p.name: [] for p in group}  # spikes before the first step, latest last
         for projection in (q for entries in inner.values() for q in entries):
-            before = carried.spikes.get(projection.name)
+            before = window.carried.spikes.get(projection.name)
             if before is not None and len(before) > len(earlier[projection.source]):
                 earlier[projection.source] = list(before.unbind(0))
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
-        for t in range(like.shape[0]):
+        for t in range(len(window.like)):
+            effects: dict[tuple[str, str], Tensor] = {}
+            for m in modulations:  # levels after the step before, wherever the astrocyte stands in the order
+                inside = m.name not in given
+                level = (
+                    self._level(self.network.population(m.source), state[m.source].v) if inside else given[m.name][t]
+                )
+                effects[m.target, m.effect] = self._effect(m, level)
             for population in group:
                 name, neuron = population.name, population.neuron
                 current = known[name][t]
@@ -394,12 +429,15 @@ class SpikingModule(nn.Module):
                             current = current + operator(fired[sender][t - delay])
                         elif len(earlier[sender]) >= delay - t:
                             current = current + operator(earlier[sender][t - delay])
+                if (name, "gain") in effects:
+                    current = self._scaled(population, current, effects[name, "gain"])
                 if isinstance(neuron, Integrator):
                     state[name] = integrator_step(constants[name], current, state[name])
                 else:
                     assert isinstance(neuron, Lif)
+                    rise = effects.get((name, "threshold"))
                     spikes, state[name] = lif_step(
-                        neuron, constants[name], current, state[name], self.spike, self.detach_reset
+                        neuron, raised(constants[name], rise), current, state[name], self.spike, self.detach_reset
                     )
                     fired[name].append(spikes)
                 states[name].append(state[name])
@@ -413,21 +451,21 @@ class SpikingModule(nn.Module):
         return spikes * kept / (1 - self.dropout)
 
     def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
-        """Spikes, and the membrane of the output, in one operator; None where it does not know the neuron model."""
+        """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
         if not usable(neuron, currents, self.detach_reset):
             return None
-        is_output = name == self.network.output.name
+        wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
-        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, is_output)
-        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if is_output else {})
+        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
+        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
     def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
-        states: False for the spikes and the membrane of the output alone, which is faster and smaller (`neurohw.train.scan`).
+        states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
         Raises InvalidData for another shape.
         """
         return self._run(spikes, states, None)[0]
@@ -448,42 +486,62 @@ class SpikingModule(nn.Module):
                 f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
             )
         spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
-        before = carried or Carried({}, {})
-        sent = {source.name: spikes}
+        window = Window(spikes, {source.name: spikes}, {}, carried or Carried({}, {}))
         result = {f"spikes.{source.name}": spikes}
         following = Carried({}, {})
         for group in self.groups:
             head = group[0]
             if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
-                records = self._run_recurrent(group, sent, spikes, before)
+                records = self._run_recurrent(group, window)
+                done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
             else:
-                assert isinstance(head.neuron, Lif | Integrator)
-                currents = self._known_current(head, sent, spikes, before)
-                fast = None if states else self._fast_record(head, currents)
-                if fast is not None:
-                    result |= fast
-                    sent[head.name] = self._dropped(fast[f"spikes.{head.name}"])
-                    continue
-                state = before.states.get(head.name)
-                done = scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset, state)
-                records = {head.name: done}
-            for name, done in records.items():
-                sent[name] = self._dropped(done.spikes)
-                result[f"spikes.{name}"] = done.spikes
-                neuron = self.network.population(name).neuron
-                assert isinstance(neuron, Lif | Integrator)
-                result |= {f"{letter}.{name}": getattr(done, letter) for letter in letters(neuron)}
-                following.states[name] = NeuronState(done.v[-1], done.c[-1], done.r[-1], done.a[-1])
+                done = self._run_alone(head, window, states)
+            result |= done
+            for population in group:
+                name = population.name
+                window.sent[name] = self._dropped(done[f"spikes.{name}"])
+                if isinstance(population.neuron, Astrocyte):
+                    v = done[f"v.{name}"]
+                    first = window.carried.states[name].v if name in window.carried.states else torch.zeros_like(v[0])
+                    window.levels[name] = self._level(population, torch.cat([first[None], v[:-1]]))
         if carried is not None:
+            for population in self.network.populations[1:]:
+                following.states[population.name] = self._last(population, result)
             for projection in self.network.projections:
                 reach = projection.max_delay or projection.delay
                 if reach:
-                    inner = any(
-                        {projection.source, projection.target} <= {p.name for p in group} for group in self.groups
-                    )
-                    fired = result[f"spikes.{projection.source}"] if inner else sent[projection.source]
-                    following.spikes[projection.name] = _latest(before.spikes.get(projection.name), fired, reach)
+                    inner = any({projection.source, projection.target} <= {p.name for p in g} for g in self.groups)
+                    fired = result[f"spikes.{projection.source}"] if inner else window.sent[projection.source]
+                    following.spikes[projection.name] = _latest(carried.spikes.get(projection.name), fired, reach)
         return result, following
+
+    def _run_alone(self, population: Population, window: Window, states: bool) -> dict[str, Tensor]:
+        """All steps of a population whose currents, and whose astrocytes' levels, are known beforehand."""
+        neuron, name = population.neuron, population.name
+        assert isinstance(neuron, Lif | Integrator)
+        currents = self._known_current(population, window)
+        gain, rise = (self.network.modulation(name, effect) for effect in ("gain", "threshold"))
+        if gain is not None:
+            currents = self._scaled(population, currents, self._effect(gain, window.levels[gain.source]))
+        fast = None if states or rise is not None else self._fast_record(population, currents)
+        if fast is not None:
+            return fast
+        rises = None if rise is None else self._effect(rise, window.levels[rise.source])
+        constants, before = self._constants(population), window.carried.states.get(name)
+        return self._named(name, scan(neuron, constants, currents, self.spike, self.detach_reset, rises, before))
+
+    def _named(self, name: str, record: Record) -> dict[str, Tensor]:
+        """Spikes and states of a population, named as in `Trace.arrays`."""
+        neuron = self.network.population(name).neuron
+        assert isinstance(neuron, Lif | Integrator)
+        states = {f"{letter}.{name}": getattr(record, letter) for letter in letters(neuron)}
+        return {f"spikes.{name}": record.spikes} | states
+
+    def _last(self, population: Population, result: dict[str, Tensor]) -> NeuronState:
+        """The state of a population after the last step."""
+        nothing = torch.zeros_like(result[f"v.{population.name}"][-1])
+        found = (result.get(f"{letter}.{population.name}") for letter in NeuronState._fields)
+        return NeuronState(*(nothing if values is None else values[-1] for values in found))
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
         """The parameters as a TrainedNetwork, delays rounded.
