@@ -17,8 +17,8 @@ def test_delayed_recall_has_a_cue_a_gap_with_distractors_and_a_go_signal() -> No
         assert np.bincount(y).tolist() == [200] * 3 and x.max() == 1
         go = x[:, :, 12]
         assert go[:, -6:].all() and not go[:, :-6].any()
-        by_class = x[:, :, :12].reshape(600, 54, 3, 4)
-        own = by_class[np.arange(600), :, y]
+        by_class = x[:, :, :12].reshape(600, 54, 3, 4).transpose(0, 2, 1, 3)
+        own = by_class[np.arange(600), y]
         others = by_class[np.arange(3) != y[:, None]].reshape(600, 2, 54, 4)
         # five standard errors of a mean of Bernoulli draws
         assert own[:, :8].mean() == pytest.approx(1 - 0.4 * 0.95, abs=5 * np.sqrt(0.25 / own[:, :8].size))
