@@ -16,7 +16,8 @@ class TrainConfig:
     images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation. threads: of the processor; one is
     fastest for small networks, and another number adds in another order, so that results differ.
     learn_delays: of all projections with max_delay, by an Adam of its own with delay_learning_rate, in steps; their spread narrows over the
-    first delay_annealing of all epochs. dropout: of spikes between populations. time_shift, channel_shift: largest random shift of spike data, in steps
+    first delay_annealing of all epochs. learn_decays: of all astrocytes, as 1 - 2^-k; their k, whole in the forward pass, learns with decay_learning_rate.
+    dropout: of spikes between populations. time_shift, channel_shift: largest random shift of spike data, in steps
     and input neurons; event_drop: largest fraction of input spikes left out.
     truncation: steps of a window of truncated backpropagation through time, None for all steps at once: see `neurohw.train.truncation`.
     spectral_radius: the weights of recurrent projections are scaled to it before the first epoch: see `neurohw.train.recurrence`.
@@ -40,6 +41,8 @@ class TrainConfig:
     learn_delays: bool = False
     delay_learning_rate: float = 0.1
     delay_annealing: float = 0.25
+    learn_decays: bool = False
+    decay_learning_rate: float = 0.05
     dropout: float = 0.0
     time_shift: int = 0
     channel_shift: int = 0
@@ -60,6 +63,8 @@ class TrainConfig:
             raise InvalidModel(f"optimizer is 'adam' or 'adamw', not {self.optimizer!r}")
         if self.patience is not None and self.patience < 1:
             raise InvalidModel(f"patience is at least 1 epoch, not {self.patience}")
+        if not self.decay_learning_rate > 0:
+            raise InvalidModel(f"decay_learning_rate must be above 0, not {self.decay_learning_rate}")
         if not self.delay_learning_rate > 0 or not 0 < self.delay_annealing <= 1:
             raise InvalidModel(
                 f"delay_learning_rate must be above 0 and delay_annealing lie in 0..1, not {self.delay_learning_rate} and {self.delay_annealing}"

@@ -75,10 +75,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; only weights decay, and delays have a learning rate of their own."""
+    """Adam or AdamW; only weights decay, and delays and the shifts of decays have learning rates of their own."""
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
     delays = [p for n, p in module.named_parameters() if n.endswith("__delay")]
-    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay"))]
+    shifts = [p for n, p in module.named_parameters() if n.endswith("__shift")]
+    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay", "__shift"))]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     parameter_groups: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": config.weight_decay},
@@ -86,6 +87,8 @@ def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.O
     ]
     if delays:
         parameter_groups.append({"params": delays, "weight_decay": 0.0, "lr": config.delay_learning_rate})
+    if shifts:
+        parameter_groups.append({"params": shifts, "weight_decay": 0.0, "lr": config.decay_learning_rate})
     return kind(parameter_groups, lr=config.learning_rate)
 
 
@@ -130,7 +133,7 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)
         values, loss = _backward(module, torch.from_numpy(counts), labels, config, readout)
         optimizer.step()
-        module.clamp_delays()
+        module.clamp()
         scheduler.step()
         right += int((values.argmax(1) == labels).sum())
         total += float(loss) * len(labels)
@@ -188,6 +191,7 @@ def _fit(
         detach_reset=config.detach_reset,
         learn_delays=config.learn_delays,
         dropout=config.dropout,
+        learn_decays=config.learn_decays,
     )
     if initial is not None:
         module.load_trained(initial)

@@ -87,8 +87,8 @@ def lif_step(
     A hard reset cuts the gradient of the membrane where the neuron fired.
     """
     c = current if constants.synapse_decay is None else constants.synapse_decay * state.c + current
-    held = state.r > 0
-    if neuron.clears_current:
+    held = state.r > 0 if neuron.refractory or neuron.delayed_reset else None
+    if neuron.clears_current and held is not None:
         c = torch.where(held, torch.zeros_like(c), c)
     drive = state.c if neuron.delayed_current else c
     if neuron.membrane_bias:
@@ -97,7 +97,7 @@ def lif_step(
     if neuron.adaptation is not None:
         threshold = threshold + state.a
     before = state.v
-    if neuron.delayed_reset and neuron.reset == "hard":
+    if held is not None and neuron.delayed_reset and neuron.reset == "hard":
         before = torch.where(held, torch.zeros_like(before) + constants.v_reset, before)
     if neuron.delayed_reset and neuron.reset == "soft":
         drive = drive - threshold * state.r  # r is the spike before, 0 or 1
@@ -105,17 +105,17 @@ def lif_step(
     fired = spike(u, threshold)
     if neuron.strict:
         fired = torch.where(u == threshold, torch.zeros_like(fired), fired)
-    if neuron.refractory:
+    if held is not None and neuron.refractory:
         fired = torch.where(held, torch.zeros_like(fired), fired)
     v = u
     if not neuron.delayed_reset and neuron.reset == "soft":
         v = u - threshold * (fired.detach() if detach_reset else fired)
     if not neuron.delayed_reset and neuron.reset == "hard":
-        v = torch.where(fired > 0, torch.zeros_like(u) + constants.v_reset, u)
+        v = torch.where(fired > 0, torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device), u)
     r = state.r
     if neuron.delayed_reset:
         r = fired.detach() if detach_reset else fired
-    elif neuron.refractory:
+    elif held is not None:
         if not neuron.integrates_refractory:
             v = torch.where(held, state.v, v)
         full = torch.full_like(state.r, float(neuron.refractory))

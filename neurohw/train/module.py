@@ -22,7 +22,7 @@ from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
-from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
+from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
 from neurohw.train.functional import (
     Carried,
     Constants,
@@ -43,6 +43,9 @@ VARIED = ("decay", "synapse_decay", "v_reset", "adaptation_decay", "adaptation_s
 BUFFERS = (".threshold", ".mean", ".variance", ".source", ".target")
 LAST_SPREAD = 0.23  # SIG of Hammouamri et al. at the end of annealing
 LEAST_SIGMA = 0.27  # is added to it
+
+
+SHIFTS = (1.0, 12.0)  # of decays that learn; the multiplying decay of the integers has 12 bits
 
 
 def groups(network: Network) -> list[list[Population]]:
@@ -113,10 +116,12 @@ class SpikingModule(nn.Module):
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
     learn_delays: the delays of projections with max_delay are real numbers that learn (`neurohw.train.delays`); `annealing`, 0 to 1, narrows their
-    spread. dropout: of the spikes between populations while training, drawn from `generator`.
+    spread. learn_decays: the decay of every parameter of the astrocytes is 1 - 2^-k, k in 1..12 learned as a real number and rounded in the forward pass (the
+    gradient passes straight through), so that the integers have it exactly. dropout: of the spikes between populations while training, drawn from `generator`.
     seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the initial delays, uniform over their range.
     Evaluation rounds delays; in float64 it equals `run_reference`: batch normalisation is then folded by the same formula.
-    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, and for delays that cannot learn.
+    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays that cannot learn, and for
+    decays to learn without an astrocyte.
     """
 
     def __init__(
@@ -130,9 +135,16 @@ class SpikingModule(nn.Module):
         detach_reset: bool = True,
         learn_delays: bool = False,
         dropout: float = 0.0,
+        learn_decays: bool = False,
     ) -> None:
         super().__init__()
         self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
+        astrocytes = [p for p in network.populations if isinstance(p.neuron, Astrocyte)]
+        if learn_decays and not astrocytes:
+            raise InvalidModel(
+                "no population has a decay to learn: decays of astrocytes learn, and the network has none"
+            )
+        self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
         self.rounds_delays = True  # in evaluation; False measures what the rounding costs
         self.generator = torch.Generator().manual_seed(seed)
@@ -149,6 +161,10 @@ class SpikingModule(nn.Module):
         fixed |= {f"{p.name}.delay" for p in network.projections if p.name not in self.learning_delays}
         for name, shape in network.shapes().items():
             self._register(name, self._initial(name, shape, generator).to(dtype), name in fixed)
+        for population in astrocytes if learn_decays else ():
+            assert isinstance(population.neuron, Astrocyte)
+            decays = torch.full((population.parameters,), population.neuron.decay, dtype=dtype)
+            self._register(f"{population.name}.shift", self._shift_of(decays))
         if weight_bits is not None:
             for projection in network.projections:
                 self._register(f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype))
@@ -209,12 +225,23 @@ class SpikingModule(nn.Module):
         """True while the delays of a projection are spread over several steps."""
         return projection.name in self.learning_delays and (self.training or not self.rounds_delays)
 
-    def clamp_delays(self) -> None:
-        """Bring delays that an optimizer has moved out of their range back to its border."""
+    @staticmethod
+    def _shift_of(decays: Tensor) -> Tensor:
+        """The k of decays 1 - 2^-k, inside SHIFTS."""
+        return (-torch.log2((1 - decays).clamp_min(2.0 ** -SHIFTS[1]))).clamp(*SHIFTS)
+
+    def learned_decay(self, name: str) -> Tensor:
+        """The decays 1 - 2^-k [parameter] of an astrocyte whose decays learn."""
+        return 1 - torch.exp2(-straight_round(self.array(f"{name}.shift")))
+
+    def clamp(self) -> None:
+        """Bring delays and shifts that an optimizer has moved out of their range back to its border."""
         with torch.no_grad():
             for projection in self.network.projections:
                 if projection.name in self.learning_delays:
                     self.array(f"{projection.name}.delay").clamp_(projection.delay, projection.max_delay)
+            for name in self.learning_decays:
+                self.array(f"{name}.shift").clamp_(*SHIFTS)
 
     def sigma(self, projection: Projection) -> float:
         """Standard deviation, in steps, of the spread of a projection's delays at the present `annealing`.
@@ -281,6 +308,8 @@ class SpikingModule(nn.Module):
 
         assert isinstance(neuron, Lif | Integrator)
         decay, synapse_decay = value("decay", neuron.decay), value("synapse_decay", neuron.synapse_decay)
+        if population.name in self.learning_decays:
+            decay = _expand(population, self.learned_decay(population.name))
         if isinstance(neuron, Integrator):
             return Constants(decay, synapse_decay)
         adaptation = neuron.adaptation or Adaptation(0.0, 0.0)
@@ -365,7 +394,8 @@ class SpikingModule(nn.Module):
         """Gains, or rises of the threshold, [..., neuron], of levels [..., domain]; differentiable."""
         gain = modulation.effect == "gain"
         values = modulation.max_gain * torch.sigmoid(levels) if gain else levels.clamp_min(0)
-        return values.repeat_interleave(self.network.population(modulation.target).size // levels.shape[-1], -1)
+        neurons = self.network.population(modulation.target).size // levels.shape[-1]
+        return values if neurons == 1 else values.repeat_interleave(neurons, -1)
 
     def _scaled(self, population: Population, total: Tensor, gain: Tensor) -> Tensor:
         """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no gain scales."""
@@ -454,7 +484,7 @@ class SpikingModule(nn.Module):
         """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
-        if not usable(neuron, currents, self.detach_reset):
+        if name in self.learning_decays or not usable(neuron, currents, self.detach_reset):
             return None
         wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
@@ -553,6 +583,8 @@ class SpikingModule(nn.Module):
         parameters: dict[str, Any] = {
             n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]
         }
+        for name in self.learning_decays:
+            parameters[f"{name}.decay"] = self.learned_decay(name).detach().double().cpu().numpy()
         for projection in self.network.projections:
             if projection.max_delay is not None:
                 parameters[f"{projection.name}.delay"] = self.whole_delay(projection).double().cpu().numpy()
@@ -581,6 +613,10 @@ class SpikingModule(nn.Module):
             like = self.array(f"{self.network.output.name}.bias")
             for population in self.network.populations[1:]:
                 kinds: list[str] = [k for k in VARIED if f"{population.name}.{k}" in trained.parameters]
+                if population.name in self.learning_decays:
+                    decays = torch.from_numpy(trained.values(population, "decay").copy()).to(like)
+                    self.array(f"{population.name}.shift").copy_(self._shift_of(decays))
+                    kinds = [k for k in kinds if k != "decay"]
                 self.varied[population.name] = tuple(kinds)
                 for kind in kinds:
                     values = torch.from_numpy(trained.parameters[f"{population.name}.{kind}"].copy()).to(like)
