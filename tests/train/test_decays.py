@@ -94,6 +94,20 @@ def test_shifts_are_whole_in_the_forward_pass_and_exact_in_integers() -> None:
     assert np.array_equal(decay_factor(integers), decays)
 
 
+def test_decays_learn_beside_quantized_weights() -> None:
+    dataset = delayed_recall(2, 5, gap=10, samples=12, seed=1)
+    assert dataset.steps is not None
+    config = TrainConfig(epochs=2, batch_size=12, weight_bits=4, learn_decays=True, decay_learning_rate=0.5)
+    trained = fit(unit(), dataset, Encoder("spikes", dataset.steps), config)
+    quantized = quantize(trained, 4)
+    assert np.array_equal(decay_factor(quantized.populations["astrocyte"].decay), trained.parameters["astrocyte.decay"])
+    assert (trained.parameters["astrocyte.decay"] != 0.9375).any()
+    for projection in trained.network.projections:
+        step = trained.parameters[f"{projection.name}.step"][:, None]
+        weight = trained.parameters[f"{projection.name}.weight"]
+        assert np.array_equal(quantized.projections[projection.name].weight * step, weight) and weight.any()
+
+
 def test_an_interrupted_training_of_decays_ends_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     """It learns, too: shifts move, and the cue is remembered."""
     dataset = delayed_recall(2, 5, gap=20, samples=60, seed=1)
