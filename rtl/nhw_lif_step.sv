@@ -41,6 +41,7 @@ module nhw_lif_step #(
   parameter bit INTEGRATES_REFRACTORY = 1'b0,
   parameter bit GAIN = 1'b0,
   parameter bit ADDITION = 1'b0,
+  parameter int unsigned ADDITION_BITS = 15,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter int unsigned INPUT_DELAY = 0,               // the input current waits for the decayed one, or for the membrane
@@ -60,7 +61,7 @@ module nhw_lif_step #(
   input  logic signed [MEMBRANE_BITS-1:0]    membrane_i,
   input  logic [12:0]                        decay_factor_i,
   input  logic signed [MEMBRANE_BITS-1:0]    threshold_i,
-  input  logic [MEMBRANE_BITS-2:0]           addition_i,      // never negative
+  input  logic [ADDITION_BITS-1:0]           addition_i,      // never negative
   input  logic signed [MEMBRANE_BITS-1:0]    v_reset_i,
   input  logic [REFRACTORY_BITS-1:0]         refractory_i,
   input  logic [MEMBRANE_BITS-2:0]           adaptation_i,    // never negative
@@ -191,7 +192,7 @@ module nhw_lif_step #(
 
   // --- what is added to the membrane -----------------------------------------------------------------------------------
   // theta has one bit more than the threshold where an adaptation is added, and one for an addition; its sum with a current another two
-  localparam int unsigned BaseBits = ADDITION ? MEMBRANE_BITS + 1 : MEMBRANE_BITS;
+  localparam int unsigned BaseBits = !ADDITION ? MEMBRANE_BITS : ((ADDITION_BITS < MEMBRANE_BITS) ? MEMBRANE_BITS : ADDITION_BITS + 1) + 1;
   localparam int unsigned ThetaBits = Adaptive ? BaseBits + 1 : BaseBits;
   localparam int unsigned OffsetBits = ((CURRENT_BITS > ThetaBits) ? CURRENT_BITS : ThetaBits) + 1;
   localparam int unsigned DriveBits = (MEMBRANE_BIAS || SoftDelayed) ? OffsetBits + 1 : CURRENT_BITS;
@@ -265,7 +266,7 @@ module nhw_lif_step #(
   // --- threshold with its addition ---------------------------------------------------------------------------------------
   if (ADDITION && SPIKING) begin : gen_addition
     logic signed [BaseBits-1:0] base_q;
-    always_ff @(posedge clk_i) base_q <= BaseBits'(threshold_i) + BaseBits'({2'b00, addition_i});
+    always_ff @(posedge clk_i) base_q <= BaseBits'(threshold_i) + BaseBits'({1'b0, addition_i});
     assign base = base_q;
   end else begin : gen_no_addition
     logic unused_addition;

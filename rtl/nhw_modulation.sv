@@ -159,7 +159,7 @@ module nhw_modulation #(
       end
       assign values[lane] = value_q;
       if (WideBits > VALUE_BITS) begin : gen_unused
-        logic unused_top;  // the width of a threshold is proved
+        logic unused_top;  // 0: VALUE_BITS are enough for the largest level
         assign unused_top = &{1'b0, positive[WideBits-1:VALUE_BITS]};
       end
     end

@@ -39,6 +39,7 @@ module nhw_neuron_update #(
   parameter bit MODULATES = 1'b0,
   parameter bit GAIN = 1'b0,
   parameter bit ADDITION = 1'b0,
+  parameter int unsigned ADDITION_BITS = 15,
   parameter PARAMETER_FILE = "",
   parameter MEMORY_STYLE = "auto"
 ) (
@@ -56,7 +57,7 @@ module nhw_neuron_update #(
   input  logic [UPDATE_LANES*10-1:0] gain_i,
   output logic addition_read_o,
   output logic addition_last_o,
-  input  logic [UPDATE_LANES*(MEMBRANE_BITS-1)-1:0] addition_i,
+  input  logic [UPDATE_LANES*ADDITION_BITS-1:0] addition_i,
 
   output logic word_valid_o,       // SPIKING: a word of spikes; otherwise a word of membranes at the end of a sample
   output logic word_last_o,        // last word of the step
@@ -429,6 +430,7 @@ module nhw_neuron_update #(
       .INTEGRATES_REFRACTORY(INTEGRATES_REFRACTORY),
       .GAIN(GAIN),
       .ADDITION(HasAddition),
+      .ADDITION_BITS(ADDITION_BITS),
       .REFRACTORY_STEPS(REFRACTORY_STEPS),
       .SPIKING(SPIKING),
       .INPUT_DELAY(CurrentAddClock - InputClock),
@@ -448,7 +450,7 @@ module nhw_neuron_update #(
       .membrane_i(membrane[lane]),
       .decay_factor_i(decay_factor[lane]),
       .threshold_i(threshold[lane]),
-      .addition_i(addition_i[lane*(MEMBRANE_BITS-1)+:MEMBRANE_BITS-1]),
+      .addition_i(addition_i[lane*ADDITION_BITS+:ADDITION_BITS]),
       .v_reset_i(v_reset[lane]),
       .refractory_i(refractory[lane]),
       .adaptation_i(adaptation[lane]),

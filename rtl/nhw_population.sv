@@ -38,6 +38,7 @@ module nhw_population #(
   parameter bit MODULATES = 1'b0,                 // an astrocyte: not SPIKING, its membranes leave after every step, and nothing at m_axis
   parameter bit GAIN = 1'b0,                      // modulated: gains of its input
   parameter bit ADDITION = 1'b0,                  // modulated: additions to its thresholds
+  parameter int unsigned ADDITION_BITS = 1,
   parameter WEIGHT_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
@@ -72,7 +73,7 @@ module nhw_population #(
   input  logic [UPDATE_LANES*10-1:0] gain_i,
   output logic addition_read_o,
   output logic addition_last_o,
-  input  logic [UPDATE_LANES*(MEMBRANE_BITS-1)-1:0] addition_i,
+  input  logic [UPDATE_LANES*ADDITION_BITS-1:0] addition_i,
 
   output logic        m_axis_tvalid,
   input  logic        m_axis_tready,
@@ -271,6 +272,7 @@ module nhw_population #(
     .MODULATES(MODULATES),
     .GAIN(GAIN),
     .ADDITION(ADDITION),
+    .ADDITION_BITS(ADDITION_BITS),
     .PARAMETER_FILE(PARAMETER_FILE),
     .MEMORY_STYLE(MEMORY_STYLE)
   ) u_neuron_update (

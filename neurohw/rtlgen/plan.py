@@ -10,10 +10,19 @@ from neurohw.connections import Convolution, Dense
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.network import Network, Population, Projection
-from neurohw.neurons import Integrator, Lif, Source
+from neurohw.neurons import Astrocyte, Integrator, Lif, Source
 from neurohw.quantize import QuantizedNetwork, QuantizedProjection
 from neurohw.quantize.widths import Drive
 from neurohw.rtlgen.layout import Layout, Rows, layout, projection_rows
+from neurohw.rtlgen.modulation import (
+    PlannedModulation,
+    addition_bits,
+    check_layouts,
+    layouts_with_astrocytes,
+    modulated_parameters,
+    plan_modulation,
+    update_lanes,
+)
 from neurohw.rtlgen.neuron import neuron_parameters
 
 BANK_ROWS = 1024
@@ -46,16 +55,13 @@ class PlannedProjection:
 
 @dataclass(frozen=True)
 class PlannedPopulation:
-    """The hardware of one population: every parameter of `nhw_population` by name, its layout, and the projections into it."""
+    """The hardware of one population: every parameter of `nhw_population` by name, its layout, and the projections and modulations into it."""
 
     name: str
     parameters: dict[str, Any]
     layout: Layout
     projections: tuple[PlannedProjection, ...]
-
-
-def _divisor_at_most(number: int, limit: int) -> int:
-    return max(d for d in range(1, min(number, limit) + 1) if number % d == 0)
+    modulations: tuple[PlannedModulation, ...] = ()
 
 
 def hardware_order(network: Network) -> tuple[Population, ...]:
@@ -86,13 +92,6 @@ def hardware_order(network: Network) -> tuple[Population, ...]:
 def check_supported(model: QuantizedNetwork) -> None:
     """Raise Unsupported, naming node and value, for what the cores cannot express."""
     network = model.network
-    for modulation in network.modulations:
-        raise Unsupported(f"modulation {modulation.name!r}: the RTL has no core for astrocytes")
-    for population in network.populations:
-        if isinstance(population.neuron, Lif) and population.neuron.integrates_refractory:
-            raise Unsupported(
-                f"population {population.name!r}: integrates_refractory is True, the RTL holds a refractory membrane"
-            )
     order = hardware_order(network)
     if len(network.projections) > MAX_PROJECTIONS:
         raise Unsupported(f"{len(network.projections)} projections: the register map holds {MAX_PROJECTIONS}")
@@ -114,7 +113,8 @@ def check_supported(model: QuantizedNetwork) -> None:
             sources = network.population(projection.source).size
             if projection.max_delay is not None and isinstance(projection.connection, Convolution):
                 projection_rows(projection, model.projections[projection.name], sources, population, shape)
-        if isinstance(population.neuron, Integrator) and not shape.in_order:
+        readout = isinstance(population.neuron, Integrator) and not isinstance(population.neuron, Astrocyte)
+        if readout and not shape.in_order:
             raise Unsupported(
                 f"population {population.name!r}: integrators after a convolution cannot be read out; put a spiking population between"
             )
@@ -127,6 +127,11 @@ def check_supported(model: QuantizedNetwork) -> None:
                 raise Unsupported(
                     f"{what} of population {population.name!r} has {limits.bits} bits, at most {MAX_STATE_BITS} are supported: set a membrane cap"
                 )
+    places = {p.name: layout(p, network.into(p.name), 1) for p in order}
+    check_layouts(network, layouts_with_astrocytes(network, places))
+    for modulation in network.modulations:
+        if modulation.effect == "threshold":
+            addition_bits(model, modulation)
     for population in network.populations:
         most = MAX_INPUTS if population is network.input else MAX_NEURONS
         if population.size > most:
@@ -206,13 +211,21 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
     order = hardware_order(network)
     position = {network.input.name: -1} | {p.name: i for i, p in enumerate(order)}
     first_cost: int | None = None
+    places: dict[str, Layout] = {}
+    for population in order:
+        places[population.name] = layout(
+            population, network.into(population.name), _lanes(network, population, lanes, first_cost)
+        )
+        if first_cost is None:
+            first_cost = network.input.size * places[population.name].groups
+    places = layouts_with_astrocytes(network, places)
+    check_layouts(network, places)
+    lanes_of_update = update_lanes(network, places, UPDATE_LANES)
     result = []
     for number, population in enumerate(order):
         assert not isinstance(population.neuron, Source)
         quantized, incoming = model.populations[population.name], network.into(population.name)
-        place = layout(population, incoming, _lanes(network, population, lanes, first_cost))
-        if first_cost is None:
-            first_cost = network.input.size * place.groups
+        place = places[population.name]
         own = [(p, network.population(p.source), model.projections[p.name]) for p in incoming]
         counts = [len(projection_rows(p, q, s.size, population, place).weights) for p, s, q in own]
         row_bits = max(1, (sum(counts) - 1).bit_length())
@@ -238,19 +251,19 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             base += count
         weight_bits = max(q.bits for _, _, q in own)
         slots = 1 << max(int(p.rows.delays.max()) for p in projections).bit_length()
-        update_lanes = _divisor_at_most(place.lanes, UPDATE_LANES)
         parameters = {
             "LAYER_ID": number,
             "ROWS": base,
             "NEURONS": len(place.slots),
             "LANES": place.lanes,
-            "UPDATE_LANES": update_lanes,
+            "UPDATE_LANES": lanes_of_update[population.name],
             "WEIGHT_BITS": weight_bits,
             "WEIGHT_EXPONENT": own[0][2].exponent,
             "ACCUMULATOR_BITS": max(quantized.accumulator.bits, weight_bits, _sum_bits(model, own)),
             "CURRENT_BITS": max(2, quantized.current.bits),
             "MEMBRANE_BITS": max(2, quantized.membrane.bits),
             **neuron_parameters(population, quantized),
+            **modulated_parameters(model, population),
             "WEIGHT_FILE": f"{population.name}_weights_",
             "PARAMETER_FILE": f"{population.name}_parameters.hex",
             "BANK_ROWS": max(BANK_ROWS, 1 << max(0, (base - 1) // 100).bit_length()),
@@ -259,9 +272,14 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             "SLOTS": slots,
             "SHARED_DELAYS": int(slots > 1 and all(_delays_are_shared(p.rows) for p in projections)),
             "POSITIONS": place.positions,
-            "WORDS_PER_POSITION": max(1, place.channel_groups * place.lanes // update_lanes)
+            "WORDS_PER_POSITION": max(1, place.channel_groups * place.lanes // lanes_of_update[population.name])
             if place.positions > 1
             else 1,
         }
-        result.append(PlannedPopulation(population.name, parameters, place, tuple(projections)))
+        modulations = tuple(
+            plan_modulation(model, m, places, lanes_of_update, memory_style)
+            for m in network.modulations
+            if m.target == population.name
+        )
+        result.append(PlannedPopulation(population.name, parameters, place, tuple(projections), modulations))
     return tuple(result)
