@@ -8,7 +8,7 @@
 // GAIN, ADDITION: `gain_read_o` (`addition_read_o`) asks for the gains (additions to the thresholds) of the next word, `*_last_o` tells the last word
 // of the step; they are there 2 clocks later.
 //
-// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 14. One word a clock, no stall. The same word must not
+// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 11. One word a clock, no stall. The same word must not
 // come again within 8 clocks (the step control sees to that): its states would not be written yet.
 //
 // PARAMETER_FILE: WORDS words of the fields that the neuron uses, see docs/hardware.md.
