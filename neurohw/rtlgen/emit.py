@@ -56,9 +56,7 @@ def _groups(populations: Sequence[PlannedPopulation]) -> list[tuple[str, str, di
             entries.append((f"Projection_{projection.name}", text, projection.parameters))
             entries.append((f"Delay_{projection.name}", f"{text}, delay", projection.delay_parameters))
         for modulation in population.modulations:
-            entries.append(
-                (f"Modulation_{modulation.name}", f"modulation {modulation.name}", modulation.parameters)
-            )
+            entries.append((f"Modulation_{modulation.name}", f"modulation {modulation.name}", modulation.parameters))
     return entries
 
 

@@ -218,7 +218,13 @@ def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file:
 
 
 def rtl_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: QuantizedNetwork, spikes: Any, file: str, right: str, wrong: str
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    model: QuantizedNetwork,
+    spikes: Any,
+    file: str,
+    right: str,
+    wrong: str,
 ) -> None:
     """The RTL with one text of one file replaced differs from golden, or does not run to its end."""
     expected = run_golden(model, spikes)

@@ -21,7 +21,10 @@ class Driver:
         self.out: list[tuple[int, tuple[Any, ...]]] = []
         self.free, self.spent, self.backpressure = credits, 0, backpressure
         self.clears, self.cleared = bench_description()["parameters"]["CLEARS"], 0
-        self.barred, self.allowed = 0.0, True  # share of clocks in which no step may begin; the clock before was no such clock
+        self.barred, self.allowed = (
+            0.0,
+            True,
+        )  # share of clocks in which no step may begin; the clock before was no such clock
 
     async def tick(self, beat: tuple[int, int, int, int] | None) -> bool:
         """One clock with the beat (barrier, end, row, group) on the input; True if it was taken."""

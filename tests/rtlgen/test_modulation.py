@@ -113,7 +113,9 @@ def test_a_network_without_astrocytes_has_no_core_of_them() -> None:
 def test_refusals_name_the_modulation() -> None:
     image = Convolution((1, 4, 4), 2, (1, 1))
     network = modulated(Population("cells", 32, Lif()), {"gain": 4}, image, 16)
-    with pytest.raises(Unsupported, match="'astro_gain_gain_cells': a domain of 8 neurons is neither a neuron nor whole"):
+    with pytest.raises(
+        Unsupported, match="'astro_gain_gain_cells': a domain of 8 neurons is neither a neuron nor whole"
+    ):
         check_supported(quantized(network))
     # an astrocyte that is an image itself, and a population that is not
     flat = Network(
@@ -124,7 +126,9 @@ def test_refusals_name_the_modulation() -> None:
     with pytest.raises(Unsupported, match="'astro_gain_cells': the neurons of 'astro' and of 'cells' lie in different"):
         check_supported(quantized(flat))
     # both the same image: they lie alike
-    both = dataclasses.replace(flat, projections=tuple(Projection("input", n, connection=image) for n in ("astro", "cells")))
+    both = dataclasses.replace(
+        flat, projections=tuple(Projection("input", n, connection=image) for n in ("astro", "cells"))
+    )
     assert_the_walk_meets_the_domains(plan(quantized(both), 5), both)
     model = quantized(modulated(Population("cells", 8, Lif()), {"threshold": 4}))
     wide = dataclasses.replace(model, modulations={"astro_threshold_threshold_cells": QuantizedModulation(-40)})

@@ -6,8 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurohw import Astrocyte, Integrator, Lif, Modulation, Network, Population, Projection, Source, first_mismatch
-from neurohw import quantize, run_golden
+from neurohw import (
+    Astrocyte,
+    Integrator,
+    Lif,
+    Modulation,
+    Network,
+    Population,
+    Projection,
+    Source,
+    first_mismatch,
+    quantize,
+    run_golden,
+)
 from neurohw.connections import Convolution, Sparse
 from neurohw.engines import rtl
 from neurohw.network import TrainedNetwork
