@@ -1,8 +1,9 @@
-// Events of a sparse projection as operations on its stored weight rows: only groups with at least one synapse have a row.
+// Events as operations on the stored weight rows of their source neuron, as many as it has.
 //
 // Two images say where they are. SOURCE_FILE, one word per source neuron: {number of rows, first row}. GROUP_FILE, one word per row: the group
-// of target neurons that it belongs to. A group may have several rows of one source neuron: they add up. An event costs its number of rows, at least one clock; an event without rows, or of a source neuron >= INPUTS,
-// adds nothing.
+// of target neurons that it belongs to; only groups with at least one synapse have a row, and a group may have several of one source neuron: they add
+// up. With GROUPS = 1 there is no such image: so are compressed rows, whose entries name their targets. An event costs its number of rows, at least
+// one clock; an event without rows, or of a source neuron >= INPUTS, adds nothing.
 //
 // Handshake: AXI-Stream slave, operations with valid and ready. Latency: 4 clocks from an accepted event to its first operation; then one a
 // clock, without a gap between events that have rows.
@@ -38,17 +39,12 @@ module nhw_sparse_rows #(
   localparam int unsigned FirstBits = (ROWS > 1) ? $clog2(ROWS) : 1;
   localparam int unsigned SourceDepth = (INPUTS > 1) ? INPUTS : 2;
   localparam int unsigned SourceBits = $clog2(SourceDepth);
-  localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
 
   /* verilator lint_off UNDRIVEN */
   logic [COUNT_BITS+FirstBits-1:0] sources [SourceDepth];
-  logic [GroupBits-1:0] groups [RowDepth];
   /* verilator lint_on UNDRIVEN */
   if (SOURCE_FILE != "") begin : gen_sources
     initial $readmemh(SOURCE_FILE, sources, 0, INPUTS - 1);
-  end
-  if (GROUP_FILE != "") begin : gen_groups
-    initial $readmemh(GROUP_FILE, groups, 0, ROWS - 1);
   end
 
   // --- accept, and look the source up --------------------------------------------------------------------------------
@@ -111,10 +107,22 @@ module nhw_sparse_rows #(
     else if (advance) op_valid_o <= row_valid_q;
     if (advance) begin
       op_row_o <= ROW_BITS'(row_q);
-      op_group_o <= groups[row_q];
       op_barrier_o <= row_barrier_q;
       op_sample_end_o <= row_user_q;
     end
+  end
+
+  if (GROUPS == 1) begin : gen_one_group
+    assign op_group_o = '0;
+  end else begin : gen_groups
+    localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
+    /* verilator lint_off UNDRIVEN */
+    logic [GroupBits-1:0] groups [RowDepth];
+    /* verilator lint_on UNDRIVEN */
+    if (GROUP_FILE != "") begin : gen_image
+      initial $readmemh(GROUP_FILE, groups, 0, ROWS - 1);
+    end
+    always_ff @(posedge clk_i) if (advance) op_group_o <= groups[row_q];
   end
 
   assign event_o = s_axis_tvalid && s_axis_tready && !s_axis_tlast;

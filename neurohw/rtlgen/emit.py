@@ -8,7 +8,18 @@ from neurohw.rtlgen.modulation import PlannedModulation
 from neurohw.rtlgen.neuron import NEURON_FLAGS
 from neurohw.rtlgen.plan import PlannedPopulation, PlannedProjection
 
-FLAGS = (*NEURON_FLAGS, "IN_ORDER", "FEEDBACK", "SHARED_DELAYS", "MODULATES", "GAIN", "ADDITION", "LEFT", "SHARED")
+FLAGS = (
+    *NEURON_FLAGS,
+    "IN_ORDER",
+    "FEEDBACK",
+    "SHARED_DELAYS",
+    "COMPRESSED",
+    "MODULATES",
+    "GAIN",
+    "ADDITION",
+    "LEFT",
+    "SHARED",
+)
 STREAM = ("tvalid", "tready", "tdata", "tlast", "tuser")
 AXIL_IN = {
     "awvalid": 1,
@@ -197,7 +208,7 @@ class _Top:
     def population(self, population: PlannedPopulation) -> None:
         """The projections of a population, their merge, and the population itself."""
         name, projections = population.name, population.projections
-        group_bits = max(1, (population.layout.groups - 1).bit_length())
+        group_bits = population.group_bits
         for projection in projections:
             self.projection(projection, group_bits)
         operation = f"op_{projections[0].name}"

@@ -4,7 +4,7 @@ The population reads, for every update word, one value for all lanes (SHARED) or
 the population lie in one domain of the astrocyte: its run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,18 @@ def check_layouts(network: Network, places: Mapping[str, Layout]) -> None:
             )
 
 
-def update_lanes(network: Network, places: Mapping[str, Layout], most: int) -> dict[str, int]:
-    """Update lanes of every population: as many as `most` allows, of which a word lies in one domain, or an astrocyte has as many as its target."""
-    allowed = {name: {n for n in range(1, most + 1) if place.lanes % n == 0} for name, place in places.items()}
+def update_lanes(
+    network: Network, places: Mapping[str, Layout], compressed: Collection[str], most: int
+) -> dict[str, int]:
+    """Update lanes of every population: as many as `most` allows, of which a word lies in one domain, or an astrocyte has as many as its target.
+
+    They divide the lanes, but for populations with compressed rows, whose lanes belong to no slots.
+    """
+    numbers = range(1, most + 1)
+    allowed = {
+        name: {n for n in numbers if (n <= len(place.slots) if name in compressed else place.lanes % n == 0)}
+        for name, place in places.items()
+    }
     equal = []
     for modulation in network.modulations:
         source, target = network.population(modulation.source), network.population(modulation.target)
@@ -87,12 +96,12 @@ def update_lanes(network: Network, places: Mapping[str, Layout], most: int) -> d
         if run == 1:
             equal.append((source.name, target.name))
         elif run:
-            allowed[target.name] &= {n for n in range(1, most + 1) if run % n == 0}
+            allowed[target.name] &= {n for n in numbers if run % n == 0}
     for _ in equal:  # a chain of n pairs is equal after n turns
         for pair in equal:
             common = allowed[pair[0]] & allowed[pair[1]]
             allowed |= dict.fromkeys(pair, common)
-    return {name: max(numbers) for name, numbers in allowed.items()}
+    return {name: max(found) for name, found in allowed.items()}
 
 
 def addition_bits(model: QuantizedNetwork, modulation: Modulation) -> int:

@@ -16,7 +16,7 @@ from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
 from neurohw.quantize import QuantizedNetwork
 from neurohw.rtlgen.emit import network_text, package_text
-from neurohw.rtlgen.pack import delay_fields, lane_image, parameter_image, table_image, weight_images
+from neurohw.rtlgen.pack import lane_image, parameter_image, row_fields, table_image, weight_images
 from neurohw.rtlgen.plan import plan
 from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
 
@@ -64,12 +64,11 @@ class RtlPackage:
         return int(self.layers()[0]["parameters"]["LANES"])
 
     def weight_bits(self) -> dict[str, int]:
-        """Bits of each weight memory by population, delays and padding lanes included."""
+        """Bits of each weight memory by population, targets, delays and padding lanes included."""
         result = {}
         for layer in self.layers():
             p = layer["parameters"]
-            fields, bits = delay_fields(p)
-            result[layer["population"]] = p["ROWS"] * (p["LANES"] * p["WEIGHT_BITS"] + fields * bits)
+            result[layer["population"]] = p["ROWS"] * sum(count * bits for _, count, bits in row_fields(p))
         return result
 
     def write(self, folder: Path) -> None:

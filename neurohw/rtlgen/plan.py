@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurohw.connections import Convolution, Dense
+from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.network import Network, Population, Projection
@@ -62,6 +62,11 @@ class PlannedPopulation:
     layout: Layout
     projections: tuple[PlannedProjection, ...]
     modulations: tuple[PlannedModulation, ...] = ()
+
+    @property
+    def group_bits(self) -> int:
+        """Bits of the group of an operation; with compressed rows there is one group."""
+        return 1 if self.parameters["COMPRESSED"] else max(1, (self.layout.groups - 1).bit_length())
 
 
 def hardware_order(network: Network) -> tuple[Population, ...]:
@@ -186,7 +191,73 @@ def _delay_parameters(
     }
 
 
-def _sum_bits(model: QuantizedNetwork, own: list[tuple[Projection, Population, QuantizedProjection]]) -> int:
+Incoming = tuple[Projection, Population, QuantizedProjection]  # with its source and its integers
+
+
+def _compressed(own: list[Incoming], population: Population, place: Layout) -> bool:
+    """True if the rows of a population name their targets, so that an event costs its fan-out and not the groups that it reaches.
+
+    They do where all projections are sparse. A dense projection beside them decides by its cost, bits of the weight memory times clocks of one event of every
+    source: an entry with its target is wider, a row of a group has empty lanes. The rows of a convolution are shared by all positions and never name targets.
+    """
+    kinds = {type(p.connection) for p, _, _ in own}
+    if Sparse not in kinds or Convolution in kinds:
+        return False
+    if kinds == {Sparse}:
+        return True
+    costs = []
+    for compressed in (False, True):
+        every = [projection_rows(p, q, s.size, population, place, None, compressed) for p, s, q in own]
+        rows, slots = sum(len(r.weights) for r in every), 1 + max(int(r.delays.max()) for r in every)
+        bits = max(q.bits for _, _, q in own) + (slots - 1).bit_length()
+        costs.append(rows**2 * (bits + compressed * (population.size - 1).bit_length()))
+    return costs[1] < costs[0]
+
+
+def _incoming(model: QuantizedNetwork, population: Population) -> list[Incoming]:
+    network = model.network
+    return [(p, network.population(p.source), model.projections[p.name]) for p in network.into(population.name)]
+
+
+def _places(
+    model: QuantizedNetwork, order: tuple[Population, ...], lanes: int
+) -> tuple[dict[str, Layout], frozenset[str]]:
+    """The layout of every population, and the names of those whose rows are compressed."""
+    network = model.network
+    places: dict[str, Layout] = {}
+    compressed: set[str] = set()
+    first_cost: int | None = None
+    for population in order:
+        own = _incoming(model, population)
+        place = layout(population, network.into(population.name), _lanes(network, population, lanes, first_cost))
+        places[population.name] = place
+        if _compressed(own, population, place):
+            compressed.add(population.name)
+        if first_cost is None:
+            first_cost = network.input.size * place.groups
+            if population.name in compressed:
+                of_input = [(p, q, s.size) for p, s, q in own if s is network.input]
+                first_cost = sum(
+                    len(projection_rows(*entry, population, place, None, True).weights) for entry in of_input
+                )
+    places = layouts_with_astrocytes(network, places)
+    check_layouts(network, places)
+    return places, frozenset(name for name in compressed if places[name].in_order)
+
+
+def _lane_bits(planned: list[PlannedProjection], lanes: int, size: int, counts: dict[str, int]) -> int:
+    """Bits of the sum of one lane and one neuron over one step, from the weights that lie in the lane; counts: largest count of spikes by source."""
+    lowest, highest = np.zeros((2, lanes, size), np.int64)
+    for projection in planned:
+        rows, count = projection.rows, counts.get(projection.source, 1)
+        assert rows.targets is not None
+        lane = np.broadcast_to(np.arange(lanes), rows.targets.shape)
+        np.add.at(lowest, (lane, rows.targets), np.minimum(rows.weights, 0) * count)
+        np.add.at(highest, (lane, rows.targets), np.maximum(rows.weights, 0) * count)
+    return IntFormat.holding(int(lowest.min()), int(highest.max())).bits
+
+
+def _sum_bits(model: QuantizedNetwork, own: list[Incoming]) -> int:
     """Bits of the sum over all projections of a population, which the hardware adds in one accumulator."""
     lowest = highest = 0
     for projection, source, _ in own:
@@ -210,28 +281,18 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
     network = model.network
     order = hardware_order(network)
     position = {network.input.name: -1} | {p.name: i for i, p in enumerate(order)}
-    first_cost: int | None = None
-    places: dict[str, Layout] = {}
-    for population in order:
-        places[population.name] = layout(
-            population, network.into(population.name), _lanes(network, population, lanes, first_cost)
-        )
-        if first_cost is None:
-            first_cost = network.input.size * places[population.name].groups
-    places = layouts_with_astrocytes(network, places)
-    check_layouts(network, places)
-    lanes_of_update = update_lanes(network, places, UPDATE_LANES)
+    places, named = _places(model, order, lanes)
+    lanes_of_update = update_lanes(network, places, named, UPDATE_LANES)
     result = []
     for number, population in enumerate(order):
         assert not isinstance(population.neuron, Source)
-        quantized, incoming = model.populations[population.name], network.into(population.name)
-        place = places[population.name]
-        own = [(p, network.population(p.source), model.projections[p.name]) for p in incoming]
-        counts = [len(projection_rows(p, q, s.size, population, place).weights) for p, s, q in own]
+        quantized, own = model.populations[population.name], _incoming(model, population)
+        place, compressed = places[population.name], population.name in named
+        counts = [len(projection_rows(p, q, s.size, population, place, None, compressed).weights) for p, s, q in own]
         row_bits = max(1, (sum(counts) - 1).bit_length())
         projections, base = [], 0
         for (projection, source, q), count in zip(own, counts, strict=True):
-            rows = projection_rows(projection, q, source.size, population, place, row_bits)
+            rows = projection_rows(projection, q, source.size, population, place, row_bits, compressed)
             feedback = position[source.name] >= position[population.name]
             most = model.max_count if source.name == network.input.name else 1
             tables = {key: f"{projection.name}_{key.removesuffix('_FILE').lower()}.hex" for key in rows.tables}
@@ -240,7 +301,7 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
                     projection.name,
                     source.name,
                     population.name,
-                    CORES[type(projection.connection).__name__],
+                    CORES["Sparse" if compressed else type(projection.connection).__name__],
                     base,
                     feedback,
                     rows,
@@ -251,6 +312,11 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             base += count
         weight_bits = max(q.bits for _, _, q in own)
         slots = 1 << max(int(p.rows.delays.max()) for p in projections).bit_length()
+        lane_bits = weight_bits
+        if compressed:
+            lane_bits = max(
+                lane_bits, _lane_bits(projections, place.lanes, population.size, {network.input.name: model.max_count})
+            )
         parameters = {
             "LAYER_ID": number,
             "ROWS": base,
@@ -259,7 +325,7 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             "UPDATE_LANES": lanes_of_update[population.name],
             "WEIGHT_BITS": weight_bits,
             "WEIGHT_EXPONENT": own[0][2].exponent,
-            "ACCUMULATOR_BITS": max(quantized.accumulator.bits, weight_bits, _sum_bits(model, own)),
+            "ACCUMULATOR_BITS": max(quantized.accumulator.bits, lane_bits, _sum_bits(model, own)),
             "CURRENT_BITS": max(2, quantized.current.bits),
             "MEMBRANE_BITS": max(2, quantized.membrane.bits),
             **neuron_parameters(population, quantized),
@@ -270,7 +336,9 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             "MEMORY_STYLE": memory_style,
             "IN_ORDER": int(len(own) == 1 and isinstance(own[0][0].connection, Dense)),
             "SLOTS": slots,
-            "SHARED_DELAYS": int(slots > 1 and all(_delays_are_shared(p.rows) for p in projections)),
+            "SHARED_DELAYS": int(slots > 1 and not compressed and all(_delays_are_shared(p.rows) for p in projections)),
+            "COMPRESSED": int(compressed),
+            "LANE_BITS": lane_bits,
             "POSITIONS": place.positions,
             "WORDS_PER_POSITION": max(1, place.channel_groups * place.lanes // lanes_of_update[population.name])
             if place.positions > 1

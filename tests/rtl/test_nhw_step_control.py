@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import cocotb
+import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, ReadOnly
 
@@ -14,7 +15,10 @@ MINIMUM_STEP_CLOCKS = 8
 
 
 class Driver:
-    """Drives one clock at a time, and gathers what leaves: (kind, first, last, end of sample, row or -, group, part), with its clock."""
+    """Drives one clock at a time, and gathers what leaves: (kind, first, last, end of sample, row or -, group, part), with its clock.
+
+    With OVERLAP a row is ("add", page, row).
+    """
 
     def __init__(self, dut: Any, credits: int, backpressure: float) -> None:
         self.dut, self.random, self.clock = dut, Random(12), 0
@@ -49,8 +53,9 @@ class Driver:
             first, last, group, part = (
                 int(getattr(dut, f"op_{n}_o").value) for n in ("first", "last", "group", "part")
             )
+            add, overlap = int(dut.op_add_o.value), bench_description()["parameters"]["OVERLAP"]
+            assert add + drain + int(dut.op_clear_o.value) == 1 or (overlap and add + drain == 2)
             if dut.op_clear_o.value:
-                assert not drain
                 self.cleared += 1
             elif self.cleared:
                 assert self.cleared == self.clears, "every place of the ring is emptied before the next operation"
@@ -65,7 +70,9 @@ class Driver:
                     self.free -= 1
                     self.spent += 1
                     assert self.free >= 0, "a drain without a credit"
-            elif not dut.op_clear_o.value:
+            if add and overlap:
+                self.out.append((self.clock, ("add", int(dut.op_page_o.value), int(dut.op_row_o.value))))
+            elif add:
                 self.out.append((self.clock, ("add", first, int(dut.op_row_o.value), group)))
         return beat is not None and bool(dut.in_ready_o.value)
 
@@ -100,6 +107,8 @@ def operations_of(random: Random, p: dict[str, int], order: bool) -> list[tuple[
 @STREAM_CONDITIONS
 async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) -> None:
     p = bench_description()["parameters"]
+    if p["OVERLAP"]:
+        return
     driver, random = await started(dut, backpressure), Random(1)
     expected: list[tuple[Any, ...]] = []
     beats: list[tuple[int, int, int, int]] = []
@@ -133,6 +142,53 @@ async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) 
         assert min(gaps) == p["GROUP_CLOCKS"], "a sum is written before it is read again, and no clock is wasted"
     starts = [clock for clock, operation in driver.out if operation[0] == "drain" and operation[4:] == (0, 0)]
     assert min(b - a for a, b in zip(starts, starts[1:], strict=False)) >= MINIMUM_STEP_CLOCKS
+
+
+@cocotb.test()
+@STREAM_CONDITIONS
+async def rows_pass_while_the_step_before_is_drained(dut: Any, idle: float, backpressure: float) -> None:
+    """With OVERLAP: all rows and all drains in order, a step's drains after its rows, rows on the other page, and no clock lost to the drains."""
+    p = bench_description()["parameters"]
+    if not p["OVERLAP"]:
+        return
+    driver, random = await started(dut, backpressure), Random(6)
+    steps, page = 20, int(dut.page_q.value)
+    rows = [
+        [random.randrange(1 << p["ROW_BITS"]) for _ in range(random.choice([0, 3, 4 * p["WORDS"]]))]
+        for _ in range(steps)
+    ]
+    beats = [
+        (0, 0, row, 0) if row is not None else (1, int(t % 6 == 5), 0, 0)
+        for t, own in enumerate(rows)
+        for row in [*own, None]
+    ]
+    wanted, waiting = sum(map(len, rows)) + steps * p["WORDS"], False
+    for _ in range(6000):
+        beat = beats[0] if beats and (waiting or random.random() >= idle) else None
+        waiting = beat is not None
+        if await driver.tick(beat):
+            beats.pop(0)
+            waiting = False
+        elif beat is not None:
+            assert beat[0], "a row waited"
+        if len(driver.out) >= wanted:
+            break
+    adds = [(clock, operation) for clock, operation in driver.out if operation[0] == "add"]
+    drains = [(clock, operation) for clock, operation in driver.out if operation[0] == "drain"]
+    assert [operation for _, operation in adds] == [
+        ("add", page ^ (t & 1), row) for t, own in enumerate(rows) for row in own
+    ]
+    words = range(p["WORDS"])
+    assert [operation[2:5] for _, operation in drains] == [
+        (int(w == words[-1]), int(t % 6 == 5), w) for t in range(steps) for w in words
+    ]
+    ends = np.cumsum([len(own) for own in rows])
+    for t, end in enumerate(ends):
+        first, last = drains[t * p["WORDS"]][0], drains[(t + 1) * p["WORDS"] - 1][0]
+        assert end == 0 or adds[end - 1][0] < first, "a row of the step after its first drain"
+        if t + 2 < steps and len(rows[t + 2]):
+            assert adds[ends[t + 1]][0] > last, "a row on a page that is still drained"
+    assert {clock for clock, _ in adds} & {clock for clock, _ in drains}, "both in one clock"
 
 
 @cocotb.test()
@@ -213,11 +269,12 @@ CASES = {
     },
     "an astrocyte": {"GROUPS": 2, "PARTS": 2, "WORDS": 4, "CREDITS": 0, "SPIKING": 0, "IN_ORDER": 1},
     "one group": {"GROUPS": 1, "PARTS": 1, "WORDS": 1, "CREDITS": 1, "SPIKING": 1, "IN_ORDER": 0},
+    "overlap": {"GROUPS": 9, "PARTS": 1, "WORDS": 9, "CREDITS": 5, "SPIKING": 1, "IN_ORDER": 1, "OVERLAP": 1},
 }
 
 
 @pytest.mark.rtl
 @pytest.mark.parametrize("case", CASES)
 def test_nhw_step_control(case: str, tmp_path: Path) -> None:
-    parameters = {"ROW_BITS": 6, "CLEARS": 0, "GROUP_CLOCKS": 2, **CASES[case]}
+    parameters = {"ROW_BITS": 6, "CLEARS": 0, "GROUP_CLOCKS": 2, "OVERLAP": 0, **CASES[case]}
     run_bench("test_nhw_step_control", "nhw_step_control", parameters, tmp_path)
