@@ -5,7 +5,7 @@ the population lie in one domain of the astrocyte: its run.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,15 @@ def run_length(modulation: Modulation, domains: int, target: Population, place: 
 
 
 def layouts_with_astrocytes(network: Network, places: Mapping[str, Layout]) -> dict[str, Layout]:
-    """The layouts with those of astrocytes as large as an image that they modulate: they lie as the image does."""
+    """The layouts, but astrocytes with a domain for every neuron or channel of a population have its lanes, and lie as its image does."""
     result = dict(places)
     for modulation in network.modulations:
         source, target = network.population(modulation.source), network.population(modulation.target)
+        place = places[target.name]
         own_image = any(isinstance(p.connection, Convolution) for p in network.into(source.name))
-        if source.size == target.size and not places[target.name].in_order and not own_image:
-            result[source.name] = places[target.name]
+        if not own_image and run_length(modulation, source.size, target, place) == 1:
+            image = source.size == target.size and not place.in_order
+            result[source.name] = place if image else replace(places[source.name], lanes=place.lanes)
     return result
 
 

@@ -81,7 +81,7 @@ def test_one_astrocyte_and_two_populations_agree_on_their_lanes() -> None:
     )
     planned = plan(quantized(network), 6)
     lanes = {p.name: p.parameters["UPDATE_LANES"] for p in planned}
-    assert lanes["cells"] == 2 and lanes["astro"] == lanes["output"]
+    assert lanes["cells"] == 2 and lanes["astro"] == lanes["output"] > 1
     assert_the_walk_meets_the_domains(planned, network)
 
 

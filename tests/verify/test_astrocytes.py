@@ -77,7 +77,7 @@ def images() -> Network:
 
 
 def apart() -> Network:
-    """A large astrocyte in front of few cells, and one neuron that modulates many cells: one side waits, and then the other."""
+    """A large astrocyte, and one neuron that modulates many cells: one side waits, and then the other. Rows of `large` and `many` are compressed."""
     populations = (
         Population("input", 3, Source()),
         Population("large", 60, Astrocyte(0.96875)),
@@ -86,8 +86,8 @@ def apart() -> Network:
         Population("output", 120, NALSM),
     )
     projections = (
-        Projection("input", "large"), Projection("input", "many"), Projection("input", "one"), Projection("many", "output"),
-        Projection("many", "large", 1), Projection("output", "one", 1),
+        Projection("input", "large", connection=Sparse(90)), Projection("input", "many", connection=Sparse(120)), Projection("input", "one"),
+        Projection("many", "output"), Projection("many", "large", 1, connection=Sparse(400)), Projection("output", "one", 1),
     )  # fmt: skip
     modulations = (
         Modulation("large", "output", "gain"),
