@@ -46,6 +46,7 @@ module nhw_population #(
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
   parameter MEMORY_STYLE = "auto",
+  parameter STATE_STYLE = MEMORY_STYLE,           // of the states of the neurons
   parameter bit IN_ORDER = 1'b1,                  // the only projection is dense
   parameter int unsigned SLOTS = 1,               // a power of two
   parameter bit SHARED_DELAYS = 1'b0,
@@ -336,7 +337,7 @@ module nhw_population #(
     .ADDITION(ADDITION),
     .ADDITION_BITS(ADDITION_BITS),
     .PARAMETER_FILE(PARAMETER_FILE),
-    .MEMORY_STYLE(MEMORY_STYLE)
+    .MEMORY_STYLE(STATE_STYLE)
   ) u_neuron_update (
     .clk_i,
     .rst_ni,

@@ -26,8 +26,10 @@ from neurohw.rtlgen.modulation import (
 from neurohw.rtlgen.neuron import neuron_parameters
 
 BANK_ROWS = 1024
+MAX_BANKS = 100
 HIDDEN_RATE = 4
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
+DISTRIBUTED_WORDS = 256
 MAX_STATE_BITS = 32
 MAX_PROJECTIONS = 15
 MAX_INPUTS = 32768  # bit 15 of a word from the host marks a barrier
@@ -267,6 +269,16 @@ def _sum_bits(model: QuantizedNetwork, own: list[Incoming]) -> int:
     return IntFormat.holding(lowest, highest).bits if len(own) > 1 else 1
 
 
+def _bank_rows(rows: int) -> int:
+    """1024 suits the ECP5, and so does 2048 in columns of 9 bits instead of 18: up to four banks cost one LUT a bit, and deeper ones keep them few."""
+    return max(BANK_ROWS * (2 if rows > 4 * BANK_ROWS else 1), 1 << max(0, (rows - 1) // MAX_BANKS).bit_length())
+
+
+def _state_style(style: str, words: int) -> str:
+    """A block RAM of the ECP5 takes 5.8 ns to answer, and a multiplier or an adder stands behind it: states stay in LUTs where they are not deep."""
+    return "distributed" if style == "auto" and words <= DISTRIBUTED_WORDS else style
+
+
 CORES = {"Dense": "nhw_dense_rows", "Sparse": "nhw_sparse_rows", "Convolution": "nhw_convolution_rows"}
 
 
@@ -332,8 +344,9 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             **modulated_parameters(model, population),
             "WEIGHT_FILE": f"{population.name}_weights_",
             "PARAMETER_FILE": f"{population.name}_parameters.hex",
-            "BANK_ROWS": max(BANK_ROWS, 1 << max(0, (base - 1) // 100).bit_length()),
+            "BANK_ROWS": _bank_rows(base),
             "MEMORY_STYLE": memory_style,
+            "STATE_STYLE": _state_style(memory_style, -(-len(place.slots) // update_lanes)),
             "IN_ORDER": int(len(own) == 1 and isinstance(own[0][0].connection, Dense)),
             "SLOTS": slots,
             "SHARED_DELAYS": int(slots > 1 and not compressed and all(_delays_are_shared(p.rows) for p in projections)),
