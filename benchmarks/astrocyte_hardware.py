@@ -38,13 +38,13 @@ from neurohw.synth import place_and_route_network, tool_versions
 from neurohw.verify import verify
 
 STEPS, SAMPLES, INPUTS, CELLS, OUTPUTS = 100, 20, 64, 64, 10
-# name, domains, source of the astrocyte's spikes
+# name, domains, source of the astrocyte's spikes, and whether it is placed and routed
 VARIANTS = (
-    ("no astrocyte", 0, ""),
-    ("64 domains, fed by the neurons", 64, "cells"),
-    ("64 domains, fed by the input", 64, "input"),
-    ("1 domain, fed by the neurons", 1, "cells"),
-    ("1 domain, fed by the input", 1, "input"),
+    ("no astrocyte", 0, "", True),
+    ("64 domains, fed by the neurons", 64, "cells", True),
+    ("1 domain, fed by the neurons", 1, "cells", True),
+    ("64 domains, fed by the input", 64, "input", False),
+    ("1 domain, fed by the input", 1, "input", False),
 )
 
 
@@ -78,7 +78,7 @@ def model_of(domains: int, source: str) -> QuantizedNetwork:
     return quantize(TrainedNetwork(made, parameters, STEPS), 4)
 
 
-def column(domains: int, source: str, lanes: int, folder: Path) -> dict[str, str]:
+def column(domains: int, source: str, route: bool, lanes: int, folder: Path) -> dict[str, str]:
     """One column of the table by row."""
     model = model_of(domains, source)
     spikes = (np.random.default_rng(1).random((STEPS, SAMPLES, INPUTS)) < 0.1).astype(np.uint8)
@@ -86,26 +86,25 @@ def column(domains: int, source: str, lanes: int, folder: Path) -> dict[str, str
     package.write(folder)
     result = verify(folder, model, spikes, states=True)
     golden = run_golden(model, spikes)
-    routed = folder.with_name(folder.name + "-route")
-    cells, fmax = place_and_route_network(folder, package.sources(), routed, seed=1)
-    multipliers = json.loads((routed / "route.json").read_text())["utilization"]["MULT18X18D"]["used"]
+    hardware = dict.fromkeys(("COMB", "FF", "EBR", "DSP (MULT18X18D)", "Fmax", "steps per second"), "–")
     clocks = result.cycles_per_inference / STEPS
     floors = []
     for layer in package.layers():
         p, name = layer["parameters"], layer["population"]
         events = sum(golden.spikes[q.source].sum() for q in model.network.into(name)) / (STEPS * SAMPLES)
         floors.append(events * -(-p["NEURONS"] // p["LANES"]) + -(-p["NEURONS"] // p["UPDATE_LANES"]))
+    if route:
+        routed = folder.with_name(folder.name + "-route")
+        cells, fmax = place_and_route_network(folder, package.sources(), routed, seed=1)
+        multipliers = json.loads((routed / "route.json").read_text())["utilization"]["MULT18X18D"]["used"]
+        values = (*(f"{cells[kind][0]:,}" for kind in ("lut", "ff", "bram")), f"{multipliers}", f"{fmax:.1f} MHz")
+        hardware = dict(zip(hardware, (*values, f"{1e6 * fmax / clocks:,.0f}"), strict=True))
     return {
         "golden = RTL": f"{result.mismatches} mismatches in {result.spikes_compared + result.states_compared:,} values",
         "density of the Lif neurons": f"{100 * golden.spikes['cells'].mean():.1f} %",
-        "COMB": f"{cells['lut'][0]:,}",
-        "FF": f"{cells['ff'][0]:,}",
-        "EBR": f"{cells['bram'][0]}",
-        "DSP (MULT18X18D)": f"{multipliers}",
-        "Fmax": f"{fmax:.1f} MHz",
         "clocks per step": f"{clocks:.1f}",
         "floor without a loop": f"{max(floors):.1f}, ratio {clocks / max(floors):.2f}",
-        "steps per second": f"{1e6 * fmax / clocks:,.0f}",
+        **hardware,
     }
 
 
@@ -117,17 +116,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     columns = []
-    for number, (name, domains, source) in enumerate(VARIANTS):
-        columns.append(column(domains, source, arguments.lanes, arguments.work / f"variant{number}"))
+    for number, (name, domains, source, route) in enumerate(VARIANTS):
+        columns.append(column(domains, source, route, arguments.lanes, arguments.work / f"variant{number}"))
         print(name, columns[-1], flush=True)
     lines = [
         "# Astrocytes in hardware",
         "",
         "`python benchmarks/astrocyte_hardware.py WORK` writes this page.",
         "",
-        f"| {INPUTS}-{CELLS}-{OUTPUTS}, int4, {arguments.lanes} lanes | "
-        + " | ".join(n for n, _, _ in VARIANTS)
-        + " |",
+        f"| {INPUTS}-{CELLS}-{OUTPUTS}, int4, {arguments.lanes} lanes | " + " | ".join(v[0] for v in VARIANTS) + " |",
         "|---|" + "---|" * len(VARIANTS),
     ]
     lines += [f"| {key} | " + " | ".join(c[key] for c in columns) + " |" for key in columns[0]]

@@ -346,7 +346,7 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
             "PARAMETER_FILE": f"{population.name}_parameters.hex",
             "BANK_ROWS": _bank_rows(base),
             "MEMORY_STYLE": memory_style,
-            "STATE_STYLE": _state_style(memory_style, -(-len(place.slots) // update_lanes)),
+            "STATE_STYLE": _state_style(memory_style, -(-len(place.slots) // lanes_of_update[population.name])),
             "IN_ORDER": int(len(own) == 1 and isinstance(own[0][0].connection, Dense)),
             "SLOTS": slots,
             "SHARED_DELAYS": int(slots > 1 and not compressed and all(_delays_are_shared(p.rows) for p in projections)),

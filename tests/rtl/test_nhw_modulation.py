@@ -138,8 +138,6 @@ async def nobody_runs_away(dut: Any) -> None:
 # target_words: update words of the population; domains, neurons of the astrocyte
 CASES: dict[str, dict[str, Any]] = {
     "one for all": {"LANES": 1, "WORDS": 1, "TARGET_LANES": 4, "SHARED": 1, "REPEAT": 9, "PERIOD": 9, "target_words": 9, "domains": 1},
-    "one each": {"LANES": 2, "WORDS": 5, "TARGET_LANES": 2, "PERIOD": 5, "target_words": 5, "domains": 9},
-    "one each, one word": {"LANES": 3, "WORDS": 1, "TARGET_LANES": 3, "PERIOD": 1, "target_words": 1, "domains": 3, "latencies": (6, 2)},
     "blocks": {
         "LANES": 3, "WORDS": 2, "TARGET_LANES": 2, "SHARED": 1, "REPEAT": 3, "PERIOD": 15, "target_words": 15, "domains": 5, "SHIFT": 0,
         "latencies": (8, 11),

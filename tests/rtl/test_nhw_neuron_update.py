@@ -184,18 +184,15 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 CASES |= {
-    "integrates_refractory": {"NEURONS": 4, "MEMBRANE_BITS": 9, "REFRACTORY_STEPS": 2, "INTEGRATES_REFRACTORY": 1, "threshold": (1, 60)},
     "integrates_refractory_clears": {
         "NEURONS": 5, "MEMBRANE_BITS": 9, "REFRACTORY_STEPS": 3, "INTEGRATES_REFRACTORY": 1, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 700,
         "CLEARS_CURRENT": 1, "HARD_RESET": 1, "threshold": (1, 60),
     },
     "astrocyte": {"NEURONS": 5, "SPIKING": 0, "MODULATES": 1, "DECAY_VALUE": 5, "MEMBRANE_BITS": 9, "threshold": (1, 9)},
-    "gain": {"NEURONS": 5, "GAIN": 1, "threshold": (1, 100)},
     "gain_integrator": {"NEURONS": 2, "SPIKING": 0, "GAIN": 1, "SYNAPSE_KIND": 1, "CURRENT_BITS": 14, "WEIGHT_EXPONENT": 1, "threshold": (1, 9)},
     "gain_large_exponent": {
         "NEURONS": 3, "GAIN": 1, "WEIGHT_EXPONENT": 9, "CURRENT_BITS": 22, "MEMBRANE_BITS": 22, "MEMBRANE_BIAS": 1, "threshold": (1, 90000),
     },
-    "addition": {"NEURONS": 6, "MEMBRANE_BITS": 9, "ADDITION": 1, "threshold": (1, 20)},
     # a rise beyond every membrane
     "addition_wide": {"NEURONS": 4, "MEMBRANE_BITS": 8, "ADDITION": 1, "ADDITION_BITS": 9, "STRICT": 1, "threshold": (1, 127)},
     "both_delayed_soft_adaptive": {

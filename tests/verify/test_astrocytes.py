@@ -109,7 +109,7 @@ def case(network: Network, seed: int) -> tuple[Any, Any]:
 @pytest.mark.rtl
 @pytest.mark.parametrize(
     ("make", "lanes", "idle", "backpressure"),
-    [(loop, 8, 0.0, 0.0), (loop, 6, 0.4, 0.4), (images, 4, 0.0, 0.5), (apart, 12, 0.0, 0.0), (apart, 5, 0.5, 0.0)],
+    [(loop, 6, 0.4, 0.4), (images, 4, 0.0, 0.5), (apart, 12, 0.0, 0.0), (apart, 5, 0.5, 0.0)],
 )
 def test_every_spike_and_state(make: Any, lanes: int, idle: float, backpressure: float) -> None:
     model, spikes = case(make(), lanes)
@@ -118,7 +118,7 @@ def test_every_spike_and_state(make: Any, lanes: int, idle: float, backpressure:
     assert all(f"v.{p.name}" in trace.states for p in model.network.populations[1:])
 
 
-@pytest.mark.parametrize(("make", "lanes"), [(loop, 8), (loop, 6), (images, 4), (apart, 12), (apart, 5)])
+@pytest.mark.parametrize(("make", "lanes"), [(loop, 6), (images, 4), (apart, 12), (apart, 5)])
 def test_every_modulation_matters(make: Any, lanes: int) -> None:
     """Without the levels of one of them, spikes or membranes differ."""
     model, spikes = case(make(), lanes)
