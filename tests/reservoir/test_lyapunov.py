@@ -28,16 +28,31 @@ def test_far_from_the_threshold_only_the_leaks_are_left() -> None:
     assert np.all(found[10:] == -np.inf)  # nothing remembers beyond membranes and currents
 
 
-@pytest.mark.parametrize("scale", [0.5, 40.0])
-def test_a_spike_that_is_smooth_everywhere_makes_a_linear_system(scale: float) -> None:
-    # without reset, and with a width beyond all membranes, dv[t] = (decay + slope W) dv[t-1]
-    neuron = Lif(decay=0.8, threshold=1.0, reset="none")
-    liquid = gaussian_reservoir(6, 30, scale=scale, neuron=neuron, seed=4)
-    width = 1e6 * scale
-    found = exponents(liquid, stimulus(6, steps=600), width=width, count=2, settle=200)
+@pytest.mark.parametrize("reset", ["none", "soft", "hard"])
+def test_a_spike_that_is_smooth_everywhere_makes_a_linear_system(reset: Any) -> None:
+    # membranes stay near 0, so that the slope at the threshold, which lies one width above, is the same everywhere
+    width = 50.0
+    neuron = Lif(decay=0.8, threshold=width, reset=reset, v_reset=-width if reset == "hard" else 0.0)
+    liquid = gaussian_reservoir(6, 200, scale=1.0, input_scale=0.01, neuron=neuron, seed=4)
+    found = exponents(liquid, stimulus(6, steps=500), width=width, settle=200)
     ((_, matrix),) = liquid.trained.matrices(liquid.network.projections[1])
-    tangent = 0.8 * np.eye(30) + matrix.toarray() / (width * np.sqrt(2 * np.pi))
-    assert found[0] == pytest.approx(np.log(np.abs(np.linalg.eigvals(tangent)).max()), abs=2e-3)
+    slope = np.exp(-0.5) / (width * np.sqrt(2 * np.pi))
+    kept = 1.0 if reset == "none" else 1 - width * slope  # both resets fall by one width where the spike is certain
+    # du[t] = decay kept du[t-1] + slope W du[t-1]
+    tangent = 0.8 * kept * np.eye(200) + slope * matrix.toarray()
+    expected = np.log(np.abs(np.linalg.eigvals(tangent)).max())
+    assert expected - np.log(0.8 * kept) > 0.03  # the synapses matter
+    assert found[0] == pytest.approx(expected, abs=3e-3)
+
+
+def test_refractory_neurons_hold_or_integrate() -> None:
+    spikes = np.ones((300, 1, 1), np.uint8)  # drives the neurons over the threshold in every step that they may fire
+    for integrates, expected in ((False, np.log(0.9) / 3), (True, np.log(0.9))):
+        neuron = Lif(decay=0.9, threshold=1.0, reset="none", refractory=2, integrates_refractory=integrates)
+        liquid = gaussian_reservoir(1, 4, scale=1e-9, input_scale=1.0, neuron=neuron, seed=0)
+        arrays = {**liquid.trained.parameters, "input_to_liquid.weight": np.full(4, 50.0)}
+        found = exponents(replace(liquid, trained=replace(liquid.trained, parameters=arrays)), spikes, width=0.1)
+        assert found[0] == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_sign_says_whether_one_spike_is_forgotten() -> None:
