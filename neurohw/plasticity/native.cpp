@@ -1,0 +1,422 @@
+// The plastic network of neurohw/plasticity/rule.py, event driven, sample after sample: the numbers of reference.py.
+//
+// A sample works on a copy of the weights: of the rows (synapses by source) whose source has a spike in it, which are all that can change, one after
+// the other, so that they stay in the cache. Depression and delivery walk rows, potentiation walks columns (synapses by target). The columns of
+// input synapses are built anew for every sample, since most inputs are silent in it; a trace of 0 changes nothing.
+// native.py keeps the layout of the structures below.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+extern "C" {
+
+struct PlasticProjection {
+  int32_t from_input;           // else from the network to itself
+  int32_t plastic;
+  int64_t delay;                // steps, at least 1
+  const int64_t* first;         // [source + 1], rows in order of source
+  const int32_t* target;        // [synapse]
+  double* weight;               // [synapse]; written only if `carry`
+  const int64_t* column_first;  // [target + 1]
+  const int64_t* column_split;  // [target], where the synapses of inhibitory sources begin
+  const int32_t* column_position;  // [synapse] of the rows; unused for inputs, as the next
+  const int32_t* column_source;
+  const uint8_t* inhibitory;    // [source]: obeys the inhibitory rule
+  double low[2], high[2];       // bounds of w by excitatory, inhibitory rule
+};
+
+struct PlasticModel {
+  int64_t inputs, neurons;
+  const double *decay, *synapse_decay, *bias, *threshold, *v_reset;  // [neuron]
+  int32_t refractory, integrates_refractory;
+  int32_t projections, learns, astrocyte;  // learns: 0 where there are no traces and no astrocyte to follow
+  const PlasticProjection* projection;
+  double potentiation, depression, increment, trace_decay, gain, astrocyte_bias, time_constant, fading;
+};
+
+// Either probabilities (Bernoulli) or events.
+struct PlasticStimulus {
+  const float* rates;           // [sample, input], or null
+  uint64_t seed;
+  int64_t first_number;         // number of sample 0 in the random stream
+  int32_t refractory;
+  const int64_t* offsets;       // events: [sample + 1]
+  const int32_t *step, *channel;  // [event]; no two alike in a sample
+};
+
+// Any may be null. All are [sample, ...] except weights, which are those of the last sample.
+struct PlasticRecord {
+  uint16_t* counts;             // [sample, neuron]
+  uint8_t* spikes;              // [sample, time, neuron]
+  uint8_t* input_spikes;        // [sample, time, input]
+  double* depression;           // [sample, time]
+  double* states[3];            // v, c, r [sample, time, neuron]
+  double* traces;               // [sample, input + neuron], at the end
+  double* weights;              // [sample, synapse], projections one after the other, at the end
+};
+
+}  // extern "C"
+
+namespace {
+
+uint64_t mixed(uint64_t word) {  // the finalizer of SplitMix64
+  word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
+  word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
+  return word ^ (word >> 31);
+}
+
+constexpr uint64_t kStride = 0x9E3779B97F4A7C15u;
+
+struct Row {
+  const int32_t* target;
+  double* weight;
+  int64_t length;
+};
+
+struct Entry {
+  int32_t position, source;
+};
+
+// The synapses of a projection for one sample.
+struct Synapses {
+  const PlasticProjection& p;
+  std::vector<double> weight;   // of the rows in use
+  std::vector<int64_t> base;    // [source], where its row begins in `weight`
+  std::vector<Entry> entries;   // columns, at the places of column_first
+  std::vector<int64_t> last;    // [target], end of its column
+  std::vector<double> sum;      // [target], current that arrives in this step
+
+  Synapses(const PlasticProjection& projection, int64_t sources, int64_t targets)
+      : p(projection), base(static_cast<size_t>(sources)), last(static_cast<size_t>(targets)), sum(static_cast<size_t>(targets)) {
+    if (!p.from_input) {
+      weight.resize(static_cast<size_t>(p.first[sources]));
+      std::copy(p.first, p.first + sources, base.begin());
+      std::copy(p.column_first + 1, p.column_first + targets + 1, last.begin());
+      for (int64_t k = 0; p.plastic && k < p.first[sources]; k++) entries.push_back({p.column_position[k], p.column_source[k]});
+    } else if (p.plastic) {
+      entries.resize(static_cast<size_t>(p.first[sources]));
+    }
+  }
+
+  void begin(const std::vector<int32_t>& active) {
+    if (!p.from_input) {
+      std::copy(p.weight, p.weight + weight.size(), weight.begin());
+      return;
+    }
+    int64_t size = 0;
+    for (const int32_t j : active) {
+      base[static_cast<size_t>(j)] = size;
+      size += p.first[j + 1] - p.first[j];
+    }
+    weight.resize(static_cast<size_t>(size));
+    for (const int32_t j : active) std::copy(p.weight + p.first[j], p.weight + p.first[j + 1], weight.begin() + base[static_cast<size_t>(j)]);
+    if (!p.plastic) return;
+    std::copy(p.column_first, p.column_first + last.size(), last.begin());
+    Entry* const entry = entries.data();
+    int64_t* const end = last.data();
+    for (const int32_t j : active) {
+      int32_t position = static_cast<int32_t>(base[static_cast<size_t>(j)]);
+      for (int64_t k = p.first[j]; k < p.first[j + 1]; k++) entry[end[p.target[k]]++] = {position++, j};
+    }
+  }
+
+  // Copies what may have changed into the rows of all weights.
+  void store(const std::vector<int32_t>& active, double* all) const {
+    if (!p.from_input) {
+      std::copy(weight.begin(), weight.end(), all);
+      return;
+    }
+    for (const int32_t j : active) {
+      const double* own = weight.data() + base[static_cast<size_t>(j)];
+      std::copy(own, own + (p.first[j + 1] - p.first[j]), all + p.first[j]);
+    }
+  }
+
+  Row row(int32_t source) {
+    return {p.target + p.first[source], weight.data() + base[static_cast<size_t>(source)], p.first[source + 1] - p.first[source]};
+  }
+
+  void deliver(int32_t source) {
+    const Row r = row(source);
+    double* const arriving = sum.data();
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < r.length; k++) arriving[r.target[k]] += r.weight[k];
+  }
+
+  // A source has fired: w changes by the amount of each target.
+  void change_row(int32_t source, const double* __restrict amount) {
+    const Row r = row(source);
+    const bool inhibitory = p.inhibitory[source];
+    const double low = p.low[inhibitory], high = p.high[inhibitory];
+    double* __restrict weight_ = r.weight;
+    const int32_t* __restrict target = r.target;
+#pragma GCC ivdep
+    for (int64_t k = 0; k < r.length; k++) {
+      const double w = weight_[k] + amount[target[k]];
+      const double raised = w < low ? low : w;
+      weight_[k] = raised > high ? high : raised;
+    }
+  }
+
+  // A target has fired: w changes by the amount of each source, of excitatory and of inhibitory ones.
+  void change_column(int32_t target, const double* excitatory, const double* inhibitory) {
+    const int64_t begin = p.column_first[target], split = std::min(p.column_split[target], last[static_cast<size_t>(target)]);
+    change_part(begin, split, excitatory, p.low[0], p.high[0]);
+    change_part(split, last[static_cast<size_t>(target)], inhibitory, p.low[1], p.high[1]);
+  }
+
+  void change_part(int64_t begin, int64_t end, const double* __restrict amount, double low, double high) {
+    const Entry* __restrict entry = entries.data();
+    double* __restrict weight_ = weight.data();
+#pragma GCC ivdep
+    for (int64_t k = begin; k < end; k++) {
+      const double w = weight_[entry[k].position] + amount[entry[k].source];
+      const double raised = w < low ? low : w;
+      weight_[entry[k].position] = raised > high ? high : raised;
+    }
+  }
+};
+
+// What one thread needs.
+class Worker {
+ public:
+  Worker(const PlasticModel& model, int64_t steps) : m(model), steps_(steps), inputs_(static_cast<size_t>(m.inputs)), neurons_(static_cast<size_t>(m.neurons)) {
+    for (int32_t k = 0; k < m.projections; k++) {
+      const PlasticProjection& p = m.projection[k];
+      synapses_.emplace_back(p, p.from_input ? m.inputs : m.neurons, m.neurons);
+    }
+    for (auto* array : {&v_, &c_, &r_, &trace_, &up_, &down_}) array->resize(neurons_);
+    for (auto* array : {&input_trace_, &input_up_}) array->resize(inputs_);
+    fired_.resize(neurons_ + 8);
+    input_first_.resize(static_cast<size_t>(steps) + 1);
+    network_first_.resize(static_cast<size_t>(steps) + 1);
+    seen_.resize(inputs_);
+  }
+
+  void run(const PlasticStimulus& stimulus, int64_t sample, bool carry, const PlasticRecord& record) {
+    if (stimulus.rates != nullptr) draw(stimulus, sample);
+    else place(stimulus, sample);
+    find_active();
+    for (auto& s : synapses_) s.begin(active_);
+    for (auto* array : {&v_, &c_, &r_, &trace_, &input_trace_}) std::fill(array->begin(), array->end(), 0.0);
+    network_events_.clear();
+    potentiation_ = m.potentiation;
+    depression_ = m.depression;
+    gain_ = m.gain;
+    bias_ = m.astrocyte_bias;
+    for (int64_t t = 0; t < steps_; t++) {
+      step(t);
+      write(t, sample, record);
+    }
+    finish(sample, carry, record);
+  }
+
+ private:
+  // p = rates[i]: a draw of the sample's stream per step and input. An input keeps a draw in its refractory steps, and fires after them.
+  void draw(const PlasticStimulus& stimulus, int64_t sample) {
+    const float* rates = stimulus.rates + sample * m.inputs;
+    const uint64_t key = mixed(mixed(stimulus.seed) + static_cast<uint64_t>(stimulus.first_number + sample));
+    live_.clear();
+    for (int32_t i = 0; i < m.inputs; i++) {
+      if (rates[i] > 0) live_.push_back({i, 0, 0});
+    }
+    input_events_.clear();
+    for (int64_t t = 0; t < steps_; t++) {
+      input_first_[static_cast<size_t>(t)] = static_cast<int64_t>(input_events_.size());
+      const uint64_t begin = static_cast<uint64_t>(t) * static_cast<uint64_t>(m.inputs);
+      for (Live& live : live_) {
+        const uint64_t word = mixed(key + (begin + static_cast<uint64_t>(live.input)) * kStride);
+        live.pending |= static_cast<double>(static_cast<int64_t>(word >> 11)) * 0x1p-53 < static_cast<double>(rates[live.input]);
+        if (live.wait > 0) {
+          live.wait--;
+        } else if (live.pending) {
+          input_events_.push_back(live.input);
+          live.pending = 0;
+          live.wait = stimulus.refractory;
+        }
+      }
+    }
+    input_first_[static_cast<size_t>(steps_)] = static_cast<int64_t>(input_events_.size());
+  }
+
+  // The events of a sample, sorted by step and channel.
+  void place(const PlasticStimulus& stimulus, int64_t sample) {
+    input_events_.clear();
+    int64_t k = stimulus.offsets[sample];
+    for (int64_t t = 0; t < steps_; t++) {
+      input_first_[static_cast<size_t>(t)] = static_cast<int64_t>(input_events_.size());
+      for (; k < stimulus.offsets[sample + 1] && stimulus.step[k] == t; k++) input_events_.push_back(stimulus.channel[k]);
+    }
+    input_first_[static_cast<size_t>(steps_)] = static_cast<int64_t>(input_events_.size());
+  }
+
+  void find_active() {
+    std::fill(seen_.begin(), seen_.end(), 0);
+    for (const int32_t i : input_events_) seen_[static_cast<size_t>(i)] = 1;
+    active_.clear();
+    for (int32_t i = 0; i < m.inputs; i++) {
+      if (seen_[static_cast<size_t>(i)]) active_.push_back(i);
+    }
+  }
+
+  template <typename Work>
+  void each_event(bool from_input, int64_t t, Work work) {
+    if (t < 0) return;
+    const auto& events = from_input ? input_events_ : network_events_;
+    const auto& first = from_input ? input_first_ : network_first_;
+    for (int64_t k = first[static_cast<size_t>(t)]; k < first[static_cast<size_t>(t) + 1]; k++) work(events[static_cast<size_t>(k)]);
+  }
+
+  void step(int64_t t) {
+    for (auto& s : synapses_) {
+      std::fill(s.sum.begin(), s.sum.end(), 0.0);
+      each_event(s.p.from_input, t - s.p.delay, [&](int32_t j) { s.deliver(j); });
+    }
+    for (size_t k = 1; k < synapses_.size(); k++) {
+      double* __restrict total = synapses_[0].sum.data();
+      const double* __restrict part = synapses_[k].sum.data();
+      for (size_t i = 0; i < neurons_; i++) total[i] += part[i];
+    }
+    advance(t);
+    if (!m.learns) return;
+    change(t);
+    for (size_t i = 0; i < neurons_; i++) trace_[i] = m.trace_decay * (trace_[i] + m.increment * fired_[i]);
+    each_event(true, t, [&](int32_t j) { input_trace_[static_cast<size_t>(j)] += m.increment; });
+    for (double& trace : input_trace_) trace *= m.trace_decay;
+    if (m.astrocyte) {
+      const auto events = [t](const std::vector<int64_t>& first) { return first[static_cast<size_t>(t) + 1] - first[static_cast<size_t>(t)]; };
+      const double surplus = static_cast<double>(events(network_first_) - events(input_first_));
+      depression_ = depression_ + (gain_ * surplus + bias_ - depression_) / m.time_constant;
+    }
+  }
+
+  void advance(int64_t t) {
+    network_first_[static_cast<size_t>(t)] = static_cast<int64_t>(network_events_.size());
+    if (synapses_.empty()) return;
+    const double* __restrict arriving = synapses_[0].sum.data();
+    double *__restrict v = v_.data(), *__restrict c = c_.data(), *__restrict r = r_.data();
+    const double *__restrict decay = m.decay, *__restrict synapse_decay = m.synapse_decay, *__restrict bias = m.bias;
+    const double *__restrict threshold = m.threshold, *__restrict v_reset = m.v_reset;
+    uint8_t* __restrict fired = fired_.data();
+    const double refractory = m.refractory;
+    const bool integrates = m.integrates_refractory;
+    for (size_t i = 0; i < neurons_; i++) {
+      const double current = synapse_decay[i] * c[i] + (arriving[i] + bias[i]);
+      const double u = decay[i] * v[i] + current;
+      const bool able = !(r[i] > 0.0);
+      const bool spike = able & (u >= threshold[i]);
+      const double held = (able | integrates) ? u : v[i];
+      c[i] = current;
+      v[i] = spike ? v_reset[i] : held;
+      const double left = r[i] - 1.0;
+      r[i] = spike ? refractory : (left > 0.0 ? left : 0.0);
+      fired[i] = spike;
+    }
+    for (size_t i = 0; i < neurons_; i += 8) {
+      uint64_t eight;
+      std::memcpy(&eight, fired + i, 8);
+      while (eight != 0) {
+        network_events_.push_back(static_cast<int32_t>(i) + __builtin_ctzll(eight) / 8);
+        eight &= eight - 1;
+      }
+    }
+    network_first_[static_cast<size_t>(t) + 1] = static_cast<int64_t>(network_events_.size());
+  }
+
+  void change(int64_t t) {
+    const double potentiation = potentiation_, depression = -depression_;
+    for (size_t i = 0; i < neurons_; i++) {
+      up_[i] = potentiation * trace_[i];
+      down_[i] = depression * trace_[i];
+    }
+    for (size_t i = 0; i < inputs_; i++) input_up_[i] = potentiation * input_trace_[i];
+    for (auto& s : synapses_) {
+      if (!s.p.plastic) continue;
+      each_event(s.p.from_input, t, [&](int32_t j) { s.change_row(j, s.p.inhibitory[j] ? up_.data() : down_.data()); });
+      const double* excitatory = s.p.from_input ? input_up_.data() : up_.data();
+      each_event(false, t, [&](int32_t i) { s.change_column(i, excitatory, down_.data()); });
+    }
+  }
+
+  void write(int64_t t, int64_t sample, const PlasticRecord& record) {
+    const int64_t place = sample * steps_ + t;
+    if (record.depression != nullptr) record.depression[place] = depression_;
+    if (record.spikes != nullptr) std::copy(fired_.begin(), fired_.begin() + m.neurons, record.spikes + place * m.neurons);
+    if (record.input_spikes != nullptr) each_event(true, t, [&](int32_t j) { record.input_spikes[place * m.inputs + j] = 1; });
+    const std::vector<double>* own[3] = {&v_, &c_, &r_};
+    for (int k = 0; k < 3; k++) {
+      if (record.states[k] != nullptr) std::copy(own[k]->begin(), own[k]->end(), record.states[k] + place * m.neurons);
+    }
+    // after the record: A of this step is the one before it fades
+    potentiation_ *= m.fading;
+    depression_ *= m.fading;
+    gain_ *= m.fading;
+    bias_ *= m.fading;
+  }
+
+  void finish(int64_t sample, bool carry, const PlasticRecord& record) {
+    if (record.counts != nullptr) {
+      uint16_t* counts = record.counts + sample * m.neurons;
+      std::fill(counts, counts + m.neurons, uint16_t{0});
+      for (const int32_t i : network_events_) counts[i]++;
+    }
+    if (record.traces != nullptr) {
+      double* traces = record.traces + sample * (m.inputs + m.neurons);
+      std::copy(input_trace_.begin(), input_trace_.end(), traces);
+      std::copy(trace_.begin(), trace_.end(), traces + m.inputs);
+    }
+    if (record.weights != nullptr) {
+      int64_t total = 0, begin = 0;
+      for (const auto& s : synapses_) total += s.p.first[s.base.size()];
+      for (const auto& s : synapses_) {
+        const int64_t size = s.p.first[s.base.size()];
+        double* all = record.weights + sample * total + begin;
+        std::copy(s.p.weight, s.p.weight + size, all);
+        s.store(active_, all);
+        begin += size;
+      }
+    }
+    for (const auto& s : synapses_) {
+      if (carry && s.p.plastic) s.store(active_, s.p.weight);
+    }
+  }
+
+  struct Live {
+    int32_t input, wait, pending;
+  };
+
+  const PlasticModel& m;
+  int64_t steps_;
+  size_t inputs_, neurons_;
+  std::vector<Synapses> synapses_;
+  std::vector<double> v_, c_, r_, trace_, up_, down_, input_trace_, input_up_;
+  std::vector<uint8_t> fired_, seen_;
+  std::vector<int32_t> input_events_, network_events_, active_;
+  std::vector<int64_t> input_first_, network_first_;
+  std::vector<Live> live_;
+  double potentiation_ = 0, depression_ = 0, gain_ = 0, bias_ = 0;
+};
+
+}  // namespace
+
+extern "C" {
+
+// Samples [0, samples). carry: each begins with the weights that the one before left (one thread).
+void neurohw_plastic_run(const PlasticModel* model, const PlasticStimulus* stimulus, int64_t samples, int64_t steps, int32_t carry, int32_t threads,
+                         const PlasticRecord* record) {
+  const int32_t used = carry ? 1 : std::max<int32_t>(1, static_cast<int32_t>(std::min<int64_t>(threads, samples)));
+  std::atomic<int64_t> next{0};
+  auto work = [&] {
+    Worker worker(*model, steps);
+    for (int64_t sample = next++; sample < samples; sample = next++) worker.run(*stimulus, sample, carry != 0, *record);
+  };
+  std::vector<std::thread> pool;
+  for (int32_t i = 1; i < used; i++) pool.emplace_back(work);
+  work();
+  for (auto& thread : pool) thread.join();
+}
+
+}  // extern "C"
