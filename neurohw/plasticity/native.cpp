@@ -11,6 +11,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 extern "C" {
 
 struct PlasticProjection {
@@ -69,6 +73,48 @@ uint64_t mixed(uint64_t word) {  // the finalizer of SplitMix64
 }
 
 constexpr uint64_t kStride = 0x9E3779B97F4A7C15u;
+
+double clipped(double w, double low, double high) {
+  const double raised = w < low ? low : w;
+  return raised > high ? high : raised;
+}
+
+// The two loops over a row, whose targets differ. Rows are short: their ends are masked instead of walked one by one.
+#ifdef __AVX512F__
+
+// sum[target[k]] += weight[k]
+void add_at(const int32_t* target, const double* weight, int64_t length, double* sum) {
+  for (int64_t k = 0; k < length; k += 8) {
+    const __mmask8 mask = length - k >= 8 ? 0xff : static_cast<__mmask8>((1 << (length - k)) - 1);
+    const __m256i at = _mm512_castsi512_si256(_mm512_maskz_loadu_epi32(mask, target + k));
+    const __m512d before = _mm512_mask_i32gather_pd(_mm512_setzero_pd(), mask, at, sum, 8);
+    _mm512_mask_i32scatter_pd(sum, mask, at, _mm512_add_pd(before, _mm512_maskz_loadu_pd(mask, weight + k)), 8);
+  }
+}
+
+// weight[k] = clip(weight[k] + amount[target[k]])
+void add_clipped(double* weight, const int32_t* target, int64_t length, const double* amount, double low, double high) {
+  const __m512d lows = _mm512_set1_pd(low), highs = _mm512_set1_pd(high);
+  for (int64_t k = 0; k < length; k += 8) {
+    const __mmask8 mask = length - k >= 8 ? 0xff : static_cast<__mmask8>((1 << (length - k)) - 1);
+    const __m256i at = _mm512_castsi512_si256(_mm512_maskz_loadu_epi32(mask, target + k));
+    const __m512d change = _mm512_mask_i32gather_pd(_mm512_setzero_pd(), mask, at, amount, 8);
+    const __m512d w = _mm512_add_pd(_mm512_maskz_loadu_pd(mask, weight + k), change);
+    _mm512_mask_storeu_pd(weight + k, mask, _mm512_min_pd(_mm512_max_pd(w, lows), highs));
+  }
+}
+
+#else
+
+void add_at(const int32_t* target, const double* weight, int64_t length, double* sum) {
+  for (int64_t k = 0; k < length; k++) sum[target[k]] += weight[k];
+}
+
+void add_clipped(double* weight, const int32_t* target, int64_t length, const double* amount, double low, double high) {
+  for (int64_t k = 0; k < length; k++) weight[k] = clipped(weight[k] + amount[target[k]], low, high);
+}
+
+#endif
 
 struct Row {
   const int32_t* target;
@@ -141,24 +187,14 @@ struct Synapses {
 
   void deliver(int32_t source) {
     const Row r = row(source);
-    double* const arriving = sum.data();
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < r.length; k++) arriving[r.target[k]] += r.weight[k];
+    add_at(r.target, r.weight, r.length, sum.data());
   }
 
   // A source has fired: w changes by the amount of each target.
-  void change_row(int32_t source, const double* __restrict amount) {
+  void change_row(int32_t source, const double* amount) {
     const Row r = row(source);
     const bool inhibitory = p.inhibitory[source];
-    const double low = p.low[inhibitory], high = p.high[inhibitory];
-    double* __restrict weight_ = r.weight;
-    const int32_t* __restrict target = r.target;
-#pragma GCC ivdep
-    for (int64_t k = 0; k < r.length; k++) {
-      const double w = weight_[k] + amount[target[k]];
-      const double raised = w < low ? low : w;
-      weight_[k] = raised > high ? high : raised;
-    }
+    add_clipped(r.weight, r.target, r.length, amount, p.low[inhibitory], p.high[inhibitory]);
   }
 
   // A target has fired: w changes by the amount of each source, of excitatory and of inhibitory ones.
@@ -171,11 +207,9 @@ struct Synapses {
   void change_part(int64_t begin, int64_t end, const double* __restrict amount, double low, double high) {
     const Entry* __restrict entry = entries.data();
     double* __restrict weight_ = weight.data();
-#pragma GCC ivdep
-    for (int64_t k = begin; k < end; k++) {
-      const double w = weight_[entry[k].position] + amount[entry[k].source];
-      const double raised = w < low ? low : w;
-      weight_[entry[k].position] = raised > high ? high : raised;
+    for (int64_t k = begin; k < end; k++) {  // as many cache lines as synapses: vectors would not be faster
+      double& w = weight_[entry[k].position];
+      w = clipped(w + amount[entry[k].source], low, high);
     }
   }
 };
@@ -190,7 +224,8 @@ class Worker {
     }
     for (auto* array : {&v_, &c_, &r_, &trace_, &up_, &down_}) array->resize(neurons_);
     for (auto* array : {&input_trace_, &input_up_}) array->resize(inputs_);
-    fired_.resize(neurons_ + 8);
+    fired_.resize(neurons_);
+    now_.resize(neurons_ + 1);
     input_first_.resize(static_cast<size_t>(steps) + 1);
     network_first_.resize(static_cast<size_t>(steps) + 1);
     seen_.resize(inputs_);
@@ -300,29 +335,27 @@ class Worker {
     double *__restrict v = v_.data(), *__restrict c = c_.data(), *__restrict r = r_.data();
     const double *__restrict decay = m.decay, *__restrict synapse_decay = m.synapse_decay, *__restrict bias = m.bias;
     const double *__restrict threshold = m.threshold, *__restrict v_reset = m.v_reset;
-    uint8_t* __restrict fired = fired_.data();
-    const double refractory = m.refractory;
-    const bool integrates = m.integrates_refractory;
+    double* __restrict fired = fired_.data();
+    const double refractory = m.refractory, integrates = m.integrates_refractory;
+#pragma GCC ivdep  // in vectors: choices between numbers, no branches
     for (size_t i = 0; i < neurons_; i++) {
       const double current = synapse_decay[i] * c[i] + (arriving[i] + bias[i]);
       const double u = decay[i] * v[i] + current;
-      const bool able = !(r[i] > 0.0);
-      const bool spike = able & (u >= threshold[i]);
-      const double held = (able | integrates) ? u : v[i];
+      const double able = r[i] > 0.0 ? 0.0 : 1.0;
+      const double spike = u >= threshold[i] ? able : 0.0;
+      const double held = able + integrates > 0.0 ? u : v[i];
+      const double left = r[i] > 1.0 ? r[i] - 1.0 : 0.0;
       c[i] = current;
-      v[i] = spike ? v_reset[i] : held;
-      const double left = r[i] - 1.0;
-      r[i] = spike ? refractory : (left > 0.0 ? left : 0.0);
+      v[i] = spike > 0.0 ? v_reset[i] : held;
+      r[i] = spike > 0.0 ? refractory : left;
       fired[i] = spike;
     }
-    for (size_t i = 0; i < neurons_; i += 8) {
-      uint64_t eight;
-      std::memcpy(&eight, fired + i, 8);
-      while (eight != 0) {
-        network_events_.push_back(static_cast<int32_t>(i) + __builtin_ctzll(eight) / 8);
-        eight &= eight - 1;
-      }
+    size_t count = 0;
+    for (size_t i = 0; i < neurons_; i++) {  // every neuron is written, and stays if it fired: branches would be guessed wrong
+      now_[count] = static_cast<int32_t>(i);
+      count += fired[i] > 0.0;
     }
+    network_events_.insert(network_events_.end(), now_.begin(), now_.begin() + static_cast<int64_t>(count));
     network_first_[static_cast<size_t>(t) + 1] = static_cast<int64_t>(network_events_.size());
   }
 
@@ -344,7 +377,7 @@ class Worker {
   void write(int64_t t, int64_t sample, const PlasticRecord& record) {
     const int64_t place = sample * steps_ + t;
     if (record.depression != nullptr) record.depression[place] = depression_;
-    if (record.spikes != nullptr) std::copy(fired_.begin(), fired_.begin() + m.neurons, record.spikes + place * m.neurons);
+    if (record.spikes != nullptr) each_event(false, t, [&](int32_t i) { record.spikes[place * m.neurons + i] = 1; });
     if (record.input_spikes != nullptr) each_event(true, t, [&](int32_t j) { record.input_spikes[place * m.inputs + j] = 1; });
     const std::vector<double>* own[3] = {&v_, &c_, &r_};
     for (int k = 0; k < 3; k++) {
@@ -392,9 +425,9 @@ class Worker {
   int64_t steps_;
   size_t inputs_, neurons_;
   std::vector<Synapses> synapses_;
-  std::vector<double> v_, c_, r_, trace_, up_, down_, input_trace_, input_up_;
-  std::vector<uint8_t> fired_, seen_;
-  std::vector<int32_t> input_events_, network_events_, active_;
+  std::vector<double> v_, c_, r_, fired_, trace_, up_, down_, input_trace_, input_up_;
+  std::vector<uint8_t> seen_;
+  std::vector<int32_t> input_events_, network_events_, active_, now_;
   std::vector<int64_t> input_first_, network_first_;
   std::vector<Live> live_;
   double potentiation_ = 0, depression_ = 0, gain_ = 0, bias_ = 0;

@@ -22,7 +22,8 @@ from neurohw.plasticity.stimulus import Bernoulli, Events, Stimulus
 from neurohw.trace import Trace
 
 SOURCE = Path(__file__).with_name("native.cpp")
-SUM_AS_WRITTEN = (*FLAGS, "-ffp-contract=off")  # a fused multiply-add would round once where the specification rounds twice
+# a fused multiply-add would round once where the specification rounds twice; without traps, choices become vectors
+EXACT_FLAGS = (*FLAGS, "-ffp-contract=off", "-fno-trapping-math")
 MOST_STEPS = 65535  # counts are 16 bits wide
 
 _Pointer = ctypes.c_void_p
@@ -246,7 +247,7 @@ class PlasticKernel:
         native = _PlasticRecord(counts=counts.ctypes.data, **{name: array.ctypes.data for name, array in kept.items()})
         for k, array in enumerate(states):
             native.states[k] = array.ctypes.data
-        compiled(SOURCE, SUM_AS_WRITTEN).neurohw_plastic_run(
+        compiled(SOURCE, EXACT_FLAGS).neurohw_plastic_run(
             ctypes.byref(self._model),
             ctypes.byref(_stimulus(stimulus, begin)),
             ctypes.c_int64(samples),
