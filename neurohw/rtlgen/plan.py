@@ -86,6 +86,13 @@ def hardware_order(network: Network) -> tuple[Population, ...]:
 def check_supported(model: QuantizedNetwork) -> None:
     """Raise Unsupported, naming node and value, for what the cores cannot express."""
     network = model.network
+    for modulation in network.modulations:
+        raise Unsupported(f"modulation {modulation.name!r}: the RTL has no core for astrocytes")
+    for population in network.populations:
+        if isinstance(population.neuron, Lif) and population.neuron.integrates_refractory:
+            raise Unsupported(
+                f"population {population.name!r}: integrates_refractory is True, the RTL holds a refractory membrane"
+            )
     order = hardware_order(network)
     if len(network.projections) > MAX_PROJECTIONS:
         raise Unsupported(f"{len(network.projections)} projections: the register map holds {MAX_PROJECTIONS}")

@@ -98,7 +98,7 @@ def test_yosys_reads_generated_networks(seed: int, tmp_path: Path) -> None:
     """Any graph: every signal has one driver, and no name is missing."""
     rng = np.random.default_rng(seed)
     while True:  # the first graph with a loop, a delay or several projections that the cores can express
-        network = random_graph(rng, FEATURES - {"synapse_delay"})
+        network = random_graph(rng, FEATURES - {"synapse_delay", "astrocyte", "integrates_refractory"})
         try:
             package = emit(quantize(random_trained(rng, network), 4), 3)
         except Unsupported:
