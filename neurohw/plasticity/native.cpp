@@ -6,6 +6,7 @@
 // native.py keeps the layout of the structures below.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -92,13 +93,13 @@ void add_at(const int32_t* target, const double* weight, int64_t length, double*
   }
 }
 
-// weight[k] = clip(weight[k] + amount[target[k]])
-void add_clipped(double* weight, const int32_t* target, int64_t length, const double* amount, double low, double high) {
-  const __m512d lows = _mm512_set1_pd(low), highs = _mm512_set1_pd(high);
+// weight[k] = clip(weight[k] + amplitude trace[target[k]])
+void add_clipped(double* weight, const int32_t* target, int64_t length, double amplitude, const double* trace, double low, double high) {
+  const __m512d lows = _mm512_set1_pd(low), highs = _mm512_set1_pd(high), amplitudes = _mm512_set1_pd(amplitude);
   for (int64_t k = 0; k < length; k += 8) {
     const __mmask8 mask = length - k >= 8 ? 0xff : static_cast<__mmask8>((1 << (length - k)) - 1);
     const __m256i at = _mm512_castsi512_si256(_mm512_maskz_loadu_epi32(mask, target + k));
-    const __m512d change = _mm512_mask_i32gather_pd(_mm512_setzero_pd(), mask, at, amount, 8);
+    const __m512d change = _mm512_mul_pd(amplitudes, _mm512_mask_i32gather_pd(_mm512_setzero_pd(), mask, at, trace, 8));
     const __m512d w = _mm512_add_pd(_mm512_maskz_loadu_pd(mask, weight + k), change);
     _mm512_mask_storeu_pd(weight + k, mask, _mm512_min_pd(_mm512_max_pd(w, lows), highs));
   }
@@ -110,8 +111,8 @@ void add_at(const int32_t* target, const double* weight, int64_t length, double*
   for (int64_t k = 0; k < length; k++) sum[target[k]] += weight[k];
 }
 
-void add_clipped(double* weight, const int32_t* target, int64_t length, const double* amount, double low, double high) {
-  for (int64_t k = 0; k < length; k++) weight[k] = clipped(weight[k] + amount[target[k]], low, high);
+void add_clipped(double* weight, const int32_t* target, int64_t length, double amplitude, const double* trace, double low, double high) {
+  for (int64_t k = 0; k < length; k++) weight[k] = clipped(weight[k] + amplitude * trace[target[k]], low, high);
 }
 
 #endif
@@ -190,28 +191,35 @@ struct Synapses {
     add_at(r.target, r.weight, r.length, sum.data());
   }
 
-  // A source has fired: w changes by the amount of each target.
-  void change_row(int32_t source, const double* amount) {
+  // A source has fired: w changes by an amplitude (of excitatory, inhibitory sources) times the trace of each target.
+  void change_row(int32_t source, const double (&amplitude)[2], const double* trace) {
     const Row r = row(source);
     const bool inhibitory = p.inhibitory[source];
-    add_clipped(r.weight, r.target, r.length, amount, p.low[inhibitory], p.high[inhibitory]);
+    add_clipped(r.weight, r.target, r.length, amplitude[inhibitory], trace, p.low[inhibitory], p.high[inhibitory]);
   }
 
-  // A target has fired: w changes by the amount of each source, of excitatory and of inhibitory ones.
-  void change_column(int32_t target, const double* excitatory, const double* inhibitory) {
-    const int64_t begin = p.column_first[target], split = std::min(p.column_split[target], last[static_cast<size_t>(target)]);
-    change_part(begin, split, excitatory, p.low[0], p.high[0]);
-    change_part(split, last[static_cast<size_t>(target)], inhibitory, p.low[1], p.high[1]);
-  }
-
-  void change_part(int64_t begin, int64_t end, const double* __restrict amount, double low, double high) {
-    const Entry* __restrict entry = entries.data();
-    double* __restrict weight_ = weight.data();
-    for (int64_t k = begin; k < end; k++) {  // as many cache lines as synapses: vectors would not be faster
-      double& w = weight_[entry[k].position];
-      w = clipped(w + amount[entry[k].source], low, high);
+  // A target has fired: w changes by an amplitude times the trace of each source.
+  void change_column(int32_t target, const double (&amplitude)[2], const double* trace) {
+    const int64_t end = last[static_cast<size_t>(target)];
+    const int64_t borders[3] = {p.column_first[target], std::min(p.column_split[target], end), end};
+    double* const w = weight.data();
+    for (int kind = 0; kind < 2; kind++) {
+      const double factor = amplitude[kind], low = p.low[kind], high = p.high[kind];
+      for (int64_t k = borders[kind]; k < borders[kind + 1]; k++) {  // as many cache lines as synapses: vectors would not be faster
+        const Entry entry = entries[static_cast<size_t>(k)];
+        w[entry.position] = clipped(w[entry.position] + factor * trace[entry.source], low, high);
+      }
     }
   }
+};
+
+// A constant of every neuron; uniform: that of neuron 0.
+template <bool Uniform>
+struct Constant {
+  const double* values;
+  double first;
+  explicit Constant(const double* all) : values(all), first(all[0]) {}
+  double operator[](size_t i) const { return Uniform ? first : values[i]; }
 };
 
 // What one thread needs.
@@ -222,10 +230,12 @@ class Worker {
       const PlasticProjection& p = m.projection[k];
       synapses_.emplace_back(p, p.from_input ? m.inputs : m.neurons, m.neurons);
     }
-    for (auto* array : {&v_, &c_, &r_, &trace_, &up_, &down_}) array->resize(neurons_);
-    for (auto* array : {&input_trace_, &input_up_}) array->resize(inputs_);
-    fired_.resize(neurons_);
-    now_.resize(neurons_ + 1);
+    for (auto* array : {&v_, &c_, &r_, &fired_, &trace_}) array->resize(neurons_);
+    input_trace_.resize(inputs_);
+    for (const double* values : {m.decay, m.synapse_decay, m.bias, m.threshold, m.v_reset}) {
+      uniform_ = uniform_ && std::all_of(values, values + m.neurons, [&](double value) { return value == values[0]; });
+    }
+    now_.resize(std::max(neurons_, inputs_) + 1);
     input_first_.resize(static_cast<size_t>(steps) + 1);
     network_first_.resize(static_cast<size_t>(steps) + 1);
     seen_.resize(inputs_);
@@ -250,29 +260,37 @@ class Worker {
   }
 
  private:
-  // p = rates[i]: a draw of the sample's stream per step and input. An input keeps a draw in its refractory steps, and fires after them.
+  // A draw of the sample's stream per step and input. An input keeps a draw in its refractory steps, and fires after them.
   void draw(const PlasticStimulus& stimulus, int64_t sample) {
     const float* rates = stimulus.rates + sample * m.inputs;
     const uint64_t key = mixed(mixed(stimulus.seed) + static_cast<uint64_t>(stimulus.first_number + sample));
     live_.clear();
     for (int32_t i = 0; i < m.inputs; i++) {
-      if (rates[i] > 0) live_.push_back({i, 0, 0});
+      if (rates[i] > 0) live_.push_back(static_cast<uint64_t>(i));
     }
+    const size_t size = live_.size();
+    limit_.resize(size);
+    drawn_.resize(size);
+    pending_.assign(size, 0);
+    wait_.assign(size, 0);
+    // word < 2^53 rate, both whole numbers below 2^53, is as exact as (word 2^-53) < rate
+    for (size_t k = 0; k < size; k++) limit_[k] = static_cast<uint64_t>(std::ceil(static_cast<double>(rates[live_[k]]) * 0x1p53));
     input_events_.clear();
     for (int64_t t = 0; t < steps_; t++) {
       input_first_[static_cast<size_t>(t)] = static_cast<int64_t>(input_events_.size());
       const uint64_t begin = static_cast<uint64_t>(t) * static_cast<uint64_t>(m.inputs);
-      for (Live& live : live_) {
-        const uint64_t word = mixed(key + (begin + static_cast<uint64_t>(live.input)) * kStride);
-        live.pending |= static_cast<double>(static_cast<int64_t>(word >> 11)) * 0x1p-53 < static_cast<double>(rates[live.input]);
-        if (live.wait > 0) {
-          live.wait--;
-        } else if (live.pending) {
-          input_events_.push_back(live.input);
-          live.pending = 0;
-          live.wait = stimulus.refractory;
-        }
+#pragma GCC ivdep
+      for (size_t k = 0; k < size; k++) drawn_[k] = (mixed(key + (begin + live_[k]) * kStride) >> 11) < limit_[k];
+      size_t count = 0;
+      for (size_t k = 0; k < size; k++) {
+        const int32_t pending = pending_[k] | static_cast<int32_t>(drawn_[k]);
+        const int32_t fires = pending & (wait_[k] == 0);
+        now_[count] = static_cast<int32_t>(live_[k]);
+        count += static_cast<size_t>(fires);
+        pending_[k] = pending & (fires ^ 1);
+        wait_[k] = fires ? stimulus.refractory : std::max(wait_[k] - 1, 0);
       }
+      input_events_.insert(input_events_.end(), now_.begin(), now_.begin() + static_cast<int64_t>(count));
     }
     input_first_[static_cast<size_t>(steps_)] = static_cast<int64_t>(input_events_.size());
   }
@@ -315,7 +333,7 @@ class Worker {
       const double* __restrict part = synapses_[k].sum.data();
       for (size_t i = 0; i < neurons_; i++) total[i] += part[i];
     }
-    advance(t);
+    uniform_ ? advance<true>(t) : advance<false>(t);
     if (!m.learns) return;
     change(t);
     for (size_t i = 0; i < neurons_; i++) trace_[i] = m.trace_decay * (trace_[i] + m.increment * fired_[i]);
@@ -328,13 +346,13 @@ class Worker {
     }
   }
 
+  template <bool Uniform>
   void advance(int64_t t) {
     network_first_[static_cast<size_t>(t)] = static_cast<int64_t>(network_events_.size());
     if (synapses_.empty()) return;
     const double* __restrict arriving = synapses_[0].sum.data();
     double *__restrict v = v_.data(), *__restrict c = c_.data(), *__restrict r = r_.data();
-    const double *__restrict decay = m.decay, *__restrict synapse_decay = m.synapse_decay, *__restrict bias = m.bias;
-    const double *__restrict threshold = m.threshold, *__restrict v_reset = m.v_reset;
+    const Constant<Uniform> decay(m.decay), synapse_decay(m.synapse_decay), bias(m.bias), threshold(m.threshold), v_reset(m.v_reset);
     double* __restrict fired = fired_.data();
     const double refractory = m.refractory, integrates = m.integrates_refractory;
 #pragma GCC ivdep  // in vectors: choices between numbers, no branches
@@ -360,17 +378,12 @@ class Worker {
   }
 
   void change(int64_t t) {
-    const double potentiation = potentiation_, depression = -depression_;
-    for (size_t i = 0; i < neurons_; i++) {
-      up_[i] = potentiation * trace_[i];
-      down_[i] = depression * trace_[i];
-    }
-    for (size_t i = 0; i < inputs_; i++) input_up_[i] = potentiation * input_trace_[i];
+    const double by_source[2] = {-depression_, potentiation_}, by_target[2] = {potentiation_, -depression_};
     for (auto& s : synapses_) {
       if (!s.p.plastic) continue;
-      each_event(s.p.from_input, t, [&](int32_t j) { s.change_row(j, s.p.inhibitory[j] ? up_.data() : down_.data()); });
-      const double* excitatory = s.p.from_input ? input_up_.data() : up_.data();
-      each_event(false, t, [&](int32_t i) { s.change_column(i, excitatory, down_.data()); });
+      each_event(s.p.from_input, t, [&](int32_t j) { s.change_row(j, by_source, trace_.data()); });
+      const double* trace = s.p.from_input ? input_trace_.data() : trace_.data();
+      each_event(false, t, [&](int32_t i) { s.change_column(i, by_target, trace); });
     }
   }
 
@@ -417,19 +430,17 @@ class Worker {
     }
   }
 
-  struct Live {
-    int32_t input, wait, pending;
-  };
-
   const PlasticModel& m;
   int64_t steps_;
   size_t inputs_, neurons_;
   std::vector<Synapses> synapses_;
-  std::vector<double> v_, c_, r_, fired_, trace_, up_, down_, input_trace_, input_up_;
+  std::vector<double> v_, c_, r_, fired_, trace_, input_trace_;
   std::vector<uint8_t> seen_;
   std::vector<int32_t> input_events_, network_events_, active_, now_;
   std::vector<int64_t> input_first_, network_first_;
-  std::vector<Live> live_;
+  std::vector<uint64_t> live_, limit_, drawn_;
+  std::vector<int32_t> pending_, wait_;
+  bool uniform_ = true;
   double potentiation_ = 0, depression_ = 0, gain_ = 0, bias_ = 0;
 };
 

@@ -98,6 +98,8 @@ def check_neuron(network: Network) -> Lif:
     """The neuron of the population; Unsupported, naming the option, where the kernel has no such neuron."""
     neuron, name = network.output.neuron, network.output.name
     assert isinstance(neuron, Lif)
+    if network.modulations:
+        raise Unsupported(f"modulation {network.modulations[0].name!r}: plasticity knows no astrocyte but the one of its depression")
     if neuron.reset != "hard":
         raise Unsupported(f"population {name!r}: the plastic kernel knows the hard reset, not {neuron.reset!r}; use run_plastic_reference")
     refused = ("strict", "delayed_reset", "membrane_bias", "delayed_current", "clears_current")
@@ -192,10 +194,9 @@ class PlasticKernel:
         """The weights of every projection now, [synapse] in the order of the network's arrays."""
         return {name: self._in_order(rows, rows.weight) for name, rows in self._rows.items()}
 
-    def set_weights(self, weights: dict[str, FloatArray]) -> None:
-        """Begin from these weights, as `weights` gives them."""
-        for name, rows in self._rows.items():
-            rows.weight[:] = weights[name][rows.order]
+    def rows(self) -> dict[str, FloatArray]:
+        """The weights themselves, in the order of the rows; what is written there counts from the next run on."""
+        return {name: rows.weight for name, rows in self._rows.items()}
 
     def split(self, weights: FloatArray) -> dict[str, FloatArray]:
         """The weights of every projection from those of one sample in `Recorded`."""

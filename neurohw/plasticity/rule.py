@@ -157,3 +157,12 @@ class Plasticity:
         low = np.where(inhibitory | plastic.crosses_zero, -plastic.limit, 0.0)
         high = np.where(inhibitory & (not plastic.crosses_zero), 0.0, plastic.limit)
         return low, high
+
+
+def nalsm(inhibitory: NDArray[np.bool_], gain: float | None = 0.015) -> Plasticity:
+    """The rule of Ivanov & Michmizos for the liquids of `neurohw.reservoir`: input and recurrent synapses learn, |w| up to 3.
+
+    gain: of the astrocyte, 0.015 for 1,000 neurons and 0.0075 for 8,000; None: depression of fixed amplitude, without an astrocyte.
+    """
+    plastic = (PlasticProjection("input_to_liquid", crosses_zero=True), PlasticProjection("liquid_to_liquid"))
+    return Plasticity(Stdp(), plastic, inhibitory, None if gain is None else AstrocyteControl(gain))
