@@ -14,8 +14,15 @@ from neurohw.network import Network, TrainedNetwork
 from neurohw.neurons import Lif
 from neurohw.storage import digest, load_value, save_value
 
-# dt 1 ms: membrane leaks 1/64 per step, the current of a spike falls by exp(-1) per step, 2 ms of refractoriness
-NALSM_NEURON = Lif(decay=1 - 1 / 64, threshold=20.0, reset="hard", synapse_decay=math.exp(-1), refractory=2)
+# dt 1 ms: the membrane leaks 1/64 per step, the current of a spike falls by exp(-1) per step; for 2 ms after a spike the membrane only integrates
+NALSM_NEURON = Lif(
+    decay=1 - 1 / 64,
+    threshold=20.0,
+    reset="hard",
+    synapse_decay=math.exp(-1),
+    refractory=2,
+    integrates_refractory=True,
+)
 
 
 @dataclass(frozen=True)
