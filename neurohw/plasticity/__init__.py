@@ -2,7 +2,7 @@
 
 from neurohw.plasticity.protocol import encode, initialise, spikes_of
 from neurohw.plasticity.reference import PlasticRun, run_plastic_reference
-from neurohw.plasticity.rule import AstrocyteControl, PlasticProjection, Plasticity, Stdp, nalsm
+from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp, nalsm
 from neurohw.plasticity.stimulus import Bernoulli, Events, intensity_rates
 
 __all__ = [

@@ -50,7 +50,10 @@ class _PlasticModel(ctypes.Structure):
         ("inputs", ctypes.c_int64),
         ("neurons", ctypes.c_int64),
         *((name, _Pointer) for name in ("decay", "synapse_decay", "bias", "threshold", "v_reset")),
-        *((name, ctypes.c_int32) for name in ("refractory", "integrates_refractory", "projections", "learns", "astrocyte")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("refractory", "integrates_refractory", "projections", "learns", "astrocyte")
+        ),
         ("projection", _Pointer),
         *((name, ctypes.c_double) for name in ("potentiation", "depression", "increment", "trace_decay")),
         *((name, ctypes.c_double) for name in ("gain", "astrocyte_bias", "time_constant", "fading")),
@@ -99,9 +102,13 @@ def check_neuron(network: Network) -> Lif:
     neuron, name = network.output.neuron, network.output.name
     assert isinstance(neuron, Lif)
     if network.modulations:
-        raise Unsupported(f"modulation {network.modulations[0].name!r}: plasticity knows no astrocyte but the one of its depression")
+        raise Unsupported(
+            f"modulation {network.modulations[0].name!r}: plasticity knows no astrocyte but the one of its depression"
+        )
     if neuron.reset != "hard":
-        raise Unsupported(f"population {name!r}: the plastic kernel knows the hard reset, not {neuron.reset!r}; use run_plastic_reference")
+        raise Unsupported(
+            f"population {name!r}: the plastic kernel knows the hard reset, not {neuron.reset!r}; use run_plastic_reference"
+        )
     refused = ("strict", "delayed_reset", "membrane_bias", "delayed_current", "clears_current")
     for option in (*(n for n in refused if getattr(neuron, n)), *(["adaptation"] if neuron.adaptation else [])):
         raise Unsupported(f"population {name!r}: the plastic kernel has no {option}; use run_plastic_reference")
@@ -111,15 +118,25 @@ def check_neuron(network: Network) -> Lif:
 class _Rows:
     """A projection by rows (source) and columns (target), and its weights in the order of the rows."""
 
-    def __init__(self, trained: TrainedNetwork, projection: Projection, inhibitory: NDArray[np.bool_], bounds: tuple[FloatArray, FloatArray] | None) -> None:
-        source, target = (trained.parameters[f"{projection.name}.{end}"].astype(np.int64) for end in ("source", "target"))
+    def __init__(
+        self,
+        trained: TrainedNetwork,
+        projection: Projection,
+        inhibitory: NDArray[np.bool_],
+        bounds: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        source, target = (
+            trained.parameters[f"{projection.name}.{end}"].astype(np.int64) for end in ("source", "target")
+        )
         sources, targets = (trained.network.population(n).size for n in (projection.source, projection.target))
         self.order = np.lexsort((target, source))
         source, target = source[self.order], target[self.order]
         same = (np.diff(source) == 0) & (np.diff(target) == 0)
         if np.any(same):
             k = int(np.argmax(same))
-            raise InvalidModel(f"projection {projection.name!r}: neuron {source[k]} reaches neuron {target[k]} twice; the plastic kernel needs one synapse per pair")
+            raise InvalidModel(
+                f"projection {projection.name!r}: neuron {source[k]} reaches neuron {target[k]} twice; the plastic kernel needs one synapse per pair"
+            )
         self.weight = np.ascontiguousarray(trained.parameters[f"{projection.name}.weight"][self.order])
         columns = np.lexsort((source, inhibitory[source], target))
         before = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=targets))])
@@ -163,10 +180,19 @@ class PlasticKernel:
         self._rows = {}
         for p in network.projections:
             learns = rule.plastic(p) is not None
-            self._rows[p.name] = _Rows(trained, p, rule.source_is_inhibitory(network, p), rule.bounds(network, p) if learns else None)
-        values = {n: np.ascontiguousarray(network.output.expand(trained.values(network.output, n))) for n in ("decay", "bias", "threshold", "v_reset")}
+            self._rows[p.name] = _Rows(
+                trained, p, rule.source_is_inhibitory(network, p), rule.bounds(network, p) if learns else None
+            )
+        values = {
+            n: np.ascontiguousarray(network.output.expand(trained.values(network.output, n)))
+            for n in ("decay", "bias", "threshold", "v_reset")
+        }
         # without a synaptic current: c[t] = 0 c[t-1] + I[t]
-        values["synapse_decay"] = np.ascontiguousarray(network.output.expand(trained.values(network.output, "synapse_decay"))) if neuron.synapse_decay is not None else np.zeros(size)
+        values["synapse_decay"] = (
+            np.ascontiguousarray(network.output.expand(trained.values(network.output, "synapse_decay")))
+            if neuron.synapse_decay is not None
+            else np.zeros(size)
+        )
         self._values = values
         self._projections = (_PlasticProjection * len(self._rows))(*(r.structure for r in self._rows.values()))
         stdp, astrocyte = rule.stdp, rule.astrocyte
@@ -227,7 +253,9 @@ class PlasticKernel:
         Raises InvalidData for a stimulus that does not fit, or too many steps for a count of 16 bits.
         """
         if stimulus.inputs != self.network.input.size:
-            raise InvalidData(f"the stimulus has {stimulus.inputs} inputs, population {self.network.input.name!r} has {self.network.input.size} neurons")
+            raise InvalidData(
+                f"the stimulus has {stimulus.inputs} inputs, population {self.network.input.name!r} has {self.network.input.size} neurons"
+            )
         if not 1 <= steps <= MOST_STEPS:
             raise InvalidData(f"a sample has 1 to {MOST_STEPS} steps, not {steps}")
         end = stimulus.samples if end is None else end
@@ -264,9 +292,13 @@ def _stimulus(stimulus: Stimulus, begin: int) -> _PlasticStimulus:
     """The stimulus from sample `begin` on."""
     match stimulus:
         case Bernoulli(rates, seed, refractory):
-            return _PlasticStimulus(rates=rates[begin:].ctypes.data, seed=seed, first_number=begin, refractory=refractory)
+            return _PlasticStimulus(
+                rates=rates[begin:].ctypes.data, seed=seed, first_number=begin, refractory=refractory
+            )
         case Events(step, channel, offsets):
-            return _PlasticStimulus(offsets=offsets[begin:].ctypes.data, step=step.ctypes.data, channel=channel.ctypes.data)
+            return _PlasticStimulus(
+                offsets=offsets[begin:].ctypes.data, step=step.ctypes.data, channel=channel.ctypes.data
+            )
 
 
 def run_plastic_native(trained: TrainedNetwork, plasticity: Plasticity, spikes: NDArray[Any]) -> PlasticRun:

@@ -93,11 +93,11 @@ def initialise(
     kernel = PlasticKernel(trained, plasticity)
     folder = Path(checkpoint) if checkpoint is not None else None
     identity = _identity("initialise", kernel, stimulus, steps) if folder else None
-    arrays = kernel.rows()
-    _run(
-        stimulus.samples, identity, folder, checkpoint_seconds, progress, arrays,
-        lambda begin, end: kernel.run(stimulus, steps, begin, end, carry=True) and None,
-    )  # fmt: skip
+
+    def work(begin: int, end: int) -> None:
+        kernel.run(stimulus, steps, begin, end, carry=True)
+
+    _run(stimulus.samples, identity, folder, checkpoint_seconds, progress, kernel.rows(), work)
     weights = {f"{name}.weight": weight for name, weight in kernel.weights().items()}
     info = {**trained.info, "initialised": {"samples": stimulus.samples, "steps": steps}}
     return TrainedNetwork(trained.network, {**trained.parameters, **weights}, trained.steps, info, trained.digest())
@@ -132,7 +132,12 @@ def encode(
 
 
 def spikes_of(
-    trained: TrainedNetwork, plasticity: Plasticity | None, stimulus: Stimulus, samples: int, steps: int = 250, fading: float = 0.99
+    trained: TrainedNetwork,
+    plasticity: Plasticity | None,
+    stimulus: Stimulus,
+    samples: int,
+    steps: int = 250,
+    fading: float = 0.99,
 ) -> NDArray[np.uint8]:
     """Spikes [time, sample, neuron] of the first samples, as `encode` hears them, for measures like the branching factor."""
     if not 1 <= samples <= stimulus.samples:

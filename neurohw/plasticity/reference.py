@@ -71,7 +71,10 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
         for projection in network.projections:
             if t >= projection.delay:
                 source, target = (end[order[projection.name]] for end in ends[projection.name])
-                arrived = weights[projection.name][order[projection.name]] * sent[projection.source][t - projection.delay][source]
+                arrived = (
+                    weights[projection.name][order[projection.name]]
+                    * sent[projection.source][t - projection.delay][source]
+                )
                 current += np.bincount(target, arrived, population.size)
         sent[population.name][t] = advance(neuron, constants, state, current[None])[0]
         for letter in "vcr":

@@ -117,7 +117,9 @@ class Plasticity:
             if not isinstance(projection.connection, Sparse) or projection.max_delay is not None:
                 raise InvalidModel(f"projection {projection.name!r}: plasticity needs sparse synapses of one delay")
             if projection.batch_norm:
-                raise InvalidModel(f"projection {projection.name!r}: fold the batch normalisation first (TrainedNetwork.folded)")
+                raise InvalidModel(
+                    f"projection {projection.name!r}: fold the batch normalisation first (TrainedNetwork.folded)"
+                )
             if projection.delay < 1:
                 raise InvalidModel(
                     f"projection {projection.name!r}: delay is 0 steps, plasticity needs 1 or more, so that changes act from the next step on"

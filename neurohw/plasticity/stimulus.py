@@ -48,7 +48,9 @@ class Bernoulli:
         if not (rates.min() >= 0 and rates.max() <= 1):  # also false for nan
             raise InvalidData(f"rates range from {rates.min():g} to {rates.max():g}: a probability per step is in 0..1")
         if not 0 <= self.seed < 2**64 or self.refractory < 0:
-            raise InvalidData(f"seed {self.seed} and refractory {self.refractory} must be 0 or more (the seed below 2^64)")
+            raise InvalidData(
+                f"seed {self.seed} and refractory {self.refractory} must be 0 or more (the seed below 2^64)"
+            )
         object.__setattr__(self, "rates", rates)
 
     @property
@@ -83,13 +85,13 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class Events:
-    """Recorded spikes: step and channel [event], sorted by sample, step and channel; offsets [sample + 1]: where each sample begins and ends.
+    """Recorded spikes: step and channel int32 [event], sorted by sample, step and channel; offsets [sample + 1]: where each sample begins and ends.
 
     Several events of a channel in one step are one spike: see `of_recordings`. Raises InvalidData for arrays that do not match or are not sorted.
     """
 
-    step: NDArray[np.int32]
-    channel: NDArray[np.int32]
+    step: NDArray[Any]
+    channel: NDArray[Any]
     offsets: NDArray[np.int64]
     inputs: int
 
@@ -97,15 +99,23 @@ class Events:
         step, channel = (np.ascontiguousarray(a, np.int32) for a in (self.step, self.channel))
         offsets = np.ascontiguousarray(self.offsets, np.int64)
         if step.shape != channel.shape or step.ndim != 1 or offsets.ndim != 1 or len(offsets) < 2:
-            raise InvalidData(f"events: step {step.shape}, channel {channel.shape} and offsets {offsets.shape} do not match")
+            raise InvalidData(
+                f"events: step {step.shape}, channel {channel.shape} and offsets {offsets.shape} do not match"
+            )
         if offsets[0] != 0 or offsets[-1] != len(step) or np.any(np.diff(offsets) < 0):
-            raise InvalidData(f"events: offsets run from {offsets[0]} to {offsets[-1]}, 0 to {len(step)} without a fall is needed")
+            raise InvalidData(
+                f"events: offsets run from {offsets[0]} to {offsets[-1]}, 0 to {len(step)} without a fall is needed"
+            )
         if len(step) and not (step.min() >= 0 and channel.min() >= 0 and channel.max() < self.inputs):
-            raise InvalidData(f"events: channels lie in {channel.min()}..{channel.max()}, allowed are 0..{self.inputs - 1}, and steps are 0 or more")
+            raise InvalidData(
+                f"events: channels lie in {channel.min()}..{channel.max()}, allowed are 0..{self.inputs - 1}, and steps are 0 or more"
+            )
         sample = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         place = step.astype(np.int64) * self.inputs + channel
         if np.any((np.diff(place) <= 0) & (np.diff(sample) == 0)):
-            raise InvalidData("events: sort those of a sample by step and channel, each once (Events.of_recordings does)")
+            raise InvalidData(
+                "events: sort those of a sample by step and channel, each once (Events.of_recordings does)"
+            )
         for name, array in (("step", step), ("channel", channel), ("offsets", offsets)):
             object.__setattr__(self, name, array)
 
@@ -119,7 +129,9 @@ class Events:
         """Events of recordings [event] in any order within a recording; those alike become one."""
         steps, channels, borders = (np.asarray(a, np.int64) for a in (step, channel, offsets))
         if not (steps.shape == channels.shape and borders.ndim == 1 and len(borders) > 1 and borders[-1] == len(steps)):
-            raise InvalidData(f"events: step {steps.shape}, channel {channels.shape} and offsets up to {borders[-1:]} do not match")
+            raise InvalidData(
+                f"events: step {steps.shape}, channel {channels.shape} and offsets up to {borders[-1:]} do not match"
+            )
         sample = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
         span = int(steps.max(initial=0)) + 1
         place = np.unique((sample * span + steps) * inputs + channels)
@@ -155,6 +167,8 @@ def intensity_rates(images: NDArray[Any], largest: float | None = None) -> NDArr
     values = np.asarray(images, np.float32).reshape(len(images), -1)
     total = values.sum(axis=1, keepdims=True)
     if not (values.min() >= 0 and total.min() > 0):
-        raise InvalidData(f"images range from {values.min():g}, their sums from {total.min():g}: 0 or more, and above 0, are needed")
+        raise InvalidData(
+            f"images range from {values.min():g}, their sums from {total.min():g}: 0 or more, and above 0, are needed"
+        )
     shares = values / total
     return shares / np.float32(shares.max() if largest is None else largest)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from neurohw.connections import Sparse
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Lif, Source
-from neurohw.plasticity.rule import AstrocyteControl, PlasticProjection, Plasticity, Stdp
+from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
 
 
 def random_plastic(rng: np.random.Generator) -> tuple[TrainedNetwork, Plasticity]:
@@ -51,7 +51,9 @@ def random_plastic(rng: np.random.Generator) -> tuple[TrainedNetwork, Plasticity
         Stdp(*(float(x) for x in rng.uniform(0, 2, 3)), trace_decay=float(rng.choice([0.0, 0.5, 0.9]))),
         tuple(p for p in plastic if rng.random() < 0.85),
         inhibitory,
-        AstrocyteControl(float(rng.normal(0, 0.3)), float(rng.uniform(-0.2, 0.5)), float(rng.uniform(1, 50))) if rng.random() < 0.7 else None,
+        AstrocyteControl(float(rng.normal(0, 0.3)), float(rng.uniform(-0.2, 0.5)), float(rng.uniform(1, 50)))
+        if rng.random() < 0.7
+        else None,
         float(rng.choice([1.0, 0.99, 0.8])),
     )
     return TrainedNetwork(network, parameters, 40), plasticity

@@ -16,7 +16,10 @@ def test_native_equals_the_specification(seed: int) -> None:
     rng = np.random.default_rng(seed)
     trained, plasticity = random_plastic(rng)
     spikes = random_spikes(rng, int(rng.integers(1, 40)), trained.network.input.size)
-    expected, actual = run_plastic_reference(trained, plasticity, spikes), run_plastic_native(trained, plasticity, spikes)
+    expected, actual = (
+        run_plastic_reference(trained, plasticity, spikes),
+        run_plastic_native(trained, plasticity, spikes),
+    )
     assert set(expected.trace.arrays()) == set(actual.trace.arrays())
     assert first_mismatch(expected.trace, actual.trace) is None
     assert np.array_equal(expected.depression, actual.depression)
