@@ -17,6 +17,7 @@ LAYERS = [
     {"reference", "readout"},
     {"quantize"},
     {"golden", "model_files"},
+    {"plasticity"},
     {"reservoir"},
     {"data"},
     {"train"},
