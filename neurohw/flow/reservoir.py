@@ -91,6 +91,7 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
     result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
     run.finish("liquid", key, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
+    progress("build", "done", 1.0)
 
 
 def _stream(dataset: Dataset, encoder: Encoder, order: NDArray[np.int64]) -> Stimulus:
@@ -143,6 +144,7 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     )
     run.forget("train")
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    progress("tune", "done", 1.0)
 
 
 def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None:
@@ -168,6 +170,7 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     write_atomically(run.path / "reservoir.json", json.dumps(values, indent=1, allow_nan=False).encode())
     write_atomically(run.path / "reservoir.html", page.encode())
     run.finish("measure", key, values)
+    progress("measure", "done", 1.0)
 
 
 def _counter(
@@ -297,6 +300,7 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         digest = save(attach_readout(liquid, readout), run.path / "trained")
         run.finish(stage, key, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    progress("readout", "done", 1.0)
 
 
 def _intact_network(run: RunFolder, digest: str) -> bool:
