@@ -44,6 +44,12 @@ def check_quantizable(network: Network, bits: int) -> None:
     """Raise InvalidModel where weights of `bits` bits with learned steps cannot be trained."""
     if not 2 <= bits <= 8:
         raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    for modulation in network.modulations:
+        if modulation.effect == "threshold":
+            raise InvalidModel(
+                f"modulation {modulation.name!r}: {modulation.source!r} and {modulation.target!r} share scales that are powers of two, which are not learned; "
+                "train in float and quantize afterwards"
+            )
     for population in network.populations[1:]:
         incoming = network.into(population.name)
         if len(incoming) > 1:

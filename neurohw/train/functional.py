@@ -101,7 +101,8 @@ def lif_step(
     if neuron.delayed_reset:
         r = fired.detach() if detach_reset else fired
     elif neuron.refractory:
-        v = torch.where(held, state.v, v)
+        if not neuron.integrates_refractory:
+            v = torch.where(held, state.v, v)
         full = torch.full_like(state.r, float(neuron.refractory))
         r = torch.where(fired > 0, full, (state.r - 1).clamp_min(0)).detach()
     a = state.a
@@ -110,22 +111,29 @@ def lif_step(
     return fired, NeuronState(v, c, r, a)
 
 
+def raised(constants: Constants, rise: Tensor | None) -> Constants:
+    """The constants of one step in which an astrocyte raises the thresholds [sample, neuron]; without a rise those that are given."""
+    return constants if rise is None else constants._replace(threshold=constants.threshold + rise)
+
+
 def scan(
     neuron: Lif | Integrator,
     constants: Constants,
     currents: Tensor,
     spike: SpikeFunction,
     detach_reset: bool = True,
+    rises: Tensor | None = None,
 ) -> Record:
-    """Run one population over currents [time, sample, neuron] that are known beforehand."""
+    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are known beforehand."""
     state = rest(currents[0])
     fired: list[Tensor] = []
     states: list[NeuronState] = []
-    for current in currents.unbind(0):
+    each_rise = [None] * len(currents) if rises is None else rises.unbind(0)
+    for current, rise in zip(currents.unbind(0), each_rise, strict=True):
         if isinstance(neuron, Integrator):
             state = integrator_step(constants, current, state)
         else:
-            spikes, state = lif_step(neuron, constants, current, state, spike, detach_reset)
+            spikes, state = lif_step(neuron, raised(constants, rise), current, state, spike, detach_reset)
             fired.append(spikes)
         states.append(state)
     return record(fired, states)

@@ -9,6 +9,7 @@ from torch.nn import functional as nn_functional
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
+from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,
     CONNECTION_FIELDS,
@@ -17,12 +18,22 @@ from neurohw.network import (
     Projection,
     TrainedNetwork,
 )
-from neurohw.neurons import Adaptation, Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
-from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.functional import (
+    Constants,
+    NeuronState,
+    Record,
+    integrator_step,
+    lif_step,
+    raised,
+    record,
+    rest,
+    scan,
+)
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
@@ -36,16 +47,17 @@ LEAST_SIGMA = 0.27  # is added to it
 def groups(network: Network) -> list[list[Population]]:
     """The populations after the input in groups: each group needs only the ones before it, and itself if it is recurrent.
 
-    A group of more than one population, or of one that projects to itself, has to advance step by step.
+    A group of more than one population, or of one that projects to itself, has to advance step by step: a loop of projections, or one that an astrocyte closes.
     """
+    edges = [(p.source, p.target) for p in network.projections] + [(m.source, m.target) for m in network.modulations]
     before: dict[str, set[str]] = {p.name: set() for p in network.populations}
     changed = True
     while changed:
         changed = False
-        for projection in network.projections:
-            reached = before[projection.source] | {projection.source}
-            if not reached <= before[projection.target]:
-                before[projection.target] |= reached
+        for source, target in edges:
+            reached = before[source] | {source}
+            if not reached <= before[target]:
+                before[target] |= reached
                 changed = True
     result: list[list[Population]] = []
     # A group has strictly more populations before it than every group that feeds it.
@@ -80,7 +92,7 @@ def _expand(population: Population, values: Tensor) -> Tensor:
 
 
 class SpikingModule(nn.Module):
-    """A network with trainable weights, biases and batch normalisations; thresholds are fixed, and so are the weights of projections
+    """A network with trainable weights, biases, astrocytes' offsets and batch normalisations; thresholds are fixed, and so are the weights of projections
     that are not trainable: 1, as in a pooling, unless a trained network brings others.
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
@@ -327,11 +339,28 @@ class SpikingModule(nn.Module):
             current = normalised.reshape(current.shape)
         return current
 
+    def _level(self, astrocyte: Population, v: Tensor) -> Tensor:
+        """Levels of an astrocyte with membranes v [..., domain]."""
+        return v + _expand(astrocyte, self.array(f"{astrocyte.name}.offset"))
+
+    def _effect(self, modulation: Modulation, levels: Tensor) -> Tensor:
+        """Gains, or rises of the threshold, [..., neuron], of levels [..., domain]; differentiable."""
+        gain = modulation.effect == "gain"
+        values = modulation.max_gain * torch.sigmoid(levels) if gain else levels.clamp_min(0)
+        return values.repeat_interleave(self.network.population(modulation.target).size // levels.shape[-1], -1)
+
+    def _scaled(self, population: Population, total: Tensor, gain: Tensor) -> Tensor:
+        """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no gain scales."""
+        current = total * gain
+        late = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        return current if late else current + self._bias(population)
+
     def _known_current(self, population: Population, records: dict[str, Tensor], like: Tensor) -> Tensor:
-        """Bias (unless it enters the membrane) and the currents from populations that are already done, [time, sample, neuron]."""
+        """The currents from populations that are already done and, unless it enters the membrane or comes after a gain, the bias, [time, sample, neuron]."""
         steps, samples, _ = like.shape
         current = self._bias(population)
-        if isinstance(population.neuron, Lif) and population.neuron.membrane_bias:
+        enters_membrane = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        if enters_membrane or self.network.modulation(population.name, "gain") is not None:
             current = torch.zeros_like(current)
         current = current.expand(steps, samples, population.size)
         for projection in self.network.into(population.name):
@@ -339,7 +368,9 @@ class SpikingModule(nn.Module):
                 current = current + self._arriving_current(projection, records[projection.source])
         return current
 
-    def _run_recurrent(self, group: list[Population], sent: dict[str, Tensor], like: Tensor) -> dict[str, Record]:
+    def _run_recurrent(
+        self, group: list[Population], sent: dict[str, Tensor], levels: dict[str, Tensor], like: Tensor
+    ) -> dict[str, Record]:
         """Advance populations that feed each other, step by step."""
         members = {p.name for p in group}
         known = {p.name: self._known_current(p, sent, like).unbind(0) for p in group}
@@ -352,11 +383,20 @@ class SpikingModule(nn.Module):
                     "remove it"
                 )
             apply[projection.name] = self._operators(projection)
+        modulations = [m for m in self.network.modulations if m.target in members]
+        before = {m.name: levels[m.source].unbind(0) for m in modulations if m.source in levels}
         constants = {p.name: self._constants(p) for p in group}
         state = {p.name: rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
         for t in range(like.shape[0]):
+            effects: dict[tuple[str, str], Tensor] = {}
+            for m in modulations:  # levels after the step before, wherever the astrocyte stands in the order
+                inside = m.name not in before
+                level = (
+                    self._level(self.network.population(m.source), state[m.source].v) if inside else before[m.name][t]
+                )
+                effects[m.target, m.effect] = self._effect(m, level)
             for population in group:
                 name, neuron = population.name, population.neuron
                 current = known[name][t]
@@ -364,12 +404,15 @@ class SpikingModule(nn.Module):
                     for delay, operator in apply[projection.name]:
                         if t >= delay:
                             current = current + operator(fired[projection.source][t - delay])
+                if (name, "gain") in effects:
+                    current = self._scaled(population, current, effects[name, "gain"])
                 if isinstance(neuron, Integrator):
                     state[name] = integrator_step(constants[name], current, state[name])
                 else:
                     assert isinstance(neuron, Lif)
+                    rise = effects.get((name, "threshold"))
                     spikes, state[name] = lif_step(
-                        neuron, constants[name], current, state[name], self.spike, self.detach_reset
+                        neuron, raised(constants[name], rise), current, state[name], self.spike, self.detach_reset
                     )
                     fired[name].append(spikes)
                 states[name].append(state[name])
@@ -383,21 +426,21 @@ class SpikingModule(nn.Module):
         return spikes * kept / (1 - self.dropout)
 
     def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
-        """Spikes, and the membrane of the output, in one operator; None where it does not know the neuron model."""
+        """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
         if not usable(neuron, currents, self.detach_reset):
             return None
-        is_output = name == self.network.output.name
+        wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
-        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, is_output)
-        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if is_output else {})
+        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
+        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
     def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
-        states: False for the spikes and the membrane of the output alone, which is faster and smaller (`neurohw.train.scan`).
+        states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
         Raises InvalidData for another shape.
         """
         source = self.network.input
@@ -408,26 +451,50 @@ class SpikingModule(nn.Module):
         spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
         sent = {source.name: spikes}
         result = {f"spikes.{source.name}": spikes}
+        levels: dict[str, Tensor] = {}  # of astrocytes that are done, before every step
         for group in self.groups:
             head = group[0]
             if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
-                records = self._run_recurrent(group, sent, spikes)
+                records = self._run_recurrent(group, sent, levels, spikes)
+                done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
             else:
-                assert isinstance(head.neuron, Lif | Integrator)
-                currents = self._known_current(head, sent, spikes)
-                fast = None if states else self._fast_record(head, currents)
-                if fast is not None:
-                    result |= fast
-                    sent[head.name] = self._dropped(fast[f"spikes.{head.name}"])
-                    continue
-                records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
-            for name, done in records.items():
-                sent[name] = self._dropped(done.spikes)
-                result[f"spikes.{name}"] = done.spikes
-                neuron = self.network.population(name).neuron
-                assert isinstance(neuron, Lif | Integrator)
-                result |= {f"{letter}.{name}": getattr(done, letter) for letter in letters(neuron)}
+                done = self._run_alone(head, sent, levels, spikes, states)
+            result |= done
+            for population in group:
+                sent[population.name] = self._dropped(done[f"spikes.{population.name}"])
+                if isinstance(population.neuron, Astrocyte):
+                    levels[population.name] = self._level(population, delayed(done[f"v.{population.name}"], 1))
         return result
+
+    def _run_alone(
+        self,
+        population: Population,
+        sent: dict[str, Tensor],
+        levels: dict[str, Tensor],
+        like: Tensor,
+        states: bool,
+    ) -> dict[str, Tensor]:
+        """All steps of a population whose currents, and whose astrocytes' levels, are known beforehand."""
+        neuron, name = population.neuron, population.name
+        assert isinstance(neuron, Lif | Integrator)
+        currents = self._known_current(population, sent, like)
+        gain, rise = (self.network.modulation(name, effect) for effect in ("gain", "threshold"))
+        if gain is not None:
+            currents = self._scaled(population, currents, self._effect(gain, levels[gain.source]))
+        fast = None if states or rise is not None else self._fast_record(population, currents)
+        if fast is not None:
+            return fast
+        rises = None if rise is None else self._effect(rise, levels[rise.source])
+        return self._named(
+            name, scan(neuron, self._constants(population), currents, self.spike, self.detach_reset, rises)
+        )
+
+    def _named(self, name: str, record: Record) -> dict[str, Tensor]:
+        """Spikes and states of a population, named as in `Trace.arrays`."""
+        neuron = self.network.population(name).neuron
+        assert isinstance(neuron, Lif | Integrator)
+        states = {f"{letter}.{name}": getattr(record, letter) for letter in letters(neuron)}
+        return {f"spikes.{name}": record.spikes} | states
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
         """The parameters as a TrainedNetwork, delays rounded.

@@ -1,6 +1,6 @@
 """Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
 
-The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection multiplies a sparse matrix.
+The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection stays sparse.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from torch.nn import functional as nn_functional
 from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.network import Population, Projection
 from neurohw.train.events import product
+from neurohw.train.sparse import SynapseTable, sparse_product
 
 # (delay, spikes [..., source] -> current [..., target])
 Operator = tuple[int, Callable[[Tensor], Tensor]]
@@ -34,12 +35,6 @@ def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
     return product(spikes, weight)
 
 
-def _sparse(shape: tuple[int, int], ends: Tensor, weight: Tensor, spikes: Tensor) -> Tensor:
-    matrix = torch.sparse_coo_tensor(ends, weight, shape, check_invariants=False)
-    flat = spikes.reshape(-1, shape[1])
-    return torch.sparse.mm(matrix, flat.T).T.reshape(*spikes.shape[:-1], shape[0])
-
-
 def _convolution(connection: Convolution, weight: Tensor, spikes: Tensor) -> Tensor:
     flat = spikes.reshape(-1, *connection.input_shape)
     current = nn_functional.conv2d(
@@ -56,13 +51,16 @@ def operators(
     arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the share of every step where delays learn.
     """
 
-    def undelayed(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    def undelayed(weight: Tensor, here: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         match projection.connection:
             case Dense():
                 return partial(_dense, weight)
             case Sparse():
-                ends = torch.stack([arrays["target"], arrays["source"]]).long()
-                return partial(_sparse, (target.size, source.size), ends, weight)
+                ends = [arrays[end].long() for end in ("target", "source")]
+                if here is not None:
+                    weight, ends = weight[here], [end[here] for end in ends]
+                table = SynapseTable(ends[0], ends[1], (target.size, source.size))
+                return partial(sparse_product, weight=weight[table.order], table=table)
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
 
@@ -81,6 +79,8 @@ def operators(
         if projection.delay_per == "source":
             whole = undelayed(weight)
             result.append((int(delay), lambda spikes, whole=whole, here=here: whole(spikes * here)))  # type: ignore[misc]
+        elif isinstance(projection.connection, Sparse):
+            result.append((int(delay), undelayed(weight, here > 0)))
         else:
             result.append((int(delay), undelayed(weight * here)))
     return result
