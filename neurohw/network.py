@@ -441,6 +441,12 @@ class TrainedNetwork:
         fields = {"network": self.network.to_json(), "steps": self.steps, "info": self.info, "parent": self.parent}
         return fields, self.parameters
 
+    @staticmethod
+    def from_parts(fields: dict[str, Any], arrays: dict[str, FloatArray]) -> "TrainedNetwork":
+        """The trained network of which `to_parts` gave fields and arrays."""
+        network = Network.from_json(fields["network"])
+        return TrainedNetwork(network, arrays, fields["steps"], fields["info"], fields["parent"])
+
     def digest(self) -> str:
         """SHA-256 of the value, 64 hexadecimal digits."""
         return digest("trained", *self.to_parts())
