@@ -36,15 +36,15 @@ class ReramWan(GaussianProgramming):
     kind: ClassVar[str] = "reram_wan"
     characterized_seconds = 2 * DAY
 
-    def deviations(self, target: Array) -> list[Array]:
-        """sigma at the three measured times, microsiemens, without programming_scale."""
-        r = self.relative(target)
-        first, *later = (polynomial(r, fit) * (self.g_max_microsiemens / 40.0) for _, fit in MEASURED)
-        return [first, *(first + self.drift_scale * (sigma - first) for sigma in later)]
+    def deviation(self, target: Array, k: int) -> Array:
+        """sigma at the measured time k, microsiemens, without programming_scale."""
+        r, scale = self.relative(target), self.g_max_microsiemens / 40.0
+        first = polynomial(r, MEASURED[0][1]) * scale
+        return first if k == 0 else first + self.drift_scale * (polynomial(r, MEASURED[k][1]) * scale - first)
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma one second after programming, microsiemens."""
-        return self.deviations(target)[0]
+        return self.deviation(target, 0)
 
     def program(self, target: Array, rng: np.random.Generator) -> Kept:
         """See `Device.program`; `target`, and in `walk<k>` the standard normal draws of the walk."""
@@ -54,15 +54,15 @@ class ReramWan(GaussianProgramming):
 
     def drifted(self, kept: Kept, time_seconds: float) -> Array:
         """See `Device.drifted`."""
-        sigmas = self.deviations(kept["target"])
-        x = sigmas[0] * kept["walk0"]
+        reached = self.deviation(kept["target"], 0)
+        x = reached * kept["walk0"]
         for k in range(1, len(MEASURED)):
             earlier, later = MEASURED[k - 1][0], MEASURED[k][0]
             if time_seconds <= earlier:
                 break
             share = min(math.log(time_seconds / earlier) / math.log(later / earlier), 1.0)
-            before = sigmas[k - 1]
-            sigma = before + share * (sigmas[k] - before)
-            grown = x + np.sqrt(np.maximum(sigma**2 - before**2, 0)) * kept[f"walk{k}"]
-            x = np.where(sigma >= before, grown, x * (sigma / before))
+            sigma = reached + share * (self.deviation(kept["target"], k) - reached)
+            grown = x + np.sqrt(np.maximum(sigma**2 - reached**2, 0)) * kept[f"walk{k}"]
+            x = np.where(sigma >= reached, grown, x * (sigma / reached))
+            reached = sigma
         return kept["target"] + self.programming_scale * x
