@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurohw import Integrator, Lif, Source, TrainedNetwork, feed_forward, quantize, run_golden, run_reference
+from neurohw import (
+    Integrator,
+    Lif,
+    Source,
+    TrainedNetwork,
+    feed_forward,
+    load_trained,
+    quantize,
+    run_golden,
+    run_reference,
+    save,
+)
 from neurohw.connections import Convolution, sum_pool
 from neurohw.engines import engine_named
 from neurohw.errors import BrokenFile, InvalidModel
@@ -72,12 +84,13 @@ def test_every_scheme_gives_the_same_sums(scheme: str) -> None:
     np.testing.assert_allclose(currents(chip, spikes, DAY), spikes @ trained.parameters["input_to_output.weight"].T)
 
 
-def test_a_chip_is_a_network_for_everything_else() -> None:
+def test_a_chip_is_a_network_for_everything_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     trained = random_trained(rng, random_network(rng, [12, 9, 4]))
     spikes = random_stimulus(rng, trained.network, 5, 2)
     network = program(trained, PCM, 0).network(DAY, read=0)
     assert isinstance(network, TrainedNetwork) and network.parent == trained.digest() and network.steps == trained.steps
+    assert save(network, tmp_path / "network") == load_trained(tmp_path / "network").digest()
     assert network.info["chip"]["seconds"] == DAY and network.info["chip"]["devices"] == ["pcm"]
     expected = run_reference(network, spikes)
     torch_trace = engine_named("torch").run(network, spikes)
@@ -102,6 +115,7 @@ def test_one_seed_is_one_chip_in_any_order() -> None:
     spikes = random_stimulus(rng, trained.network, 4, 3)
     one, two, other = (program(trained, PCM, seed) for seed in (5, 5, 6))
     assert one.digest() == two.digest() != other.digest()
+    assert pickle.loads(pickle.dumps(one)).digest() == one.digest()  # as another process would get it
     times = [0.0, 25.0, 3600.0, DAY, 365 * DAY]
     forward = [one.network(t, read=0) for t in times]
     one.run(spikes, 3.0)
