@@ -317,6 +317,19 @@ def test_compensation_undoes_the_mean_drift() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["differential", "offset_column"])
+def test_compensation_amplifies_read_noise_with_the_rest(scheme: str) -> None:
+    trained = one_projection(np.random.default_rng(17).normal(size=(5, 40)))
+    chip = program(trained, PCM, 0, CrossbarMapping(scheme))  # type: ignore[arg-type]
+    spikes, year = np.ones((1, 3000, 40), np.uint8), 365 * DAY
+    plain, compensated = (currents(chip, spikes, year, compensate=c)[0] for c in (False, True))
+    weights = [chip.network(year, compensate=c).parameters["input_to_output.weight"] for c in (False, True)]
+    factor = np.abs(weights[1]).sum() / np.abs(weights[0]).sum()
+    assert factor > 1.3
+    # equal draws: the same noise, larger
+    np.testing.assert_allclose(compensated, factor * plain, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["differential", "offset_column"])
 @pytest.mark.parametrize("kind", ["pcm", "reram_wan", "forming"])
 def test_chips_survive_saving(kind: str, scheme: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(14)

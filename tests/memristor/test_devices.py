@@ -124,7 +124,10 @@ def test_cmo_relaxes_as_its_source(g: float, seconds: float) -> None:
     kept = device.program(np.full(COUNT, g), np.random.default_rng(3))
     age = math.log(max(seconds, 1.0))
     spread = math.hypot(0.04201137 * age + 0.41183342, 0.00081107 + 0.00106879 * g)
-    check_moments(device.conductance(kept, seconds), g - 0.08900206 * age + spread * NORMAL)
+    relaxed = device.conductance(kept, seconds)
+    check_moments(relaxed, g - 0.08900206 * age + spread * NORMAL)
+    shift = relaxed - kept["programmed"]
+    assert shift.mean() == pytest.approx(-0.08900206 * age, rel=0.01, abs=5 * shift.std() / math.sqrt(COUNT))
     growth = math.sqrt(math.log((seconds + 1e-6) / 2e-6))
     noise = device.read(kept, seconds, np.random.default_rng(4)) - device.conductance(kept, seconds)
     assert noise.std() == pytest.approx(0.0277316483 * math.log10(g) * growth, rel=0.02)
