@@ -35,8 +35,13 @@ module nhw_population #(
   parameter bit MEMBRANE_BIAS = 1'b0,
   parameter bit DELAYED_CURRENT = 1'b0,
   parameter bit CLEARS_CURRENT = 1'b0,
+  parameter bit INTEGRATES_REFRACTORY = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
+  parameter bit MODULATES = 1'b0,                 // an astrocyte: not SPIKING, its membranes leave after every step, and nothing at m_axis
+  parameter bit GAIN = 1'b0,                      // modulated: gains of its input
+  parameter bit ADDITION = 1'b0,                  // modulated: additions to its thresholds
+  parameter int unsigned ADDITION_BITS = 1,
   parameter WEIGHT_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
@@ -63,6 +68,19 @@ module nhw_population #(
   input  logic [RowBits-1:0]   in_row_i,
   input  logic [GroupBits-1:0] in_group_i,
 
+  // modulation, see nhw_modulation: a step may begin, and is begun; membranes of an astrocyte; gains and additions of a modulated population
+  input  logic allowed_i,
+  output logic step_o,
+  output logic word_valid_o,
+  output logic word_last_o,
+  output logic [UPDATE_LANES*MEMBRANE_BITS-1:0] membranes_o,
+  output logic gain_read_o,
+  output logic gain_last_o,
+  input  logic [UPDATE_LANES*10-1:0] gain_i,
+  output logic addition_read_o,
+  output logic addition_last_o,
+  input  logic [UPDATE_LANES*ADDITION_BITS-1:0] addition_i,
+
   output logic        m_axis_tvalid,
   input  logic        m_axis_tready,
   output logic [31:0] m_axis_tdata,
@@ -83,13 +101,16 @@ module nhw_population #(
   localparam int unsigned DelaysAt = LANES * (WEIGHT_BITS + TargetBits);
   // spikes: the words of one whole step, so that the next layer can lag a step behind; membranes: rare
   localparam int unsigned StepWords = (Words > 4) ? 1 << $clog2(Words) : 4;
-  localparam int unsigned QueueWords = !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
+  localparam int unsigned QueueWords = MODULATES ? 0 : !SPIKING ? 4 : (StepWords > 512) ? 512 : StepWords;
 
   if (NEURONS < 1 || NEURONS > 65536) begin : gen_bad_neurons
     $error("nhw_population: NEURONS must be 1 to 65536");
   end
   if (LANES < 1 || UPDATE_LANES < 1 || (!COMPRESSED && LANES % UPDATE_LANES != 0)) begin : gen_bad_lanes
     $error("nhw_population: UPDATE_LANES must divide LANES");
+  end
+  if (MODULATES && (SPIKING || GAIN || ADDITION)) begin : gen_bad_modulates
+    $error("nhw_population: MODULATES excludes SPIKING, GAIN and ADDITION");
   end
   if (WEIGHT_BITS < 2 || WEIGHT_BITS > 8) begin : gen_bad_weight_bits
     $error("nhw_population: WEIGHT_BITS must be 2 to 8");
@@ -128,6 +149,8 @@ module nhw_population #(
     .in_row_i,
     .in_group_i(DrainBits'(in_group_i)),
     .credit_return_i(credit_return),
+    .allowed_i,
+    .step_o,
     .op_valid_o(op_valid),
     .op_add_o(op_add),
     .op_drain_o(op_drain),
@@ -306,8 +329,13 @@ module nhw_population #(
     .MEMBRANE_BIAS(MEMBRANE_BIAS),
     .DELAYED_CURRENT(DELAYED_CURRENT),
     .CLEARS_CURRENT(CLEARS_CURRENT),
+    .INTEGRATES_REFRACTORY(INTEGRATES_REFRACTORY),
     .REFRACTORY_STEPS(REFRACTORY_STEPS),
     .SPIKING(SPIKING),
+    .MODULATES(MODULATES),
+    .GAIN(GAIN),
+    .ADDITION(ADDITION),
+    .ADDITION_BITS(ADDITION_BITS),
     .PARAMETER_FILE(PARAMETER_FILE),
     .MEMORY_STYLE(STATE_STYLE)
   ) u_neuron_update (
@@ -318,6 +346,12 @@ module nhw_population #(
     .sums_sample_end_i(sums_sample_end),
     .sums_initialise_i(sums_initialise),
     .sums_i(sums),
+    .gain_read_o,
+    .gain_last_o,
+    .gain_i,
+    .addition_read_o,
+    .addition_last_o,
+    .addition_i,
     .word_valid_o(word_valid),
     .word_last_o(word_last),
     .word_sample_end_o(word_sample_end),
@@ -325,8 +359,20 @@ module nhw_population #(
     .membranes_o(membranes)
   );
 
+  assign word_valid_o = MODULATES && word_valid;
+  assign word_last_o = word_last;
+  assign membranes_o = membranes;
+
   // --- output --------------------------------------------------------------------------------------------------------------
-  if (SPIKING) begin : gen_spikes
+  if (MODULATES) begin : gen_astrocyte
+    logic unused_output;
+    assign unused_output = &{1'b0, word_sample_end, spikes, m_axis_tready};
+    assign credit_return = 1'b0;
+    assign m_axis_tvalid = 1'b0;
+    assign m_axis_tdata = '0;
+    assign m_axis_tlast = 1'b0;
+    assign m_axis_tuser = 1'b0;
+  end else if (SPIKING) begin : gen_spikes
     nhw_spike_output #(
       .UPDATE_LANES(UPDATE_LANES),
       .QUEUE_WORDS(QueueWords),
@@ -347,8 +393,6 @@ module nhw_population #(
       .m_axis_tlast,
       .m_axis_tuser
     );
-    logic unused_membranes;
-    assign unused_membranes = &{1'b0, membranes};
   end else begin : gen_membranes
     nhw_membrane_output #(
       .UPDATE_LANES(UPDATE_LANES),
@@ -369,6 +413,6 @@ module nhw_population #(
       .m_axis_tuser
     );
     logic unused_spikes;
-    assign unused_spikes = &{1'b0, word_last, word_sample_end, spikes};
+    assign unused_spikes = &{1'b0, word_sample_end, spikes};
   end
 endmodule

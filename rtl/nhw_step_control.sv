@@ -4,7 +4,9 @@
 // states; only then does `in_ready_o` rise.
 //
 // Control happens here and only here: the datapath behind never stalls. A drain takes one of CREDITS credits where its word will enter the output queue
-// (SPIKING, or the last step of a sample); `credit_return_i` gives one back. The first drains of two consecutive steps are at least
+// (SPIKING, or the last step of a sample; with CREDITS = 0 never); `credit_return_i` gives one back. The first drain of a step waits for
+// `allowed_i`: a modulated population for its levels, an astrocyte for room for new ones; `step_o` tells, with the last drain at the
+// output, that they are spoken for. The first drains of two consecutive steps are at least
 // MinimumStepClocks apart, so that the state of a neuron has been written before it is read again.
 //
 // `op_first_o`: the sum of the group is still 0 in this step. With IN_ORDER every event visits all groups in order (one dense
@@ -23,7 +25,7 @@ module nhw_step_control #(
   parameter int unsigned GROUPS = 2,
   parameter int unsigned PARTS = 2,
   parameter int unsigned WORDS = 4,
-  parameter int unsigned CREDITS = 4,
+  parameter int unsigned CREDITS = 4,       // 0: words need no credits
   parameter bit SPIKING = 1'b1,
   parameter bit IN_ORDER = 1'b1,
   parameter int unsigned CLEARS = 0,
@@ -44,6 +46,8 @@ module nhw_step_control #(
   input  logic [GroupBits-1:0] in_group_i,
 
   input  logic                 credit_return_i,
+  input  logic                 allowed_i,        // the first drain of a step may leave
+  output logic                 step_o,           // the last drain of a step leaves
 
   output logic                 op_valid_o,       // any of the next three
   output logic                 op_add_o,         // add a row
@@ -61,15 +65,12 @@ module nhw_step_control #(
   if (WORDS < 1 || WORDS > GROUPS * PARTS) begin : gen_bad_words
     $error("nhw_step_control: WORDS must be 1 to GROUPS * PARTS");
   end
-  if (CREDITS < 1) begin : gen_bad_credits
-    $error("nhw_step_control: CREDITS must be at least 1");
-  end
   if (OVERLAP && (!IN_ORDER || CLEARS != 0)) begin : gen_bad_overlap
     $error("nhw_step_control: OVERLAP needs IN_ORDER and no CLEARS");
   end
 
   localparam int unsigned MinimumStepClocks = 8;
-  localparam int unsigned CreditBits = $clog2(CREDITS + 1);
+  localparam int unsigned CreditBits = (CREDITS > 0) ? $clog2(CREDITS + 1) : 1;
   localparam int unsigned WordBits = (WORDS > 1) ? $clog2(WORDS) : 1;
   localparam logic [PartBits-1:0] LastPart = PartBits'(PARTS - 1);
   localparam logic [WordBits-1:0] LastWord = WordBits'(WORDS - 1);
@@ -87,9 +88,10 @@ module nhw_step_control #(
   assign occupied = draining_q && (!OVERLAP || in_barrier_i || initialise_q);
   assign in_ready_o = !occupied && !clearing && !hazard;
   assign take = in_valid_i && in_ready_o;
-  assign needs_credit = !initialise_q && (SPIKING || sample_end_q);
-  assign drain = draining_q && rested && (!needs_credit || credits_q != '0);
+  assign needs_credit = CREDITS != 0 && !initialise_q && (SPIKING || sample_end_q);
+  assign drain = draining_q && rested && (!needs_credit || credits_q != '0) && (allowed_i || initialise_q || word_q != '0);
   assign take_credit = drain && needs_credit;
+  assign step_o = op_valid_o && op_drain_o && op_last_o && !op_initialise_o;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin

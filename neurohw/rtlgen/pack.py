@@ -97,6 +97,12 @@ def table_image(words: list[int]) -> bytes:
     return ("\n".join(f"{word:x}" for word in words) + "\n").encode()
 
 
+def lane_image(values: IntArray, lanes: int, bits: int) -> bytes:
+    """Words of `lanes` values of `bits` bits each, the first least significant; 0 in the lanes that are left over."""
+    padded = np.append(values, np.zeros(-len(values) % lanes, np.int64)).reshape(-1, lanes)
+    return ("\n".join(word_text(row, bits, lanes * bits) for row in padded.tolist()) + "\n").encode()
+
+
 def parameter_image(
     population: QuantizedPopulation, parameters: dict[str, Any], slots: IntArray | None = None
 ) -> bytes:

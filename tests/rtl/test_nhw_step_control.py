@@ -25,6 +25,10 @@ class Driver:
         self.out: list[tuple[int, tuple[Any, ...]]] = []
         self.free, self.spent, self.backpressure = credits, 0, backpressure
         self.clears, self.cleared = bench_description()["parameters"]["CLEARS"], 0
+        self.barred, self.allowed = (
+            0.0,
+            True,
+        )  # share of clocks in which no step may begin; the clock before was no such clock
 
     async def tick(self, beat: tuple[int, int, int, int] | None) -> bool:
         """One clock with the beat (barrier, end, row, group) on the input; True if it was taken."""
@@ -39,6 +43,8 @@ class Driver:
         dut.credit_return_i.value = int(back)
         self.spent -= back
         self.free += back
+        before, self.allowed = self.allowed, self.random.random() >= self.barred
+        dut.allowed_i.value = int(self.allowed)
         await ReadOnly()
         if dut.op_valid_o.value:
             drain, end, initialise = (
@@ -54,9 +60,13 @@ class Driver:
             elif self.cleared:
                 assert self.cleared == self.clears, "every place of the ring is emptied before the next operation"
                 self.cleared = 0
+            if drain and not initialise and (group, part) == (0, 0):
+                assert before, "the first drain of a step leaves, and may not"
+            assert bool(dut.step_o.value) == bool(drain and last and not initialise)
             if drain:
                 self.out.append((self.clock, ("clear" if initialise else "drain", first, last, end, group, part)))
-                if not initialise and (end or bench_description()["parameters"]["SPIKING"]):
+                p = bench_description()["parameters"]
+                if not initialise and p["CREDITS"] and (end or p["SPIKING"]):
                     self.free -= 1
                     self.spent += 1
                     assert self.free >= 0, "a drain without a credit"
@@ -69,6 +79,7 @@ class Driver:
 
 async def started(dut: Any, backpressure: float) -> Driver:
     dut.in_valid_i.value = 0
+    dut.allowed_i.value = 0  # the initialisation does not wait for it
     dut.credit_return_i.value = 0
     for name in ("barrier", "sample_end", "row", "group"):
         getattr(dut, f"in_{name}_i").value = 0
@@ -112,7 +123,7 @@ async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) 
         for word in range(p["WORDS"]):
             group, part = divmod(word, p["PARTS"])
             expected.append(("drain", int(group not in touched), int(word == p["WORDS"] - 1), end, group, part))
-    waiting = False
+    waiting, driver.barred = False, idle / 2
     for _ in range(6000):
         beat = beats[0] if beats and (waiting or random.random() >= idle) else None
         waiting = beat is not None
@@ -206,14 +217,35 @@ async def clears_after_reset(dut: Any) -> None:
 
 
 @cocotb.test()
+async def a_step_waits_until_it_is_allowed(dut: Any) -> None:
+    """Nothing leaves while `allowed_i` is 0, and once the first drain has left the others need it no longer."""
+    p = bench_description()["parameters"]
+    driver = await started(dut, 0.0)
+    driver.barred = 1.1
+    taken = False
+    for _ in range(30):
+        taken |= await driver.tick(None if taken else (1, 0, 0, 0))
+    assert taken and not driver.out
+    driver.barred = 0.0
+    await driver.tick(None)
+    driver.barred = 1.1
+    for _ in range(60):
+        await driver.tick(None)
+    assert [operation[0] for _, operation in driver.out] == ["drain"] * p["WORDS"]
+
+
+@cocotb.test()
 async def without_credits_it_waits(dut: Any) -> None:
-    """No more drains than credits leave while none is returned; they go on with the first return."""
+    """No more drains than credits leave while none is returned; they go on with the first return. Without credits nothing waits."""
     p = bench_description()["parameters"]
     driver = await started(dut, 1.1)
     taken = 0
     for _ in range(150):
         taken += await driver.tick((1, 1, 0, 0))
     drains = sum(operation[0] == "drain" for _, operation in driver.out)
+    if not p["CREDITS"]:
+        assert p["WORDS"] * (taken - 1) <= drains <= p["WORDS"] * taken and taken > 5
+        return
     assert drains == p["CREDITS"]
     driver.backpressure = 0.0
     for _ in range(100):
@@ -235,6 +267,7 @@ CASES = {
         "CLEARS": 12,
         "GROUP_CLOCKS": 3,
     },
+    "an astrocyte": {"GROUPS": 2, "PARTS": 2, "WORDS": 4, "CREDITS": 0, "SPIKING": 0, "IN_ORDER": 1},
     "one group": {"GROUPS": 1, "PARTS": 1, "WORDS": 1, "CREDITS": 1, "SPIKING": 1, "IN_ORDER": 0},
     "overlap": {"GROUPS": 9, "PARTS": 1, "WORDS": 9, "CREDITS": 5, "SPIKING": 1, "IN_ORDER": 1, "OVERLAP": 1},
 }
