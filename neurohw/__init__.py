@@ -2,8 +2,9 @@
 
 from neurohw.golden import run_golden
 from neurohw.model_files import digest_of, load_quantized, load_trace, load_trained, save
+from neurohw.modulation import Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork, feed_forward
-from neurohw.neurons import If, Integrator, Lif, Source
+from neurohw.neurons import Astrocyte, If, Integrator, Lif, Source
 from neurohw.quantize import QuantizedNetwork, quantize
 from neurohw.reference import run_reference
 from neurohw.trace import Trace, first_mismatch
@@ -11,9 +12,11 @@ from neurohw.trace import Trace, first_mismatch
 __version__ = "0.1.0"
 
 __all__ = [
+    "Astrocyte",
     "If",
     "Integrator",
     "Lif",
+    "Modulation",
     "Network",
     "Population",
     "Projection",

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from neurohw.network import Network, TrainedNetwork
+from neurohw.network import TrainedNetwork
 from neurohw.quantize.quantized import QuantizedNetwork
 from neurohw.storage import digest, load_value, save_value
 from neurohw.trace import Trace
@@ -36,10 +36,7 @@ def save(value: Model, path: Path) -> str:
 
 def load_trained(path: Path) -> TrainedNetwork:
     """A saved TrainedNetwork; BrokenFile or InvalidModel, naming the file or array, if it cannot be trusted."""
-    fields, arrays = load_value(path, "trained")
-    return TrainedNetwork(
-        Network.from_json(fields["network"]), arrays, fields["steps"], fields["info"], fields["parent"]
-    )
+    return TrainedNetwork.from_parts(*load_value(path, "trained"))
 
 
 def load_quantized(path: Path) -> QuantizedNetwork:

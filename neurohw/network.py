@@ -17,7 +17,8 @@ from neurohw.connections import (
     delay_matrices,
 )
 from neurohw.errors import InvalidModel
-from neurohw.neurons import Integrator, Lif, Neuron, Source, neuron_from_json, neuron_to_json
+from neurohw.modulation import Modulation
+from neurohw.neurons import Astrocyte, Integrator, Lif, Neuron, Source, neuron_from_json, neuron_to_json
 from neurohw.storage import digest
 
 FloatArray = NDArray[np.float64]
@@ -108,25 +109,29 @@ class Projection:
 
 @dataclass(frozen=True)
 class Network:
-    """Populations and projections. The first population is the input, the last is the output.
+    """Populations, projections, and the modulations of astrocytes. The first population is the input, the last is the output.
 
     dt: duration of a step in seconds; it labels axes and does not enter the step equations.
 
     Raises InvalidModel for duplicate names, unknown ends, an input that is no Source, a Source with incoming
-    synapses, an Integrator with outgoing ones, and a cycle of projections without delay.
+    synapses, an Integrator with outgoing ones, a cycle of projections without delay, an Astrocyte that is the output or modulates nothing, and a
+    modulation whose ends do not fit (`Modulation.check`), or of a gain whose target has batch normalisation: that folds into the bias, which no gain scales.
     """
 
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     dt: float = 1e-3
+    modulations: tuple[Modulation, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "projections", tuple(self.projections))
+        for name in ("populations", "projections", "modulations"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         names = [p.name for p in self.populations]
         if len(names) < 2:
             raise InvalidModel("a network needs at least an input and an output population")
-        for kind, entries in (("population", names), ("projection", [p.name for p in self.projections])):
+        projections = [p.name for p in self.projections]
+        modulations = [m.name for m in self.modulations]
+        for kind, entries in (("population", names), ("projection", projections), ("modulation", modulations)):
             for entry in entries:
                 if entries.count(entry) > 1:
                     raise InvalidModel(f"{kind} {entry!r} is defined {entries.count(entry)} times: names are unique")
@@ -144,7 +149,8 @@ class Network:
             if isinstance(self.population(projection.target).neuron, Source):
                 raise InvalidModel(f"projection {projection.name!r}: a Source takes no synapses")
             if isinstance(self.population(projection.source).neuron, Integrator):
-                raise InvalidModel(f"projection {projection.name!r}: an Integrator sends no spikes")
+                kind = type(self.population(projection.source).neuron).__name__
+                raise InvalidModel(f"projection {projection.name!r}: an {kind} sends no spikes")
             target = self.population(projection.target)
             projection.connection.check(self.population(projection.source).size, target.size, projection.name)
             if isinstance(projection.connection, Convolution) and target.channels not in (
@@ -162,7 +168,38 @@ class Network:
         for population in self.populations[1:]:
             if not self.into(population.name):
                 raise InvalidModel(f"population {population.name!r} has no incoming projection")
+        self._check_modulations()
         self.update_order()
+
+    def _check_modulations(self) -> None:
+        for modulation in self.modulations:
+            source, target = self._end(modulation, modulation.source), self._end(modulation, modulation.target)
+            modulation.check(source.neuron, source.size, target.neuron, target.size)
+            if sum((m.target, m.effect) == (modulation.target, modulation.effect) for m in self.modulations) > 1:
+                raise InvalidModel(
+                    f"modulation {modulation.name!r}: population {modulation.target!r} has another {modulation.effect} modulation; one is allowed"
+                )
+            normalised = [p.name for p in self.into(modulation.target) if p.batch_norm]
+            if normalised and modulation.effect == "gain":
+                raise InvalidModel(
+                    f"modulation {modulation.name!r}: projection {normalised[0]!r} has batch normalisation, whose offset folds into a bias that no gain "
+                    "scales; remove one of the two"
+                )
+        for population in self.populations:
+            if not isinstance(population.neuron, Astrocyte):
+                continue
+            if population is self.output:
+                raise InvalidModel(
+                    f"population {population.name!r} is an Astrocyte and the last: the output is a Lif or an Integrator"
+                )
+            if not any(m.source == population.name for m in self.modulations):
+                raise InvalidModel(f"population {population.name!r} is an Astrocyte that modulates nothing")
+
+    def _end(self, modulation: Modulation, name: str) -> Population:
+        try:
+            return self.population(name)
+        except InvalidModel as error:
+            raise InvalidModel(f"modulation {modulation.name!r}: {error}") from error
 
     @property
     def input(self) -> Population:
@@ -184,6 +221,10 @@ class Network:
     def into(self, name: str) -> tuple[Projection, ...]:
         """The projections into a population, in the order of definition."""
         return tuple(p for p in self.projections if p.target == name)
+
+    def modulation(self, target: str, effect: str) -> Modulation | None:
+        """The modulation of that effect on a population, None where there is none."""
+        return next((m for m in self.modulations if (m.target, m.effect) == (target, effect)), None)
 
     def update_order(self) -> tuple[Population, ...]:
         """The populations after the input, each after all that reach it without delay.
@@ -215,7 +256,7 @@ class Network:
 
         `<projection>.weight` as its connection says; `<projection>.{source,target}` [synapse] of a Sparse one; `<projection>.delay`, like the weight or
         [source], where max_delay is set; `<projection>.{gamma,beta,mean,variance}` [parameter] where batch_norm is; `<population>.bias` and
-        `<population>.threshold` [parameter] (threshold for Lif only). A parameter is a neuron, or a channel of a population with channels.
+        `<population>.threshold` [parameter] (threshold for Lif only), `<population>.offset` [parameter] of an Astrocyte. A parameter is a neuron, or a channel of a population with channels.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         for projection in self.projections:
@@ -232,6 +273,8 @@ class Network:
             shapes[f"{population.name}.bias"] = (population.parameters,)
             if isinstance(population.neuron, Lif):
                 shapes[f"{population.name}.threshold"] = (population.parameters,)
+            if isinstance(population.neuron, Astrocyte):
+                shapes[f"{population.name}.offset"] = (population.parameters,)
         return shapes
 
     def optional_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -258,7 +301,7 @@ class Network:
                 for p in self.populations
             ],
             "projections": [p.to_json() for p in self.projections],
-        }
+        } | ({"modulations": [m.to_json() for m in self.modulations]} if self.modulations else {})
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Network":
@@ -271,6 +314,7 @@ class Network:
                 ),
                 tuple(Projection.from_json(p) for p in value["projections"]),
                 value["dt"],
+                tuple(Modulation.from_json(m) for m in value.get("modulations", ())),
             )
         except (KeyError, TypeError) as error:
             raise InvalidModel(f"network definition: missing or unknown field {error}") from error
@@ -397,6 +441,12 @@ class TrainedNetwork:
         fields = {"network": self.network.to_json(), "steps": self.steps, "info": self.info, "parent": self.parent}
         return fields, self.parameters
 
+    @staticmethod
+    def from_parts(fields: dict[str, Any], arrays: dict[str, FloatArray]) -> "TrainedNetwork":
+        """The trained network of which `to_parts` gave fields and arrays."""
+        network = Network.from_json(fields["network"])
+        return TrainedNetwork(network, arrays, fields["steps"], fields["info"], fields["parent"])
+
     def digest(self) -> str:
         """SHA-256 of the value, 64 hexadecimal digits."""
         return digest("trained", *self.to_parts())
@@ -421,7 +471,7 @@ class TrainedNetwork:
             parameters[bias] = parameters[bias] + beta - mean * factor
             if f"{projection.name}.step" in parameters:
                 parameters[f"{projection.name}.step"] = parameters[f"{projection.name}.step"] * np.abs(factor)
-        network = Network(self.network.populations, tuple(projections), self.network.dt)
+        network = replace(self.network, projections=tuple(projections))
         return TrainedNetwork(network, parameters, self.steps, self.info, self.parent)
 
     def per_weight(self, projection: Projection, values: FloatArray) -> FloatArray:

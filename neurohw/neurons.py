@@ -5,7 +5,7 @@ Order of one step, for every engine (u is the membrane before, v after the reset
     I[t] = bias + sum over projections, synapses of w s_source[t - d]
     c[t] = synapse_decay c[t-1] + I[t]        with a synaptic current, else c[t] = I[t]
     u    = decay v[t-1] + c[t]
-    s[t] = 1 if u >= threshold + a[t-1] else 0
+    s[t] = 1 if u >= threshold + a[t-1] else 0            an astrocyte may raise the threshold or scale the sum: neurohw.modulation
     v[t] = u - (threshold + a[t-1]) s[t]  (soft reset),  v_reset where s[t] = 1, else u  (hard reset),  u  (none)
     a[t] = adaptation.decay a[t-1] + adaptation.strength s[t]        with an adaptive threshold, else 0
 
@@ -18,6 +18,7 @@ current goes on. Conventions of other simulators are attributes of `Lif`, each c
     membrane_bias     the bias is added to u and not to I
     delayed_current   u takes c[t-1] instead of c[t]
     clears_current    c[t] = 0 in refractory steps
+    integrates_refractory    v[t] = u in refractory steps: the membrane goes on, only firing is barred
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -52,7 +53,7 @@ class Lif:
 
     decay: factor of the membrane per step, exp(-dt/tau_mem), in 0..1. threshold: default for every neuron, > 0. synapse_decay:
     factor of the synaptic current per step, None for no synaptic current. refractory: whole steps after a spike. v_reset: only used
-    by the hard reset. The trained arrays may give each neuron its own values. The conventions strict ... clears_current are described above.
+    by the hard reset. The trained arrays may give each neuron its own values. The conventions strict ... integrates_refractory are described above.
 
     Raises InvalidModel for values out of range and for a delayed reset of a refractory neuron, which has no meaning.
     """
@@ -69,6 +70,7 @@ class Lif:
     membrane_bias: bool = False
     delayed_current: bool = False
     clears_current: bool = False
+    integrates_refractory: bool = False
 
     def __post_init__(self) -> None:
         _check_decay("Lif.decay", self.decay)
@@ -83,6 +85,10 @@ class Lif:
             raise InvalidModel(f"Lif.refractory counts steps, 0 or more, not {self.refractory}")
         if self.delayed_reset and self.refractory:
             raise InvalidModel(f"Lif: a delayed reset and {self.refractory} refractory steps exclude each other")
+        if self.delayed_reset and self.integrates_refractory:
+            raise InvalidModel(
+                "Lif: integrates_refractory and a delayed reset, which has no refractory steps, exclude each other"
+            )
         if self.delayed_current and self.synapse_decay is None:
             raise InvalidModel("Lif.delayed_current needs a synaptic current: set synapse_decay (0 for a plain delay)")
         if self.clears_current and self.synapse_decay is None:
@@ -113,6 +119,15 @@ class Integrator:
 
 
 @dataclass(frozen=True)
+class Astrocyte(Integrator):
+    """A slow Integrator that modulates populations instead of sending spikes (`neurohw.modulation`): v[t] = decay v[t-1] + c[t].
+
+    Its trained arrays hold an `offset` beside the bias: the level of domain k is v_k[t] + offset_k. Our reconstruction of the astrocyte-modulated
+    spiking unit; the authors' equations are not public. A trace with the factor 1 - decay has it in its weights.
+    """
+
+
+@dataclass(frozen=True)
 class Source:
     """A population whose spikes are given from outside, one non-negative count per neuron and step."""
 
@@ -123,13 +138,14 @@ Neuron = Lif | Integrator | Source
 _KINDS: dict[str, type[Lif] | type[Integrator] | type[Source]] = {
     "lif": Lif,
     "integrator": Integrator,
+    "astrocyte": Astrocyte,
     "source": Source,
 }
 
 
 def neuron_to_json(neuron: Neuron) -> dict[str, Any]:
     """A JSON value with the kind and every parameter of the neuron that is not at its default."""
-    kind = next(name for name, cls in _KINDS.items() if isinstance(neuron, cls))
+    kind = next(name for name, cls in _KINDS.items() if type(neuron) is cls)
     return {"kind": kind, **{f.name: v for f in fields(neuron) if (v := getattr(neuron, f.name)) != f.default}} | (
         {"adaptation": asdict(neuron.adaptation)} if isinstance(neuron, Lif) and neuron.adaptation else {}
     )

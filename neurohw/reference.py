@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Matrix, apply_matrix
 from neurohw.errors import InvalidData
+from neurohw.modulation import Modulation, spread
 from neurohw.network import Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Lif, Source
+from neurohw.neurons import Astrocyte, Lif, Source
 from neurohw.step import Arithmetic, State, advance, letters
 from neurohw.trace import Trace
 
@@ -33,12 +34,14 @@ def simulate(
     arithmetic: Callable[[Population], Arithmetic],
     arriving: Callable[[Projection, Matrix, NDArray[np.uint8]], NDArray[Any]],
     matrices: Callable[[Projection], list[tuple[int, Matrix]]],
+    modulated: Callable[[Modulation, NDArray[Any]], NDArray[Any]],
     dtype: Any,
     states: bool,
 ) -> Trace:
     """Run every population in `update_order`, step by step, on counts [time, sample, input neuron].
 
     arithmetic: of a population. arriving: the current that a projection's matrix makes of spikes [sample, source]. matrices: of a projection, by delay.
+    modulated: gains or rises of the threshold that a modulation makes of levels [sample, domain].
     """
     check_stimulus(network, spikes)
     steps, samples, _ = spikes.shape
@@ -55,6 +58,12 @@ def simulate(
         if states:
             trace |= {f"{letter}.{population.name}": np.zeros(shape, dtype) for letter in letters(population.neuron)}
     for t in range(steps):
+        # an astrocyte acts from the next step on, wherever it stands in the order
+        acting: dict[str, dict[str, NDArray[Any]]] = {p.name: {} for p in order}
+        for modulation in network.modulations:
+            levels = state[modulation.source].v + constants[modulation.source].offset
+            neurons = network.population(modulation.target).size
+            acting[modulation.target][modulation.effect] = spread(modulated(modulation, levels), neurons)
         for population in order:
             name, neuron = population.name, population.neuron
             assert not isinstance(neuron, Source)
@@ -62,7 +71,10 @@ def simulate(
             for projection, delay, matrix in incoming[name]:
                 if t >= delay:
                     current = current + arriving(projection, matrix, sent[projection.source][t - delay])
-            sent[name][t] = advance(neuron, constants[name], state[name], current)
+            act = acting[name]
+            sent[name][t] = advance(
+                neuron, constants[name], state[name], current, act.get("gain"), act.get("threshold")
+            )
             if states:
                 for letter in letters(neuron):
                     trace[f"{letter}.{name}"][t] = getattr(state[name], letter)
@@ -94,6 +106,7 @@ def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithme
         decay_a=decay("adaptation_decay") if adaptive else None,
         saturate_v=lambda value: value,
         saturate_c=lambda value: value,
+        offset=values("offset") if isinstance(neuron, Astrocyte) else zero,
     )
 
 
@@ -110,6 +123,7 @@ def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = 
         lambda population: float_arithmetic(model, population),
         lambda projection, matrix, sent: apply_matrix(matrix, sent.astype(np.float64)),
         model.matrices,
+        lambda modulation, levels: modulation.values(levels),
         np.float64,
         states,
     )

@@ -22,7 +22,8 @@ class Arithmetic:
     """The constants of a population [neuron] and how its numbers behave.
 
     decay_*: one step of decay of the membrane v, the synaptic current c and the adaptation a. saturate_*: into the format of a membrane
-    or a current (float: unchanged). None where the neuron has no such state.
+    or a current (float: unchanged). None where the neuron has no such state. offset: of an Astrocyte's level above its membrane, else 0.
+    scale: a sum of synapses times a gain.
     """
 
     bias: Array
@@ -34,6 +35,8 @@ class Arithmetic:
     decay_a: Function | None
     saturate_v: Function
     saturate_c: Function
+    offset: Array | int = 0
+    scale: Callable[[Array, Array], Array] = np.multiply
 
 
 @dataclass
@@ -51,10 +54,22 @@ class State:
         return State(*(np.zeros((samples, size), dtype) for _ in "vcra"))
 
 
-def advance(neuron: Lif | Integrator, arithmetic: Arithmetic, state: State, arriving: Array) -> Array:
-    """Advance `state` by one step under the sum of all projections `arriving` [sample, neuron]; returns the spikes, boolean."""
+def advance(
+    neuron: Lif | Integrator,
+    arithmetic: Arithmetic,
+    state: State,
+    arriving: Array,
+    gain: Array | None = None,
+    raised: Array | None = None,
+) -> Array:
+    """Advance `state` by one step under the sum of all projections `arriving` [sample, neuron]; returns the spikes, boolean.
+
+    gain, raised: what astrocytes do, [sample, neuron]: the factor of the sum and the rise of the threshold; None without a modulation.
+    """
     lif = neuron if isinstance(neuron, Lif) else Lif(synapse_decay=neuron.synapse_decay, reset="none")
     spiking = isinstance(neuron, Lif)
+    if gain is not None:
+        arriving = arithmetic.scale(arriving, gain)
     current = arriving if lif.membrane_bias else arriving + arithmetic.bias
     if arithmetic.decay_c is not None:
         current = arithmetic.saturate_c(arithmetic.decay_c(state.c) + current)
@@ -64,6 +79,8 @@ def advance(neuron: Lif | Integrator, arithmetic: Arithmetic, state: State, arri
     if lif.membrane_bias:
         drive = drive + arithmetic.bias
     threshold = arithmetic.threshold + state.a
+    if raised is not None:
+        threshold = threshold + raised
     before, pending = state.v, state.r > 0
     if lif.delayed_reset and lif.reset == "hard":
         before = np.where(pending, arithmetic.v_reset, before)
@@ -78,7 +95,8 @@ def advance(neuron: Lif | Integrator, arithmetic: Arithmetic, state: State, arri
     if not lif.delayed_reset and lif.reset == "hard":
         after = np.where(spikes, arithmetic.v_reset, u)
     state.c = current
-    state.v = np.where(able, after, state.v) if spiking else u
+    moves = able | (not spiking or lif.integrates_refractory)
+    state.v = np.where(moves, after, state.v)
     hold = 1 if lif.delayed_reset else lif.refractory
     state.r = np.where(spikes, hold, 0 if lif.delayed_reset else np.maximum(state.r - 1, 0))
     if arithmetic.decay_a is not None:

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from neurohw import Integrator, Lif, Network, TrainedNetwork, feed_forward
 from neurohw.connections import Connection, Convolution, Dense, Sparse, sum_pool
+from neurohw.modulation import Modulation
 from neurohw.network import Population, Projection
-from neurohw.neurons import Adaptation, Source
+from neurohw.neurons import Adaptation, Astrocyte, Source
 
 # what a random graph may hold beside dense projections without delay
 FEATURES = frozenset(
@@ -27,6 +28,8 @@ FEATURES = frozenset(
         "adaptation",
         "no_reset",
         "each_neuron",  # decays and reset values that differ between neurons
+        "astrocyte",  # astrocytes that modulate gains and thresholds
+        "integrates_refractory",
     }
 )
 
@@ -69,6 +72,7 @@ def random_neuron(rng: np.random.Generator, features: frozenset[str] = FEATURES)
         membrane_bias=maybe("membrane_bias"),
         delayed_current=synapse is not None and maybe("delayed_current"),
         clears_current=synapse is not None and maybe("clears_current"),
+        integrates_refractory=not delayed and maybe("integrates_refractory"),
     )
 
 
@@ -144,7 +148,28 @@ def random_graph(rng: np.random.Generator, features: frozenset[str] = FEATURES) 
     for target in populations[2:]:
         if chance("skip", 0.4):
             join(populations[0], target, 0)
-    return Network(tuple(populations), tuple(projections))
+    modulations: list[Modulation] = []
+    for number in range(int(rng.integers(1, 3)) if chance("astrocyte", 0.5) else 0):
+        target = populations[int(rng.integers(1, len(populations)))]
+        effects = ["gain", "threshold"] if isinstance(target.neuron, Lif) else ["gain"]
+        effect = effects[int(rng.integers(len(effects)))]
+        if isinstance(target.neuron, Astrocyte) or any(
+            (m.target, m.effect) == (target.name, effect) for m in modulations
+        ):
+            continue
+        size = int(rng.choice([d for d in range(1, target.size + 1) if target.size % d == 0]))
+        neuron = Astrocyte(float(rng.choice([0.0, 0.5, 0.9, 0.96875, 1.0])), [None, 0.5][int(rng.integers(2))])
+        astrocyte = Population(f"astrocyte{number}", size, neuron, size if rng.random() < 0.3 else None)
+        sources = [p for p in populations if p.neuron.spiking]
+        for source in rng.permutation(len(sources))[: int(rng.integers(1, 3))]:
+            join(sources[source], astrocyte, 0)
+        modulations.append(
+            Modulation(
+                astrocyte.name, target.name, effect, 1.0 if effect == "threshold" else float(rng.uniform(0.5, 3.9))
+            )  # type: ignore[arg-type]
+        )
+        populations.insert(int(rng.integers(1, len(populations))), astrocyte)
+    return Network(tuple(populations), tuple(projections), modulations=tuple(modulations))
 
 
 def _random_array(rng: np.random.Generator, network: Network, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -159,6 +184,8 @@ def _random_array(rng: np.random.Generator, network: Network, name: str, shape: 
         sources = network.population(projection.source).size
         pairs = rng.permutation(sources * network.population(projection.target).size)[: shape[0]]
         return pairs % sources + 1j * (pairs // sources)
+    if kind == "offset":
+        return rng.uniform(-1.5, 1.5, shape)
     if kind == "threshold":
         return rng.uniform(0.5, 1.5, shape)
     if kind == "variance":

@@ -10,6 +10,11 @@ Per population and step, in integers, with all sums complete before the one satu
     s     = u >= theta, v = u - theta (soft) or v_reset (hard) where s, else u
     a     = saturate(decay_a(a) + strength s)           with an adaptive threshold
 
+An astrocyte's level m = v + offset after the step before acts on its target with the `shift` and the `table` of `QuantizedModulation`:
+
+    I     = bias + ((sum over projections of sum_p << exponent) g >> 8)       g = table[clip(m >> shift, -64, 63) + 64]
+    theta = threshold + a + (max(m, 0) >> shift)                              a negative shift is one to the left
+
 in the order, and with the refractory steps and conventions, of `neurohw.step.advance`, which the float64 reference executes, too. What integers
 add is in this file and in `neurohw.fixedpoint`: exact sums, the rounding of every decay, and saturation.
 """
@@ -23,7 +28,7 @@ from neurohw.connections import Matrix, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntArray, exact_matmul
 from neurohw.network import Population, Projection
-from neurohw.quantize.quantized import QuantizedNetwork
+from neurohw.quantize.quantized import QuantizedNetwork, scaled
 from neurohw.reference import simulate
 from neurohw.step import Arithmetic
 from neurohw.trace import Trace
@@ -43,6 +48,8 @@ def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arith
         decay_a=None if q.adaptation_decay is None else q.adaptation_decay.apply,
         saturate_v=q.membrane.saturate,
         saturate_c=q.current.saturate,
+        offset=population.expand(np.zeros_like(q.bias) if q.offset is None else q.offset),
+        scale=scaled,
     )
 
 
@@ -67,6 +74,7 @@ def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
         lambda population: integer_arithmetic(model, population),
         arriving,
         model.matrices,
+        lambda modulation, levels: model.modulations[modulation.name].values(levels),
         np.int64,
         states,
     )

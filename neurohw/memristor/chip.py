@@ -154,6 +154,7 @@ class Chip:
             lambda population: float_arithmetic(model, population),
             arriving,
             matrices,
+            lambda modulation, levels: modulation.values(levels),
             np.float64,
             states,
         )

@@ -17,20 +17,25 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PlasticRun:
-    """trace: spikes, and v, c, r of the population [time, 1, neuron]. weights: of every projection at the end. depression: A[t], [time]."""
+    """trace: spikes, and v, c, r of the population [time, 1, neuron]. depression: A[t], [time].
+
+    At the end of the sample: weights of every projection [synapse], traces of every population [neuron].
+    """
 
     trace: Trace
     weights: dict[str, FloatArray]
+    traces: dict[str, FloatArray]
     depression: FloatArray
 
 
 def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spikes: NDArray[Any]) -> PlasticRun:
-    """Simulate one sample, spikes [time, input neuron], with weights that change.
+    """Simulate one sample, spikes [time, input neuron], with weights that change. The current of a projection is summed in the order of its sources.
 
-    Raises InvalidModel where the rule does not fit the network, InvalidData for a stimulus of the wrong shape.
+    Raises InvalidModel where the rule or a weight does not fit the network, InvalidData for a stimulus of the wrong shape.
     """
     network, population = trained.network, trained.network.output
     plasticity.check(network)
+    plasticity.check_weights(trained)
     check_stimulus(network, spikes[:, None])
     neuron: Any = population.neuron
     steps = len(spikes)
@@ -39,6 +44,7 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
         p.name: tuple(trained.parameters[f"{p.name}.{end}"].astype(np.int64) for end in ("source", "target"))
         for p in network.projections
     }
+    order = {name: np.argsort(source, kind="stable") for name, (source, _) in ends.items()}  # as events arrive
     weights = {p.name: trained.parameters[f"{p.name}.weight"].copy() for p in network.projections}
     state, constants = State.rest(1, population.size, np.float64), float_arithmetic(trained, population)
     states = {f"{letter}.{population.name}": np.zeros((steps, 1, population.size)) for letter in "vcr"}
@@ -63,10 +69,12 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
     for t in range(steps):
         current = np.zeros(population.size)
         for projection in network.projections:
-            source, target = ends[projection.name]
             if t >= projection.delay:
-                # in the order of the synapses, as a sum by events has it
-                arrived = weights[projection.name] * sent[projection.source][t - projection.delay][source]
+                source, target = (end[order[projection.name]] for end in ends[projection.name])
+                arrived = (
+                    weights[projection.name][order[projection.name]]
+                    * sent[projection.source][t - projection.delay][source]
+                )
                 current += np.bincount(target, arrived, population.size)
         sent[population.name][t] = advance(neuron, constants, state, current[None])[0]
         for letter in "vcr":
@@ -85,4 +93,4 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
                 value * plasticity.fading for value in (potentiation, depression, gain, bias)
             )
     trace = Trace({name: array[:, None] for name, array in sent.items()}, states)
-    return PlasticRun(trace, weights, course)
+    return PlasticRun(trace, weights, traces, course)

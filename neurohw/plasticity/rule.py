@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
-from neurohw.network import Network, Projection
+from neurohw.network import Network, Projection, TrainedNetwork
 from neurohw.neurons import Lif
 
 
@@ -103,10 +103,12 @@ class Plasticity:
             raise InvalidModel(
                 f"plasticity needs a network of an input and one Lif population, not {[p.name for p in network.populations]}"
             )
-        known = {p.name for p in network.projections}
-        for plastic in self.projections:
-            if plastic.name not in known:
-                raise InvalidModel(f"plastic projection {plastic.name!r}: the network has {sorted(known)}")
+        known, names = {p.name for p in network.projections}, [p.name for p in self.projections]
+        for name in names:
+            if name not in known:
+                raise InvalidModel(f"plastic projection {name!r}: the network has {sorted(known)}")
+            if names.count(name) > 1:
+                raise InvalidModel(f"plastic projection {name!r} is given {names.count(name)} times: once is needed")
         if self.inhibitory.shape != (network.output.size,):
             raise InvalidModel(
                 f"Plasticity.inhibitory has shape {self.inhibitory.shape}, population {network.output.name!r} has {network.output.size} neurons"
@@ -114,9 +116,28 @@ class Plasticity:
         for projection in network.projections:
             if not isinstance(projection.connection, Sparse) or projection.max_delay is not None:
                 raise InvalidModel(f"projection {projection.name!r}: plasticity needs sparse synapses of one delay")
+            if projection.batch_norm:
+                raise InvalidModel(
+                    f"projection {projection.name!r}: fold the batch normalisation first (TrainedNetwork.folded)"
+                )
             if projection.delay < 1:
                 raise InvalidModel(
                     f"projection {projection.name!r}: delay is 0 steps, plasticity needs 1 or more, so that changes act from the next step on"
+                )
+
+    def check_weights(self, trained: TrainedNetwork) -> None:
+        """Raise InvalidModel, naming the synapse, for a weight that starts outside its bounds."""
+        for projection in trained.network.projections:
+            if self.plastic(projection) is None:
+                continue
+            source = trained.parameters[f"{projection.name}.source"].astype(np.int64)
+            weight = trained.parameters[f"{projection.name}.weight"]
+            low, high = (bound[source] for bound in self.bounds(trained.network, projection))
+            wrong = (weight < low) | (weight > high)
+            if np.any(wrong):
+                k = int(np.argmax(wrong))
+                raise InvalidModel(
+                    f"projection {projection.name!r}: the weight of synapse {k} from neuron {source[k]} is {weight[k]:g}, allowed are {low[k]:g}..{high[k]:g}"
                 )
 
     def plastic(self, projection: Projection) -> PlasticProjection | None:
@@ -138,3 +159,12 @@ class Plasticity:
         low = np.where(inhibitory | plastic.crosses_zero, -plastic.limit, 0.0)
         high = np.where(inhibitory & (not plastic.crosses_zero), 0.0, plastic.limit)
         return low, high
+
+
+def nalsm(inhibitory: NDArray[np.bool_], gain: float | None = 0.015) -> Plasticity:
+    """The rule of Ivanov & Michmizos for the liquids of `neurohw.reservoir`: input and recurrent synapses learn, |w| up to 3.
+
+    gain: of the astrocyte, 0.015 for 1,000 neurons and 0.0075 for 8,000; None: depression of fixed amplitude, without an astrocyte.
+    """
+    plastic = (PlasticProjection("input_to_liquid", crosses_zero=True), PlasticProjection("liquid_to_liquid"))
+    return Plasticity(Stdp(), plastic, inhibitory, None if gain is None else AstrocyteControl(gain))

@@ -2,6 +2,13 @@
 
 from neurohw.quantize.dequantize import dequantize
 from neurohw.quantize.post_training import quantize
-from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.quantize.quantized import QuantizedModulation, QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 
-__all__ = ["QuantizedNetwork", "QuantizedPopulation", "QuantizedProjection", "dequantize", "quantize"]
+__all__ = [
+    "QuantizedModulation",
+    "QuantizedNetwork",
+    "QuantizedPopulation",
+    "QuantizedProjection",
+    "dequantize",
+    "quantize",
+]

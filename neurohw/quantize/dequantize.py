@@ -1,9 +1,11 @@
 """The float network that a quantized one stands for: rounded parameters, exact arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
-from neurohw.network import FloatArray, Network, TrainedNetwork, per_weight
+from neurohw.network import FloatArray, TrainedNetwork, per_weight
 from neurohw.neurons import Integrator, Lif
 from neurohw.quantize.quantized import QuantizedNetwork
 
@@ -44,6 +46,8 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
             if quantized.adaptation_strength is not None:
                 parameters[f"{name}.adaptation_strength"] = quantized.adaptation_strength * unit
                 decays["adaptation_decay"] = quantized.adaptation_decay
+        if quantized.offset is not None:
+            parameters[f"{name}.offset"] = quantized.offset * unit
         for kind, decay in decays.items():
             if decay is not None:
                 parameters[f"{name}.{kind}"] = np.broadcast_to(decay_factor(decay), (population.parameters,))
@@ -53,5 +57,5 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
             parameters[f"{projection.name}.weight"] = (synapses.weight << synapses.exponent) * scale
             parameters |= {f"{projection.name}.{k}": v.astype(np.float64) for k, v in synapses.arrays().items()}
         populations.append(population)
-    network = Network(tuple(populations), model.network.projections, model.network.dt)
+    network = replace(model.network, populations=tuple(populations))
     return TrainedNetwork(network, parameters, model.steps, parent=model.parent)

@@ -6,9 +6,13 @@ spike. The outputs of an Integrator are compared with each other, so all of them
 With `step_j` the weight of one unit in the last place of neuron j, and g guard bits below it in the membrane:
 
     w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
+
+An Astrocyte keeps one scale, too, with guard bits for its slow leak. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
+threshold, the scales of both are powers of two, so that a shift turns the one into the other.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,14 +29,26 @@ from neurohw.fixedpoint import (
     NoDecay,
     ShiftDecay,
 )
+from neurohw.modulation import Modulation
 from neurohw.network import CONNECTION_FIELDS, FloatArray, Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Lif, Source
+from neurohw.neurons import Astrocyte, Lif, Source
 from neurohw.quantize.dequantize import decay_factor
-from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.quantize.quantized import (
+    GAIN_BITS,
+    GAIN_FRACTION_BITS,
+    LARGEST_SHIFT,
+    TABLE_ENTRIES,
+    QuantizedModulation,
+    QuantizedNetwork,
+    QuantizedPopulation,
+    QuantizedProjection,
+)
 from neurohw.quantize.widths import Constants, Drive, prove_widths
 
 DecayKind = Literal["auto", "shift", "multiply"]
 CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
+GUARD_BELOW_LEAK = 3
+COARSEST_LEVEL = 0.125  # distance of the entries of a gain's table, up to twice this
 
 
 def quantize_decay(factors: float | FloatArray, kind: DecayKind = "auto", node: str = "decay") -> Decay:
@@ -92,30 +108,42 @@ def _membrane_guard_bits(threshold: FloatArray, step: FloatArray, resolution_bit
     return guard
 
 
+def _guard_bits_of_decay(factors: FloatArray) -> int:
+    """Guard bits with which a slow leak does not stall: GUARD_BELOW_LEAK below the last bit that the slowest leak takes away, at most 16."""
+    leaks = 1.0 - factors[factors < 1.0]
+    return min(16, GUARD_BELOW_LEAK + int(np.ceil(-np.log2(leaks.min())))) if len(leaks) else GUARD_BELOW_LEAK
+
+
+def _rows_of_synapses(values: FloatArray, owner: IntArray, count: int) -> FloatArray:
+    """Values [synapse] as rows [owner, value] in their order, filled up with zeros."""
+    order = np.argsort(owner, kind="stable")
+    sizes = np.bincount(owner, minlength=count)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = np.zeros((count, max(int(sizes.max()), 1)))
+    rows[owner[order], place] = values[order]
+    return rows
+
+
 def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
     """The incoming weights of every parameter of a population [parameter, weight], filled up with zeros.
 
     Where a convolution reaches neurons with parameters of their own, a row is a channel: its neurons share weights, so they share a step.
     """
-    rows: list[list[FloatArray]] = []
     channels = [
         p.connection.channels
         for p in model.network.into(population.name)
         if isinstance(p.connection, Convolution) and population.channels is None
     ]
     count = min([population.parameters, *channels])
+    parts: list[FloatArray] = []
     for projection in model.network.into(population.name):
         weight = model.parameters[f"{projection.name}.weight"]
         if isinstance(projection.connection, Sparse):
-            owner = model.parameters[f"{projection.name}.target"].astype(int) // (population.size // count)
-            rows.append([weight[owner == i] for i in range(count)])
+            owner = model.parameters[f"{projection.name}.target"].astype(np.int64) // (population.size // count)
+            parts.append(_rows_of_synapses(weight, owner, count))
         else:
-            rows.append(list(weight.reshape(count, -1)))
-    joined = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
-    result = np.zeros((count, max(len(row) for row in joined)))
-    for row, values in zip(result, joined, strict=True):
-        row[: len(values)] = values
-    return result
+            parts.append(weight.reshape(count, -1))
+    return np.concatenate(parts, axis=1)
 
 
 def _drive(network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int) -> Drive:
@@ -131,6 +159,28 @@ def _drive(network: Network, projection: Projection, quantized: QuantizedProject
         projection.delay_per,
     )
     return Drive.of(matrices, quantized.exponent, count)
+
+
+def _gain_table(modulation: Modulation, unit: float) -> QuantizedModulation:
+    """The table of a gain for an astrocyte whose membrane counts in `unit`: entry i is round(256 max_gain sigmoid((i - 64 + 1/2) delta)).
+
+    delta = unit 2^shift lies in [0.125, 0.25).
+    """
+    shift = int(np.ceil(np.log2(COARSEST_LEVEL / unit)))
+    levels = (np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2 + 0.5) * unit * 2.0**shift
+    table = np.round(modulation.values(levels) * (1 << GAIN_FRACTION_BITS)).astype(np.int64)
+    return QuantizedModulation(shift, np.minimum(table, (1 << GAIN_BITS) - 1))
+
+
+def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray:
+    """One step for a population whose threshold an astrocyte moves, or for that astrocyte: the largest, rounded up to a power of two."""
+    common = 2.0 ** np.ceil(np.log2(step.max()))
+    if learned and np.any(step != common):
+        raise InvalidModel(
+            f"population {node!r} takes part in a threshold modulation: its learned weight steps must be one power of two; "
+            "train it in float and quantize afterwards"
+        )
+    return np.full_like(step, common)
 
 
 def quantize(
@@ -161,20 +211,30 @@ def quantize(
     report: dict[str, Any] = {"bits": bits, "populations": {}}
     populations: dict[str, QuantizedPopulation] = {}
     projections: dict[str, QuantizedProjection] = {}
-    for population in network.populations[1:]:
+    modulations: dict[str, QuantizedModulation] = {}
+    largest_level: dict[str, int] = {}  # of an astrocyte
+    shifting = {end for m in network.modulations if m.effect == "threshold" for end in (m.source, m.target)}
+    # astrocytes first: what they modulate has room for the largest level
+    for population in sorted(network.populations[1:], key=lambda p: not isinstance(p.neuron, Astrocyte)):
         name, neuron, incoming = population.name, population.neuron, network.into(population.name)
         assert not isinstance(neuron, Source)
-        spiking = isinstance(neuron, Lif)
+        spiking, astrocyte = isinstance(neuron, Lif), isinstance(neuron, Astrocyte)
         rows = weight_rows(model, population)
         learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
         step = (
             learned[0]
             if len(learned) == len(incoming) == 1
-            else weight_steps(rows, bits, not spiking or name in common_scale)
+            else weight_steps(rows, bits, not spiking or name in common_scale or name in shifting)
         )
         step = np.repeat(step, population.parameters // len(step))
+        if name in shifting:
+            step = _power_of_two_step(step, name, len(learned) > 0)
         threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
         guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0
+        if astrocyte:
+            guard = _guard_bits_of_decay(model.values(population, "decay"))
+            while guard < 16 and step.max() * 2.0**-guard >= 2 * COARSEST_LEVEL:
+                guard += 1
         unit = step * 2.0**-guard
         limits = IntFormat(bits)
 
@@ -208,7 +268,29 @@ def quantize(
             synapse_decay=None if neuron.synapse_decay is None else integer_decay("synapse_decay"),
             adaptation_decay=integer_decay("adaptation_decay") if adaptive else None,
             adaptation_strength=to_int(model.values(population, "adaptation_strength")) if adaptive else None,
+            offset=to_int(parameters[f"{name}.offset"]) if astrocyte else None,
         )
+        for modulation in (m for m in network.modulations if m.target == name):
+            source_unit = report["populations"][modulation.source]["unit"][0]
+            if modulation.effect == "gain":
+                if source_unit >= 2 * COARSEST_LEVEL:
+                    raise InvalidModel(
+                        f"modulation {modulation.name!r}: one unit of {modulation.source!r} is {source_unit:g}, a table of gains needs less than "
+                        f"{2 * COARSEST_LEVEL}; scale down the weights of {modulation.source!r}"
+                    )
+                made = _gain_table(modulation, source_unit)
+                assert made.table is not None
+                constants = replace(constants, largest_gain=int(made.table.max()))
+            else:
+                made = QuantizedModulation(round(np.log2(unit[0] / source_unit)))
+                if abs(made.shift) > LARGEST_SHIFT:
+                    raise InvalidModel(
+                        f"modulation {modulation.name!r}: its ends count in units that differ by 2^{made.shift}, at most 2^{LARGEST_SHIFT} is allowed"
+                    )
+                level = largest_level[modulation.source]
+                rise = level >> made.shift if made.shift >= 0 else level << -made.shift
+                constants = replace(constants, largest_rise=rise)
+            modulations[modulation.name] = made
         widths = prove_widths(neuron, drives, constants, steps, membrane_cap)
         populations[name] = QuantizedPopulation(
             constants.bias,
@@ -222,7 +304,10 @@ def quantize(
             widths.capped,
             constants.adaptation_decay,
             constants.adaptation_strength,
+            constants.offset,
         )
+        if constants.offset is not None:
+            largest_level[name] = max(widths.largest + int(constants.offset.max()), 0)
         decay_error = model.values(population, "decay") - decay_factor(constants.decay)
         exponent = float(np.floor(np.log2(np.median(step))))
         report["populations"][name] = {
@@ -238,4 +323,8 @@ def quantize(
             "capped": widths.capped,
             "decay_error": float(np.abs(decay_error).max()),
         }
-    return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest())
+    populations = {p.name: populations[p.name] for p in network.populations[1:]}
+    report["populations"] = {name: report["populations"][name] for name in populations}
+    projections = {p.name: projections[p.name] for p in network.projections}
+    modulations = {m.name: modulations[m.name] for m in network.modulations}
+    return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest(), modulations)

@@ -8,8 +8,19 @@ import numpy as np
 from neurohw.connections import Matrix, delay_matrices
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import Decay, IntArray, IntFormat, MultiplyDecays, decay_from_json, decay_to_json
+from neurohw.modulation import Modulation
 from neurohw.network import CONNECTION_FIELDS, Network, Projection, array_limits, check_range
-from neurohw.neurons import Lif
+from neurohw.neurons import Astrocyte, Lif
+
+TABLE_ENTRIES = 128
+GAIN_FRACTION_BITS = 8
+GAIN_BITS = 10
+LARGEST_SHIFT = 62
+
+
+def scaled(total: IntArray, gain: IntArray) -> IntArray:
+    """A sum of synapses times a gain of GAIN_FRACTION_BITS fraction bits, rounded toward minus infinity."""
+    return (total * gain) >> GAIN_FRACTION_BITS
 
 
 def _frozen(values: Any, name: str, shape: tuple[int, ...], limits: IntFormat) -> IntArray:
@@ -53,7 +64,8 @@ class QuantizedPopulation:
     """Integers of one population; arrays are [parameter]: per neuron, or per channel of a population with channels.
 
     membrane, current, accumulator: formats of v, of I and c, and of the unshifted sum over one step.
-    capped: the membrane format is a user's cap, not a proved width, so that saturation can happen.
+    capped: the membrane format is a user's cap, not a proved width, so that saturation can happen. offset: of an Astrocyte's level; a level, membrane + offset,
+    fits the membrane format, and one bit more where that is capped.
     """
 
     bias: IntArray
@@ -67,11 +79,32 @@ class QuantizedPopulation:
     capped: bool = False
     adaptation_decay: Decay | None = None
     adaptation_strength: IntArray | None = None
+    offset: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class QuantizedModulation:
+    """Integers of one modulation, from a level m = membrane + offset of the astrocyte.
+
+    gain: the factor is table[clip(m >> shift, -64, 63) + 64], in 256ths; table [128], 0..1023, and shift >= 0. threshold: the rise is max(m, 0) >> shift in units of
+    the target's membrane; a negative shift is one to the left, and table is None.
+    """
+
+    shift: int
+    table: IntArray | None = None
+
+    def values(self, levels: IntArray) -> IntArray:
+        """Gains, or rises of the threshold, of levels m, of any shape."""
+        if self.table is None:
+            rises = np.maximum(levels, 0)
+            return rises >> self.shift if self.shift >= 0 else rises << -self.shift
+        half = TABLE_ENTRIES // 2
+        return np.asarray(self.table[np.clip(levels >> self.shift, -half, half - 1) + half])
 
 
 @dataclass(frozen=True)
 class QuantizedNetwork:
-    """A network with integer parameters, by population and projection name.
+    """A network with integer parameters, by population, projection and modulation name.
 
     steps: the number of steps for which the widths are proved. max_count: the largest input count for which they are.
     info: the quantization report (scales, errors). parent: digest of the trained network.
@@ -85,6 +118,7 @@ class QuantizedNetwork:
     max_count: int = 1
     info: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
+    modulations: dict[str, QuantizedModulation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(p.batch_norm for p in self.network.projections):
@@ -93,6 +127,8 @@ class QuantizedNetwork:
             raise InvalidModel(f"populations {sorted(self.populations)} do not match the network's")
         if set(self.projections) != {p.name for p in self.network.projections}:
             raise InvalidModel(f"projections {sorted(self.projections)} do not match the network's")
+        if set(self.modulations) != {m.name for m in self.network.modulations}:
+            raise InvalidModel(f"modulations {sorted(self.modulations)} do not match the network's")
         shapes = self.network.shapes()
         for name, projection in self.projections.items():
             if not 2 <= projection.bits <= 8:
@@ -125,12 +161,32 @@ class QuantizedNetwork:
                 strength = _frozen(p.adaptation_strength, f"{name}.adaptation_strength", size, p.membrane)
                 check_range(f"{name}.adaptation_strength", strength, (0, p.membrane.max, True))
                 object.__setattr__(p, "adaptation_strength", strength)
+            if isinstance(neuron, Astrocyte) != (p.offset is not None):
+                raise InvalidModel(f"population {name!r}: an Astrocyte, and no other, has an integer offset")
+            if p.offset is not None:
+                object.__setattr__(p, "offset", _frozen(p.offset, f"{name}.offset", size, p.membrane))
             for kind in ("decay", "synapse_decay", "adaptation_decay"):
                 decay = getattr(p, kind)
                 if isinstance(decay, MultiplyDecays) and len(decay.deltas) != population.parameters:
                     raise InvalidModel(
                         f"population {name!r}: {kind} has {len(decay.deltas)} deltas, the population {population.parameters} parameters"
                     )
+
+        for modulation in self.network.modulations:
+            self._check_modulation(modulation)
+
+    def _check_modulation(self, modulation: Modulation) -> None:
+        name, gain = modulation.name, modulation.effect == "gain"
+        q = self.modulations[name]
+        least = 0 if gain else -LARGEST_SHIFT
+        if not least <= q.shift <= LARGEST_SHIFT:
+            raise InvalidModel(f"modulation {name!r}: the shift lies in {least}..{LARGEST_SHIFT}, not {q.shift}")
+        if gain != (q.table is not None):
+            raise InvalidModel(f"modulation {name!r}: a gain, and no other, has a table")
+        if q.table is not None:
+            table = _frozen(q.table, f"{name}.table", (TABLE_ENTRIES,), IntFormat(63))
+            check_range(f"{name}.table", table, (0, (1 << GAIN_BITS) - 1, True))
+            object.__setattr__(q, "table", table)
 
     def matrices(self, projection: Projection) -> list[tuple[int, Matrix]]:
         """(delay, integer matrix [target, source]) of a projection, see `neurohw.connections.delay_matrices`."""
@@ -163,9 +219,13 @@ class QuantizedNetwork:
             if p.adaptation_strength is not None:
                 arrays[f"{name}.adaptation_strength"] = p.adaptation_strength
                 populations[name]["adaptation_decay"] = decay_to_json(p.adaptation_decay)
+            if p.offset is not None:
+                arrays[f"{name}.offset"] = p.offset
         for name, projection in self.projections.items():
             arrays |= {f"{name}.{k}": v for k, v in {"weight": projection.weight, **projection.arrays()}.items()}
-        return {
+        arrays |= {f"{n}.table": m.table for n, m in self.modulations.items() if m.table is not None}
+        modulations = {n: {"shift": m.shift} for n, m in self.modulations.items()}
+        fields = {
             "network": self.network.to_json(),
             "populations": populations,
             "projections": {n: {"bits": p.bits, "exponent": p.exponent} for n, p in self.projections.items()},
@@ -173,7 +233,8 @@ class QuantizedNetwork:
             "max_count": self.max_count,
             "info": self.info,
             "parent": self.parent,
-        }, arrays
+        }
+        return fields | ({"modulations": modulations} if modulations else {}), arrays
 
     @staticmethod
     def from_parts(fields: dict[str, Any], arrays: dict[str, IntArray]) -> "QuantizedNetwork":
@@ -196,6 +257,7 @@ class QuantizedNetwork:
                     p["capped"],
                     decay_from_json(p.get("adaptation_decay")),
                     arrays.get(f"{name}.adaptation_strength"),
+                    arrays.get(f"{name}.offset"),
                 )
             projections = {
                 n: QuantizedProjection(
@@ -214,6 +276,10 @@ class QuantizedNetwork:
                 fields["max_count"],
                 fields["info"],
                 fields["parent"],
+                {
+                    n: QuantizedModulation(m["shift"], arrays.get(f"{n}.table"))
+                    for n, m in fields.get("modulations", {}).items()
+                },
             )
         except KeyError as error:
             raise InvalidModel(f"quantized network: field or array {error} is missing") from error

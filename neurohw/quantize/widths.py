@@ -3,7 +3,8 @@
 The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest count, whatever fires. A leaky state driven
 by |input| <= D stays within the `bound` of its decay (see `neurohw.fixedpoint`); without leak it stays within steps * D. A soft reset only moves
 a membrane toward zero from above. A hard reset starts it anew at v_reset, and a delayed soft reset takes the threshold from a membrane that
-has already decayed: both add their constant to the bound.
+has already decayed: both add their constant to the bound. A gain scales a sum by at most its largest entry, and rounding toward minus infinity never leaves
+the scaled interval; the sum before it must fit, too. A modulated threshold is at most the astrocyte's largest level above the others.
 """
 
 from dataclasses import dataclass
@@ -13,17 +14,19 @@ import numpy as np
 from neurohw.connections import Matrix
 from neurohw.fixedpoint import Decay, IntArray, IntFormat
 from neurohw.neurons import Integrator, Lif
+from neurohw.quantize.quantized import scaled
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Formats of one population and whether the membrane's is a user's cap instead of the proved one."""
+    """Formats of one population, whether the membrane's is a user's cap instead of the proved one, and the largest membrane that can happen."""
 
     accumulator: IntFormat
     current: IntFormat
     membrane: IntFormat
     proved_membrane: IntFormat
     capped: bool
+    largest: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ def _part(matrix: Matrix, side: np.ufunc) -> Matrix:
 
 @dataclass(frozen=True)
 class Constants:
-    """The integer constants of a population [parameter] and its decays."""
+    """The integer constants of a population [parameter] and its decays.
+
+    offset: of an Astrocyte. largest_gain: of a modulation, in 256ths. largest_rise: of the threshold, by a modulation.
+    """
 
     bias: IntArray
     threshold: IntArray
@@ -61,6 +67,9 @@ class Constants:
     synapse_decay: Decay | None
     adaptation_decay: Decay | None = None
     adaptation_strength: IntArray | None = None
+    offset: IntArray | None = None
+    largest_gain: int | None = None
+    largest_rise: int = 0
 
 
 def prove_widths(
@@ -76,6 +85,9 @@ def prove_widths(
     accumulator = IntFormat.holding(int(np.min(down)), int(np.max(up)))
     lowest = np.asarray(sum(d.lowest << d.exponent for d in drives))
     highest = np.asarray(sum(d.highest << d.exponent for d in drives))
+    if constants.largest_gain is not None:
+        gain = np.asarray(constants.largest_gain)
+        lowest, highest = np.minimum(lowest, scaled(lowest, gain)), np.maximum(highest, scaled(highest, gain))
     unbiased = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))  # a bias may be added after the sum
     if not (lif and lif.membrane_bias):
         bias = np.repeat(constants.bias, len(lowest) // len(constants.bias))
@@ -86,7 +98,7 @@ def prove_widths(
     current = IntFormat.holding(-current_bound, current_bound)
     membrane_drive = current_bound + (largest_bias if lif and lif.membrane_bias else 0)
     membrane_bound = max(constants.decay.bound(membrane_drive, steps), membrane_drive)
-    top = int(constants.threshold.max())
+    top = int(constants.threshold.max()) + constants.largest_rise
     if constants.adaptation_decay is not None and constants.adaptation_strength is not None:
         strength = int(constants.adaptation_strength.max())
         top += max(constants.adaptation_decay.bound(strength, steps), strength)
@@ -95,8 +107,11 @@ def prove_widths(
         membrane_bound += max(map(abs, resets))
     if lif and lif.reset == "soft" and lif.delayed_reset:
         membrane_bound += membrane_drive + top
-    proved = IntFormat.holding(min(-membrane_bound, *resets), max(membrane_bound, top, *resets))
-    needed = IntFormat.holding(min(0, *resets), max(top, *resets))
+    offset = 0 if constants.offset is None else int(np.abs(constants.offset).max())
+    level_bound = membrane_bound + offset
+    proved = IntFormat.holding(min(-level_bound, *resets), max(level_bound, top, *resets))
+    needed = IntFormat.holding(min(-offset, *resets), max(top, offset, *resets))
     if membrane_cap is None or membrane_cap >= proved.bits:
-        return Widths(accumulator, current, proved, proved, False)
-    return Widths(accumulator, current, IntFormat(max(membrane_cap, needed.bits)), proved, True)
+        return Widths(accumulator, current, proved, proved, False, membrane_bound)
+    capped = IntFormat(max(membrane_cap, needed.bits))
+    return Widths(accumulator, current, capped, proved, True, min(membrane_bound, capped.max))
