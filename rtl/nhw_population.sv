@@ -46,7 +46,7 @@ module nhw_population #(
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
   parameter MEMORY_STYLE = "auto",
-  parameter STATE_STYLE = MEMORY_STYLE,           // of the states of the neurons
+  parameter STATE_STYLE = MEMORY_STYLE,           // of the states of the neurons and the spikes
   parameter bit IN_ORDER = 1'b1,                  // the only projection is dense
   parameter int unsigned SLOTS = 1,               // a power of two
   parameter bit SHARED_DELAYS = 1'b0,
@@ -378,7 +378,7 @@ module nhw_population #(
       .QUEUE_WORDS(QueueWords),
       .POSITIONS(POSITIONS),
       .WORDS_PER_POSITION(WORDS_PER_POSITION),
-      .MEMORY_STYLE(MEMORY_STYLE)
+      .MEMORY_STYLE(STATE_STYLE)
     ) u_spike_output (
       .clk_i,
       .rst_ni,

@@ -167,9 +167,9 @@ module nhw_sparse_accumulator #(
     logic [UPDATE_LANES*LANE_BITS-1:0] word;
     assign word = (Pages == 1 || !page4) ? words[0][lane] : words[Pages-1][lane];
     for (genvar part = 0; part < UPDATE_LANES; part++) begin : gen_part
-      logic signed [LANE_BITS-1:0] sum;
-      assign sum = word[part*LANE_BITS+:LANE_BITS];
-      always_ff @(posedge clk_i) tree[0][lane][part*ACCUMULATOR_BITS+:ACCUMULATOR_BITS] <= ACCUMULATOR_BITS'(sum);
+      logic signed [LANE_BITS-1:0] sum5_q;
+      always_ff @(posedge clk_i) sum5_q <= word[part*LANE_BITS+:LANE_BITS];
+      assign tree[0][lane][part*ACCUMULATOR_BITS+:ACCUMULATOR_BITS] = ACCUMULATOR_BITS'(sum5_q);
     end
   end
 
@@ -179,13 +179,16 @@ module nhw_sparse_accumulator #(
       if (2 * node + 1 < Below) begin : gen_sum
         for (genvar part = 0; part < UPDATE_LANES; part++) begin : gen_part
           localparam int unsigned First = part * ACCUMULATOR_BITS;
+          logic [ACCUMULATOR_BITS-1:0] sum_q;
           always_ff @(posedge clk_i) begin
-            tree[level][node][First+:ACCUMULATOR_BITS] <= tree[level-1][2*node][First+:ACCUMULATOR_BITS]
-                                                          + tree[level-1][2*node+1][First+:ACCUMULATOR_BITS];
+            sum_q <= tree[level-1][2*node][First+:ACCUMULATOR_BITS] + tree[level-1][2*node+1][First+:ACCUMULATOR_BITS];
           end
+          assign tree[level][node][First+:ACCUMULATOR_BITS] = sum_q;
         end
       end else if (2 * node < Below) begin : gen_alone
-        always_ff @(posedge clk_i) tree[level][node] <= tree[level-1][2*node];
+        logic [WideBits-1:0] word_q;
+        always_ff @(posedge clk_i) word_q <= tree[level-1][2*node];
+        assign tree[level][node] = word_q;
       end else begin : gen_none
         assign tree[level][node] = '0;
       end

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import synapses
+from neurohw.connections import Sparse, synapses
 from neurohw.errors import NeurohwError
 from neurohw.golden.native import run_native
 from neurohw.model_files import digest_of
@@ -67,11 +67,14 @@ class _Tally:
 
 
 def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64]:
-    """Synapses of every source neuron of a projection; those of a dense one with weight 0 count, as the hardware works on them."""
+    """Synapses of every source neuron of a projection that the hardware works on: of a sparse one those with a weight other than 0, else all."""
     source, target = (model.network.population(n).size for n in (projection.source, projection.target))
     arrays = model.projections[projection.name].arrays()
     found = synapses(projection.connection, source, target, arrays, projection.delay, projection.delay_per)
-    return np.bincount(found.source, minlength=source)
+    stored = model.projections[projection.name].weight.ravel()[found.weight_index] != 0
+    if not isinstance(projection.connection, Sparse):
+        stored[:] = True
+    return np.bincount(found.source[stored], minlength=source)
 
 
 def _compare(

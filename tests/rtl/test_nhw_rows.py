@@ -160,7 +160,6 @@ CASES = {
     "sparse": lambda: matrix_case("sparse", sparse_matrix(), 4),
     "sparse, one lane": lambda: matrix_case("sparse", sparse_matrix(), 1),
     "compressed": lambda: matrix_case("compressed", sparse_matrix(), 3),
-    "compressed, one lane": lambda: matrix_case("compressed", sparse_matrix(), 1),
     "sparse, no synapse": lambda: matrix_case("sparse", np.zeros((3, 4), np.int64), 2),
     "convolution": lambda: convolution_case(Convolution((2, 5, 6), 5, (3, 2), padding=(1, 1)), 3),
     "convolution, stride, lanes of one channel": lambda: convolution_case(

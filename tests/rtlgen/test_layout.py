@@ -11,7 +11,7 @@ from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.rtlgen import emit
 from neurohw.rtlgen.layout import Layout, Rows, compressed_rows, convolution_rows, layout, sparse_rows
-from neurohw.rtlgen.plan import check_supported, hardware_order, plan
+from neurohw.rtlgen.plan import _bank_rows, check_supported, hardware_order, plan
 from tests.random_networks import random_convolution, random_trained
 
 
@@ -152,6 +152,18 @@ def test_the_sum_of_a_lane_has_the_width_that_its_weights_need() -> None:
     narrower = IntFormat(population.parameters["LANE_BITS"] - 1)
     assert lowest.min() < narrower.min or highest.max() > narrower.max
     assert population.parameters["LANE_BITS"] == IntFormat.holding(int(lowest.min()), int(highest.max())).bits
+
+
+@pytest.mark.parametrize(("size", "lanes", "update_lanes"), [(3, 1, 3), (40, 3, 4), (600, 5, 8)])
+def test_update_lanes_of_compressed_rows_need_not_divide_the_lanes(size: int, lanes: int, update_lanes: int) -> None:
+    [population] = plan(quantize(sparse_network(np.random.default_rng(3), size, 9, None)), lanes)
+    assert (population.parameters["LANES"], population.parameters["UPDATE_LANES"]) == (lanes, update_lanes)
+
+
+@pytest.mark.parametrize(("rows", "bank_rows"), [(1, 1024), (4096, 1024), (4097, 2048), (204_801, 4096)])
+def test_banks_of_rows(rows: int, bank_rows: int) -> None:
+    assert _bank_rows(rows) == bank_rows
+    assert -(-rows // bank_rows) <= 100
 
 
 def test_without_synapses_a_row_of_zeros_is_left() -> None:

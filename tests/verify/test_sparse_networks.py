@@ -65,7 +65,7 @@ def check_random_liquid(seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_sparse_graphs(seed: int) -> None:
     check_random_liquid(seed)
 
@@ -115,17 +115,18 @@ def test_fan_out_of_nobody_and_everybody_at_the_ends_of_the_weights() -> None:
 
 
 def test_an_event_costs_its_fan_out_over_the_lanes(tmp_path: Path) -> None:
-    """At most two clocks more than ceil(F / LANES) an event while events wait; groups of lanes would cost twice as much."""
+    """While events wait, ceil(F / LANES) clocks an event, and a few where a step begins: groups of lanes would cost twice as much."""
     rng, lanes = np.random.default_rng(6), 4
-    model = quantize(hub(64, rng), 4)
+    full = hub(64, rng)
+    network = dataclasses.replace(full.network, projections=full.network.projections[:1])
+    kept = {name: array for name, array in full.parameters.items() if not name.startswith("a_to_a")}
+    model = quantize(TrainedNetwork(network, kept, full.steps), 4)
     stimulus = (rng.random((10, 4, 20)) < 0.8).astype(np.uint8)
     emit(model, lanes).write(tmp_path / "rtl")
     program = build_harness(tmp_path / "rtl", tmp_path / "sim", optimize=False)
     result = run_harness(program, tmp_path / "rtl", stimulus)
     assert np.array_equal(result.spikes["a"], run_golden(model, stimulus).spikes["a"])
     events = stimulus.sum(axis=(0, 1), dtype=np.int64)
-    reach = fan_out(model, model.network.projections[0])
-    floor = int(events @ -(-reach // lanes))
+    floor = int(events @ -(-fan_out(model, network.projections[0]) // lanes))
     assert result.events[0] == events.sum()
-    print(floor, result.waiting, events.sum(), result.events)
-    assert floor <= result.waiting[0] <= floor + 2 * int(events.sum())
+    assert floor <= result.waiting[0] <= floor + 6 * stimulus.shape[0] * stimulus.shape[1]
