@@ -19,6 +19,7 @@ LAYERS = [
     {"golden", "model_files"},
     {"plasticity"},
     {"reservoir"},
+    {"memristor"},
     {"data"},
     {"train"},
     {"rtlgen"},

@@ -1,111 +1,104 @@
-"""Products of spikes with sparse projections, and their gradients: nothing is ever as large as all pairs of neurons.
+"""Products of spikes with sparse weights: forward, backward and optimizer hold one number per synapse, and never a matrix [target, source].
 
-On the processor they are event driven, in C++ (`sparse.cpp`); elsewhere PyTorch gathers and adds synapse by synapse. PyTorch's own product with a sparse matrix has a
-gradient that passes through a dense one.
+    current_i = sum over synapses k with target_k = i of w_k s_source_k
+    dL/dw_k   = sum over rows of dL/dcurrent_target_k s_source_k           computed where synapses are, and nowhere else
+    dL/ds_j   = sum over synapses k with source_k = j of w_k dL/dcurrent_target_k
+
+Rows are samples, or samples and steps. PyTorch's own product of a sparse with a dense matrix makes its gradient [target, source] before it picks the synapses.
 """
 
-import ctypes
 import functools
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from neurohw.errors import MissingTool
-from neurohw.native_library import FLAGS, compiled
+INT16 = 1 << 15
 
-SOURCE = Path(__file__).with_name("sparse.cpp")
-CODES = {torch.float32: "float", torch.float64: "double"}
-GATHERED = 1 << 24  # values that PyTorch gathers at once
+
+class Compressed(NamedTuple):
+    """Synapses in the order of one of their ends: where each neuron's begin [neuron + 1], the other end and the number of each synapse [synapse]."""
+
+    begin: Tensor
+    other: Tensor
+    order: Tensor
+
+
+class Layout(NamedTuple):
+    """Where the synapses of a projection are, for both directions; sizes of target and source."""
+
+    by_target: Compressed
+    by_source: Compressed
+    shape: tuple[int, int]
 
 
 @functools.cache
-def _library() -> ctypes.CDLL | None:
-    """The compiled operators, or None, with a warning, without a compiler."""
-    try:
-        return compiled(SOURCE, FLAGS)
-    except MissingTool as error:
-        warnings.warn(f"{error}; sparse projections are trained by gathering every synapse, several times slower", stacklevel=2)  # fmt: skip
-        return None
+def _announced() -> None:
+    """Take the one warning of PyTorch that its compressed matrices are new."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1))
 
 
-class SynapseTable:
-    """The ends of synapses (target, source: whole numbers [synapse]) of a matrix [target, source], sorted by source.
-
-    order: the synapses in the order of the table. first: where those of each source begin [source + 1].
-    """
-
-    def __init__(self, target: Tensor, source: Tensor, shape: tuple[int, int]) -> None:
-        self.shape = shape
-        self.order = torch.argsort(source, stable=True)
-        sizes = torch.bincount(source, minlength=shape[1])
-        self.first = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-        self.target, self.source = target[self.order].to(torch.int32), source[self.order].to(torch.int32)
+def _compressed(end: Tensor, other: Tensor, size: int) -> Compressed:
+    keys = end.to(torch.int16) if size <= INT16 else end  # five times faster to sort
+    order = torch.argsort(keys, stable=True)
+    begin = torch.zeros(size + 1, dtype=torch.int64, device=end.device)
+    begin[1:] = torch.bincount(end, minlength=size).cumsum(0)
+    return Compressed(begin, other[order], order)
 
 
-def _call(name: str, table: SynapseTable, left: Tensor, right: Tensor, result: Tensor, rows: int) -> Tensor | None:
-    """One operator of sparse.cpp into `result`, or None where it does not run."""
-    if result.device.type != "cpu" or result.dtype not in CODES or _library() is None:
-        return None
-    kept = [t.contiguous() for t in (table.first, table.target, left, right, result)]  # alive until C++ has read them
-    getattr(_library(), f"neurohw_sparse_{name}_{CODES[result.dtype]}")(
-        (ctypes.c_int64 * 3)(rows, table.shape[1], table.shape[0]),
-        *(ctypes.c_void_p(t.data_ptr()) for t in kept),
-        ctypes.c_int32(torch.get_num_threads()),
-    )
+def layout(target: Tensor, source: Tensor, shape: tuple[int, int]) -> Layout:
+    """The layout of synapses with these ends [synapse] between populations of shape (targets, sources)."""
+    target, source = target.long(), source.long()
+    return Layout(_compressed(target, source, shape[0]), _compressed(source, target, shape[1]), shape)
+
+
+def _matrix(part: Compressed, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    _announced()
+    return torch.sparse_csr_tensor(part.begin, part.other, values, shape, check_invariants=False)
+
+
+def _by_weight(where: Layout, given: Tensor, spikes: Tensor) -> Tensor:
+    """The gradient by the weights [synapse] from the one by the currents [target, row] and the spikes [row, source]."""
+    part, (targets, sources) = where.by_target, where.shape
+    result = given.new_empty(len(part.order))
+    if (
+        len(result) > targets * sources
+    ):  # pairs come twice: the matrix is the smaller of the two, and the product below takes no more
+        target = torch.repeat_interleave(torch.arange(targets, device=given.device), part.begin.diff())
+        found = (given @ spikes)[target, part.other]
+    else:
+        found = torch.sparse.sampled_addmm(_matrix(part, torch.zeros_like(result), where.shape), given, spikes).values()
+    result[part.order] = found
     return result
 
 
-def _parts(table: SynapseTable, rows: int) -> list[slice]:
-    """Synapses in pieces of which PyTorch gathers one at once."""
-    size = max(1, GATHERED // rows)
-    return [slice(begin, begin + size) for begin in range(0, len(table.order), size)]
-
-
-def _product(spikes: Tensor, weight: Tensor, table: SynapseTable) -> Tensor:
-    result = spikes.new_empty(len(spikes), table.shape[0])
-    if _call("product", table, weight, spikes, result, len(spikes)) is None:
-        result.zero_()
-        for k in _parts(table, len(spikes)):
-            result.index_add_(1, table.target[k], spikes[:, table.source[k]] * weight[k])
-    return result
-
-
-def _by_weight(spikes: Tensor, given: Tensor, table: SynapseTable) -> Tensor:
-    result = spikes.new_empty(len(table.order))
-    if _call("by_weight", table, spikes, given, result, len(spikes)) is None:
-        for k in _parts(table, len(spikes)):
-            result[k] = (spikes[:, table.source[k]] * given[:, table.target[k]]).sum(0)
-    return result
-
-
-def _by_spikes(weight: Tensor, given: Tensor, table: SynapseTable) -> Tensor:
-    result = given.new_empty(len(given), table.shape[1])
-    if _call("by_spikes", table, weight, given, result, len(given)) is None:
-        result.zero_()
-        for k in _parts(table, len(given)):
-            result.index_add_(1, table.source[k], given[:, table.target[k]] * weight[k])
-    return result
-
-
-class _SparseProduct(torch.autograd.Function):
+class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, table: SynapseTable) -> Tensor:
-        ctx.save_for_backward(spikes, weight)
-        ctx.table = table
-        return _product(spikes, weight, table)
+    def forward(ctx: Any, weight: Tensor, spikes: Tensor, where: Layout) -> Tensor:
+        ctx.save_for_backward(weight, spikes)
+        ctx.where = where
+        return (_matrix(where.by_target, weight[where.by_target.order], where.shape) @ spikes.T.contiguous()).T
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        spikes, weight = ctx.saved_tensors
-        by_spikes = _by_spikes(weight, gradients[0], ctx.table) if ctx.needs_input_grad[0] else None
-        by_weight = _by_weight(spikes, gradients[0], ctx.table) if ctx.needs_input_grad[1] else None
-        return by_spikes, by_weight, None
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None]:
+        weight, spikes = ctx.saved_tensors
+        where, given = ctx.where, gradients[0].T.contiguous()  # [target, row]
+        by_weight = by_spikes = None
+        if ctx.needs_input_grad[0]:
+            by_weight = _by_weight(where, given, spikes.contiguous())
+        if ctx.needs_input_grad[1]:
+            part = where.by_source
+            by_spikes = (_matrix(part, weight[part.order], where.shape[::-1]) @ given).T
+        return by_weight, by_spikes, None
 
 
-def sparse_product(spikes: Tensor, weight: Tensor, table: SynapseTable) -> Tensor:
-    """Spikes [..., source] through weights [synapse], in the order of the table: [..., target], differentiable by both."""
-    flat: Tensor = _SparseProduct.apply(spikes.reshape(-1, table.shape[1]), weight, table)  # type: ignore[no-untyped-call]
-    return flat.reshape(*spikes.shape[:-1], table.shape[0])
+def sparse_product(spikes: Tensor, weight: Tensor, where: Layout) -> Tensor:
+    """spikes [..., source] through weights [synapse] that lie where `where` says: [..., target]."""
+    targets, sources = where.shape
+    rows: Tensor = _Product.apply(weight, spikes.reshape(-1, sources), where)  # type: ignore[no-untyped-call]
+    return rows.reshape(*spikes.shape[:-1], targets)

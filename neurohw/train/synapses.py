@@ -1,6 +1,7 @@
 """Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
 
-The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection stays sparse.
+The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection sparse
+(`neurohw.train.sparse`).
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from torch.nn import functional as nn_functional
 from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.network import Population, Projection
 from neurohw.train.events import product
-from neurohw.train.sparse import SynapseTable, sparse_product
+from neurohw.train.sparse import layout, sparse_product
 
 # (delay, spikes [..., source] -> current [..., target])
 Operator = tuple[int, Callable[[Tensor], Tensor]]
@@ -51,16 +52,20 @@ def operators(
     arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the share of every step where delays learn.
     """
 
-    def undelayed(weight: Tensor, here: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    def sparse(weight: Tensor, here: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """The synapses, or those that are `here`."""
+        targets, sources = arrays["target"], arrays["source"]
+        if here is not None:
+            targets, sources, weight = targets[here], sources[here], weight[here]
+        where = layout(targets, sources, (target.size, source.size))
+        return lambda spikes: sparse_product(spikes, weight, where)
+
+    def undelayed(weight: Tensor) -> Callable[[Tensor], Tensor]:
         match projection.connection:
             case Dense():
                 return partial(_dense, weight)
             case Sparse():
-                ends = [arrays[end].long() for end in ("target", "source")]
-                if here is not None:
-                    weight, ends = weight[here], [end[here] for end in ends]
-                table = SynapseTable(ends[0], ends[1], (target.size, source.size))
-                return partial(sparse_product, weight=weight[table.order], table=table)
+                return sparse(weight)
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
 
@@ -75,12 +80,14 @@ def operators(
     delays = arrays["delay"]
     result: list[Operator] = []
     for delay in torch.unique(delays):
+        if isinstance(projection.connection, Sparse):  # no synapse is multiplied for another delay than its own
+            of_synapse = delays if projection.delay_per == "synapse" else delays[arrays["source"].long()]
+            result.append((int(delay), sparse(weight, torch.nonzero(of_synapse == delay).squeeze(1))))
+            continue
         here = (delays == delay).to(weight.dtype)
         if projection.delay_per == "source":
             whole = undelayed(weight)
             result.append((int(delay), lambda spikes, whole=whole, here=here: whole(spikes * here)))  # type: ignore[misc]
-        elif isinstance(projection.connection, Sparse):
-            result.append((int(delay), undelayed(weight, here > 0)))
         else:
             result.append((int(delay), undelayed(weight * here)))
     return result

@@ -38,6 +38,8 @@ from neurohw.quantize import QuantizedModulation, QuantizedNetwork
 from neurohw.rtlgen import package
 from neurohw.train import functional, module
 from tests.random_networks import random_stimulus, random_trained
+from tests.verify.test_astrocytes import case as loop_case
+from tests.verify.test_astrocytes import loop
 
 SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
 HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)
@@ -279,11 +281,43 @@ RTL_MUTATIONS = [
 ]  # fmt: skip
 
 
+MODULATION_MUTATIONS = [
+    ("nhw_modulation.sv", "assign levels_o = complete_q != '0;", "assign levels_o = 1'b1;"),
+    ("nhw_modulation.sv", "free_q <= 2'd1;", "free_q <= 2'd3;"),
+    ("nhw_modulation.sv", "{6{!shifted[LevelBits-1]}}", "{6{shifted[LevelBits-1]}}"),
+    ("nhw_neuron_update.sv", "MODULATES ? membrane_next : membrane_now", "membrane_now"),
+    ("nhw_lif_step.sv", "product_q >>> Right", "product_q / (ProductBits'(1) << Right)"),
+    ("nhw_lif_step.sv", "BaseBits'({1'b0, addition_i})", "BaseBits'({1'b0, addition_i >> 1})"),
+    ("nhw_lif_step.sv", "if (INTEGRATES_REFRACTORY) begin", "if (1'b0) begin"),
+]
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "right", "wrong"), MODULATION_MUTATIONS)
+def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
+    model, spikes = loop_case(loop(), 8)
+    rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
+
+
 @pytest.mark.rtl
 @pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
 def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
     _, model, spikes = case(neuron)
+    rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
+
+
+def rtl_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    model: QuantizedNetwork,
+    spikes: Any,
+    file: str,
+    right: str,
+    wrong: str,
+) -> None:
+    """The RTL with one text of one file replaced differs from golden, or does not run to its end."""
     expected = run_golden(model, spikes)
     folder = tmp_path / "rtl"
     shutil.copytree(package.rtl_folder(), folder)

@@ -1,42 +1,89 @@
-"""Sparse projections in PyTorch: the products and gradients of the dense matrix, without ever holding it."""
+"""Sparse products against dense ones, and the size of everything that a step with them keeps."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from neurohw import Lif, Network, Population, Projection, Source, TrainedNetwork, first_mismatch, quantize, run_golden
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    TrainedNetwork,
+    first_mismatch,
+    quantize,
+    run_golden,
+)
 from neurohw.connections import Sparse
 from neurohw.golden.native import run_native
-from neurohw.train import SpikingModule, sparse
-from neurohw.train.sparse import SynapseTable, sparse_product
+from neurohw.train import SpikingModule
+from neurohw.train.sparse import layout, sparse_product
 from tests.train.test_agreement import assert_agrees
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.integers(1, 30), st.sampled_from([(), (3,), (4, 2)]))  # fmt: skip
-def test_as_the_dense_matrix(seed: int, targets: int, sources: int, count: int, rows: tuple[int, ...]) -> None:
-    """Synapses in any order, neurons without any, and several between the same pair, whose weights add."""
-    generator = torch.Generator().manual_seed(seed)
-    target, source = (torch.randint(n, (count,), generator=generator) for n in (targets, sources))
-    weight = torch.randn(count, generator=generator, dtype=torch.float64, requires_grad=True)
-    spikes = torch.randn(*rows, sources, generator=generator, dtype=torch.float64, requires_grad=True)
-    table = SynapseTable(target, source, (targets, sources))
-    dense = torch.zeros(targets, sources, dtype=torch.float64).index_put((target, source), weight, accumulate=True)
-    results = [sparse_product(spikes, weight[table.order], table), spikes @ dense.T]
-    with pytest.MonkeyPatch.context() as patch:  # without a compiler, in pieces of few values
-        patch.setattr(sparse, "_library", lambda: None)
-        patch.setattr(sparse, "GATHERED", 20)
-        results.append(sparse_product(spikes, weight[table.order], table))
-        given_gradient = torch.randn(results[0].shape, generator=generator, dtype=torch.float64)
-        gradients = [torch.autograd.grad(r, (spikes, weight), given_gradient) for r in results[1:]]
-    gradients.append(torch.autograd.grad(results[0], (spikes, weight), given_gradient))
-    torch.testing.assert_close(results[0], results[1])
-    torch.testing.assert_close(results[2], results[1])
-    for expected, *others in zip(*gradients, strict=True):
-        for actual in others:
-            torch.testing.assert_close(actual, expected)
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_products_and_both_gradients_equal_the_dense_ones(seed: int) -> None:
+    """Synapses in any order, some pairs twice, neurons without any."""
+    rng = np.random.default_rng(seed)
+    targets, sources, synapses = (int(n) for n in rng.integers(1, 12, 3))
+    target, source = (torch.from_numpy(rng.integers(n, size=synapses)) for n in (targets, sources))
+    shape = (int(rng.integers(1, 4)), int(rng.integers(1, 5)), sources)
+    weight = torch.from_numpy(rng.normal(size=synapses)).requires_grad_()
+    spikes = torch.from_numpy(rng.normal(size=shape)).requires_grad_()
+    given_ = torch.from_numpy(rng.normal(size=(*shape[:2], targets)))
+
+    def dense() -> torch.Tensor:
+        return spikes @ torch.zeros(targets, sources).double().index_put((target, source), weight, accumulate=True).T
+
+    results = []
+    for current in (dense(), sparse_product(spikes, weight, layout(target, source, (targets, sources)))):
+        gradient = torch.autograd.grad(current, (weight, spikes), given_)
+        results.append((current.detach(), *gradient))
+    torch.testing.assert_close(results[1], results[0])
+
+
+class Largest(TorchDispatchMode):
+    """The most elements of any tensor that an operator makes."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, torch.Tensor):
+                stored = tensor.values() if tensor.layout != torch.strided else tensor
+                self.elements = max(self.elements, stored.numel())
+        return result
+
+
+@pytest.mark.parametrize("longest", [None, 4])
+def test_no_step_of_training_makes_a_dense_matrix(longest: int | None) -> None:
+    size, synapses, samples, steps = 400, 3000, 2, 5
+    network = Network(
+        (Population("input", size, Source()), Population("hidden", size, Lif()), Population("output", 2, Integrator())),
+        (
+            Projection("input", "hidden", connection=Sparse(synapses), max_delay=longest),
+            Projection("hidden", "hidden", 1, connection=Sparse(synapses), max_delay=longest),
+            Projection("hidden", "output"),
+        ),
+    )
+    module = SpikingModule(network)
+    optimizer = torch.optim.AdamW(module.parameters())
+    spikes = (torch.rand(steps, samples, size, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    with Largest() as seen:
+        loss = module(spikes, states=False)["v.output"][-1].square().sum()
+        loss.backward()
+        optimizer.step()
+    assert seen.elements < size * size // 5  # currents of all steps, by delay, are the largest
+    for name in ("input_to_hidden", "hidden_to_hidden"):
+        gradient = module.array(f"{name}.weight").grad
+        assert gradient is not None and gradient.shape == (synapses,) and gradient.abs().max() > 0
 
 
 def liquid(neurons: int, synapses: int) -> TrainedNetwork:
