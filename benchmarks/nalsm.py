@@ -1,0 +1,322 @@
+"""Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by the protocol of Ivanov & Michmizos (NeurIPS 2021).
+
+    python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 5] [--out benchmarks/nalsm.md]
+
+DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK: folder for results and checkpoints; what is there is not
+repeated, and an interrupted run goes on. PARTS, all by default:
+
+    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses beside 0.15
+    paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds
+    mnist          all of MNIST, 1,000 neurons
+    mnist8000      all of MNIST, 8,000 neurons
+    fsdd           spoken digits: official split, and leaving each speaker out
+    nmnist_small   recordings of an event camera, cross-validated over all 1,100 (no N-MNIST accuracy)
+    page           write the page from the results that are there
+
+The modes share liquid, input spikes and readouts. Regularisation and epochs of readouts are chosen on training and validation samples, never on test samples.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from neurohw.plasticity import (
+    Bernoulli,
+    Events,
+    Plasticity,
+    Stdp,
+    encode,
+    initialise,
+    intensity_rates,
+    nalsm,
+    spikes_of,
+)
+from neurohw.plasticity.stimulus import Stimulus
+from neurohw.reservoir import Liquid, grid_liquid
+from neurohw.reservoir.liquid import NALSM_NEURON
+from neurohw.reservoir.measure import branching_factor, connectivity
+from neurohw.reservoir.readout import ridge
+from neurohw.storage import write_atomically
+from neurohw.train.linear_readout import fit_linear_readout
+
+Indices = NDArray[np.int64]
+PARTS = ("amplitude", "paired", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
+AMPLITUDES = (0.2, 0.25, 0.3, 0.4, 0.15)
+BRANCHING_SAMPLES = 50
+EPOCHS = 100
+SHAPES = {1000: (10, 10, 10), 8000: (20, 20, 20)}
+GAINS = {1000: 0.015, 8000: 0.0075}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What learns: with an astrocyte, by a fixed amplitude of depression, or nothing."""
+
+    name: str
+    gain: float | None = None
+    depression: float | None = None
+
+    def rule(self, liquid: Liquid) -> Plasticity | None:
+        """The rule for a liquid."""
+        if self.gain is None and self.depression is None:
+            return None
+        rule = nalsm(liquid.inhibitory, self.gain)
+        return rule if self.depression is None else replace(rule, stdp=Stdp(depression=self.depression))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Stimuli by part, with labels, and the indices that go into each. steps: of the two phases."""
+
+    initialising: Stimulus
+    stimulus: Stimulus
+    labels: Indices
+    train: Indices
+    validation: Indices
+    test: Indices
+    steps: tuple[int, int] = (20, 250)
+
+
+class Bench:
+    """The work folder: results by key, and the progress display."""
+
+    def __init__(self, work: Path, threads: int) -> None:
+        self.work, self.threads = work, threads
+
+    def result(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The stored result, or the computed one, which is stored."""
+        path = self.work / f"{key}.json"
+        if not path.is_file():
+            result = compute()
+            write_atomically(path, json.dumps(result, indent=1).encode())
+            print(key, {k: v for k, v in result.items() if not isinstance(v, list)}, flush=True)
+        return dict(json.loads(path.read_text()))
+
+    def found(self, pattern: str) -> dict[str, dict[str, Any]]:
+        """The stored results whose key matches, by key."""
+        return {p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))}
+
+    def shown(self, text: str, work: Callable[[Callable[[int, int], None]], Any]) -> Any:
+        """work(progress) under a progress bar."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, transient=True) as display:
+            task = display.add_task(text, total=None)
+            return work(lambda done, total: display.update(task, completed=done, total=total))
+
+    def run(self, key: str, liquid: Liquid, mode: Mode, task: Task) -> dict[str, Any]:
+        """Both phases and both readouts."""
+        return self.result(key, lambda: self._run(key, liquid, mode, task))
+
+    def _run(self, key: str, liquid: Liquid, mode: Mode, task: Task) -> dict[str, Any]:
+        rule, trained, marks = mode.rule(liquid), liquid.trained, [time.process_time()]
+        if rule is not None:
+            started = trained
+            trained = self.shown(
+                f"{key} initialise",
+                lambda p: initialise(
+                    started, rule, task.initialising, task.steps[0], self.work / f"{key}-weights", progress=p
+                ),
+            )
+        marks.append(time.process_time())
+        counts = self.shown(
+            f"{key} encode",
+            lambda p: encode(
+                trained,
+                rule,
+                task.stimulus,
+                task.steps[1],
+                checkpoint=self.work / f"{key}-counts",
+                progress=p,
+                threads=self.threads,
+            ),
+        )
+        marks.append(time.process_time())
+        y, classes = task.labels, int(task.labels.max()) + 1
+        closed = ridge(counts[task.train], y[task.train], classes)
+        gradient = fit_linear_readout(
+            counts[task.train], y[task.train], counts[task.validation], y[task.validation], classes, EPOCHS
+        )
+        right = {
+            name: r.predict(counts[task.test]) == y[task.test]
+            for name, r in (("ridge", closed), ("adadelta", gradient))
+        }
+        judged = closed.predict(counts[task.validation]) == y[task.validation]
+        spikes = spikes_of(trained, rule, task.stimulus, min(BRANCHING_SAMPLES, task.stimulus.samples), task.steps[1])
+        return {
+            "mode": mode.name,
+            "depression": mode.depression,
+            "neurons": liquid.neurons,
+            "samples": [len(task.train), len(task.validation), len(task.test)],
+            **{name: 100 * float(r.mean()) for name, r in right.items()},
+            "validation": 100 * float(judged.mean()),
+            "epoch": gradient.info["epoch"],
+            "branching": branching_factor(spikes, connectivity(trained)),
+            "rate": 1000 * float(spikes.mean()),
+            "initialise_ms": 1000 * (marks[1] - marks[0]) / task.initialising.samples,
+            "encode_ms": 1000 * (marks[2] - marks[1]) / task.stimulus.samples,
+            "right": "".join(str(int(x)) for x in right["ridge"]),
+        }
+
+
+def mnist_task(data: Path, seed: int, initialising: int, train: int, validation: int, test: int) -> Task:
+    """The first training images, the last ones before 60,000 for validation, the first test images; spikes of the two phases by different seeds."""
+    with np.load(data / "mnist" / "mnist.npz") as file:
+        images = np.concatenate([file["x_train"], file["x_test"]])
+        labels = np.concatenate([file["y_train"], file["y_test"]]).astype(np.int64)
+    rates = intensity_rates(images)
+    chosen = np.concatenate([np.arange(train), np.arange(60000 - validation, 60000), np.arange(60000, 60000 + test)])
+    borders = np.split(np.arange(len(chosen)), [train, train + validation])
+    phases = Bernoulli(rates[:initialising], 2 * seed), Bernoulli(rates[chosen], 2 * seed + 1)
+    return Task(*phases, labels[chosen], *borders)
+
+
+def mnist_liquid(neurons: int, seed: int) -> Liquid:
+    """A grid of the protocol."""
+    return grid_liquid(784, SHAPES[neurons], seed=seed)
+
+
+def fixed_amplitude(bench: Bench) -> float:
+    """The amplitude of depression with the best validation accuracy."""
+    found = list(bench.found("amplitude-*").values())
+    if not found:
+        raise SystemExit("the part `amplitude` comes first: it chooses the amplitude of STDP")
+    return float(max(found, key=lambda r: r["validation"])["depression"])
+
+
+def run_amplitude(bench: Bench, data: Path, seeds: int) -> None:
+    """STDP of fixed amplitudes, on a subset of the training images; the liquid is none of those of `paired`."""
+    task = mnist_task(data, 100, 3000, 2000, 1500, 1)
+    for amplitude in AMPLITUDES:
+        bench.run(f"amplitude-{amplitude}", mnist_liquid(1000, 100), Mode("stdp", depression=amplitude), task)
+
+
+def modes(bench: Bench, neurons: int = 1000) -> list[Mode]:
+    """The modes that are compared."""
+    best = fixed_amplitude(bench)
+    return [Mode("nalsm", GAINS[neurons]), Mode("stdp", depression=best), Mode("static")]
+
+
+def run_paired(bench: Bench, data: Path, seeds: int) -> None:
+    """The modes on a subset, the liquid and all spikes drawn anew with every seed."""
+    for seed in range(seeds):
+        task = mnist_task(data, seed, 10000, 4000, 500, 2000)
+        for mode in modes(bench):
+            bench.run(f"paired-{mode.name}-{seed}", mnist_liquid(1000, seed), mode, task)
+
+
+def run_mnist(bench: Bench, data: Path, seeds: int, neurons: int = 1000) -> None:
+    """All of MNIST, 50,000 / 10,000 / 10,000."""
+    task = mnist_task(data, 0, 50000, 50000, 10000, 10000)
+    for mode in modes(bench, neurons):
+        bench.run(f"mnist{neurons}-{mode.name}", mnist_liquid(neurons, 0), mode, task)
+
+
+def run_large(bench: Bench, data: Path, seeds: int) -> None:
+    """All of MNIST with 8,000 neurons and the astrocyte."""
+    task = mnist_task(data, 0, 50000, 50000, 10000, 10000)
+    bench.run("mnist8000-nalsm", mnist_liquid(8000, 0), Mode("nalsm", GAINS[8000]), task)
+
+
+def event_liquid(inputs: int, threshold: float, seed: int) -> Liquid:
+    """A liquid of the protocol for recorded spikes, whose threshold suits their number."""
+    return grid_liquid(inputs, neuron=replace(NALSM_NEURON, threshold=threshold), seed=seed)
+
+
+FSDD_STEPS, FSDD_THRESHOLD = 600, 5.0
+NMNIST_STEPS, NMNIST_THRESHOLD = 310, 20.0
+FOLDS = 10
+
+
+def held_out(train: Indices, labels: Indices, seed: int) -> tuple[Indices, Indices]:
+    """A tenth of the training samples for validation, the rest for training."""
+    from neurohw.data.dataset import stratified_split
+
+    kept, held = stratified_split(labels[train], 0.1, seed)
+    return train[kept], train[held]
+
+
+def run_fsdd(bench: Bench, data: Path, seeds: int) -> None:
+    """Spoken digits, steps of 1 ms; one liquid."""
+    with np.load(data / "fsdd" / "fsdd_spikes64.npz") as file:
+        labels, speaker, index = (file[n].astype(np.int64) for n in ("labels", "speaker", "index"))
+        inside = file["t_ms"] < FSDD_STEPS
+        before = np.concatenate([[0], np.cumsum(inside)])
+        events = Events.of_recordings(file["t_ms"][inside], file["ch"][inside], before[file["offsets"]], 64)
+    splits = {"official": index < 5} | {f"speaker{s}": speaker == s for s in range(6)}
+    for name, tested in splits.items():
+        train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+        kept, held = held_out(train, labels, 0)
+        shuffled = np.random.default_rng(0).permutation(train)
+        task = Task(events.part(shuffled), events, labels, kept, held, test, (FSDD_STEPS, FSDD_STEPS))
+        for mode in modes(bench):
+            bench.run(f"fsdd-{name}-{mode.name}", event_liquid(64, FSDD_THRESHOLD, 0), mode, task)
+
+
+def run_nmnist_small(bench: Bench, data: Path, seeds: int) -> None:
+    """All 1,100 recordings, each tested once."""
+    parts = []
+    with np.load(data / "nmnist_small" / "nmnist_small.npz") as file:
+        for p in ("train", "test"):
+            channel = (file[f"{p}_p"].astype(np.int64) * 34 + file[f"{p}_y"]) * 34 + file[f"{p}_x"]
+            parts.append((file[f"{p}_t_us"] // 1000, channel, np.diff(file[f"{p}_offsets"]), file[f"{p}_labels"]))
+    step, channel, lengths, labels = (np.concatenate(a).astype(np.int64) for a in zip(*parts, strict=True))
+    inside = step < NMNIST_STEPS
+    before = np.concatenate([[0], np.cumsum(inside)])[np.concatenate([[0], np.cumsum(lengths)])]
+    events = Events.of_recordings(step[inside], channel[inside], before, 2 * 34 * 34)
+    fold = np.zeros(len(labels), np.int64)
+    rng = np.random.default_rng(0)
+    for label in range(10):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        fold[members] = np.arange(len(members)) % FOLDS
+    for k in range(FOLDS):
+        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        kept, held = held_out(train, labels, k)
+        shuffled = np.random.default_rng(k).permutation(train)
+        task = Task(events.part(shuffled), events, labels, kept, held, test, (NMNIST_STEPS, NMNIST_STEPS))
+        for mode in modes(bench):
+            bench.run(f"nmnist_small-{k}-{mode.name}", event_liquid(2 * 34 * 34, NMNIST_THRESHOLD, 0), mode, task)
+
+
+def main() -> None:
+    """Run what is missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=5, help="of the part `paired`")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown parts {sorted(unknown)}: known are {', '.join(PARTS)}")
+    bench = Bench(arguments.work, arguments.threads)
+    work = {
+        "amplitude": run_amplitude,
+        "paired": run_paired,
+        "mnist": run_mnist,
+        "mnist8000": run_large,
+        "fsdd": run_fsdd,
+        "nmnist_small": run_nmnist_small,
+    }
+    for part in arguments.parts or PARTS:
+        if part in work:
+            work[part](bench, arguments.data, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
