@@ -1,5 +1,6 @@
 """The plastic kernel in C++ equals the specification on every spike, state, trace, weight and amplitude."""
 
+import platform
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from neurohw import Lif, first_mismatch
 from neurohw.errors import InvalidData, InvalidModel, Unsupported
 from neurohw.neurons import Adaptation
+from neurohw.plasticity import native
 from neurohw.plasticity.native import PlasticKernel, run_plastic_native
 from neurohw.plasticity.reference import run_plastic_reference
 from tests.plasticity.random_plastic import random_plastic, random_spikes
@@ -31,6 +33,21 @@ def test_native_equals_the_specification(seed: int) -> None:
     for kind in ("weights", "traces"):
         left, right = getattr(expected, kind), getattr(actual, kind)
         assert left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
+
+
+def test_the_loops_without_vectors_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = native.EXACT_FLAGS + (("-mno-avx512f",) if platform.machine() == "x86_64" else ())
+    monkeypatch.setattr(native, "EXACT_FLAGS", flags)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        trained, plasticity = random_plastic(rng)
+        spikes = random_spikes(rng, 30, trained.network.input.size)
+        expected, actual = (
+            run_plastic_reference(trained, plasticity, spikes),
+            run_plastic_native(trained, plasticity, spikes),
+        )
+        assert first_mismatch(expected.trace, actual.trace) is None
+        assert all(np.array_equal(actual.weights[name], w) for name, w in expected.weights.items())
 
 
 def test_neurons_that_the_kernel_does_not_know_are_named() -> None:
