@@ -6,6 +6,7 @@ DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnis
 repeated, and an interrupted run goes on. PARTS, all by default:
 
     amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses beside 0.15
+    drift          branching factor while the weights are initialised, with the astrocyte and with fixed amplitudes
     paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
@@ -41,6 +42,7 @@ from neurohw.plasticity import (
     nalsm,
     spikes_of,
 )
+from neurohw.plasticity.native import PlasticKernel
 from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import Liquid, grid_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
@@ -49,8 +51,10 @@ from neurohw.storage import write_atomically
 from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
-PARTS = ("amplitude", "paired", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
-AMPLITUDES = (0.2, 0.25, 0.3, 0.4, 0.15)
+PARTS = ("amplitude", "drift", "paired", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
+AMPLITUDES = (0.15, 0.2, 0.25, 0.3, 0.4)
+DRIFTING = (0.15, 0.2, 0.225, 0.25)
+CHECKPOINTS = (300, 1000, 3000, 10000, 30000, 50000)
 BRANCHING_SAMPLES = 50
 EPOCHS = 100
 MODES = ("nalsm", "stdp", "static")
@@ -99,7 +103,7 @@ class Bench:
         if not path.is_file():
             result = compute()
             write_atomically(path, json.dumps(result, indent=1).encode())
-            print(key, {k: v for k, v in result.items() if not isinstance(v, list)}, flush=True)
+            print(key, {k: v for k, v in result.items() if k != "right"}, flush=True)
         return dict(json.loads(path.read_text()))
 
     def found(self, pattern: str) -> dict[str, dict[str, Any]]:
@@ -206,6 +210,30 @@ def run_amplitude(bench: Bench, data: Path, seeds: int) -> None:
         bench.run(f"amplitude-{amplitude}", mnist_liquid(1000, 100), Mode("stdp", depression=amplitude), task)
     for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
         bench.run(f"amplitude-{mode.name}", mnist_liquid(1000, 100), mode, task)
+
+
+def drift(mode: Mode, data: Path) -> dict[str, Any]:
+    """Branching factor and rate after so many samples of the initialisation."""
+    task = mnist_task(data, 0, CHECKPOINTS[-1], 1, BRANCHING_SAMPLES, 1)
+    liquid = mnist_liquid(1000, 0)
+    rule, connected = mode.rule(liquid), connectivity(liquid.trained)
+    assert rule is not None
+    kernel = PlasticKernel(liquid.trained, rule)
+    factors, rates = [], []
+    for begin, end in zip((0, *CHECKPOINTS), CHECKPOINTS, strict=False):
+        kernel.run(task.initialising, 20, begin, end, carry=True)
+        weights = {f"{n}.weight": w for n, w in kernel.weights().items()}
+        trained = replace(liquid.trained, parameters={**liquid.trained.parameters, **weights})
+        spikes = spikes_of(trained, rule, task.stimulus, BRANCHING_SAMPLES)
+        factors.append(branching_factor(spikes, connected))
+        rates.append(1000 * float(spikes.mean()))
+    return {"mode": mode.name, "depression": mode.depression, "branching": factors, "rate": rates}
+
+
+def run_drift(bench: Bench, data: Path, seeds: int) -> None:
+    """The astrocyte and fixed amplitudes over the whole initialisation."""
+    for mode in (Mode("nalsm", GAINS[1000]), *(Mode("stdp", depression=a) for a in reversed(DRIFTING))):
+        bench.result(f"drift-{mode.depression or mode.name}", lambda mode=mode: drift(mode, data))  # type: ignore[misc]
 
 
 def modes(bench: Bench, neurons: int = 1000) -> list[Mode]:
@@ -353,6 +381,26 @@ def amplitude_lines(bench: Bench) -> list[str]:
     ]
 
 
+def drift_lines(bench: Bench) -> list[str]:
+    """The branching factor over the initialisation."""
+    found = bench.found("drift-*")
+    if not found:
+        return []
+    rows = [
+        f"| {r['depression'] or r['mode']} | "
+        + " | ".join(f"{f:.2f} ({rate:.0f})" for f, rate in zip(r["branching"], r["rate"], strict=True))
+        + " |"
+        for r in sorted(found.values(), key=lambda r: r["depression"] or np.inf)
+    ]
+    return [
+        "",
+        "## What the astrocyte holds",
+        "",
+        f"Branching factor (and rate) in the encoding of {BRANCHING_SAMPLES} digits, after so many samples of the initialisation, with fixed amplitudes of depression and with the astrocyte.",
+        *table("| depression | " + " | ".join(f"{n:,}" for n in CHECKPOINTS) + " |", rows),
+    ]
+
+
 def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str) -> list[str]:
     """Mean accuracy of each mode over groups, and the paired differences."""
     lines = []
@@ -434,7 +482,7 @@ def nmnist_lines(bench: Bench) -> list[str]:
 
 
 def plot(bench: Bench, path: Path) -> None:
-    """Accuracy and branching factor over fixed amplitudes, with the other modes as lines."""
+    """Accuracy over fixed amplitudes, and the branching factor over the initialisation."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -444,23 +492,19 @@ def plot(bench: Bench, path: Path) -> None:
     fixed = sorted((r for r in found.values() if r["mode"] == "stdp"), key=lambda r: r["depression"])
     if not fixed:
         return
-    figure, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
-    for axis, key, name in zip(
-        axes, ("validation", "branching"), ("validation accuracy, %", "branching factor"), strict=True
-    ):
-        axis.plot(
-            [r["depression"] for r in fixed], [r[key] for r in fixed], "o-", color="tab:blue", label="fixed amplitude"
-        )
-        for mode, colour in (("nalsm", "tab:red"), ("static", "tab:gray")):
-            if f"amplitude-{mode}" in found:
-                axis.axhline(
-                    found[f"amplitude-{mode}"][key],
-                    color=colour,
-                    label={"nalsm": "astrocyte", "static": "no plasticity"}[mode],
-                )
-        axis.set_xlabel("amplitude of depression")
-        axis.set_ylabel(name)
-    axes[0].legend(fontsize=7)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+    left.plot([r["depression"] for r in fixed], [r["validation"] for r in fixed], "o-", color="tab:blue", label="fixed")
+    for mode, colour, name in (("nalsm", "tab:red", "astrocyte"), ("static", "tab:gray", "no plasticity")):
+        if f"amplitude-{mode}" in found:
+            left.axhline(found[f"amplitude-{mode}"]["validation"], color=colour, label=name)
+    left.set(xlabel="amplitude of depression", ylabel="validation accuracy, %")
+    left.legend(fontsize=7)
+    for r in sorted(bench.found("drift-*").values(), key=lambda r: r["depression"] or 0):
+        name = f"fixed {r['depression']}" if r["depression"] else "astrocyte"
+        right.semilogx(CHECKPOINTS, r["branching"], ".-", label=name, color=None if r["depression"] else "tab:red")
+    right.axhline(1.0, color="black", linewidth=0.5)
+    right.set(xlabel="samples of the initialisation", ylabel="branching factor")
+    right.legend(fontsize=7)
     figure.savefig(path, dpi=80)
 
 
@@ -472,7 +516,7 @@ def write_page(bench: Bench, path: Path) -> None:
         "Modes: `nalsm` STDP whose depression an astrocyte sets, `stdp` STDP of fixed amplitude, `static` no plasticity. The three share liquid, input spikes and readouts. "
         "`python benchmarks/nalsm.py` writes this page.",
     ]
-    for part in (full_lines, amplitude_lines, paired_lines, fsdd_lines, nmnist_lines):
+    for part in (full_lines, drift_lines, amplitude_lines, paired_lines, fsdd_lines, nmnist_lines):
         lines += part(bench)
     write_atomically(path, ("\n".join(lines) + "\n").encode())
     plot(bench, path.with_suffix(".png"))
@@ -494,6 +538,7 @@ def main() -> None:
     bench = Bench(arguments.work, arguments.threads)
     work = {
         "amplitude": run_amplitude,
+        "drift": run_drift,
         "paired": run_paired,
         "mnist": run_mnist,
         "mnist8000": run_large,

@@ -10,7 +10,7 @@ loop is Python. Compilation is not timed.
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
