@@ -66,7 +66,7 @@ def step_of(module: SpikingModule, spikes: Tensor, labels: Tensor) -> Callable[[
         loss = nn.functional.cross_entropy(module(spikes, states=False)["v.output"][-1], labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        module.clamp_delays()
+        module.clamp()
         return float(loss.detach())
 
     return step

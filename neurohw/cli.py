@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from neurohw.cli_reservoir import reservoir
+from neurohw.console import console, stage_progress
 from neurohw.crosscheck import CrosscheckResult
 from neurohw.data.speech import hear_to_file
 from neurohw.engines import ENGINES
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+app.add_typer(reservoir, name="reservoir")
 NEXT = {
     "train": "neurohw quantize",
     "quantize": "neurohw crosscheck",
@@ -73,21 +74,7 @@ ExistingRun = Annotated[Path, typer.Option("--run", help="Run folder that `neuro
 
 
 def _execute(run: RunFolder, stages: tuple[str, ...], states: bool = False) -> None:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.fields[stage]:9}"),
-        BarColumn(24),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as display:
-        tasks = {}
-
-        def show(stage: str, text: str, fraction: float | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = display.add_task(text, stage=stage, total=1.0)
-            display.update(tasks[stage], description=text, completed=fraction)
-
+    with stage_progress() as show:
         for stage in stages:
             if stage == "verify" and states:
                 verify_stage(run, show, states=True)

@@ -107,7 +107,6 @@ def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithme
         saturate_v=lambda value: value,
         saturate_c=lambda value: value,
         offset=values("offset") if isinstance(neuron, Astrocyte) else zero,
-        scale=np.multiply,
     )
 
 

@@ -35,8 +35,8 @@ class Arithmetic:
     decay_a: Function | None
     saturate_v: Function
     saturate_c: Function
-    offset: Array
-    scale: Callable[[Array, Array], Array]
+    offset: Array | int = 0
+    scale: Callable[[Array, Array], Array] = np.multiply
 
 
 @dataclass

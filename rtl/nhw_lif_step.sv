@@ -1,10 +1,10 @@
 // Integer arithmetic of one neuron's step, one neuron a clock; the states live outside.
 //
-//   I = sum << WEIGHT_EXPONENT, plus bias unless MEMBRANE_BIAS
+//   I = sum << WEIGHT_EXPONENT, plus bias unless MEMBRANE_BIAS; with GAIN (sum << WEIGHT_EXPONENT) * gain >>> 8 in the place of the shifted sum
 //   c = I, or saturate(decay(c) + I) with a synaptic current; 0 where r > 0 with CLEARS_CURRENT
 //   x = c, or the c of the step before with DELAYED_CURRENT; plus bias with MEMBRANE_BIAS
-//   theta = threshold + a
-//   r > 0 (not with DELAYED_RESET):  s = 0, v unchanged, r - 1
+//   theta = threshold + a, plus an addition >= 0 with ADDITION
+//   r > 0 (not with DELAYED_RESET):  s = 0, v unchanged (v = u with INTEGRATES_REFRACTORY), r - 1
 //   otherwise:        u = saturate(decay(v) + x); s = SPIKING and u >= theta (u > theta with STRICT);
 //                     v = s ? (HARD_RESET ? v_reset : RESET_NONE ? u : u - theta) : u;  r = s ? REFRACTORY_STEPS : 0
 //   DELAYED_RESET:    u = saturate(decay(r > 0 ? v_reset : v) + x) with HARD_RESET, saturate(decay(v) + x - (r > 0 ? theta : 0))
@@ -15,8 +15,8 @@
 //
 // Inputs and outputs belong to different clocks (nhw_neuron_update, which holds the schedule, reads every memory just in time,
 // instead of delaying the data). Counted from the clock before the one of `sum_i`, with the names used there:
-//   `sum_i` 1; `bias_i` BiasClock; `current_i`, `synapse_factor_i` CurrentReadClock; `current_o` and clear_current_i CurrentClock;
-//   `membrane_i`, `decay_factor_i` MembraneReadClock; `threshold_i`, `adaptation_i`, `adaptation_factor_i` ThresholdClock;
+//   `sum_i`, `gain_i` SumClock; `bias_i` BiasClock; `current_i`, `synapse_factor_i` CurrentReadClock; `current_o` and clear_current_i CurrentClock;
+//   `membrane_i`, `decay_factor_i` MembraneReadClock; `threshold_i`, `addition_i` BaseClock; `adaptation_i`, `adaptation_factor_i` ThresholdClock;
 //   `v_reset_i` CompareClock; `strength_i` StrengthClock; `refractory_i` RefractoryReadClock; everything else DoneClock.
 // The *_DELAY and *_CLOCKS parameters are the distances that are left. `clear_*` make the new states 0. No stall.
 module nhw_lif_step #(
@@ -38,6 +38,10 @@ module nhw_lif_step #(
   parameter bit MEMBRANE_BIAS = 1'b0,
   parameter bit DELAYED_CURRENT = 1'b0,
   parameter bit CLEARS_CURRENT = 1'b0,
+  parameter bit INTEGRATES_REFRACTORY = 1'b0,
+  parameter bit GAIN = 1'b0,
+  parameter bit ADDITION = 1'b0,
+  parameter int unsigned ADDITION_BITS = 15,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter int unsigned INPUT_DELAY = 0,               // the input current waits for the decayed one, or for the membrane
@@ -50,12 +54,14 @@ module nhw_lif_step #(
 ) (
   input  logic                               clk_i,
   input  logic signed [ACCUMULATOR_BITS-1:0] sum_i,
+  input  logic [9:0]                         gain_i,          // 8 fraction bits
   input  logic signed [CURRENT_BITS-1:0]     bias_i,
   input  logic signed [CURRENT_BITS-1:0]     current_i,
   input  logic [12:0]                        synapse_factor_i,
   input  logic signed [MEMBRANE_BITS-1:0]    membrane_i,
   input  logic [12:0]                        decay_factor_i,
   input  logic signed [MEMBRANE_BITS-1:0]    threshold_i,
+  input  logic [ADDITION_BITS-1:0]           addition_i,      // never negative
   input  logic signed [MEMBRANE_BITS-1:0]    v_reset_i,
   input  logic [REFRACTORY_BITS-1:0]         refractory_i,
   input  logic [MEMBRANE_BITS-2:0]           adaptation_i,    // never negative
@@ -91,17 +97,36 @@ module nhw_lif_step #(
   if (DELAYED_RESET && REFRACTORY_STEPS > 0) begin : gen_bad_delayed_reset
     $error("nhw_lif_step: DELAYED_RESET needs REFRACTORY_STEPS = 0");
   end
+  if (DELAYED_RESET && INTEGRATES_REFRACTORY) begin : gen_bad_integrates_refractory
+    $error("nhw_lif_step: INTEGRATES_REFRACTORY and DELAYED_RESET exclude each other");
+  end
   if ((DELAYED_CURRENT || CLEARS_CURRENT) && SYNAPSE_KIND == 0) begin : gen_bad_current
     $error("nhw_lif_step: DELAYED_CURRENT and CLEARS_CURRENT need a SYNAPSE_KIND above 0");
   end
 
   // --- input current -------------------------------------------------------------------------------------------------
-  logic signed [CURRENT_BITS-1:0] input_current_q, input_current;
+  logic signed [CURRENT_BITS-1:0] shifted, input_current_q, input_current;
+
+  if (GAIN) begin : gen_gain
+    // the product of the narrow sum: what the exponent shifts in is 0
+    localparam int unsigned ProductBits = ACCUMULATOR_BITS + 11;
+    localparam int unsigned Left = (WEIGHT_EXPONENT > 8) ? WEIGHT_EXPONENT - 8 : 0;
+    localparam int unsigned Right = (WEIGHT_EXPONENT < 8) ? 8 - WEIGHT_EXPONENT : 0;
+    logic signed [10:0] gain;
+    logic signed [ProductBits-1:0] product_q;
+    assign gain = {1'b0, gain_i};
+    always_ff @(posedge clk_i) product_q <= ProductBits'(sum_i) * ProductBits'(gain);
+    assign shifted = CURRENT_BITS'(product_q >>> Right) <<< Left;
+  end else begin : gen_no_gain
+    logic unused_gain;
+    assign unused_gain = &{1'b0, gain_i};
+    assign shifted = CURRENT_BITS'(sum_i) <<< WEIGHT_EXPONENT;
+  end
 
   if (MEMBRANE_BIAS) begin : gen_input_without_bias
-    always_ff @(posedge clk_i) input_current_q <= CURRENT_BITS'(sum_i) <<< WEIGHT_EXPONENT;
+    always_ff @(posedge clk_i) input_current_q <= shifted;
   end else begin : gen_input_with_bias
-    always_ff @(posedge clk_i) input_current_q <= (CURRENT_BITS'(sum_i) <<< WEIGHT_EXPONENT) + bias_i;
+    always_ff @(posedge clk_i) input_current_q <= shifted + bias_i;
   end
 
   nhw_delay #(
@@ -166,12 +191,14 @@ module nhw_lif_step #(
   assign current_next_o = clear_current_i ? '0 : current_o;
 
   // --- what is added to the membrane -----------------------------------------------------------------------------------
-  // theta has one bit more than the threshold where an adaptation is added, its sum with another two
-  localparam int unsigned ThetaBits = Adaptive ? MEMBRANE_BITS + 1 : MEMBRANE_BITS;
+  // theta has one bit more than the threshold where an adaptation is added, and one for an addition; its sum with a current another two
+  localparam int unsigned BaseBits = !ADDITION ? MEMBRANE_BITS : ((ADDITION_BITS < MEMBRANE_BITS) ? MEMBRANE_BITS : ADDITION_BITS + 1) + 1;
+  localparam int unsigned ThetaBits = Adaptive ? BaseBits + 1 : BaseBits;
   localparam int unsigned OffsetBits = ((CURRENT_BITS > ThetaBits) ? CURRENT_BITS : ThetaBits) + 1;
   localparam int unsigned DriveBits = (MEMBRANE_BIAS || SoftDelayed) ? OffsetBits + 1 : CURRENT_BITS;
 
   logic signed [CURRENT_BITS-1:0] own_current;
+  logic signed [BaseBits-1:0] base;
   logic signed [ThetaBits-1:0] theta;
   logic signed [DriveBits-1:0] drive;
 
@@ -184,10 +211,10 @@ module nhw_lif_step #(
       .data_i(current_i),
       .data_o(own_current)
     );
-  end else if (DELAYED_RESET) begin : gen_current_cleared
+  end else if (DELAYED_RESET || INTEGRATES_REFRACTORY) begin : gen_current_cleared
     assign own_current = current_o;
   end else begin : gen_current_now
-    // a refractory neuron ignores u: the mux of CLEARS_CURRENT can stay out of the integration
+    // this refractory neuron ignores u: the mux of CLEARS_CURRENT can stay out of the integration
     assign own_current = integrated_current;
   end
 
@@ -236,6 +263,17 @@ module nhw_lif_step #(
     .sum_o(integrated)
   );
 
+  // --- threshold with its addition ---------------------------------------------------------------------------------------
+  if (ADDITION && SPIKING) begin : gen_addition
+    logic signed [BaseBits-1:0] base_q;
+    always_ff @(posedge clk_i) base_q <= BaseBits'(threshold_i) + BaseBits'({1'b0, addition_i});
+    assign base = base_q;
+  end else begin : gen_no_addition
+    logic unused_addition;
+    assign unused_addition = &{1'b0, addition_i};
+    assign base = BaseBits'(threshold_i);
+  end
+
   // --- adaptive threshold ------------------------------------------------------------------------------------------------
   // Both outcomes are there before the spike is known. Nothing is negative, so that a decay needs no increment.
   if (Adaptive) begin : gen_adaptation
@@ -245,7 +283,7 @@ module nhw_lif_step #(
     logic increment;
 
     assign adaptation = {1'b0, adaptation_i};
-    always_ff @(posedge clk_i) theta_q <= ThetaBits'(threshold_i) + ThetaBits'(adaptation);
+    always_ff @(posedge clk_i) theta_q <= ThetaBits'(base) + ThetaBits'(adaptation);
     assign theta = theta_q;
 
     nhw_decay #(
@@ -293,7 +331,7 @@ module nhw_lif_step #(
     logic unused_sign;
     assign unused_sign = &{1'b0, raised[MEMBRANE_BITS-1], increment};
   end else begin : gen_fixed_threshold
-    assign theta = threshold_i;
+    assign theta = base;
     assign adaptation_o = '0;
     logic unused_adaptation;
     assign unused_adaptation = &{1'b0, adaptation_i, adaptation_factor_i, strength_i};
@@ -369,16 +407,7 @@ module nhw_lif_step #(
       assign membrane_next_o = clear_i ? '0 : membrane_o;
       assign refractory_o = '0;
     end else begin : gen_refractory
-      logic signed [MEMBRANE_BITS-1:0] held;
       logic [REFRACTORY_BITS-1:0] count;
-      nhw_delay #(
-        .BITS(MEMBRANE_BITS),
-        .CLOCKS(HOLD_CLOCKS)
-      ) u_held (
-        .clk_i,
-        .data_i(membrane_i),
-        .data_o(held)
-      );
       nhw_delay #(
         .BITS(REFRACTORY_BITS),
         .CLOCKS(REFRACTORY_DONE_DELAY)
@@ -388,7 +417,20 @@ module nhw_lif_step #(
         .data_o(count)
       );
       assign refractory = count != '0;
-      assign membrane_o = refractory ? held : after_spike;
+      if (INTEGRATES_REFRACTORY) begin : gen_integrates
+        assign membrane_o = after_spike;
+      end else begin : gen_holds
+        logic signed [MEMBRANE_BITS-1:0] held;
+        nhw_delay #(
+          .BITS(MEMBRANE_BITS),
+          .CLOCKS(HOLD_CLOCKS)
+        ) u_held (
+          .clk_i,
+          .data_i(membrane_i),
+          .data_o(held)
+        );
+        assign membrane_o = refractory ? held : after_spike;
+      end
       assign membrane_next_o = clear_i ? '0 : membrane_o;
       always_comb begin
         refractory_o = '0;

@@ -4,7 +4,11 @@
 // and while initialising, the states become 0. With SPIKING the spikes of every word leave at `spikes_o`; without,
 // the membranes leave at `membranes_o` in the last step of a sample. Neurons beyond NEURONS never spike.
 //
-// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 10. One word a clock, no stall. The same word must not
+// MODULATES: the membranes of every word of every step leave, after the clears, those of the initialisation among them.
+// GAIN, ADDITION: `gain_read_o` (`addition_read_o`) asks for the gains (additions to the thresholds) of the next word, `*_last_o` tells the last word
+// of the step; they are there 2 clocks later.
+//
+// Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 11. One word a clock, no stall. The same word must not
 // come again within 8 clocks (the step control sees to that): its states would not be written yet.
 //
 // PARAMETER_FILE: WORDS words of the fields that the neuron uses, see docs/hardware.md.
@@ -29,8 +33,13 @@ module nhw_neuron_update #(
   parameter bit MEMBRANE_BIAS = 1'b0,
   parameter bit DELAYED_CURRENT = 1'b0,
   parameter bit CLEARS_CURRENT = 1'b0,
+  parameter bit INTEGRATES_REFRACTORY = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
+  parameter bit MODULATES = 1'b0,
+  parameter bit GAIN = 1'b0,
+  parameter bit ADDITION = 1'b0,
+  parameter int unsigned ADDITION_BITS = 15,
   parameter PARAMETER_FILE = "",
   parameter MEMORY_STYLE = "auto"
 ) (
@@ -42,6 +51,13 @@ module nhw_neuron_update #(
   input  logic sums_sample_end_i,
   input  logic sums_initialise_i,
   input  logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums_i,
+
+  output logic gain_read_o,
+  output logic gain_last_o,
+  input  logic [UPDATE_LANES*10-1:0] gain_i,
+  output logic addition_read_o,
+  output logic addition_last_o,
+  input  logic [UPDATE_LANES*ADDITION_BITS-1:0] addition_i,
 
   output logic word_valid_o,       // SPIKING: a word of spikes; otherwise a word of membranes at the end of a sample
   output logic word_last_o,        // last word of the step
@@ -79,16 +95,26 @@ module nhw_neuron_update #(
   localparam int unsigned SynapseClocks = (SYNAPSE_KIND == 1) ? 1 : (SYNAPSE_KIND == 2 || SYNAPSE_KIND == 4) ? 2 : 0;
   localparam int unsigned AdaptationClocks =
       (ADAPTATION_KIND == 1) ? 1 : (ADAPTATION_KIND == 2 || ADAPTATION_KIND == 4) ? 2 : 0;
+  // an addition to the threshold is asked for two clocks before it is there, and added in another
+  localparam bit HasAddition = SPIKING && ADDITION;
+  localparam int unsigned AdditionClocks = HasAddition ? 1 : 0;
   localparam int unsigned OffsetClocks = (MEMBRANE_BIAS || SoftDelayed) ? 1 : 0;
-  localparam int unsigned OffsetLead = SoftDelayed ? (Adaptive ? 3 : 2) : OffsetClocks;
-  localparam int unsigned AdaptationLead = (Adaptive && AdaptationClocks == 2) ? 1 : 0;
+  localparam int unsigned OffsetLead = SoftDelayed ? (Adaptive ? 3 : 2) + (HasAddition ? 2 : 0) : OffsetClocks;
+  localparam int unsigned AdaptationLead = !Adaptive ? 0 : HasAddition ? AdaptationClocks + 1 : (AdaptationClocks == 2) ? 1 : 0;
   localparam int unsigned OtherLead = (OffsetLead > AdaptationLead) ? OffsetLead : AdaptationLead;
   localparam int unsigned Lead = (DecayClocks > OtherLead) ? DecayClocks : OtherLead;
 
+  // sum and gain meet in SumClock; the input current is there InputClocks later
+  localparam int unsigned SumClock = GAIN ? 2 : 1;
+  localparam int unsigned InputClocks = GAIN ? 2 : 1;
+  localparam int unsigned InputClock = SumClock + InputClocks;
+
   // the clock in which input current and decayed current meet; or, without a synaptic current, the input current is used
-  localparam int unsigned EarliestAdd = DELAYED_CURRENT ? 1 + Lead - OffsetClocks + SynapseClocks
-                                        : HasCurrent ? 1 + SynapseClocks : 1 + Lead - OffsetClocks;
-  localparam int unsigned CurrentAddClock = (EarliestAdd > 2) ? EarliestAdd : 2;
+  localparam int unsigned EarliestDrive = 1 + Lead - OffsetClocks;
+  localparam int unsigned EarliestSynapse = (EarliestDrive > 3 + SynapseClocks) ? EarliestDrive - 2 : 1 + SynapseClocks;
+  localparam int unsigned EarliestAdd = DELAYED_CURRENT ? EarliestDrive + SynapseClocks
+                                        : HasCurrent ? EarliestSynapse : EarliestDrive;
+  localparam int unsigned CurrentAddClock = (EarliestAdd > InputClock) ? EarliestAdd : InputClock;
   localparam int unsigned CurrentReadClock = CurrentAddClock - SynapseClocks;
   localparam int unsigned CurrentClock = HasCurrent ? CurrentAddClock + 2 : CurrentAddClock;
   // the current of the step before is there at once; the step is done no earlier than its own current
@@ -100,10 +126,11 @@ module nhw_neuron_update #(
   localparam int unsigned CompareClock = DriveClock + 2;
   localparam int unsigned DoneClock = SPIKING ? CompareClock + 1 : CompareClock;
   localparam int unsigned OffsetClock = DriveClock - OffsetClocks;  // the offset is added
-  localparam int unsigned BiasClock = !MEMBRANE_BIAS ? 1 : SoftDelayed ? OffsetClock - 1 : OffsetClock;
+  localparam int unsigned BiasClock = !MEMBRANE_BIAS ? InputClock - 1 : SoftDelayed ? OffsetClock - 1 : OffsetClock;
   // with an adaptation, in time for decay, rise and saturation before the spike is known
   localparam int unsigned ThresholdClock = SoftDelayed ? OffsetClock - (Adaptive ? 2 : 1)
                                            : Adaptive ? CompareClock - 1 - AdaptationClocks : CompareClock;
+  localparam int unsigned BaseClock = ThresholdClock - AdditionClocks;  // threshold and addition
   localparam int unsigned ThetaClock = Adaptive ? ThresholdClock + 1 : ThresholdClock;
   localparam int unsigned StrengthClock = ThresholdClock + AdaptationClocks;
   localparam int unsigned RefractoryReadClock = SoftDelayed ? ThetaClock : CLEARS_CURRENT ? CurrentClock : DoneClock;
@@ -140,9 +167,32 @@ module nhw_neuron_update #(
 
   // Not every clock of the pipelines above is looked at.
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums_q;
+  logic [UPDATE_LANES*ACCUMULATOR_BITS-1:0] sums;
   /* verilator lint_on UNUSEDSIGNAL */
-  always_ff @(posedge clk_i) sums_q <= sums_i;
+  nhw_delay #(
+    .BITS(UPDATE_LANES * ACCUMULATOR_BITS),
+    .CLOCKS(SumClock)
+  ) u_sums (
+    .clk_i,
+    .data_i(sums_i),
+    .data_o(sums)
+  );
+
+  // --- what an astrocyte modulates -----------------------------------------------------------------------------------------
+  if (GAIN) begin : gen_gain
+    assign gain_read_o = valid[SumClock-2] && !initialise[SumClock-2];
+    assign gain_last_o = last[SumClock-2];
+  end else begin : gen_no_gain
+    assign gain_read_o = 1'b0;
+    assign gain_last_o = 1'b0;
+  end
+  if (HasAddition) begin : gen_addition
+    assign addition_read_o = valid[BaseClock-2] && !initialise[BaseClock-2];
+    assign addition_last_o = last[BaseClock-2];
+  end else begin : gen_no_addition
+    assign addition_read_o = 1'b0;
+    assign addition_last_o = 1'b0;
+  end
 
   // --- parameters: each field is read in the clock in which it is needed ---------------------------------------------------
   logic [UPDATE_LANES-1:0][CURRENT_BITS-1:0] bias;
@@ -170,7 +220,7 @@ module nhw_neuron_update #(
       .MEMORY_STYLE(MEMORY_STYLE)
     ) u_threshold (
       .clk_i,
-      .address_i(word[ThresholdClock-1]),
+      .address_i(word[BaseClock-1]),
       .data_o(threshold)
     );
   end else begin : gen_no_threshold
@@ -377,9 +427,13 @@ module nhw_neuron_update #(
       .MEMBRANE_BIAS(MEMBRANE_BIAS),
       .DELAYED_CURRENT(DELAYED_CURRENT),
       .CLEARS_CURRENT(CLEARS_CURRENT),
+      .INTEGRATES_REFRACTORY(INTEGRATES_REFRACTORY),
+      .GAIN(GAIN),
+      .ADDITION(HasAddition),
+      .ADDITION_BITS(ADDITION_BITS),
       .REFRACTORY_STEPS(REFRACTORY_STEPS),
       .SPIKING(SPIKING),
-      .INPUT_DELAY(CurrentAddClock - 2),
+      .INPUT_DELAY(CurrentAddClock - InputClock),
       .DRIVE_DELAY(DELAYED_CURRENT ? OffsetClock - CurrentReadClock : 0),
       .HOLD_CLOCKS(DoneClock - MembraneReadClock),
       .THETA_DELAY(CompareClock - ThetaClock),
@@ -388,13 +442,15 @@ module nhw_neuron_update #(
       .ADAPTATION_DELAY(Adaptive ? DoneClock - StrengthClock - 2 : 0)
     ) u_lif_step (
       .clk_i,
-      .sum_i(sums_q[lane*ACCUMULATOR_BITS+:ACCUMULATOR_BITS]),
+      .sum_i(sums[lane*ACCUMULATOR_BITS+:ACCUMULATOR_BITS]),
+      .gain_i(gain_i[lane*10+:10]),
       .bias_i(bias[lane]),
       .current_i(current[lane]),
       .synapse_factor_i(synapse_factor[lane]),
       .membrane_i(membrane[lane]),
       .decay_factor_i(decay_factor[lane]),
       .threshold_i(threshold[lane]),
+      .addition_i(addition_i[lane*ADDITION_BITS+:ADDITION_BITS]),
       .v_reset_i(v_reset[lane]),
       .refractory_i(refractory[lane]),
       .adaptation_i(adaptation[lane]),
@@ -416,11 +472,11 @@ module nhw_neuron_update #(
 
   // --- output --------------------------------------------------------------------------------------------------------------
   always_ff @(posedge clk_i) begin
-    word_valid_o <= rst_ni && valid[DoneClock] && !initialise[DoneClock] && (SPIKING || sample_end[DoneClock]);
+    word_valid_o <= rst_ni && valid[DoneClock] && (MODULATES || (!initialise[DoneClock] && (SPIKING || sample_end[DoneClock])));
     word_last_o <= last[DoneClock];
     word_sample_end_o <= sample_end[DoneClock];
     spikes_o <= spikes;
-    membranes_o <= membrane_now;
+    membranes_o <= MODULATES ? membrane_next : membrane_now;
   end
 
   // --- probe: simulation only ------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
-// Events of a sparse projection as operations on its stored weight rows: only groups with at least one synapse have a row.
+// Events as operations on the stored weight rows of their source neuron, as many as it has.
 //
 // Two images say where they are. SOURCE_FILE, one word per source neuron: {number of rows, first row}. GROUP_FILE, one word per row: the group
-// of target neurons that it belongs to. A group may have several rows of one source neuron: they add up. An event costs its number of rows, at least one clock; an event without rows, or of a source neuron >= INPUTS,
-// adds nothing.
+// of target neurons that it belongs to; only groups with at least one synapse have a row, and a group may have several of one source neuron: they add
+// up. With GROUPS = 1 there is no such image: so are compressed rows, whose entries name their targets. An event costs its number of rows, at least
+// one clock; an event without rows, or of a source neuron >= INPUTS, adds nothing.
 //
-// Handshake: AXI-Stream slave, operations with valid and ready. Latency: 4 clocks from an accepted event to its first operation; then one a
+// Handshake: AXI-Stream slave whose ready depends on registers only, operations with valid and ready. Latency: 5 clocks from an accepted event to its first operation; then one a
 // clock, without a gap between events that have rows.
 module nhw_sparse_rows #(
   parameter int unsigned INPUTS = 16,
@@ -38,48 +39,64 @@ module nhw_sparse_rows #(
   localparam int unsigned FirstBits = (ROWS > 1) ? $clog2(ROWS) : 1;
   localparam int unsigned SourceDepth = (INPUTS > 1) ? INPUTS : 2;
   localparam int unsigned SourceBits = $clog2(SourceDepth);
-  localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
 
   /* verilator lint_off UNDRIVEN */
   logic [COUNT_BITS+FirstBits-1:0] sources [SourceDepth];
-  logic [GroupBits-1:0] groups [RowDepth];
   /* verilator lint_on UNDRIVEN */
   if (SOURCE_FILE != "") begin : gen_sources
     initial $readmemh(SOURCE_FILE, sources, 0, INPUTS - 1);
   end
-  if (GROUP_FILE != "") begin : gen_groups
-    initial $readmemh(GROUP_FILE, groups, 0, ROWS - 1);
-  end
 
-  // --- accept, and look the source up --------------------------------------------------------------------------------
-  logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q;
-  logic found_valid_q, found_last_q, found_user_q, found_known_q;
+  // --- accept, with room for a beat that comes while the next stage is busy ----------------------------------------------
+  localparam int unsigned BeatBits = SourceBits + 3;
+  logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q, spare_valid_q, accept_ready;
   logic [SourceBits-1:0] accept_source_q;
-  logic [COUNT_BITS+FirstBits-1:0] found_q;
-  logic found_ready, row_valid_q, row_ready, more_q;
+  logic [BeatBits-1:0] beat, spare_q;
 
-  assign s_axis_tready = !accept_valid_q || found_ready;
-  assign found_ready = !found_valid_q || (row_ready && !more_q);
+  assign s_axis_tready = !spare_valid_q;
+  assign beat = {s_axis_tlast, s_axis_tuser, {1'b0, s_axis_tdata} < 17'(INPUTS), SourceBits'(s_axis_tdata)};
+  assign accept_ready = !accept_valid_q || found_ready;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) accept_valid_q <= 1'b0;
-    else if (s_axis_tready) accept_valid_q <= s_axis_tvalid;
-    if (s_axis_tready) begin
-      accept_source_q <= SourceBits'(s_axis_tdata);
-      accept_known_q <= {1'b0, s_axis_tdata} < 17'(INPUTS);
-      accept_last_q <= s_axis_tlast;
-      accept_user_q <= s_axis_tuser;
+    if (!rst_ni) begin
+      accept_valid_q <= 1'b0;
+      spare_valid_q <= 1'b0;
+    end else if (accept_ready) begin
+      accept_valid_q <= s_axis_tvalid || spare_valid_q;
+      spare_valid_q <= 1'b0;
+    end else if (s_axis_tvalid) begin
+      spare_valid_q <= 1'b1;
+    end
+    if (s_axis_tready) spare_q <= beat;
+    if (accept_ready) begin
+      {accept_last_q, accept_user_q, accept_known_q, accept_source_q} <= spare_valid_q ? spare_q : beat;
     end
   end
 
+  // --- look the source up: a clock for the memory, and one to take the word out of block RAM ------------------------------
+  logic found_valid_q, found_last_q, found_user_q, found_known_q, found_ready;
+  logic start_valid_q, start_last_q, start_user_q, start_known_q, start_ready;
+  logic [COUNT_BITS+FirstBits-1:0] found_q, start_q;
+  logic row_valid_q, row_ready, more_q;
+
+  assign found_ready = !found_valid_q || start_ready;
+  assign start_ready = !start_valid_q || (row_ready && !more_q);
+
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) found_valid_q <= 1'b0;
-    else if (found_ready) found_valid_q <= accept_valid_q;
+    if (!rst_ni) begin
+      found_valid_q <= 1'b0;
+      start_valid_q <= 1'b0;
+    end else begin
+      if (found_ready) found_valid_q <= accept_valid_q;
+      if (start_ready) start_valid_q <= found_valid_q;
+    end
     if (found_ready) begin
       found_q <= sources[accept_source_q];
-      found_known_q <= accept_known_q;
-      found_last_q <= accept_last_q;
-      found_user_q <= accept_user_q;
+      {found_known_q, found_last_q, found_user_q} <= {accept_known_q, accept_last_q, accept_user_q};
+    end
+    if (start_ready) begin
+      start_q <= found_q;
+      {start_known_q, start_last_q, start_user_q} <= {found_known_q, found_last_q, found_user_q};
     end
   end
 
@@ -88,20 +105,20 @@ module nhw_sparse_rows #(
   logic [FirstBits-1:0] first, row_q;
   logic row_barrier_q, row_user_q, advance, useful;
 
-  assign {count, first} = found_q;
-  assign useful = found_last_q || (found_known_q && count != '0);
+  assign {count, first} = start_q;
+  assign useful = start_last_q || (start_known_q && count != '0);
   assign advance = !op_valid_o || op_ready_i;
   assign row_ready = !row_valid_q || advance;
   assign more_q = row_valid_q && !row_barrier_q && left_q != '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) row_valid_q <= 1'b0;
-    else if (row_ready && !more_q) row_valid_q <= found_valid_q && useful;
+    else if (row_ready && !more_q) row_valid_q <= start_valid_q && useful;
     if (row_ready) begin
       row_q <= more_q ? row_q + 1'b1 : first;
       left_q <= more_q ? left_q - 1'b1 : count - 1'b1;
-      if (!more_q) row_barrier_q <= found_last_q;
-      if (!more_q) row_user_q <= found_user_q;
+      if (!more_q) row_barrier_q <= start_last_q;
+      if (!more_q) row_user_q <= start_user_q;
     end
   end
 
@@ -111,14 +128,26 @@ module nhw_sparse_rows #(
     else if (advance) op_valid_o <= row_valid_q;
     if (advance) begin
       op_row_o <= ROW_BITS'(row_q);
-      op_group_o <= groups[row_q];
       op_barrier_o <= row_barrier_q;
       op_sample_end_o <= row_user_q;
     end
   end
 
+  if (GROUPS == 1) begin : gen_one_group
+    assign op_group_o = '0;
+  end else begin : gen_groups
+    localparam int unsigned RowDepth = (ROWS > 1) ? ROWS : 2;
+    /* verilator lint_off UNDRIVEN */
+    logic [GroupBits-1:0] groups [RowDepth];
+    /* verilator lint_on UNDRIVEN */
+    if (GROUP_FILE != "") begin : gen_image
+      initial $readmemh(GROUP_FILE, groups, 0, ROWS - 1);
+    end
+    always_ff @(posedge clk_i) if (advance) op_group_o <= groups[row_q];
+  end
+
   assign event_o = s_axis_tvalid && s_axis_tready && !s_axis_tlast;
-  assign waiting_o = (s_axis_tvalid && !s_axis_tlast) || (accept_valid_q && !accept_last_q)
-                     || (found_valid_q && !found_last_q) || (row_valid_q && !row_barrier_q)
-                     || (op_valid_o && !op_barrier_o);
+  assign waiting_o = (s_axis_tvalid && !s_axis_tlast) || (spare_valid_q && !spare_q[BeatBits-1])
+                     || (accept_valid_q && !accept_last_q) || (found_valid_q && !found_last_q)
+                     || (start_valid_q && !start_last_q) || (row_valid_q && !row_barrier_q) || (op_valid_o && !op_barrier_o);
 endmodule

@@ -4,7 +4,9 @@
 // states; only then does `in_ready_o` rise.
 //
 // Control happens here and only here: the datapath behind never stalls. A drain takes one of CREDITS credits where its word will enter the output queue
-// (SPIKING, or the last step of a sample); `credit_return_i` gives one back. The first drains of two consecutive steps are at least
+// (SPIKING, or the last step of a sample; with CREDITS = 0 never); `credit_return_i` gives one back. The first drain of a step waits for
+// `allowed_i`: a modulated population for its levels, an astrocyte for room for new ones; `step_o` tells, with the last drain at the
+// output, that they are spoken for. The first drains of two consecutive steps are at least
 // MinimumStepClocks apart, so that the state of a neuron has been written before it is read again.
 //
 // `op_first_o`: the sum of the group is still 0 in this step. With IN_ORDER every event visits all groups in order (one dense
@@ -14,17 +16,21 @@
 // A ring of future input needs three clocks from one operation on a group to the next (GROUP_CLOCKS).
 // With CLEARS the end of a sample, and the reset, are followed by as many operations with `op_clear_o`: a ring of future input is emptied.
 //
+// With OVERLAP the accumulator has two pages and knows no groups: while the drains of a step leave the one, the operations of the next step are added to
+// the other, `op_page_o`, and only its barrier waits. An operation and a drain may then leave in the same clock.
+//
 // Handshake: valid and ready on the input; the output has no ready. Latency: 1 clock. One operation a clock.
 module nhw_step_control #(
   parameter int unsigned ROW_BITS = 5,
   parameter int unsigned GROUPS = 2,
   parameter int unsigned PARTS = 2,
   parameter int unsigned WORDS = 4,
-  parameter int unsigned CREDITS = 4,
+  parameter int unsigned CREDITS = 4,       // 0: words need no credits
   parameter bit SPIKING = 1'b1,
   parameter bit IN_ORDER = 1'b1,
   parameter int unsigned CLEARS = 0,
   parameter int unsigned GROUP_CLOCKS = 2,  // 2 or 3
+  parameter bit OVERLAP = 1'b0,             // with IN_ORDER only
   parameter MEMORY_STYLE = "auto",
   localparam int unsigned GroupBits = (GROUPS > 1) ? $clog2(GROUPS) : 1,
   localparam int unsigned PartBits = (PARTS > 1) ? $clog2(PARTS) : 1
@@ -40,10 +46,14 @@ module nhw_step_control #(
   input  logic [GroupBits-1:0] in_group_i,
 
   input  logic                 credit_return_i,
+  input  logic                 allowed_i,        // the first drain of a step may leave
+  output logic                 step_o,           // the last drain of a step leaves
 
-  output logic                 op_valid_o,
-  output logic                 op_drain_o,       // 1: hand over an update word
-  output logic                 op_clear_o,       // 1: empty a place of the ring; neither: add a row
+  output logic                 op_valid_o,       // any of the next three
+  output logic                 op_add_o,         // add a row
+  output logic                 op_drain_o,       // hand over an update word
+  output logic                 op_clear_o,       // empty a place of the ring
+  output logic                 op_page_o,        // page to which rows are added; drains leave the other one
   output logic                 op_first_o,       // the sum of this group is still 0
   output logic                 op_last_o,        // drain: last word of the step
   output logic                 op_sample_end_o,  // drain: last step of the sample
@@ -55,17 +65,17 @@ module nhw_step_control #(
   if (WORDS < 1 || WORDS > GROUPS * PARTS) begin : gen_bad_words
     $error("nhw_step_control: WORDS must be 1 to GROUPS * PARTS");
   end
-  if (CREDITS < 1) begin : gen_bad_credits
-    $error("nhw_step_control: CREDITS must be at least 1");
+  if (OVERLAP && (!IN_ORDER || CLEARS != 0)) begin : gen_bad_overlap
+    $error("nhw_step_control: OVERLAP needs IN_ORDER and no CLEARS");
   end
 
   localparam int unsigned MinimumStepClocks = 8;
-  localparam int unsigned CreditBits = $clog2(CREDITS + 1);
+  localparam int unsigned CreditBits = (CREDITS > 0) ? $clog2(CREDITS + 1) : 1;
   localparam int unsigned WordBits = (WORDS > 1) ? $clog2(WORDS) : 1;
   localparam logic [PartBits-1:0] LastPart = PartBits'(PARTS - 1);
   localparam logic [WordBits-1:0] LastWord = WordBits'(WORDS - 1);
 
-  logic draining_q, sample_end_q, initialise_q;
+  logic draining_q, sample_end_q, initialise_q, page_q, occupied;
   logic [WordBits-1:0] word_q;      // update word of the next drain
   logic [GroupBits-1:0] group_q;    // its group
   logic [PartBits-1:0] part_q;      // its part of the group
@@ -75,18 +85,22 @@ module nhw_step_control #(
   logic [GroupBits-1:0] last_group;
 
   assign last_group = GroupBits'(GROUPS - 1);
-  assign in_ready_o = !draining_q && !clearing && !hazard;
+  assign occupied = draining_q && (!OVERLAP || in_barrier_i || initialise_q);
+  assign in_ready_o = !occupied && !clearing && !hazard;
   assign take = in_valid_i && in_ready_o;
-  assign needs_credit = !initialise_q && (SPIKING || sample_end_q);
-  assign drain = draining_q && rested && (!needs_credit || credits_q != '0);
+  assign needs_credit = CREDITS != 0 && !initialise_q && (SPIKING || sample_end_q);
+  assign drain = draining_q && rested && (!needs_credit || credits_q != '0) && (allowed_i || initialise_q || word_q != '0);
   assign take_credit = drain && needs_credit;
+  assign step_o = op_valid_o && op_drain_o && op_last_o && !op_initialise_o;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       op_valid_o <= 1'b0;
+      op_add_o <= 1'b0;
       op_drain_o <= 1'b0;
       op_clear_o <= 1'b0;
       op_initialise_o <= 1'b1;
+      page_q <= 1'b0;
       initialise_q <= 1'b1;
       draining_q <= 1'b1;
       word_q <= '0;
@@ -94,10 +108,12 @@ module nhw_step_control #(
       part_q <= '0;
     end else begin
       op_initialise_o <= initialise_q;
-      op_drain_o <= draining_q;
+      op_add_o <= take && !in_barrier_i;
+      op_drain_o <= drain;
       op_clear_o <= clearing;
       op_valid_o <= drain || clearing || (take && !in_barrier_i);
       if (take && in_barrier_i) draining_q <= 1'b1;
+      if (take && in_barrier_i) page_q <= !page_q;
       if (drain) begin
         word_q <= word_q + 1'b1;
         part_q <= part_q + 1'b1;
@@ -121,6 +137,7 @@ module nhw_step_control #(
     op_last_o <= word_q == LastWord;
     op_sample_end_o <= sample_end_q;
     op_row_o <= in_row_i;
+    op_page_o <= page_q;
     op_group_o <= draining_q ? group_q : clearing ? last_group : in_group_i;
     if (!draining_q) sample_end_q <= in_sample_end_i;
   end

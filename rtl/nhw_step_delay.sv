@@ -8,7 +8,7 @@
 // No deadlock: with BEATS >= (STEPS + 1) * (beats of the longest step, barrier included) a full memory holds STEPS + 1 closed steps, of which
 // the first may always leave. A new sample is taken after the rest of the last one has been dropped.
 //
-// Handshake: AXI-Stream on both sides. Latency: 4 clocks from a beat that may leave at once. One beat a clock, and two clocks more a step.
+// Handshake: AXI-Stream on both sides. Latency: 5 clocks from a beat that may leave at once. One beat a clock, and two clocks more a step.
 module nhw_step_delay #(
   parameter int unsigned STEPS = 1,
   parameter int unsigned BEATS = 16,       // capacity, a power of two
@@ -43,8 +43,9 @@ module nhw_step_delay #(
   localparam int unsigned StepBits = $clog2(STEPS + 1);
   localparam int unsigned AddressBits = (INPUTS > 1) ? $clog2(INPUTS) : 1;
 
-  logic in_ready, queue_valid, queue_ready, queue_last, queue_end;
+  logic in_ready, stored_valid, stored_ready, queue_valid, queue_ready, queue_last, queue_end;
   logic [AddressBits-1:0] queue_data;
+  logic [AddressBits+1:0] stored;
   logic ended_q;      // the input has closed the last step of the sample
   logic accept, known;
 
@@ -62,10 +63,18 @@ module nhw_step_delay #(
     .in_valid_i(s_axis_tvalid && !ended_q && (s_axis_tlast || known)),
     .in_ready_o(in_ready),
     .in_data_i({s_axis_tlast, s_axis_tuser, s_axis_tdata[AddressBits-1:0]}),
-    .out_valid_o(queue_valid),
-    .out_ready_i(queue_ready),
-    .out_data_o({queue_last, queue_end, queue_data})
+    .out_valid_o(stored_valid),
+    .out_ready_i(stored_ready),
+    .out_data_o(stored)
   );
+
+  // a clock to take the beat out of block RAM before anything depends on it
+  assign stored_ready = !queue_valid || queue_ready;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) queue_valid <= 1'b0;
+    else if (stored_ready) queue_valid <= stored_valid;
+    if (stored_ready) {queue_last, queue_end, queue_data} <= stored;
+  end
 
   typedef enum logic [1:0] {Wait, Empty, Forward, Drop} state_e;
   state_e state_q;

@@ -5,7 +5,9 @@
 // Bank b is read from the file {WEIGHT_FILE, b as two decimal digits, ".hex"}; with an empty WEIGHT_FILE the content is
 // undefined.
 //
-// Latency: `weights_o` follows `row_i` by 2 clocks with one bank, by 3 with more; `valid_o` and `side_o` (the rest of the
+// Many banks lie all over the chip: with more than four, every bank has a register of its own for its rows, which rests while others are read.
+//
+// Latency: `weights_o` follows `row_i` by 2 clocks with one bank, by 3 with up to four, by 4 with more; `valid_o` and `side_o` (the rest of the
 // operation) come one clock before the weights, so that the accumulators can be read meanwhile. There is no stall.
 module nhw_synaptic_memory #(
   parameter int unsigned ROWS = 32,
@@ -26,7 +28,8 @@ module nhw_synaptic_memory #(
 );
   localparam int unsigned Banks = (ROWS + BANK_ROWS - 1) / BANK_ROWS;
 
-  localparam int unsigned SideClocks = (Banks == 1) ? 1 : 2;
+  localparam bit Spread = Banks > 4;
+  localparam int unsigned SideClocks = (Banks == 1) ? 1 : Spread ? 3 : 2;
 
   if (Banks > 1 && (BANK_ROWS & (BANK_ROWS - 1)) != 0) begin : gen_bad_bank_rows
     $error("nhw_synaptic_memory: BANK_ROWS must be a power of two where there is more than one bank");
@@ -56,15 +59,34 @@ module nhw_synaptic_memory #(
       initial $readmemh({WEIGHT_FILE, Tens, Units, ".hex"}, memory, 0, Rows - 1);
     end
 
+    logic [AddressBits-1:0] row;
+    logic selected;
+    if (Spread) begin : gen_spread
+      logic addressed, addressed_q;
+      logic [AddressBits-1:0] row_q;
+      assign addressed = (row_i / RowBits'(BANK_ROWS)) == RowBits'(bank);
+      always_ff @(posedge clk_i) begin
+        if (addressed) row_q <= AddressBits'(row_i);
+        addressed_q <= addressed;
+      end
+      assign row = row_q;
+      assign selected = addressed_q;
+    end else begin : gen_near
+      assign row = AddressBits'(row_i);
+      assign selected = Banks == 1 || (row_i / RowBits'(BANK_ROWS)) == RowBits'(bank);
+    end
+
     logic [ROW_BITS-1:0] read_q;
-    always_ff @(posedge clk_i) read_q <= memory[AddressBits'(row_i)];
+    always_ff @(posedge clk_i) read_q <= memory[row];
 
     if (Banks == 1) begin : gen_only
+      logic unused_selected;
+      assign unused_selected = selected;
       always_ff @(posedge clk_i) bank_q[bank] <= read_q;
     end else begin : gen_selected
       logic selected_q;
       always_ff @(posedge clk_i) begin
-        selected_q <= (row_i / RowBits'(BANK_ROWS)) == RowBits'(bank);
+        selected_q <= selected;
         if (!selected_q) bank_q[bank] <= '0;
         else bank_q[bank] <= read_q;
       end

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
-    {"errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
+    {"console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
     {"modulation"},
     {"network", "step"},
     {"reference", "readout"},
@@ -19,6 +19,7 @@ LAYERS = [
     {"golden", "model_files"},
     {"plasticity"},
     {"reservoir"},
+    {"memristor"},
     {"data"},
     {"train"},
     {"rtlgen"},
@@ -29,7 +30,7 @@ LAYERS = [
     {"crosscheck"},
     {"report"},
     {"flow"},
-    {"cli"},
+    {"cli", "cli_reservoir"},
 ]
 HEAVY = {
     "torch": {"train", "engines", "interop"},
@@ -40,7 +41,7 @@ HEAVY = {
     "h5py": {"interop", "data"},
     "sklearn": {"data"},
     "serial": {"host"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_reservoir"},
     "matplotlib": {"report"},
     "jinja2": {"report", "engines"},
 }

@@ -5,7 +5,7 @@ from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
 from neurohw.data.load import digits, load
 from neurohw.data.spikes import Recordings, read_counts, shd, spike_file, spoken_digits, ssc
-from neurohw.data.synthetic import coincidences
+from neurohw.data.synthetic import coincidences, delayed_recall
 
 __all__ = [
     "Cochlea",
@@ -13,6 +13,7 @@ __all__ = [
     "Encoder",
     "Recordings",
     "coincidences",
+    "delayed_recall",
     "digits",
     "load",
     "read_counts",

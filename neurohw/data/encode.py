@@ -32,8 +32,11 @@ def check_values(x: Values) -> None:
 
 def rate(x: Values, steps: int, seed: int | list[int]) -> Counts:
     """Bernoulli spikes of probability x, [time, sample, neuron]; the same seed gives the same spikes."""
-    drawn = np.random.default_rng(seed).random((steps, *x.shape), dtype=np.float32)
-    return (drawn < x).astype(np.uint8)
+    generator = np.random.default_rng(seed)
+    counts = np.empty((steps, *x.shape), np.uint8)
+    for t in range(steps):  # step by step, to hold the random numbers of one at a time
+        counts[t] = generator.random(x.shape, dtype=np.float32) < x
+    return counts
 
 
 def phase(x: Values, steps: int, offset: float = 0.0) -> Counts:

@@ -39,3 +39,42 @@ def coincidences(
             x[np.arange(len(labels)), first + spacing * np.array([o[j] for o in orders])[labels], j] = 1
         arrays |= {f"x_{part}": x, f"y_{part}": labels}
     return Dataset("coincidences", **arrays, classes=classes)
+
+
+def delayed_recall(
+    classes: int = 4,
+    lines: int = 5,
+    gap: int = 50,
+    cue: int = 10,
+    answer: int = 10,
+    rate: float = 0.5,
+    noise: float = 0.03,
+    samples: int = 100,
+    seed: int = 0,
+) -> Dataset:
+    """A cue that is asked for after a gap, behind distractors: what counts is how long a network remembers.
+
+    Inputs are `lines` channels for each class, and one last channel that says go. In the first `cue` steps each channel of the sample's class fires with
+    probability `rate` per step; in the last `answer` steps the go channel fires in every step; `gap` steps lie between. All class channels fire with probability
+    `noise` in every step, whatever happens: nothing from the end of the cue on depends on the class. samples: of each class and part.
+    Raises InvalidData for fewer than 2 classes, numbers below 1 (the gap below 0) and probabilities outside 0..1.
+    """
+    least = {"classes": (classes, 2), "lines": (lines, 1), "gap": (gap, 0), "cue": (cue, 1), "answer": (answer, 1)}
+    for name, (value, smallest) in (least | {"samples": (samples, 1)}).items():
+        if value < smallest:
+            raise InvalidData(f"delayed recall: {name} is at least {smallest}, not {value}")
+    for name, probability in (("rate", rate), ("noise", noise)):
+        if not 0.0 <= probability <= 1.0:
+            raise InvalidData(f"delayed recall: {name} is a probability in 0..1, not {probability}")
+    rng = np.random.default_rng(seed)
+    steps, channels = cue + gap + answer, classes * lines
+    arrays: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
+        labels = np.repeat(np.arange(classes), samples)
+        x = np.zeros((len(labels), steps, channels + 1), np.uint8)
+        x[:, :, :channels] = rng.random((len(labels), steps, channels)) < noise
+        own = np.repeat(labels[:, None] == np.arange(classes), lines, axis=1)
+        x[:, :cue, :channels] |= (rng.random((len(labels), cue, channels)) < rate) & own[:, None]
+        x[:, -answer:, channels] = 1
+        arrays |= {f"x_{part}": x, f"y_{part}": labels}
+    return Dataset("delayed recall", **arrays, classes=classes)

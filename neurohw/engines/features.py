@@ -13,8 +13,9 @@ import numpy as np
 from neurohw.connections import Convolution, Sparse, sum_pool
 from neurohw.engines import ENGINES, Engine
 from neurohw.errors import InvalidData, Unsupported
+from neurohw.modulation import Effect, Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Adaptation, Integrator, Lif, Neuron, Source
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Neuron, Source
 from neurohw.quantize import quantize
 from neurohw.storage import write_atomically
 
@@ -78,6 +79,16 @@ def _with(*more: Projection) -> Network:
     return Network(base.populations, base.projections + more)
 
 
+def _astrocyte(effect: Effect) -> Network:
+    """An astrocyte of two domains that hears the cells and acts on them from the next step on."""
+    base = _chain()
+    return Network(
+        (*base.populations[:2], Population("astrocyte", 2, Astrocyte(0.875)), base.output),
+        (*base.projections, Projection("cells", "astrocyte")),
+        modulations=(Modulation("astrocyte", "cells", effect),),
+    )
+
+
 def _neuron(neuron: Lif) -> Callable[[], TrainedNetwork]:
     return lambda: _trained(_chain(neuron))
 
@@ -110,6 +121,9 @@ FEATURES = (
     ),
     Feature("adaptive threshold", _neuron(Lif(0.5, adaptation=Adaptation(0.5, 0.5)))),
     Feature("decay of every neuron", lambda: _trained(_chain(), {"cells.decay": np.linspace(0.2, 0.9, 8)})),
+    Feature("refractory steps that integrate", _neuron(Lif(0.5, refractory=2, integrates_refractory=True))),
+    Feature("astrocyte: gain", lambda: _trained(_astrocyte("gain"))),
+    Feature("astrocyte: threshold", lambda: _trained(_astrocyte("threshold"))),
     Feature("integrator readout with a synaptic current", lambda: _trained(_chain(output=Integrator(0.9, 0.5)))),
 )
 

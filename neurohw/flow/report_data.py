@@ -89,14 +89,15 @@ def write_report(
 ) -> None:
     """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron]."""
     trace = run_golden(model, spikes)
-    history = load_trained(run.path / "trained_float").info["history"]
+    history = None if run.config.liquid else load_trained(run.path / "trained_float").info["history"]
     network = model.network
     drawings = {
         "accuracy": figures.accuracy_bars({k: report["accuracy"][k] for k in ("float", "quantized", "golden", "rtl")}),
-        "learning": figures.learning_curve(history),
         "raster": figures.raster(trace, 0, network.dt),
         "membranes": figures.membranes(trace, network.output.name, 0, network.dt, label),
     }
+    if history is not None:
+        drawings["learning"] = figures.learning_curve(history)
     if report["hardware"]:
         drawings["utilization"] = figures.utilization_bars(report["hardware"])
     page = render_page(report, drawings)

@@ -3,6 +3,7 @@
     run.json                the configuration
     stages/<stage>.json     key (digest of all that the stage read) and result of each finished stage
     trained/ quantized/     saved values; rtl/ the package; build/<board>/ bitstreams; report.html, report.json
+    liquid/ tuned/          of a reservoir: as built, and with weights that plasticity left; counts.npz, reservoir.json, reservoir.html
 
 A stage is up to date if its key is the one it finished with: digests decide, never times.
 """
@@ -13,7 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from neurohw.errors import BrokenFile, InvalidData
+from neurohw.errors import BrokenFile, InvalidData, NeurohwError
+from neurohw.reservoir import LiquidConfig
 from neurohw.storage import canonical_json, write_atomically
 
 DEFAULT_BOARDS = ("ulx3s", "icebreaker")
@@ -26,6 +28,7 @@ class RunConfig:
     recipe: "digits" or "mnist". data: file or folder with the data, None for the embedded digits. bits: weight width.
     lanes: synaptic operations per clock of the first hidden population. membrane_cap: width in bits at which
     membranes may saturate, None for the proved width. boards: boards to build for. epochs: None for the recipe's.
+    liquid: of a reservoir, whose readout takes the place of the trained network; the recipe then only names the data.
     """
 
     recipe: str = "digits"
@@ -36,6 +39,26 @@ class RunConfig:
     boards: tuple[str, ...] = DEFAULT_BOARDS
     seed: int = 0
     epochs: int | None = None
+    liquid: LiquidConfig | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value from which `from_json` gives an equal configuration."""
+        value = asdict(self)
+        if self.liquid is None:
+            del value["liquid"]
+        else:
+            value["liquid"] = self.liquid.to_json()
+        return value
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "RunConfig":
+        """The configuration that `to_json` wrote; ValueError for missing and unknown fields."""
+        known = {f.name for f in fields(RunConfig)}
+        if not isinstance(value, dict) or set(value) | {"liquid"} != known:
+            raise ValueError(f"fields {sorted(value)} are not {sorted(known)}")
+        liquid = value.get("liquid")
+        changed = {"boards": tuple(value["boards"]), "liquid": liquid and LiquidConfig.from_json(liquid)}
+        return RunConfig(**{**value, **changed})
 
 
 class RunFolder:
@@ -50,7 +73,7 @@ class RunFolder:
         if config is None:
             config = self._read_config()
         else:
-            write_atomically(self.path / "run.json", json.dumps(asdict(config), indent=1).encode())
+            write_atomically(self.path / "run.json", json.dumps(config.to_json(), indent=1).encode())
         self.config = config
 
     @property
@@ -63,13 +86,9 @@ class RunFolder:
         if not file.exists():
             raise InvalidData(f"{self.path} is no run folder (run.json is missing): start one with `neurohw train`")
         try:
-            value = json.loads(file.read_text())
-            known = {f.name for f in fields(RunConfig)}
-            if not isinstance(value, dict) or set(value) != known:
-                raise ValueError(f"fields {sorted(value)} are not {sorted(known)}")
-        except (ValueError, UnicodeDecodeError) as error:
+            return RunConfig.from_json(json.loads(file.read_text()))
+        except (ValueError, UnicodeDecodeError, NeurohwError) as error:
             raise BrokenFile(f"{file}: truncated or unreadable ({error}); start the run again") from error
-        return RunConfig(**{**value, "boards": tuple(value["boards"])})
 
     def key(self, *inputs: Any) -> str:
         """Digest of everything a stage reads; JSON values only."""
@@ -96,8 +115,17 @@ class RunFolder:
         """The result of an earlier stage; InvalidData saying which command makes it, if it is missing."""
         result = self.result(stage)
         if result is None:
-            raise InvalidData(f"{self.path}: stage {stage!r} has not run yet; run `neurohw {stage} --run {self.path}`")
+            command = (
+                {"train": "reservoir readout", "liquid": "reservoir build"}.get(stage) if self.config.liquid else None
+            )
+            raise InvalidData(
+                f"{self.path}: stage {stage!r} has not run yet; run `neurohw {command or stage} --run {self.path}`"
+            )
         return result
+
+    def forget(self, stage: str) -> None:
+        """Remove the stamp of a stage whose inputs another one has just changed."""
+        (self.path / "stages" / f"{stage}.json").unlink(missing_ok=True)
 
     def finish(self, stage: str, key: str, result: dict[str, Any]) -> None:
         """Stamp a stage as finished; the last thing a stage does."""

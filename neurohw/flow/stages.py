@@ -14,6 +14,7 @@ from neurohw.data import Dataset, Encoder, digits, load, read_counts, shd, spoke
 from neurohw.engines import ENGINES, Model
 from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.check import draw_mismatch, first_words
+from neurohw.flow.liquid_data import prepared
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.golden import run_golden
@@ -31,11 +32,17 @@ from neurohw.verify import verify
 Progress = Callable[[str, str, float | None], None]
 STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
 CROSSCHECK_SAMPLES = 3
-EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory
+EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory,
+EVALUATION_STATES = 1 << 24  # and membranes kept at once
 
 
 def load_data(config: RunConfig) -> Dataset:
     """The dataset of a run; InvalidData if the recipe needs a path that was not given."""
+    dataset = _load_data(config)
+    return dataset if config.liquid is None else prepared(dataset, config.liquid, config.seed)
+
+
+def _load_data(config: RunConfig) -> Dataset:
     from neurohw.train.recipes import recipe_named
 
     recipe = recipe_named(config.recipe)
@@ -66,8 +73,10 @@ def _accuracy(
     run: Callable[..., Any], model: Any, network: Network, spikes: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> float:
     parts = []
-    for start in range(0, spikes.shape[1], EVALUATION_CHUNK):
-        trace = run(model, spikes[:, start : start + EVALUATION_CHUNK])
+    states = len(spikes) * sum(p.size for p in network.populations)  # of one sample, in each of v, c and r
+    chunk = min(EVALUATION_CHUNK, max(1, EVALUATION_STATES // states))
+    for start in range(0, spikes.shape[1], chunk):
+        trace = run(model, spikes[:, start : start + chunk])
         parts.append(scores(trace, network))
     return accuracy(np.concatenate(parts), labels)
 

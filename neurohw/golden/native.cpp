@@ -14,8 +14,12 @@ namespace {
 enum Decay : int32_t { kNone = 0, kShift = 1, kMultiply = 2 };
 enum Flags : int32_t {
   kSpiking = 1, kSoft = 2, kHard = 4, kStrict = 8, kDelayedReset = 16, kMembraneBias = 32,
-  kDelayedCurrent = 64, kClearsCurrent = 128, kSynapse = 256, kAdaptation = 512
+  kDelayedCurrent = 64, kClearsCurrent = 128, kSynapse = 256, kAdaptation = 512, kIntegratesRefractory = 1024,
+  kGain = 2048, kRise = 4096
 };
+
+constexpr int64_t kHalfTable = 64;
+constexpr int32_t kGainFractionBits = 8;
 
 template <typename T>
 T decayed(T value, int32_t kind, int32_t constant) {
@@ -50,6 +54,13 @@ struct NativeProjection {
   const int32_t* weights;        // shifted by the exponent; dense [source, target], sparse [synapse]
 };
 
+struct NativeModulation {
+  int32_t source, target;        // positions in the update order
+  int64_t shift;
+  const int32_t* table;          // factors of a gain; null: a rise of the threshold
+  const int64_t* offset;         // [domain]
+};
+
 }  // extern "C"
 
 namespace {
@@ -62,10 +73,11 @@ template <typename T>
 struct Neurons {
   std::vector<T> v, c, r, a, sum;
   std::vector<T> bias, threshold, v_reset, strength;
+  std::vector<T> gain, rise;  // of this step, by astrocytes
   explicit Neurons(const NativePopulation& p)
       : v(p.size), c(p.size), r(p.size), a(p.size), sum(p.size), bias(p.bias, p.bias + p.size),
         threshold(p.threshold, p.threshold + p.size), v_reset(p.v_reset, p.v_reset + p.size),
-        strength(p.strength, p.strength + p.size) {}
+        strength(p.strength, p.strength + p.size), gain(p.size), rise(p.size) {}
   void rest() {
     for (auto* state : {&v, &c, &r, &a}) std::fill(state->begin(), state->end(), T(0));
   }
@@ -89,6 +101,22 @@ void arrive(const NativeProjection& projection, const std::vector<Event>& events
   }
 }
 
+// What an astrocyte does in this step, from its membranes after the step before.
+template <typename T>
+void modulate(const NativeModulation& m, const Neurons<T>& astrocyte, Neurons<T>& target) {
+  const size_t domains = astrocyte.v.size(), block = target.v.size() / domains;
+  for (size_t k = 0; k < domains; k++) {
+    const int64_t level = static_cast<int64_t>(astrocyte.v[k]) + m.offset[k];
+    if (m.table) {
+      const int64_t entry = std::clamp(level >> m.shift, -kHalfTable, kHalfTable - 1) + kHalfTable;
+      std::fill_n(target.gain.begin() + k * block, block, static_cast<T>(m.table[entry]));
+    } else {
+      const int64_t above = std::max<int64_t>(level, 0);
+      std::fill_n(target.rise.begin() + k * block, block, static_cast<T>(m.shift < 0 ? above << -m.shift : above >> m.shift));
+    }
+  }
+}
+
 template <typename T>
 void advance(const NativePopulation& p, Neurons<T>& n, std::vector<Event>& fired, uint8_t* spikes) {
   const T v_min = static_cast<T>(p.membrane_min), v_max = static_cast<T>(p.membrane_max);
@@ -97,6 +125,7 @@ void advance(const NativePopulation& p, Neurons<T>& n, std::vector<Event>& fired
   const bool delayed = flags & kDelayedReset;
   for (size_t i = 0; i < n.v.size(); i++) {
     T current = n.sum[i];
+    if (flags & kGain) current = static_cast<T>((static_cast<int64_t>(current) * n.gain[i]) >> kGainFractionBits);
     if (!(flags & kMembraneBias)) current += n.bias[i];
     if (flags & kSynapse) {
       current = std::clamp<T>(decayed(n.c[i], p.decay_kind[1], p.decay_value[1][i]) + current, c_min, c_max);
@@ -105,7 +134,8 @@ void advance(const NativePopulation& p, Neurons<T>& n, std::vector<Event>& fired
     if ((flags & kClearsCurrent) && pending) current = 0;
     T drive = (flags & kDelayedCurrent) ? n.c[i] : current;
     if (flags & kMembraneBias) drive += n.bias[i];
-    const T threshold = n.threshold[i] + n.a[i];
+    T threshold = n.threshold[i] + n.a[i];
+    if (flags & kRise) threshold += n.rise[i];
     T before = n.v[i];
     if (delayed && pending) {
       if (flags & kHard) before = n.v_reset[i];
@@ -120,7 +150,7 @@ void advance(const NativePopulation& p, Neurons<T>& n, std::vector<Event>& fired
       if (flags & kHard) after = n.v_reset[i];
     }
     n.c[i] = current;
-    if (able || !(flags & kSpiking)) n.v[i] = after;
+    if (able || !(flags & kSpiking) || (flags & kIntegratesRefractory)) n.v[i] = after;
     if (delayed) n.r[i] = spike ? 1 : 0;
     else n.r[i] = spike ? static_cast<T>(p.refractory) : (pending ? n.r[i] - 1 : 0);
     if (flags & kAdaptation) {
@@ -135,7 +165,8 @@ void advance(const NativePopulation& p, Neurons<T>& n, std::vector<Event>& fired
 template <typename T>
 void run_samples(int64_t steps, int64_t samples, const uint8_t* input, int64_t inputs,
                  const NativePopulation* populations, int32_t count, const NativeProjection* projections,
-                 int32_t projection_count, std::atomic<int64_t>& next) {
+                 int32_t projection_count, const NativeModulation* modulations, int32_t modulation_count,
+                 std::atomic<int64_t>& next) {
   std::vector<Neurons<T>> neurons;
   for (int32_t k = 0; k < count; k++) neurons.emplace_back(populations[k]);
   // events of every population and step of the sample; position 0 is the input
@@ -149,6 +180,10 @@ void run_samples(int64_t steps, int64_t samples, const uint8_t* input, int64_t i
       const uint8_t* row = input + (t * samples + sample) * inputs;
       for (int64_t j = 0; j < inputs; j++) {
         if (row[j]) arriving.push_back({static_cast<int32_t>(j), row[j]});
+      }
+      for (int32_t m = 0; m < modulation_count; m++) {
+        const NativeModulation& modulation = modulations[m];
+        modulate(modulation, neurons[static_cast<size_t>(modulation.source)], neurons[static_cast<size_t>(modulation.target)]);
       }
       for (int32_t k = 0; k < count; k++) {
         const NativePopulation& p = populations[k];
@@ -176,11 +211,12 @@ void run_samples(int64_t steps, int64_t samples, const uint8_t* input, int64_t i
 
 extern "C" void neurohw_run(int64_t steps, int64_t samples, const uint8_t* input, int64_t inputs,
                             const NativePopulation* populations, int32_t count, const NativeProjection* projections,
-                            int32_t projection_count, int32_t wide, int32_t threads) {
+                            int32_t projection_count, const NativeModulation* modulations,
+                            int32_t modulation_count, int32_t wide, int32_t threads) {
   std::atomic<int64_t> next{0};
   auto work = [&] {
-    if (wide) run_samples<int64_t>(steps, samples, input, inputs, populations, count, projections, projection_count, next);
-    else run_samples<int32_t>(steps, samples, input, inputs, populations, count, projections, projection_count, next);
+    auto run = wide ? run_samples<int64_t> : run_samples<int32_t>;
+    run(steps, samples, input, inputs, populations, count, projections, projection_count, modulations, modulation_count, next);
   };
   std::vector<std::thread> pool;
   for (int32_t i = 1; i < threads; i++) pool.emplace_back(work);

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.golden.specification import run_golden
 from neurohw.native_library import compiled
-from neurohw.network import Population
+from neurohw.network import Network, Population
 from neurohw.neurons import Lif, Source
 from neurohw.quantize.quantized import QuantizedNetwork
 from neurohw.quantize.widths import Drive
@@ -64,6 +64,18 @@ class _NativeProjection(ctypes.Structure):
     ]
 
 
+class _NativeModulation(ctypes.Structure):
+    """`NativeModulation` of native.cpp."""
+
+    _fields_ = [
+        ("source", ctypes.c_int32),
+        ("target", ctypes.c_int32),
+        ("shift", ctypes.c_int64),
+        ("table", _Pointer),
+        ("offset", _Pointer),
+    ]
+
+
 class _Arrays:
     """Contiguous arrays, kept alive while C++ reads them."""
 
@@ -89,10 +101,11 @@ def _decay(decay: Decay | None, population: Population) -> tuple[int, NDArray[np
     return kind, np.repeat(value, population.size)
 
 
-def _flags(population: Population, has_synapse: bool) -> int:
+def _flags(network: Network, population: Population, has_synapse: bool) -> int:
     neuron = population.neuron
+    gain, rise = (network.modulation(population.name, effect) is not None for effect in ("gain", "threshold"))
     if not isinstance(neuron, Lif):
-        return 256 * has_synapse
+        return 256 * has_synapse + 2048 * gain
     conditions = (
         True,
         neuron.reset == "soft",
@@ -104,6 +117,9 @@ def _flags(population: Population, has_synapse: bool) -> int:
         neuron.clears_current,
         has_synapse,
         neuron.adaptation is not None,
+        neuron.integrates_refractory,
+        gain,
+        rise,
     )
     return sum(1 << bit for bit, condition in enumerate(conditions) if condition)
 
@@ -119,7 +135,7 @@ def _population(
     decays = [_decay(d, population) for d in (q.decay, q.synapse_decay, q.adaptation_decay)]
     native = _NativePopulation(
         size=population.size,
-        flags=_flags(population, q.synapse_decay is not None),
+        flags=_flags(model.network, population, q.synapse_decay is not None),
         refractory=neuron.refractory if isinstance(neuron, Lif) else 0,
         decay_kind=(ctypes.c_int32 * 3)(*(kind for kind, _ in decays)),
         decay_value=(_Pointer * 3)(*(arrays.pointer(value, np.int32) for _, value in decays)),
@@ -178,6 +194,22 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
                         ),
                     )
                 )
+    modulations = []
+    for modulation in network.modulations:
+        integers, source = model.modulations[modulation.name], model.populations[modulation.source]
+        assert source.offset is not None
+        # a level, or a sum times a gain below 4, has bits of its own
+        widest = max(widest, source.membrane.bits + 2 + max(0, -integers.shift))
+        widest += 2 * (integers.table is not None)
+        modulations.append(
+            _NativeModulation(
+                source=position[modulation.source],
+                target=position[modulation.target],
+                shift=integers.shift,
+                table=None if integers.table is None else arrays.pointer(integers.table, np.int32),
+                offset=arrays.pointer(network.population(modulation.source).expand(source.offset), np.int64),
+            )
+        )
     compiled(SOURCE).neurohw_run(
         ctypes.c_int64(stimulus.shape[0]),
         ctypes.c_int64(stimulus.shape[1]),
@@ -187,6 +219,8 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
         ctypes.c_int32(len(natives)),
         (_NativeProjection * len(projections))(*projections),
         ctypes.c_int32(len(projections)),
+        (_NativeModulation * len(modulations))(*modulations),
+        ctypes.c_int32(len(modulations)),
         ctypes.c_int32(widest > NARROW_BITS),
         ctypes.c_int32(min(threads or os.cpu_count() or 1, stimulus.shape[1])),
     )

@@ -442,6 +442,8 @@ def _add_projection(
 
 
 def _check_expressible(network: Network) -> None:
+    for modulation in network.modulations:
+        raise Unsupported(f"modulation {modulation.name!r}: NIR cannot say an astrocyte")
     for population in network.populations[1:]:
         neuron = population.neuron
         if not isinstance(neuron, Lif):
@@ -452,6 +454,7 @@ def _check_expressible(network: Network) -> None:
             ("reset 'none'", neuron.reset == "none"),
             ("delayed_current", neuron.delayed_current),
             ("clears_current", neuron.clears_current),
+            ("integrates_refractory", neuron.integrates_refractory),
         ):
             if used:
                 raise Unsupported(f"population {population.name!r}: NIR cannot say {name}")

@@ -391,6 +391,7 @@ def _mechanism(population: Population, recurrent: bool) -> str:
         ("membrane_bias", neuron.membrane_bias),
         ("delayed_current (its Alpha scales the input instead)", neuron.delayed_current),
         ("clears_current", neuron.clears_current),
+        ("integrates_refractory", neuron.integrates_refractory),
         (f"v_reset {neuron.v_reset}", neuron.reset == "hard" and neuron.v_reset != 0),
     ):
         if used:
@@ -413,6 +414,8 @@ def _mechanism(population: Population, recurrent: bool) -> str:
 def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, ...]]:
     """The snnTorch layers of a network, the population after each ("" for a linear one), and the input's shape."""
     network = model.network
+    for modulation in network.modulations:
+        raise Unsupported(f"modulation {modulation.name!r}: snnTorch cannot say an astrocyte")
     chain = [network.input]
     for population in network.populations[1:]:
         sources = {p.source for p in network.into(population.name)}

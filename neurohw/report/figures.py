@@ -1,38 +1,14 @@
 """Figures of the report, as SVG text that is embedded in the page."""
 
-import io
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from neurohw.report.drawing import BLUE, GREY, ORANGE
+from neurohw.report.drawing import svg as _svg
 from neurohw.trace import Trace
-
-INK, BLUE, ORANGE, GREY = "#1d2733", "#2563a8", "#d9730d", "#8b97a5"
-# text stays text in the page, and identifiers do not change between runs
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "neurohw",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-
-def _svg(draw: Any, width: float, height: float) -> str:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
-    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def accuracy_bars(accuracy: dict[str, float]) -> str:

@@ -19,7 +19,7 @@ from neurohw.reservoir.liquid import Liquid
 FloatArray = NDArray[np.float64]
 Counts = NDArray[Any]
 ROWS = 4096  # samples that are standardised at once, to bound memory
-REGULARISATIONS = 10.0 ** np.arange(-6, 2.01, 0.5)  # per sample
+REGULARISATIONS = 10.0 ** np.arange(-8, 2.01, 0.5)  # per sample
 SMALLEST_EIGENVALUE = 1e-10  # of the largest: directions below it are rounding errors
 
 
@@ -80,12 +80,14 @@ def _standardised(
         yield rows, (x - mean) / spread
 
 
-def _moments(counts: Counts, normalise: bool) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation [neuron]; 1 for a neuron whose count never changes."""
+def _moments(counts: Counts, normalise: bool, standardise: bool) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation [neuron]; 1 for a neuron whose count never changes; or for all the root of the mean variance."""
     samples = len(counts)
     mean = sum(x.sum(axis=0) for _, x in _standardised(counts, normalise, 0.0, 1.0)) / samples
-    squares = sum((x**2).sum(axis=0) for _, x in _standardised(counts, normalise, mean, 1.0))
-    spread = np.sqrt(squares / samples)
+    variance = sum((x**2).sum(axis=0) for _, x in _standardised(counts, normalise, mean, 1.0)) / samples
+    if not standardise:
+        variance = np.full_like(variance, variance.mean())
+    spread = np.sqrt(variance)
     return mean, np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
 
 
@@ -105,19 +107,30 @@ def _directions(counts: Counts, normalise: bool, mean: FloatArray, spread: Float
     return values[kept], z.T @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
+def _rounding_error(weight: FloatArray, bits: int, power: float) -> float:
+    """Expected squared error of all scores by rounding weights to `bits` bits: a step's variance is step^2 / 12, power: mean |x|^2."""
+    step = np.abs(weight).max() / (2 ** (bits - 1) - 1)
+    return float(len(weight) * step**2 / 12 * power)
+
+
 def ridge(
     counts: Counts,
     labels: NDArray[np.int64],
     classes: int | None = None,
     regularisation: float | None = None,
     normalise: bool = True,
+    standardise: bool = True,
+    bits: int | None = None,
 ) -> LinearReadout:
     """Ridge regression of one-hot labels on spike counts [sample, neuron], in closed form.
 
-    Minimises |Y - 1 b' - Z W'|^2 + samples x regularisation |W|^2, Z the counts (normalise: over their sum) standardised per neuron; the standardisation is folded
-    into the weights. regularisation: None for the one of 10^-6 ... 10^2 with the smallest leave-one-out error, which needs no refitting: the residual of a sample left out is
-    r_i / (1 - h_i), h_i the diagonal of the hat matrix. normalise: the readout has no bias. info holds `regularisation` and `leave_one_out_accuracy`.
-    Raises InvalidData for too few samples or classes.
+    Minimises |Y - 1 b' - Z W'|^2 + samples x regularisation |W|^2, Z the counts (normalise: over their sum) less their mean and divided by their standard deviation, each neuron's
+    own, or (standardise False) one for all. Both are folded into the weights. regularisation: None for the one of 10^-8 ... 10^2 with the smallest leave-one-out error, which needs
+    no refitting: the residual of a sample left out is r_i / (1 - h_i), h_i the diagonal of the hat matrix. bits: add what rounding the weights to so many bits adds to that
+    error, in expectation. normalise: the readout has no bias.
+
+    For hardware: standardise False keeps the weights of neurons that hardly fire small, which leaves more levels for all others. info holds `regularisation` and
+    `leave_one_out_accuracy`. Raises InvalidData for too few samples or classes.
     """
     check_counts(counts, labels)
     samples, classes = len(labels), classes or int(labels.max()) + 1
@@ -125,7 +138,7 @@ def ridge(
         raise InvalidData(f"labels {labels.min()}..{labels.max()} of a readout lie outside 0..{classes - 1}")
     if regularisation is not None and not regularisation > 0:
         raise InvalidModel(f"regularisation of a readout must be above 0, not {regularisation}")
-    mean, spread = _moments(counts, normalise)
+    mean, spread = _moments(counts, normalise, standardise)
     values, vectors = _directions(counts, normalise, mean, spread)
     targets = np.eye(classes)[labels]
     offset = targets.mean(axis=0)
@@ -140,20 +153,26 @@ def ridge(
             residual = targets[rows] - offset - along @ (projected / (values + strength)[:, None])
             leverage = 1 / samples + along**2 @ (1 / (values + strength))
             residual /= np.maximum(1 - leverage, 1e-12)[:, None]
-            error[i] += (residual**2).sum()
+            error[i] += (residual**2).sum() / samples
             right[i] += np.count_nonzero((targets[rows] - residual).argmax(axis=1) == labels[rows])
+
+    def folded(strength: float) -> tuple[FloatArray, FloatArray]:
+        weight = (vectors @ (projected / (values + strength)[:, None])).T / spread
+        bias = offset - weight @ mean
+        return (without_bias(weight, bias), np.zeros(classes)) if normalise else (weight, bias)
+
+    if bits is not None:
+        power = sum(float((x**2).sum()) for _, x in _standardised(counts, normalise, 0.0, 1.0)) / samples
+        error += [_rounding_error(folded(strength)[0], bits, power) for strength in strengths]
     best = int(error.argmin())
-    weight = (vectors @ (projected / (values + strengths[best])[:, None])).T / spread
-    bias = offset - weight @ mean
-    if normalise:
-        weight, bias = without_bias(weight, bias), np.zeros(classes)
     info = {
         "method": "ridge",
         "normalised": normalise,
+        "standardised": standardise,
         "regularisation": float(strengths[best] / samples),
         "leave_one_out_accuracy": float(right[best] / samples),
     }
-    return LinearReadout(weight, bias, info)
+    return LinearReadout(*folded(strengths[best]), info)
 
 
 def attach_readout(liquid: Liquid, readout: LinearReadout) -> TrainedNetwork:

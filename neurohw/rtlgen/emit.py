@@ -3,10 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
+from neurohw.quantize.quantized import GAIN_BITS
+from neurohw.rtlgen.modulation import PlannedModulation
 from neurohw.rtlgen.neuron import NEURON_FLAGS
 from neurohw.rtlgen.plan import PlannedPopulation, PlannedProjection
 
-FLAGS = (*NEURON_FLAGS, "IN_ORDER", "FEEDBACK", "SHARED_DELAYS")
+FLAGS = (
+    *NEURON_FLAGS,
+    "IN_ORDER",
+    "FEEDBACK",
+    "SHARED_DELAYS",
+    "COMPRESSED",
+    "MODULATES",
+    "GAIN",
+    "ADDITION",
+    "LEFT",
+    "SHARED",
+)
 STREAM = ("tvalid", "tready", "tdata", "tlast", "tuser")
 AXIL_IN = {
     "awvalid": 1,
@@ -53,6 +66,8 @@ def _groups(populations: Sequence[PlannedPopulation]) -> list[tuple[str, str, di
             text = f"projection {projection.name}"
             entries.append((f"Projection_{projection.name}", text, projection.parameters))
             entries.append((f"Delay_{projection.name}", f"{text}, delay", projection.delay_parameters))
+        for modulation in population.modulations:
+            entries.append((f"Modulation_{modulation.name}", f"modulation {modulation.name}", modulation.parameters))
     return entries
 
 
@@ -111,6 +126,7 @@ class _Top:
         self.lines: list[str] = []
         self.output = output
         self.every = [q for p in populations for q in p.projections]
+        self.modulations = [m for p in populations for m in p.modulations]
         self.input = inputs
 
     def fork(self, source: str, stream: str) -> None:
@@ -192,7 +208,7 @@ class _Top:
     def population(self, population: PlannedPopulation) -> None:
         """The projections of a population, their merge, and the population itself."""
         name, projections = population.name, population.projections
-        group_bits = max(1, (population.layout.groups - 1).bit_length())
+        group_bits = population.group_bits
         for projection in projections:
             self.projection(projection, group_bits)
         operation = f"op_{projections[0].name}"
@@ -223,6 +239,7 @@ class _Top:
             )
         stream = f"out_{name}"
         ports = {**CLOCK, **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{operation}_{s}" for s in OPERATION}}
+        ports |= self.modulation_ports(population)
         if name == self.output and not population.parameters["SPIKING"]:
             ports |= _stream("m_axis", OUTPUT)
         else:
@@ -238,6 +255,49 @@ class _Top:
         )
         if population.parameters["SPIKING"] or name != self.output:
             self.fork(name, stream)
+        for modulation in population.modulations:
+            self.modulation(modulation)
+
+    def modulation_ports(self, population: PlannedPopulation) -> dict[str, str]:
+        """What a population tells and is told of modulations; its step waits for the levels, and an astrocyte's for room for new ones."""
+        name, p = population.name, population.parameters
+        lanes = p["UPDATE_LANES"]
+        values = {"gain": (lanes * GAIN_BITS, p["GAIN"]), "addition": (lanes * p["ADDITION_BITS"], p["ADDITION"])}
+        waits = [f"room_{m.name}" for m in self.modulations if m.source == name]
+        waits += [f"levels_{m.name}" for m in population.modulations]
+        self.signals += [
+            "  /* verilator lint_off UNUSEDSIGNAL */  // not every population modulates, or is modulated",
+            f"  logic step_{name}, word_valid_{name}, word_last_{name};",
+            f"  logic [{lanes * p['MEMBRANE_BITS'] - 1}:0] membranes_{name};",
+            f"  logic gain_read_{name}, gain_last_{name}, addition_read_{name}, addition_last_{name};",
+            "  /* verilator lint_on UNUSEDSIGNAL */",
+        ]
+        ports = {"allowed_i": " && ".join(waits) or "1'b1"}
+        ports |= {f"{s}_o": f"{s}_{name}" for s in ("step", "word_valid", "word_last", "membranes")}
+        for value, (bits, there) in values.items():
+            if there:
+                self.signals.append(f"  logic [{bits - 1}:0] {value}s_{name};")
+            ports |= {f"{value}_{s}_o": f"{value}_{s}_{name}" for s in ("read", "last")}
+            ports[f"{value}_i"] = f"{value}s_{name}" if there else f"{bits}'d0"
+        return ports
+
+    def modulation(self, modulation: PlannedModulation) -> None:
+        """The core between an astrocyte and a population."""
+        name, source, target = modulation.name, modulation.source, modulation.target
+        value = "gain" if modulation.parameters["GAIN"] else "addition"
+        self.signals.append(f"  logic room_{name}, levels_{name};")
+        ports = {f"{s}_i": f"{s}_{source}" for s in ("word_valid", "word_last", "membranes", "step")}
+        ports |= {f"{s}_o": f"{s}_{name}" for s in ("room", "levels")}
+        ports |= {"target_step_i": f"step_{target}", "values_o": f"{value}s_{target}"}
+        ports |= {"read_i": f"{value}_read_{target}", "read_last_i": f"{value}_last_{target}"}
+        self.lines.append(
+            instance(
+                "nhw_modulation",
+                f"u_modulation_{name}",
+                _parameters(f"Modulation_{name}", modulation.parameters),
+                {**CLOCK, **ports},
+            )
+        )
 
 
 def _projection_stream(projection: PlannedProjection) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Dense, Sparse, Synapses, synapses
+from neurohw.connections import Convolution, Dense, Synapses, synapses
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntArray, IntFormat
 from neurohw.network import Population, Projection
@@ -68,13 +68,15 @@ def layout(population: Population, incoming: tuple[Projection, ...], lanes: int)
 class Rows:
     """The weight rows of a projection, the parameters of its address generator, and the words of its tables by parameter name.
 
-    weights, delays: [row, lane]; delays in steps beyond the shortest of the projection.
+    weights, delays: [row, lane]; delays in steps beyond the shortest of the projection. targets: of compressed rows, the slot that every entry
+    adds to [row, lane]; None where a row is one of a group of slots.
     """
 
     weights: IntArray
     delays: IntArray
     parameters: dict[str, int]
     tables: dict[str, list[int]]
+    targets: IntArray | None = None
 
 
 def _bits(values: int) -> int:
@@ -117,15 +119,39 @@ def sparse_rows(found: Synapses, values: IntArray, sources: int, target: Layout,
     group, lane = np.divmod(slot, target.lanes)
     (row_source, groups, _), row = np.unique(np.stack([source, group, layer]), axis=1, return_inverse=True)
     counts = np.bincount(row_source, minlength=sources)
-    firsts = np.cumsum(counts) - counts
     rows = max(1, len(groups))
     weights, delays = np.zeros((2, rows, target.lanes), np.int64)
     weights[row.ravel(), lane], delays[row.ravel(), lane] = piece, delay
-    first_bits = _bits(rows)
+    parameters, tables = _rows_of_sources(counts, target.groups)
+    return Rows(weights, delays, parameters, tables | ({"GROUP_FILE": groups.tolist()} if target.groups > 1 else {}))
+
+
+def _rows_of_sources(counts: IntArray, groups: int) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """Parameters and SOURCE_FILE of `nhw_sparse_rows`; counts: rows of every source, which lie one after the other."""
+    rows = max(1, int(counts.sum()))
+    first_bits, firsts = _bits(rows), np.cumsum(counts) - counts
     words = [int(c) << first_bits | (int(f) if c else 0) for c, f in zip(counts, firsts, strict=True)]
     count_bits = max(1, int(counts.max()).bit_length())
-    parameters = {"INPUTS": sources, "ROWS": rows, "GROUPS": target.groups, "COUNT_BITS": count_bits}
-    return Rows(weights, delays, parameters, {"SOURCE_FILE": words, "GROUP_FILE": groups.tolist() or [0]})
+    return {"INPUTS": len(counts), "ROWS": rows, "GROUPS": groups, "COUNT_BITS": count_bits}, {"SOURCE_FILE": words}
+
+
+def compressed_rows(found: Synapses, values: IntArray, sources: int, lanes: int) -> Rows:
+    """ceil(F / lanes) rows of every source neuron with F synapses of weight other than 0, any of them in any lane.
+
+    values: the weight of every synapse. Unused entries, in the last row of a source, add 0 to slot 0. The lane of the first synapse moves on from source to
+    source, so that the sums of a target spread over the lanes.
+    """
+    there = np.flatnonzero(values)
+    order = there[np.lexsort((found.delay[there], found.target[there], found.source[there]))]
+    source = found.source[order]
+    fan_out = np.bincount(source, minlength=sources)
+    counts = -(-fan_out // lanes)
+    rank = np.arange(len(order)) - (np.cumsum(fan_out) - fan_out)[source]
+    row, lane = (np.cumsum(counts) - counts)[source] + rank // lanes, (rank + source) % lanes
+    parameters, tables = _rows_of_sources(counts, 1)
+    weights, delays, targets = np.zeros((3, parameters["ROWS"], lanes), np.int64)
+    weights[row, lane], delays[row, lane], targets[row, lane] = values[order], found.delay[order], found.target[order]
+    return Rows(weights, delays, parameters, tables, targets)
 
 
 def _walk(size: int, outputs: int, kernel: int, stride: int, padding: int) -> NDArray[np.int64]:
@@ -207,8 +233,12 @@ def projection_rows(
     population: Population,
     target: Layout,
     row_bits: int | None = None,
+    compressed: bool = False,
 ) -> Rows:
-    """The rows of any projection; Unsupported for axonal delays of a convolution, whose rows are shared by all positions."""
+    """The rows of any projection; Unsupported for axonal delays of a convolution, whose rows are shared by all positions.
+
+    compressed: of a dense or sparse projection, rows whose entries name their targets instead of rows of groups.
+    """
     connection, weight = projection.connection, quantized.weight
     per_source = projection.delay_per == "source"
     delay: IntArray | int = 0 if quantized.delay is None else quantized.delay - projection.delay
@@ -219,11 +249,12 @@ def projection_rows(
                 f"{np.max(delay) + projection.delay} steps, and its weight rows are shared by all positions; give them one delay"
             )
         return convolution_rows(connection, weight, target, row_bits, np.ravel(delay)[0] if per_source else delay)
-    if isinstance(connection, Dense):
+    if isinstance(connection, Dense) and not compressed:
         return dense_rows(weight, target, delay)
-    assert isinstance(connection, Sparse)
     found = synapses(connection, sources, population.size, quantized.arrays(), 0, projection.delay_per)
     if quantized.delay is not None:
         found = replace(found, delay=found.delay - projection.delay)
     values = weight.ravel()[found.weight_index]
+    if compressed:
+        return compressed_rows(found, values, sources, target.lanes)
     return sparse_rows(found, values, sources, target, IntFormat(quantized.bits))

@@ -14,6 +14,7 @@ NEURON_FLAGS = (
     "MEMBRANE_BIAS",
     "DELAYED_CURRENT",
     "CLEARS_CURRENT",
+    "INTEGRATES_REFRACTORY",
     "SPIKING",
 )
 
@@ -56,6 +57,7 @@ def neuron_parameters(population: Population, quantized: QuantizedPopulation) ->
         "MEMBRANE_BIAS": int(lif.membrane_bias),
         "DELAYED_CURRENT": int(lif.delayed_current),
         "CLEARS_CURRENT": int(lif.clears_current),
+        "INTEGRATES_REFRACTORY": int(lif.integrates_refractory),
         "REFRACTORY_STEPS": lif.refractory,
         "SPIKING": int(neuron.spiking),
     }

@@ -22,28 +22,52 @@ def word_text(values: list[int], bits: int, width: int) -> str:
     return f"{word:0{-(-width // 4)}x}"
 
 
-def delay_fields(parameters: dict[str, Any]) -> tuple[int, int]:
-    """(number of delays beside the weights of a row, bits of each)."""
-    bits = (parameters["SLOTS"] - 1).bit_length()
-    return (0, 0) if not bits else (1 if parameters["SHARED_DELAYS"] else parameters["LANES"], bits)
+def target_bits(parameters: dict[str, Any]) -> int:
+    """Bits of the target of an entry of compressed rows: the update word above the lane of the word; 0 for rows of groups."""
+    if not parameters["COMPRESSED"]:
+        return 0
+    words = -(-parameters["NEURONS"] // parameters["UPDATE_LANES"])
+    return max(1, (words - 1).bit_length()) + _part_bits(parameters)
+
+
+def _part_bits(parameters: dict[str, Any]) -> int:
+    return (parameters["UPDATE_LANES"] - 1).bit_length()
+
+
+def row_fields(parameters: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """(name, values in a row, bits of each) of the weights, targets and delays of a row, from the least significant bit; only those that are there."""
+    lanes, delay_bits = parameters["LANES"], (parameters["SLOTS"] - 1).bit_length()
+    fields = [
+        ("weights", lanes, parameters["WEIGHT_BITS"]),
+        ("targets", lanes, target_bits(parameters)),
+        ("delays", 1 if parameters["SHARED_DELAYS"] else lanes, delay_bits),
+    ]
+    return [field for field in fields if field[2]]
 
 
 def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str, bytes]:
-    """Files of the weight banks of a population, all its projections one after the other: weights of a row, then its delays."""
-    bits, bank_rows, lanes = parameters["WEIGHT_BITS"], parameters["BANK_ROWS"], parameters["LANES"]
-    fields, delay_bits = delay_fields(parameters)
+    """Files of the weight banks of a population, the rows of all its projections one after the other, with the fields of `row_fields`."""
+    bank_rows, part_bits = parameters["BANK_ROWS"], _part_bits(parameters)
     weights, delays = np.concatenate([r.weights for r in rows]), np.concatenate([r.delays for r in rows])
     # a lane without a synapse has no delay
     delays = np.where(weights != 0, delays, 0)
-    if fields == 1:
-        delays = delays.max(axis=1, keepdims=True)
-    width = lanes * bits + fields * delay_bits
-    digits = -(-width // 4)
+    values = {
+        "weights": weights,
+        "delays": delays.max(axis=1, keepdims=True) if parameters["SHARED_DELAYS"] else delays,
+    }
+    if parameters["COMPRESSED"]:
+        slots = np.concatenate([r.targets for r in rows if r.targets is not None])
+        update_word, part = np.divmod(slots, parameters["UPDATE_LANES"])
+        values["targets"] = update_word << part_bits | part
+    fields = row_fields(parameters)
+    digits = -(-sum(count * bits for _, count, bits in fields) // 4)
+    columns = [(values[name].tolist(), count * bits, bits) for name, count, bits in fields]
     lines = []
-    for row, late in zip(weights.tolist(), delays.tolist(), strict=True):
-        word = int(word_text(row, bits, lanes * bits), 16)
-        if fields:
-            word |= int(word_text(late, delay_bits, fields * delay_bits), 16) << (lanes * bits)
+    for row in range(len(weights)):
+        word, at = 0, 0
+        for column, width, bits in columns:
+            word |= int(word_text(column[row], bits, width), 16) << at
+            at += width
         lines.append(f"{word:0{digits}x}")
     return {
         f"{parameters['WEIGHT_FILE']}{bank:02d}.hex": ("\n".join(lines[start : start + bank_rows]) + "\n").encode()
@@ -51,27 +75,32 @@ def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str,
     }
 
 
-def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> tuple[IntArray, IntArray]:
-    """Weights and delays [row, lane] that `weight_images` packed."""
-    lanes, bits = parameters["LANES"], parameters["WEIGHT_BITS"]
-    fields, delay_bits = delay_fields(parameters)
+def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> dict[str, IntArray]:
+    """Weights, slots of the targets and delays [row, lane] that `weight_images` packed, as far as the rows have them; a shared delay in one column."""
     names = sorted(n for n in files if n.startswith(parameters["WEIGHT_FILE"]))
     lines = [line for name in names for line in files[name].decode().split()]
-    weights, delays = np.zeros((2, len(lines), lanes), np.int64)
-    for row, line in enumerate(lines):
-        word = int(line, 16)
-        for lane in range(lanes):
-            value = (word >> (lane * bits)) & ((1 << bits) - 1)
-            weights[row, lane] = value - (1 << bits) if value >> (bits - 1) else value
-            if fields:
-                place = lanes * bits + (lane if fields > 1 else 0) * delay_bits
-                delays[row, lane] = word >> place & (1 << delay_bits) - 1
-    return weights, delays
+    result, at = {}, 0
+    for name, count, bits in row_fields(parameters):
+        values = [[int(line, 16) >> (at + i * bits) & ((1 << bits) - 1) for i in range(count)] for line in lines]
+        result[name] = np.array(values, np.int64)
+        at += count * bits
+    result["weights"] -= (result["weights"] >> (parameters["WEIGHT_BITS"] - 1)) << parameters["WEIGHT_BITS"]
+    if "targets" in result:
+        part_bits = _part_bits(parameters)
+        part = result["targets"] & ((1 << part_bits) - 1)
+        result["targets"] = (result["targets"] >> part_bits) * parameters["UPDATE_LANES"] + part
+    return result
 
 
 def table_image(words: list[int]) -> bytes:
     """A table of an address generator, one word a line."""
     return ("\n".join(f"{word:x}" for word in words) + "\n").encode()
+
+
+def lane_image(values: IntArray, lanes: int, bits: int) -> bytes:
+    """Words of `lanes` values of `bits` bits each, the first least significant; 0 in the lanes that are left over."""
+    padded = np.append(values, np.zeros(-len(values) % lanes, np.int64)).reshape(-1, lanes)
+    return ("\n".join(word_text(row, bits, lanes * bits) for row in padded.tolist()) + "\n").encode()
 
 
 def parameter_image(

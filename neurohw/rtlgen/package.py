@@ -16,7 +16,7 @@ from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
 from neurohw.quantize import QuantizedNetwork
 from neurohw.rtlgen.emit import network_text, package_text
-from neurohw.rtlgen.pack import delay_fields, parameter_image, table_image, weight_images
+from neurohw.rtlgen.pack import lane_image, parameter_image, row_fields, table_image, weight_images
 from neurohw.rtlgen.plan import plan
 from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
 
@@ -64,12 +64,11 @@ class RtlPackage:
         return int(self.layers()[0]["parameters"]["LANES"])
 
     def weight_bits(self) -> dict[str, int]:
-        """Bits of each weight memory by population, delays and padding lanes included."""
+        """Bits of each weight memory by population, targets, delays and padding lanes included."""
         result = {}
         for layer in self.layers():
             p = layer["parameters"]
-            fields, bits = delay_fields(p)
-            result[layer["population"]] = p["ROWS"] * (p["LANES"] * p["WEIGHT_BITS"] + fields * bits)
+            result[layer["population"]] = p["ROWS"] * sum(count * bits for _, count, bits in row_fields(p))
         return result
 
     def write(self, folder: Path) -> None:
@@ -135,6 +134,11 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
         )
         for projection in population.projections:
             files |= {projection.parameters[k]: table_image(words) for k, words in projection.rows.tables.items()}
+        for modulation in population.modulations:
+            p = modulation.parameters
+            files[p["OFFSET_FILE"]] = lane_image(modulation.offsets, p["LANES"], p["OFFSET_BITS"])
+            if modulation.table is not None:
+                files[p["TABLE_FILE"]] = table_image(modulation.table.tolist())
     manifest = {
         "format_version": FORMAT_VERSION,
         "kind": "rtl",
@@ -163,6 +167,11 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             }
             for p in populations
             for q in p.projections
+        ],
+        "modulations": [
+            {"modulation": m.name, "source": m.source, "target": m.target, "parameters": m.parameters}
+            for p in populations
+            for m in p.modulations
         ],
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())},
     }

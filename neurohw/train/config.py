@@ -16,8 +16,11 @@ class TrainConfig:
     images. weight_bits: 2..8 for quantization-aware training. seed: of weights, order and augmentation. threads: of the processor; one is
     fastest for small networks, and another number adds in another order, so that results differ.
     learn_delays: of all projections with max_delay, by an Adam of its own with delay_learning_rate, in steps; their spread narrows over the
-    first delay_annealing of all epochs. dropout: of spikes between populations. time_shift, channel_shift: largest random shift of spike data, in steps
+    first delay_annealing of all epochs. learn_decays: of all astrocytes, as 1 - 2^-k; their k, whole in the forward pass, learns with decay_learning_rate.
+    dropout: of spikes between populations. time_shift, channel_shift: largest random shift of spike data, in steps
     and input neurons; event_drop: largest fraction of input spikes left out.
+    truncation: steps of a window of truncated backpropagation through time, None for all steps at once: see `neurohw.train.truncation`.
+    spectral_radius: the weights of recurrent projections are scaled to it before the first epoch: see `neurohw.train.recurrence`.
     The learning rate falls to 0 along a cosine over all epochs. Raises InvalidModel for values out of range.
     """
 
@@ -38,10 +41,14 @@ class TrainConfig:
     learn_delays: bool = False
     delay_learning_rate: float = 0.1
     delay_annealing: float = 0.25
+    learn_decays: bool = False
+    decay_learning_rate: float = 0.05
     dropout: float = 0.0
     time_shift: int = 0
     channel_shift: int = 0
     event_drop: float = 0.0
+    truncation: int | None = None
+    spectral_radius: float | None = None
     seed: int = 0
     threads: int = 1
 
@@ -56,10 +63,16 @@ class TrainConfig:
             raise InvalidModel(f"optimizer is 'adam' or 'adamw', not {self.optimizer!r}")
         if self.patience is not None and self.patience < 1:
             raise InvalidModel(f"patience is at least 1 epoch, not {self.patience}")
+        if not self.decay_learning_rate > 0:
+            raise InvalidModel(f"decay_learning_rate must be above 0, not {self.decay_learning_rate}")
         if not self.delay_learning_rate > 0 or not 0 < self.delay_annealing <= 1:
             raise InvalidModel(
                 f"delay_learning_rate must be above 0 and delay_annealing lie in 0..1, not {self.delay_learning_rate} and {self.delay_annealing}"
             )
+        if self.truncation is not None and self.truncation < 1:
+            raise InvalidModel(f"truncation is a window of at least 1 step, not {self.truncation}")
+        if self.spectral_radius is not None and not self.spectral_radius > 0:
+            raise InvalidModel(f"spectral_radius must be above 0, not {self.spectral_radius}")
         if not (0 <= self.dropout < 1 and 0 <= self.event_drop < 1):
             raise InvalidModel(f"dropout and event_drop lie in 0..1, not {self.dropout} and {self.event_drop}")
         if min(self.time_shift, self.channel_shift) < 0:

@@ -21,6 +21,11 @@ class _Round(torch.autograd.Function):
         return gradient
 
 
+def straight_round(values: Tensor) -> Tensor:
+    """The nearest whole numbers, ties to even; the gradient passes as if nothing was rounded."""
+    return _Round.apply(values)  # type: ignore[no-any-return]
+
+
 def weight_limits(bits: int, symmetric: bool) -> tuple[int, int]:
     """Smallest and largest integer weight.
 
@@ -32,7 +37,7 @@ def weight_limits(bits: int, symmetric: bool) -> tuple[int, int]:
 
 def integer_weights(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
     """round(clip(weight / step)), ties to even; step broadcasts against weight. The rounding passes the gradient through."""
-    return _Round.apply((weight / step).clamp(*limits))  # type: ignore[no-any-return]
+    return straight_round((weight / step).clamp(*limits))
 
 
 def fake_quantize(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
@@ -44,6 +49,12 @@ def check_quantizable(network: Network, bits: int) -> None:
     """Raise InvalidModel where weights of `bits` bits with learned steps cannot be trained."""
     if not 2 <= bits <= 8:
         raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    for modulation in network.modulations:
+        if modulation.effect == "threshold":
+            raise InvalidModel(
+                f"modulation {modulation.name!r}: {modulation.source!r} and {modulation.target!r} share scales that are powers of two, which are not learned; "
+                "train in float and quantize afterwards"
+            )
     for population in network.populations[1:]:
         incoming = network.into(population.name)
         if len(incoming) > 1:

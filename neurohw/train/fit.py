@@ -1,6 +1,7 @@
 """Training: from a network and a dataset to a TrainedNetwork."""
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
 from neurohw.train.config import TrainConfig
 from neurohw.train.module import SpikingModule
 from neurohw.train.readout import scores
+from neurohw.train.recurrence import scale_recurrence
+from neurohw.train.truncation import backward_in_windows, check_truncation
 
 Metrics = dict[str, float]
 Progress = Callable[[int, int, Metrics], None]
@@ -72,10 +75,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; only weights decay, and delays have a learning rate of their own."""
+    """Adam or AdamW; only weights decay, and delays and the shifts of decays have learning rates of their own."""
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
     delays = [p for n, p in module.named_parameters() if n.endswith("__delay")]
-    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay"))]
+    shifts = [p for n, p in module.named_parameters() if n.endswith("__shift")]
+    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay", "__shift"))]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     parameter_groups: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": config.weight_decay},
@@ -83,7 +87,22 @@ def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.O
     ]
     if delays:
         parameter_groups.append({"params": delays, "weight_decay": 0.0, "lr": config.delay_learning_rate})
+    if shifts:
+        parameter_groups.append({"params": shifts, "weight_decay": 0.0, "lr": config.decay_learning_rate})
     return kind(parameter_groups, lr=config.learning_rate)
+
+
+def _backward(
+    module: SpikingModule, counts: torch.Tensor, labels: torch.Tensor, config: TrainConfig, readout: Readout
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add the gradient of a batch's cross-entropy; returns scores [sample, class] and the loss, detached."""
+    loss_of = functools.partial(cross_entropy, target=labels, label_smoothing=config.label_smoothing)
+    if config.truncation is not None and config.truncation < len(counts):
+        return backward_in_windows(module, counts, config.truncation, readout, loss_of)
+    values = scores(module(counts, states=False), module.network, readout)
+    loss = loss_of(values)
+    loss.backward()
+    return values.detach(), loss.detach()
 
 
 def _train_epoch(
@@ -111,15 +130,13 @@ def _train_epoch(
             x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
         counts = encoder.encode(x, (1, epoch, start))
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
-        values = scores(module(torch.from_numpy(counts), states=False), module.network, readout)
-        loss = cross_entropy(values, labels, label_smoothing=config.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        values, loss = _backward(module, torch.from_numpy(counts), labels, config, readout)
         optimizer.step()
-        module.clamp_delays()
+        module.clamp()
         scheduler.step()
-        right += int((values.detach().argmax(1) == labels).sum())
-        total += float(loss.detach()) * len(labels)
+        right += int((values.argmax(1) == labels).sum())
+        total += float(loss) * len(labels)
     return {"train_loss": total / count, "train_accuracy": right / count}
 
 
@@ -155,6 +172,7 @@ def _fit(
     initial = network if isinstance(network, TrainedNetwork) else None
     network = network.network if isinstance(network, TrainedNetwork) else network
     check_fit(network, dataset, config)
+    check_truncation(network, config.truncation, encoder.steps)
     readout = config.readout or default_readout(network)
     source = dataset.digest()
     described = {
@@ -173,9 +191,12 @@ def _fit(
         detach_reset=config.detach_reset,
         learn_delays=config.learn_delays,
         dropout=config.dropout,
+        learn_decays=config.learn_decays,
     )
     if initial is not None:
         module.load_trained(initial)
+    if config.spectral_radius is not None:
+        scale_recurrence(module, config.spectral_radius)
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)

@@ -46,6 +46,21 @@ class Record(NamedTuple):
     a: Tensor
 
 
+class Carried(NamedTuple):
+    """What a window of steps needs of those before: states by population, and by projection the spikes that are still on their way.
+
+    states: none for a population at rest. spikes [step, sample, source]: the latest ones, as many steps as the longest delay or all there were.
+    """
+
+    states: dict[str, NeuronState]
+    spikes: dict[str, Tensor]
+
+    def detached(self) -> "Carried":
+        """The same values without their history."""
+        states = {name: NeuronState(*(t.detach() for t in state)) for name, state in self.states.items()}
+        return Carried(states, {name: t.detach() for name, t in self.spikes.items()})
+
+
 def rest(like: Tensor) -> NeuronState:
     """The state before the first step: all zero, of the shape, dtype and device of `like` [sample, neuron]."""
     zero = torch.zeros_like(like)
@@ -72,8 +87,8 @@ def lif_step(
     A hard reset cuts the gradient of the membrane where the neuron fired.
     """
     c = current if constants.synapse_decay is None else constants.synapse_decay * state.c + current
-    held = state.r > 0
-    if neuron.clears_current:
+    held = state.r > 0 if neuron.refractory or neuron.delayed_reset else None
+    if neuron.clears_current and held is not None:
         c = torch.where(held, torch.zeros_like(c), c)
     drive = state.c if neuron.delayed_current else c
     if neuron.membrane_bias:
@@ -82,7 +97,7 @@ def lif_step(
     if neuron.adaptation is not None:
         threshold = threshold + state.a
     before = state.v
-    if neuron.delayed_reset and neuron.reset == "hard":
+    if held is not None and neuron.delayed_reset and neuron.reset == "hard":
         before = torch.where(held, torch.zeros_like(before) + constants.v_reset, before)
     if neuron.delayed_reset and neuron.reset == "soft":
         drive = drive - threshold * state.r  # r is the spike before, 0 or 1
@@ -90,18 +105,19 @@ def lif_step(
     fired = spike(u, threshold)
     if neuron.strict:
         fired = torch.where(u == threshold, torch.zeros_like(fired), fired)
-    if neuron.refractory:
+    if held is not None and neuron.refractory:
         fired = torch.where(held, torch.zeros_like(fired), fired)
     v = u
     if not neuron.delayed_reset and neuron.reset == "soft":
         v = u - threshold * (fired.detach() if detach_reset else fired)
     if not neuron.delayed_reset and neuron.reset == "hard":
-        v = torch.where(fired > 0, torch.zeros_like(u) + constants.v_reset, u)
+        v = torch.where(fired > 0, torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device), u)
     r = state.r
     if neuron.delayed_reset:
         r = fired.detach() if detach_reset else fired
-    elif neuron.refractory:
-        v = torch.where(held, state.v, v)
+    elif held is not None:
+        if not neuron.integrates_refractory:
+            v = torch.where(held, state.v, v)
         full = torch.full_like(state.r, float(neuron.refractory))
         r = torch.where(fired > 0, full, (state.r - 1).clamp_min(0)).detach()
     a = state.a
@@ -110,22 +126,30 @@ def lif_step(
     return fired, NeuronState(v, c, r, a)
 
 
+def raised(constants: Constants, rise: Tensor | None) -> Constants:
+    """The constants of one step in which an astrocyte raises the thresholds [sample, neuron]; without a rise those that are given."""
+    return constants if rise is None else constants._replace(threshold=constants.threshold + rise)
+
+
 def scan(
     neuron: Lif | Integrator,
     constants: Constants,
     currents: Tensor,
     spike: SpikeFunction,
     detach_reset: bool = True,
+    rises: Tensor | None = None,
+    state: NeuronState | None = None,
 ) -> Record:
-    """Run one population over currents [time, sample, neuron] that are known beforehand."""
-    state = rest(currents[0])
+    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are known beforehand, from `state` or from rest."""
+    state = rest(currents[0]) if state is None else state
     fired: list[Tensor] = []
     states: list[NeuronState] = []
-    for current in currents.unbind(0):
+    each_rise = [None] * len(currents) if rises is None else rises.unbind(0)
+    for current, rise in zip(currents.unbind(0), each_rise, strict=True):
         if isinstance(neuron, Integrator):
             state = integrator_step(constants, current, state)
         else:
-            spikes, state = lif_step(neuron, constants, current, state, spike, detach_reset)
+            spikes, state = lif_step(neuron, raised(constants, rise), current, state, spike, detach_reset)
             fired.append(spikes)
         states.append(state)
     return record(fired, states)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.reservoir.readout import LinearReadout, check_counts, normalised, without_bias
+from neurohw.train.fit import _threads
 
 
 def soft_targets(labels: Tensor, classes: int) -> Tensor:
@@ -29,13 +30,14 @@ def fit_linear_readout(
     learning_rate: float = 0.1,
     weight_decay: float = 5e-10,
     seed: int = 0,
+    threads: int = 1,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> LinearReadout:
     """Cross-entropy of W x / m + b with `soft_targets` by Adadelta; the weights of the epoch that is best on the validation samples.
 
     x: counts [sample, neuron] over their sum; m: the largest x of a batch. W and b begin at 0. The readout has no bias: with m fixed to the mean of the epoch's batches, it is
-    folded into the weights (`neurohw.reservoir.readout`), and the validation judges what is folded. seed: of the order of samples. progress: called with (epoch from 1, epochs,
-    validation accuracy). info holds `epoch` and `validation_accuracy`. Raises InvalidData for samples that do not match, InvalidModel for values out of range.
+    folded into the weights (`neurohw.reservoir.readout`), and the validation judges what is folded. seed: of the order of samples. threads: of the processor, another number of which
+    adds in another order. progress: called with (epoch from 1, epochs, validation accuracy). info holds `epoch` and `validation_accuracy`. Raises InvalidData for samples that do not match, InvalidModel for values out of range.
     """
     check_counts(counts, labels)
     if validation_counts.shape != (len(validation_labels), counts.shape[1]) or not len(validation_labels):
@@ -52,23 +54,24 @@ def fit_linear_readout(
     optimizer = torch.optim.Adadelta([weight, bias], lr=learning_rate, weight_decay=weight_decay)
     generator = torch.Generator().manual_seed(seed)
     best = LinearReadout(np.zeros(weight.shape), np.zeros(classes), {"validation_accuracy": -1.0})
-    for epoch in range(1, epochs + 1):
-        largest = []
-        for chosen in torch.randperm(len(y), generator=generator).split(batch_size):
-            batch = x[chosen]
-            scale = batch.max().clamp(min=torch.finfo(batch.dtype).tiny)
-            loss = cross_entropy(batch / scale @ weight.T + bias, soft_targets(y[chosen], classes))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            largest.append(float(scale))
-        per_count = weight.detach().double().numpy() / np.mean(largest)
-        folded = without_bias(per_count, bias.detach().double().numpy())
-        found = LinearReadout(folded, np.zeros(classes), {"method": "adadelta", "normalised": True, "epoch": epoch})
-        accuracy = float((found.predict(validation_counts) == validation_labels).mean())
-        found.info["validation_accuracy"] = accuracy
-        if accuracy > best.info["validation_accuracy"]:
-            best = found
-        if progress is not None:
-            progress(epoch, epochs, accuracy)
+    with _threads(threads):
+        for epoch in range(1, epochs + 1):
+            largest = []
+            for chosen in torch.randperm(len(y), generator=generator).split(batch_size):
+                batch = x[chosen]
+                scale = batch.max().clamp(min=torch.finfo(batch.dtype).tiny)
+                loss = cross_entropy(batch / scale @ weight.T + bias, soft_targets(y[chosen], classes))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                largest.append(float(scale))
+            per_count = weight.detach().double().numpy() / np.mean(largest)
+            folded = without_bias(per_count, bias.detach().double().numpy())
+            found = LinearReadout(folded, np.zeros(classes), {"method": "adadelta", "normalised": True, "epoch": epoch})
+            accuracy = float((found.predict(validation_counts) == validation_labels).mean())
+            found.info["validation_accuracy"] = accuracy
+            if accuracy > best.info["validation_accuracy"]:
+                best = found
+            if progress is not None:
+                progress(epoch, epochs, accuracy)
     return best

@@ -1,7 +1,7 @@
 """A `Network` as a PyTorch module."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.nn import functional as nn_functional
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
+from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,
     CONNECTION_FIELDS,
@@ -17,12 +18,23 @@ from neurohw.network import (
     Projection,
     TrainedNetwork,
 )
-from neurohw.neurons import Adaptation, Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
-from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, weight_limits
-from neurohw.train.functional import Constants, NeuronState, Record, integrator_step, lif_step, record, rest, scan
+from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
+from neurohw.train.functional import (
+    Carried,
+    Constants,
+    NeuronState,
+    Record,
+    integrator_step,
+    lif_step,
+    raised,
+    record,
+    rest,
+    scan,
+)
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
@@ -33,23 +45,27 @@ LAST_SPREAD = 0.23  # SIG of Hammouamri et al. at the end of annealing
 LEAST_SIGMA = 0.27  # is added to it
 
 
+SHIFTS = (1.0, 12.0)  # of decays that learn; the multiplying decay of the integers has 12 bits
+
+
 def groups(network: Network) -> list[list[Population]]:
     """The populations after the input in groups: each group needs only the ones before it, and itself if it is recurrent.
 
-    A group of more than one population, or of one that projects to itself, has to advance step by step.
+    A group of more than one population, or of one that projects to itself, has to advance step by step: a loop of projections, or one that an astrocyte closes.
     """
+    edges = [(p.source, p.target) for p in network.projections] + [(m.source, m.target) for m in network.modulations]
     before: dict[str, set[str]] = {p.name: set() for p in network.populations}
     changed = True
     while changed:
         changed = False
-        for projection in network.projections:
-            reached = before[projection.source] | {projection.source}
-            if not reached <= before[projection.target]:
-                before[projection.target] |= reached
+        for source, target in edges:
+            reached = before[source] | {source}
+            if not reached <= before[target]:
+                before[target] |= reached
                 changed = True
     result: list[list[Population]] = []
     # A group has strictly more populations before it than every group that feeds it.
-    for population in sorted(network.update_order(), key=lambda p: len(before[p.name])):
+    for population in sorted(network.update_order(), key=lambda p: len(before[p.name] | {p.name})):
         name = population.name
         for group in result:
             if name in before[group[0].name] and group[0].name in before[name]:
@@ -74,21 +90,38 @@ def check_learnable_delays(network: Network) -> None:
             )
 
 
+class Window(NamedTuple):
+    """What is known while some steps run: counts of the input [time, sample, neuron], spikes that populations have sent, levels of
+    astrocytes before every step, and what the steps before left."""
+
+    like: Tensor
+    sent: dict[str, Tensor]
+    levels: dict[str, Tensor]
+    carried: Carried
+
+
+def _latest(before: Tensor | None, spikes: Tensor, steps: int) -> Tensor:
+    """The last `steps` of the spikes [time, ...] of a window and of what was carried into it, or all where there are fewer."""
+    return (spikes if before is None else torch.cat([before, spikes]))[-steps:]
+
+
 def _expand(population: Population, values: Tensor) -> Tensor:
     """Values of every neuron [neuron] from values per parameter."""
     return values if population.channels is None else values.repeat_interleave(population.size // population.channels)
 
 
 class SpikingModule(nn.Module):
-    """A network with trainable weights, biases and batch normalisations; thresholds are fixed, and so are the weights of projections
+    """A network with trainable weights, biases, astrocytes' offsets and batch normalisations; thresholds are fixed, and so are the weights of projections
     that are not trainable: 1, as in a pooling, unless a trained network brings others.
 
     surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
     learn_delays: the delays of projections with max_delay are real numbers that learn (`neurohw.train.delays`); `annealing`, 0 to 1, narrows their
-    spread. dropout: of the spikes between populations while training, drawn from `generator`.
+    spread. learn_decays: the decay of every parameter of the astrocytes is 1 - 2^-k, k in 1..12 learned as a real number and rounded in the forward pass (the
+    gradient passes straight through), so that the integers have it exactly. dropout: of the spikes between populations while training, drawn from `generator`.
     seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the initial delays, uniform over their range.
     Evaluation rounds delays; in float64 it equals `run_reference`: batch normalisation is then folded by the same formula.
-    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, and for delays that cannot learn.
+    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays that cannot learn, and for
+    decays to learn without an astrocyte.
     """
 
     def __init__(
@@ -102,9 +135,16 @@ class SpikingModule(nn.Module):
         detach_reset: bool = True,
         learn_delays: bool = False,
         dropout: float = 0.0,
+        learn_decays: bool = False,
     ) -> None:
         super().__init__()
         self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
+        astrocytes = [p for p in network.populations if isinstance(p.neuron, Astrocyte)]
+        if learn_decays and not astrocytes:
+            raise InvalidModel(
+                "no population has a decay to learn: decays of astrocytes learn, and the network has none"
+            )
+        self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
         self.rounds_delays = True  # in evaluation; False measures what the rounding costs
         self.generator = torch.Generator().manual_seed(seed)
@@ -121,6 +161,10 @@ class SpikingModule(nn.Module):
         fixed |= {f"{p.name}.delay" for p in network.projections if p.name not in self.learning_delays}
         for name, shape in network.shapes().items():
             self._register(name, self._initial(name, shape, generator).to(dtype), name in fixed)
+        for population in astrocytes if learn_decays else ():
+            assert isinstance(population.neuron, Astrocyte)
+            decays = torch.full((population.parameters,), population.neuron.decay, dtype=dtype)
+            self._register(f"{population.name}.shift", self._shift_of(decays))
         if weight_bits is not None:
             for projection in network.projections:
                 self._register(f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype))
@@ -181,12 +225,23 @@ class SpikingModule(nn.Module):
         """True while the delays of a projection are spread over several steps."""
         return projection.name in self.learning_delays and (self.training or not self.rounds_delays)
 
-    def clamp_delays(self) -> None:
-        """Bring delays that an optimizer has moved out of their range back to its border."""
+    @staticmethod
+    def _shift_of(decays: Tensor) -> Tensor:
+        """The k of decays 1 - 2^-k, inside SHIFTS."""
+        return (-torch.log2((1 - decays).clamp_min(2.0 ** -SHIFTS[1]))).clamp(*SHIFTS)
+
+    def learned_decay(self, name: str) -> Tensor:
+        """The decays 1 - 2^-k [parameter] of an astrocyte whose decays learn."""
+        return 1 - torch.exp2(-straight_round(self.array(f"{name}.shift")))
+
+    def clamp(self) -> None:
+        """Bring delays and shifts that an optimizer has moved out of their range back to its border."""
         with torch.no_grad():
             for projection in self.network.projections:
                 if projection.name in self.learning_delays:
                     self.array(f"{projection.name}.delay").clamp_(projection.delay, projection.max_delay)
+            for name in self.learning_decays:
+                self.array(f"{name}.shift").clamp_(*SHIFTS)
 
     def sigma(self, projection: Projection) -> float:
         """Standard deviation, in steps, of the spread of a projection's delays at the present `annealing`.
@@ -253,6 +308,8 @@ class SpikingModule(nn.Module):
 
         assert isinstance(neuron, Lif | Integrator)
         decay, synapse_decay = value("decay", neuron.decay), value("synapse_decay", neuron.synapse_decay)
+        if population.name in self.learning_decays:
+            decay = _expand(population, self.learned_decay(population.name))
         if isinstance(neuron, Integrator):
             return Constants(decay, synapse_decay)
         adaptation = neuron.adaptation or Adaptation(0.0, 0.0)
@@ -305,8 +362,10 @@ class SpikingModule(nn.Module):
             return None
         return whole_current(spikes, weight, self.whole_delay(projection), shortest, longest)
 
-    def _arriving_current(self, projection: Projection, spikes: Tensor) -> Tensor:
-        """The current of a projection at all steps at once, [time, sample, target]."""
+    def _arriving_current(self, projection: Projection, spikes: Tensor, before: Tensor | None = None) -> Tensor:
+        """The current of a projection at all steps at once, [time, sample, target]; before: spikes of the steps before, still on their way."""
+        if before is not None:
+            return self._arriving_current(projection, torch.cat([before, spikes]))[len(before) :]
         faster = self._delayed_current(projection, spikes)
         if faster is None:
             parts = [apply(delayed(spikes, delay)) for delay, apply in self._operators(projection)]
@@ -327,22 +386,41 @@ class SpikingModule(nn.Module):
             current = normalised.reshape(current.shape)
         return current
 
-    def _known_current(self, population: Population, records: dict[str, Tensor], like: Tensor) -> Tensor:
-        """Bias (unless it enters the membrane) and the currents from populations that are already done, [time, sample, neuron]."""
-        steps, samples, _ = like.shape
+    def _level(self, astrocyte: Population, v: Tensor) -> Tensor:
+        """Levels of an astrocyte with membranes v [..., domain]."""
+        return v + _expand(astrocyte, self.array(f"{astrocyte.name}.offset"))
+
+    def _effect(self, modulation: Modulation, levels: Tensor) -> Tensor:
+        """Gains, or rises of the threshold, [..., neuron], of levels [..., domain]; differentiable."""
+        gain = modulation.effect == "gain"
+        values = modulation.max_gain * torch.sigmoid(levels) if gain else levels.clamp_min(0)
+        neurons = self.network.population(modulation.target).size // levels.shape[-1]
+        return values if neurons == 1 else values.repeat_interleave(neurons, -1)
+
+    def _scaled(self, population: Population, total: Tensor, gain: Tensor) -> Tensor:
+        """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no gain scales."""
+        current = total * gain
+        late = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        return current if late else current + self._bias(population)
+
+    def _known_current(self, population: Population, window: Window) -> Tensor:
+        """The currents from populations that are already done and, unless it enters the membrane or comes after a gain, the bias, [time, sample, neuron]."""
+        steps, samples, _ = window.like.shape
         current = self._bias(population)
-        if isinstance(population.neuron, Lif) and population.neuron.membrane_bias:
+        enters_membrane = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
+        if enters_membrane or self.network.modulation(population.name, "gain") is not None:
             current = torch.zeros_like(current)
         current = current.expand(steps, samples, population.size)
         for projection in self.network.into(population.name):
-            if projection.source in records:
-                current = current + self._arriving_current(projection, records[projection.source])
+            if projection.source in window.sent:
+                before = window.carried.spikes.get(projection.name)
+                current = current + self._arriving_current(projection, window.sent[projection.source], before)
         return current
 
-    def _run_recurrent(self, group: list[Population], sent: dict[str, Tensor], like: Tensor) -> dict[str, Record]:
+    def _run_recurrent(self, group: list[Population], window: Window) -> dict[str, Record]:
         """Advance populations that feed each other, step by step."""
         members = {p.name for p in group}
-        known = {p.name: self._known_current(p, sent, like).unbind(0) for p in group}
+        known = {p.name: self._known_current(p, window).unbind(0) for p in group}
         inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
         apply: dict[str, list[Operator]] = {}
         for projection in (q for entries in inner.values() for q in entries):
@@ -352,24 +430,44 @@ class SpikingModule(nn.Module):
                     "remove it"
                 )
             apply[projection.name] = self._operators(projection)
+        modulations = [m for m in self.network.modulations if m.target in members]
+        given = {m.name: window.levels[m.source].unbind(0) for m in modulations if m.source in window.levels}
         constants = {p.name: self._constants(p) for p in group}
-        state = {p.name: rest(known[p.name][0]) for p in group}
+        state = {p.name: window.carried.states.get(p.name) or rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
+        earlier: dict[str, list[Tensor]] = {p.name: [] for p in group}  # spikes before the first step, latest last
+        for projection in (q for entries in inner.values() for q in entries):
+            before = window.carried.spikes.get(projection.name)
+            if before is not None and len(before) > len(earlier[projection.source]):
+                earlier[projection.source] = list(before.unbind(0))
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
-        for t in range(like.shape[0]):
+        for t in range(len(window.like)):
+            effects: dict[tuple[str, str], Tensor] = {}
+            for m in modulations:  # levels after the step before, wherever the astrocyte stands in the order
+                inside = m.name not in given
+                level = (
+                    self._level(self.network.population(m.source), state[m.source].v) if inside else given[m.name][t]
+                )
+                effects[m.target, m.effect] = self._effect(m, level)
             for population in group:
                 name, neuron = population.name, population.neuron
                 current = known[name][t]
                 for projection in inner[name]:
                     for delay, operator in apply[projection.name]:
+                        sender = projection.source
                         if t >= delay:
-                            current = current + operator(fired[projection.source][t - delay])
+                            current = current + operator(fired[sender][t - delay])
+                        elif len(earlier[sender]) >= delay - t:
+                            current = current + operator(earlier[sender][t - delay])
+                if (name, "gain") in effects:
+                    current = self._scaled(population, current, effects[name, "gain"])
                 if isinstance(neuron, Integrator):
                     state[name] = integrator_step(constants[name], current, state[name])
                 else:
                     assert isinstance(neuron, Lif)
+                    rise = effects.get((name, "threshold"))
                     spikes, state[name] = lif_step(
-                        neuron, constants[name], current, state[name], self.spike, self.detach_reset
+                        neuron, raised(constants[name], rise), current, state[name], self.spike, self.detach_reset
                     )
                     fired[name].append(spikes)
                 states[name].append(state[name])
@@ -383,51 +481,97 @@ class SpikingModule(nn.Module):
         return spikes * kept / (1 - self.dropout)
 
     def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
-        """Spikes, and the membrane of the output, in one operator; None where it does not know the neuron model."""
+        """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
-        if not usable(neuron, currents, self.detach_reset):
+        if name in self.learning_decays or not usable(neuron, currents, self.detach_reset):
             return None
-        is_output = name == self.network.output.name
+        wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
-        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, is_output)
-        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if is_output else {})
+        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
+        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
     def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
-        states: False for the spikes and the membrane of the output alone, which is faster and smaller (`neurohw.train.scan`).
+        states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
         Raises InvalidData for another shape.
         """
+        return self._run(spikes, states, None)[0]
+
+    def advance(self, spikes: Tensor, carried: Carried) -> tuple[dict[str, Tensor], Carried]:
+        """Run the steps of one window, from what the windows before left; returns what `forward` does, and what the next window needs.
+
+        Windows put together equal `forward` over all steps, except that batch normalisation in training knows the statistics of its window alone.
+        """
+        result, following = self._run(spikes, True, carried)
+        return result, following
+
+    def _run(self, spikes: Tensor, states: bool, carried: Carried | None) -> tuple[dict[str, Tensor], Carried]:
+        """`forward` (carried None) and `advance`."""
         source = self.network.input
         if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
             raise InvalidData(
                 f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
             )
         spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
-        sent = {source.name: spikes}
+        window = Window(spikes, {source.name: spikes}, {}, carried or Carried({}, {}))
         result = {f"spikes.{source.name}": spikes}
+        following = Carried({}, {})
         for group in self.groups:
             head = group[0]
             if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
-                records = self._run_recurrent(group, sent, spikes)
+                records = self._run_recurrent(group, window)
+                done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
             else:
-                assert isinstance(head.neuron, Lif | Integrator)
-                currents = self._known_current(head, sent, spikes)
-                fast = None if states else self._fast_record(head, currents)
-                if fast is not None:
-                    result |= fast
-                    sent[head.name] = self._dropped(fast[f"spikes.{head.name}"])
-                    continue
-                records = {head.name: scan(head.neuron, self._constants(head), currents, self.spike, self.detach_reset)}
-            for name, done in records.items():
-                sent[name] = self._dropped(done.spikes)
-                result[f"spikes.{name}"] = done.spikes
-                neuron = self.network.population(name).neuron
-                assert isinstance(neuron, Lif | Integrator)
-                result |= {f"{letter}.{name}": getattr(done, letter) for letter in letters(neuron)}
-        return result
+                done = self._run_alone(head, window, states)
+            result |= done
+            for population in group:
+                name = population.name
+                window.sent[name] = self._dropped(done[f"spikes.{name}"])
+                if isinstance(population.neuron, Astrocyte):
+                    v = done[f"v.{name}"]
+                    first = window.carried.states[name].v if name in window.carried.states else torch.zeros_like(v[0])
+                    window.levels[name] = self._level(population, torch.cat([first[None], v[:-1]]))
+        if carried is not None:
+            for population in self.network.populations[1:]:
+                following.states[population.name] = self._last(population, result)
+            for projection in self.network.projections:
+                reach = projection.max_delay or projection.delay
+                if reach:
+                    inner = any({projection.source, projection.target} <= {p.name for p in g} for g in self.groups)
+                    fired = result[f"spikes.{projection.source}"] if inner else window.sent[projection.source]
+                    following.spikes[projection.name] = _latest(carried.spikes.get(projection.name), fired, reach)
+        return result, following
+
+    def _run_alone(self, population: Population, window: Window, states: bool) -> dict[str, Tensor]:
+        """All steps of a population whose currents, and whose astrocytes' levels, are known beforehand."""
+        neuron, name = population.neuron, population.name
+        assert isinstance(neuron, Lif | Integrator)
+        currents = self._known_current(population, window)
+        gain, rise = (self.network.modulation(name, effect) for effect in ("gain", "threshold"))
+        if gain is not None:
+            currents = self._scaled(population, currents, self._effect(gain, window.levels[gain.source]))
+        fast = None if states or rise is not None else self._fast_record(population, currents)
+        if fast is not None:
+            return fast
+        rises = None if rise is None else self._effect(rise, window.levels[rise.source])
+        constants, before = self._constants(population), window.carried.states.get(name)
+        return self._named(name, scan(neuron, constants, currents, self.spike, self.detach_reset, rises, before))
+
+    def _named(self, name: str, record: Record) -> dict[str, Tensor]:
+        """Spikes and states of a population, named as in `Trace.arrays`."""
+        neuron = self.network.population(name).neuron
+        assert isinstance(neuron, Lif | Integrator)
+        states = {f"{letter}.{name}": getattr(record, letter) for letter in letters(neuron)}
+        return {f"spikes.{name}": record.spikes} | states
+
+    def _last(self, population: Population, result: dict[str, Tensor]) -> NeuronState:
+        """The state of a population after the last step."""
+        nothing = torch.zeros_like(result[f"v.{population.name}"][-1])
+        found = (result.get(f"{letter}.{population.name}") for letter in NeuronState._fields)
+        return NeuronState(*(nothing if values is None else values[-1] for values in found))
 
     def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
         """The parameters as a TrainedNetwork, delays rounded.
@@ -439,6 +583,8 @@ class SpikingModule(nn.Module):
         parameters: dict[str, Any] = {
             n: self.array(n).detach().double().cpu().numpy() for n in [*self.network.shapes(), *own]
         }
+        for name in self.learning_decays:
+            parameters[f"{name}.decay"] = self.learned_decay(name).detach().double().cpu().numpy()
         for projection in self.network.projections:
             if projection.max_delay is not None:
                 parameters[f"{projection.name}.delay"] = self.whole_delay(projection).double().cpu().numpy()
@@ -467,6 +613,10 @@ class SpikingModule(nn.Module):
             like = self.array(f"{self.network.output.name}.bias")
             for population in self.network.populations[1:]:
                 kinds: list[str] = [k for k in VARIED if f"{population.name}.{k}" in trained.parameters]
+                if population.name in self.learning_decays:
+                    decays = torch.from_numpy(trained.values(population, "decay").copy()).to(like)
+                    self.array(f"{population.name}.shift").copy_(self._shift_of(decays))
+                    kinds = [k for k in kinds if k != "decay"]
                 self.varied[population.name] = tuple(kinds)
                 for kind in kinds:
                     values = torch.from_numpy(trained.parameters[f"{population.name}.{kind}"].copy()).to(like)

@@ -20,7 +20,7 @@ template <typename T>
 struct Population {
   int64_t steps, samples, neurons;
   int64_t refractory;
-  bool strict, through_reset;
+  bool integrates, strict, through_reset;
   T slope;
   const T *decay, *synapse_decay, *threshold, *v_reset, *adaptation_decay, *adaptation_strength;  // [neuron]
 };
@@ -49,7 +49,7 @@ void forward(const Population<T>& p, const T* current, T* spikes, T* above, T* m
     const int64_t size = std::min(kChunk, p.neurons - begin);
     const Constants<T> k(p, begin, size);
     T v[kChunk] = {}, c[kChunk] = {}, a[kChunk] = {}, left[kChunk] = {};
-    const bool strict = p.strict;
+    const bool strict = p.strict, integrates = p.integrates;
     const T full = static_cast<T>(p.refractory);
     for (int64_t t = 0; t < p.steps; t++) {
       const int64_t here = (t * p.samples + sample) * p.neurons + begin;
@@ -63,7 +63,7 @@ void forward(const Population<T>& p, const T* current, T* spikes, T* above, T* m
         const bool held = left[n] > 0;
         const bool fires = ((u > threshold) | ((u == threshold) & !strict)) & !held;
         const T after = R == kSoft ? u - threshold : R == kHard ? k.v_reset[n] : u;
-        v[n] = held ? v[n] : fires ? after : u;
+        v[n] = held & !integrates ? v[n] : fires ? after : u;
         const T fewer = held ? left[n] - 1 : T(0);
         left[n] = fires ? full : fewer;
         a[n] = k.adaptation_decay[n] * a[n] + k.adaptation_strength[n] * (fires ? T(1) : T(0));
@@ -96,7 +96,7 @@ void backward(const Population<T>& p, const T* above, const T* by_spikes, const 
     const int64_t sample = task / chunks, begin = task % chunks * kChunk;
     const int64_t size = std::min(kChunk, p.neurons - begin);
     const Constants<T> k(p, begin, size);
-    const bool strict = p.strict;
+    const bool strict = p.strict, integrates = p.integrates;
     const T slope = p.slope, through_reset = p.through_reset ? T(1) : T(0);  // a factor: a branch would keep the loop from vectors
     T v[kChunk] = {}, c[kChunk] = {}, a[kChunk] = {}, zero[kChunk] = {};  // gradients by the state after the step
     for (int64_t t = p.steps - 1; t >= 0; t--) {
@@ -107,16 +107,16 @@ void backward(const Population<T>& p, const T* above, const T* by_spikes, const 
       T* __restrict out = by_current + here;
 #pragma GCC ivdep
       for (int64_t n = 0; n < size; n++) {
-        const bool held = x[n] != x[n];
+        const bool held = x[n] != x[n], kept = held & !integrates;
         const bool fired = (x[n] > 0) | ((x[n] == 0) & !strict);
         const bool counts = !held & !(strict & (x[n] == 0));  // PyTorch's `where` has no gradient at the very threshold
         const T by_v = v[n] + given_v[n];
         T by_spike = given[n] + k.adaptation_strength[n] * a[n];
         if (R == kSoft) by_spike -= through_reset * by_v * k.threshold[n];
         const T by_x = (counts ? by_spike : T(0)) * bump<T, S>(held ? T(0) : x[n], slope);
-        const T by_u = (held | ((R == kHard) & fired) ? T(0) : by_v) + by_x;
+        const T by_u = (kept | ((R == kHard) & fired) ? T(0) : by_v) + by_x;
         const T by_threshold = -by_x - ((R == kSoft) & fired ? by_v : T(0));
-        v[n] = held ? by_v : k.decay[n] * by_u;
+        v[n] = kept ? by_v : k.decay[n] * by_u;
         a[n] = k.adaptation_decay[n] * a[n] + by_threshold;
         c[n] = k.synapse_decay[n] * c[n] + by_u;
         out[n] = c[n];
@@ -135,7 +135,7 @@ void backward_of(int64_t surrogate, const Population<T>& p, const T* above, cons
   }
 }
 
-// numbers: steps, samples, neurons, refractory, strict, through_reset; constants: the six arrays one after the other
+// numbers: steps, samples, neurons, refractory, integrates, strict, through_reset; constants: the six arrays one after the other
 template <typename T>
 Population<T> population(const int64_t* numbers, double slope, const T* constants) {
   const int64_t n = numbers[2];
@@ -145,6 +145,7 @@ Population<T> population(const int64_t* numbers, double slope, const T* constant
           numbers[3],
           numbers[4] != 0,
           numbers[5] != 0,
+          numbers[6] != 0,
           static_cast<T>(slope),
           constants,
           constants + n,

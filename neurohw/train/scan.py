@@ -39,8 +39,8 @@ def _address(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if tensor is None or not tensor.numel() else tensor.data_ptr())
 
 
-def _numbers(shape: torch.Size, refractory: int, strict: bool, through_reset: bool) -> Any:
-    return (ctypes.c_int64 * 6)(*shape, refractory, strict, through_reset)
+def _numbers(shape: torch.Size, refractory: int, integrates: bool, strict: bool, through_reset: bool) -> Any:
+    return (ctypes.c_int64 * 7)(*shape, refractory, integrates, strict, through_reset)
 
 
 @torch.library.custom_op("neurohw::lif_scan", mutates_args=(), device_types="cpu")
@@ -51,6 +51,7 @@ def lif_scan(
     surrogate: int,
     slope: float,
     refractory: int,
+    integrates: bool,
     strict: bool,
     through_reset: bool,
     membrane: bool,
@@ -58,7 +59,7 @@ def lif_scan(
     """Spikes, u - threshold (not a number in refractory steps) and, if wanted, membranes after the reset, each like currents [time, sample, neuron].
 
     constants [6, neuron]: decay, synapse_decay, threshold, v_reset, adaptation_decay, adaptation_strength. reset: index into RESETS; surrogate: index
-    into SURROGATES.
+    into SURROGATES; integrates: `Lif.integrates_refractory`.
     """
     library = _library()
     assert library is not None
@@ -66,7 +67,7 @@ def lif_scan(
     spikes, above = torch.empty_like(currents), torch.empty_like(currents)
     v = torch.empty_like(currents) if membrane else currents.new_empty(0)
     getattr(library, f"neurohw_scan_{CODES[currents.dtype]}")(
-        _numbers(currents.shape, refractory, strict, through_reset),
+        _numbers(currents.shape, refractory, integrates, strict, through_reset),
         ctypes.c_int64(reset),
         ctypes.c_double(slope),
         *(_address(t) for t in (constants, currents, spikes, above, v)),
@@ -85,6 +86,7 @@ def lif_scan_gradient(
     surrogate: int,
     slope: float,
     refractory: int,
+    integrates: bool,
     strict: bool,
     through_reset: bool,
 ) -> Tensor:
@@ -96,7 +98,7 @@ def lif_scan_gradient(
     by_membrane = by_membrane.contiguous() if by_membrane is not None else None
     result = torch.empty_like(above)
     getattr(library, f"neurohw_scan_gradient_{CODES[above.dtype]}")(
-        _numbers(above.shape, refractory, strict, through_reset),
+        _numbers(above.shape, refractory, integrates, strict, through_reset),
         ctypes.c_int64(reset),
         ctypes.c_int64(surrogate),
         ctypes.c_double(slope),
@@ -129,7 +131,7 @@ def _back(ctx: Any, by_spikes: Tensor | None, _: Tensor | None, by_membrane: Ten
     above, constants = ctx.saved_tensors
     by_membrane = by_membrane if ctx.membrane else None
     gradient = lif_scan_gradient(above, constants, by_spikes, by_membrane, *ctx.arguments)
-    return gradient, *(None,) * 8
+    return gradient, *(None,) * 9
 
 
 lif_scan.register_autograd(_back, setup_context=_keep)
@@ -181,6 +183,7 @@ def fast_scan(
         slopes.index(surrogate),
         SLOPES[surrogate] if slope is None else slope,
         lif.refractory,
+        lif.integrates_refractory,
         lif.strict,
         not detach_reset,
         membrane,

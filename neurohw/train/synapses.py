@@ -1,6 +1,7 @@
 """Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
 
-The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection multiplies a sparse matrix.
+The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection sparse
+(`neurohw.train.sparse`).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch.nn import functional as nn_functional
 from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.network import Population, Projection
 from neurohw.train.events import product
+from neurohw.train.sparse import layout, sparse_product
 
 # (delay, spikes [..., source] -> current [..., target])
 Operator = tuple[int, Callable[[Tensor], Tensor]]
@@ -34,12 +36,6 @@ def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
     return product(spikes, weight)
 
 
-def _sparse(shape: tuple[int, int], ends: Tensor, weight: Tensor, spikes: Tensor) -> Tensor:
-    matrix = torch.sparse_coo_tensor(ends, weight, shape, check_invariants=False)
-    flat = spikes.reshape(-1, shape[1])
-    return torch.sparse.mm(matrix, flat.T).T.reshape(*spikes.shape[:-1], shape[0])
-
-
 def _convolution(connection: Convolution, weight: Tensor, spikes: Tensor) -> Tensor:
     flat = spikes.reshape(-1, *connection.input_shape)
     current = nn_functional.conv2d(
@@ -56,13 +52,20 @@ def operators(
     arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the share of every step where delays learn.
     """
 
+    def sparse(weight: Tensor, here: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """The synapses, or those that are `here`."""
+        targets, sources = arrays["target"], arrays["source"]
+        if here is not None:
+            targets, sources, weight = targets[here], sources[here], weight[here]
+        where = layout(targets, sources, (target.size, source.size))
+        return lambda spikes: sparse_product(spikes, weight, where)
+
     def undelayed(weight: Tensor) -> Callable[[Tensor], Tensor]:
         match projection.connection:
             case Dense():
                 return partial(_dense, weight)
             case Sparse():
-                ends = torch.stack([arrays["target"], arrays["source"]]).long()
-                return partial(_sparse, (target.size, source.size), ends, weight)
+                return sparse(weight)
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
 
@@ -77,6 +80,10 @@ def operators(
     delays = arrays["delay"]
     result: list[Operator] = []
     for delay in torch.unique(delays):
+        if isinstance(projection.connection, Sparse):  # no synapse is multiplied for another delay than its own
+            of_synapse = delays if projection.delay_per == "synapse" else delays[arrays["source"].long()]
+            result.append((int(delay), sparse(weight, torch.nonzero(of_synapse == delay).squeeze(1))))
+            continue
         here = (delays == delay).to(weight.dtype)
         if projection.delay_per == "source":
             whole = undelayed(weight)

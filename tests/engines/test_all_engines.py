@@ -18,9 +18,9 @@ RTL_NETWORKS = 60  # each is compiled; the others of the 200 meet every other en
 
 
 def case(seed: int) -> tuple[Any, Any, Any]:
-    """A trained network, its integers, and a stimulus. The first RTL_NETWORKS have nothing that the RTL refuses."""
+    """A trained network, its integers, and a stimulus. The first RTL_NETWORKS have nothing that the RTL refuses, but for some domains of astrocytes."""
     rng = np.random.default_rng(1000 + seed)
-    features = FEATURES - {"synapse_delay", "astrocyte", "integrates_refractory"} if seed < RTL_NETWORKS else FEATURES
+    features = FEATURES - {"synapse_delay"} if seed < RTL_NETWORKS else FEATURES
     trained = random_trained(rng, random_graph(rng, features), 9, dyadic=True, each_neuron=True)
     model = quantize(trained, 3 + seed % 6, resolution_bits=3, max_count=2)
     return trained, model, random_stimulus(rng, trained.network, 9, 3, 2)
@@ -61,6 +61,11 @@ def test_random_networks_in_rtl() -> None:
 
     def run(seed: int) -> int:
         _, model, spikes = case(seed)
+        try:
+            rtl.check(model)
+        except Unsupported as error:
+            assert "neither a neuron nor whole channels" in str(error), error
+            return 0
         golden = run_golden(model, spikes)
         # fewer or more lanes than neurons, with and without gaps and stalls
         gaps = {"idle": 0.3 * (seed % 2), "backpressure": 0.3 * (seed // 2 % 2)}

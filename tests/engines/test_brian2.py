@@ -9,13 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurohw import Lif, feed_forward, first_mismatch, quantize, run_golden, run_reference
+from neurohw import (
+    Astrocyte,
+    Lif,
+    Modulation,
+    Population,
+    Projection,
+    feed_forward,
+    first_mismatch,
+    quantize,
+    run_golden,
+    run_reference,
+)
 from neurohw.engines import brian2 as engine
 from neurohw.engines.brian2.equations import Code, equations
 from neurohw.errors import InvalidData, Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.neurons import Adaptation
 from tests.random_networks import random_graph, random_stimulus, random_trained
+
+BOTH_EFFECTS = 1  # the seed of a network with a modulated gain and a modulated threshold
 
 
 def random_case(seed: int) -> tuple[Any, Any]:
@@ -30,7 +43,7 @@ def fired(trace: Any) -> int:
 
 @pytest.mark.slow
 def test_random_graphs_agree_in_float_and_in_integers() -> None:
-    compared = 0
+    compared = modulated = 0
     for seed in range(25):
         trained, spikes = random_case(seed)
         expected, actual = run_reference(trained, spikes), engine.run(trained, spikes)
@@ -41,7 +54,8 @@ def test_random_graphs_agree_in_float_and_in_integers() -> None:
         assert first_mismatch(golden, integers) is None, seed
         assert all(a.dtype == golden.arrays()[n].dtype for n, a in integers.arrays().items())
         compared += fired(expected) + fired(golden)
-    assert compared > 1000
+        modulated += len(model.network.modulations)
+    assert compared > 1000 and modulated > 5
 
 
 @pytest.mark.slow
@@ -54,13 +68,16 @@ def test_saturating_membranes_agree() -> None:
 
 @pytest.mark.slow
 def test_cython_agrees_too() -> None:
-    for seed in (1, 4):
+    effects = []
+    for seed in (37, 49):  # small ones: every population and projection is compiled
         trained, spikes = random_case(seed)
+        effects += [m.effect for m in trained.network.modulations]
         assert (
             first_mismatch(run_reference(trained, spikes), engine.run(trained, spikes, target="cython"), 1e-9) is None
         )
         model = quantize(trained, 6, max_count=2)
         assert first_mismatch(run_golden(model, spikes), engine.run(model, spikes, target="cython")) is None
+    assert effects == ["gain", "threshold"]
 
 
 def test_samples_in_chunks_are_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +157,40 @@ def test_a_mutated_semantic_is_noticed(monkeypatch: pytest.MonkeyPatch, name: st
     assert first_mismatch(expected, engine.run(model, spikes), 1e-9) is not None
 
 
+MODULATIONS = {
+    "sigmoid": ("gain", False, "exp(-", "exp("),
+    "rectification": ("threshold", False, "int((v_threshold + offset_threshold) > 0)*", ""),
+    "integer rectification": ("threshold", True, "int((v_threshold + offset_threshold) > 0)*", ""),
+    "floor of the index": ("gain", True, "floor(", "0.5 + floor("),
+    "floor of the rise": ("threshold", True, "floor(", "ceil("),
+}
+
+
+@pytest.mark.parametrize("name", MODULATIONS)
+def test_a_mutated_modulation_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    effect, integers, right, wrong = MODULATIONS[name]
+    rng = np.random.default_rng(5)
+    base = feed_forward([8, 10], output=Lif(0.5))
+    network = dataclasses.replace(
+        base,
+        populations=(base.input, Population("astrocyte", 5, Astrocyte(0.75)), base.output),
+        projections=(*base.projections, Projection("output", "astrocyte"), Projection("input", "astrocyte")),
+        modulations=(Modulation("astrocyte", "output", effect),),  # type: ignore[arg-type]
+    )
+    trained = random_trained(rng, network, 20, dyadic=True)
+    spikes = random_stimulus(rng, network, 20, 4)
+    model = quantize(trained, 3, resolution_bits=0) if integers else trained
+    expected = run_golden(model, spikes) if integers else run_reference(model, spikes)
+    assert first_mismatch(expected, engine.run(model, spikes), 1e-9) is None
+    mutated(monkeypatch, "modulate", right, wrong)
+    assert first_mismatch(expected, engine.run(model, spikes), 1e-9) is not None
+
+
 @pytest.mark.parametrize("integers", [False, True])
-def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers: bool) -> None:
-    trained, spikes = random_case(7)
+@pytest.mark.parametrize("seed", [7, BOTH_EFFECTS])
+def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers: bool, seed: int) -> None:
+    trained, spikes = random_case(seed)
+    assert len({m.effect for m in trained.network.modulations}) == (2 if seed == BOTH_EFFECTS else 0)
     model = quantize(trained, 6, max_count=2) if integers else trained
     expected = run_golden(model, spikes) if integers else run_reference(model, spikes)
     assert fired(expected) > 10

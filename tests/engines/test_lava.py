@@ -108,6 +108,8 @@ def compare(jobs: list[tuple[QuantizedNetwork, Any]], side_by_side: bool) -> int
 @needs_lava
 def test_random_graphs_side_by_side() -> None:
     jobs = [case for seed in range(24) if supported((case := random_case(seed))[0])]
+    assert {m.effect for model, _ in jobs for m in model.network.modulations} == {"gain", "threshold"}
+    assert {x.lag for model, _ in jobs for x in plan(model, 9, 2).levels.values()} >= {0, 1}
     assert len(jobs) > 15 and compare(jobs, True) > 1000
 
 
@@ -402,6 +404,10 @@ def native_with(*processes: str) -> tuple[QuantizedNetwork, Any]:
 def export_case(name: str) -> tuple[QuantizedNetwork, Any]:
     if name == "with our processes":
         return random_case(7, samples=2)
+    if name == "astrocytes":
+        model, spikes = random_case(1, samples=2)
+        assert {m.effect for m in model.network.modulations} == {"gain", "threshold"}
+        return model, spikes
     if name == "adaptive":
         rng = np.random.default_rng(3)
         neuron = Lif(0.75, reset="hard", v_reset=-0.25, adaptation=Adaptation(0.5, 0.5), synapse_decay=0.5)
@@ -412,7 +418,7 @@ def export_case(name: str) -> tuple[QuantizedNetwork, Any]:
 
 @needs_lava
 @pytest.mark.parametrize(
-    "name", ["with our processes", "adaptive", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"]
+    "name", ["with our processes", "adaptive", "astrocytes", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"]
 )
 def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
     model, spikes = export_case(name)
@@ -420,7 +426,7 @@ def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
     assert fired(expected) > 10
     script = tmp_path / "network.py"
     assert engine.export(model, script) == [script, tmp_path / "network.npz"]
-    native = name not in ("with our processes", "adaptive")
+    native = name not in ("with our processes", "adaptive", "astrocytes")
     assert ("import neurohw" in script.read_text() or "from neurohw" in script.read_text()) != native
     np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
     np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from neurohw import (
+    Astrocyte,
     Lif,
+    Modulation,
     Network,
     Population,
     Projection,
@@ -29,13 +31,15 @@ from neurohw import (
 from neurohw.engines import rtl
 from neurohw.engines import torch as torch_engine
 from neurohw.fixedpoint import MultiplyDecay, ShiftDecay
-from neurohw.golden import native
+from neurohw.golden import native, specification
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Adaptation
-from neurohw.quantize import QuantizedNetwork
+from neurohw.quantize import QuantizedModulation, QuantizedNetwork
 from neurohw.rtlgen import package
 from neurohw.train import functional, module
 from tests.random_networks import random_stimulus, random_trained
+from tests.verify.test_astrocytes import case as loop_case
+from tests.verify.test_astrocytes import loop
 
 SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
 HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)
@@ -112,8 +116,6 @@ def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -
     wraps = "(values - self.min) % (self.max - self.min + 1) + self.min"
     golden_differs(SHIFT, fixedpoint.IntFormat, "saturate", "np.clip(values, self.min, self.max)", wraps, cap=4)
     simulate = rewritten(reference.simulate, "[t - delay]", "[t - max(delay - 1, 0)]")
-    from neurohw.golden import specification
-
     _, model, spikes = case(SHIFT)
     expected = native.run_native(model, spikes)
     monkeypatch.setattr(specification, "simulate", simulate)
@@ -170,6 +172,99 @@ def test_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, ri
     assert first_mismatch(expected, native.run_native(model, spikes)) is not None
 
 
+def modulated_case(effect: str, neuron: Lif = SHIFT) -> Case:
+    """The input drives an astrocyte of three domains, which stands before the cells that it modulates; their own spikes count against them."""
+    rng = np.random.default_rng(5)
+    network = Network(
+        (
+            Population("input", 8, Source()),
+            Population("astrocyte", 3, Astrocyte(0.75)),
+            Population("cells", 12, neuron),
+        ),
+        (Projection("input", "astrocyte"), Projection("cells", "astrocyte", 1), Projection("input", "cells")),
+        modulations=(Modulation("astrocyte", "cells", effect),),  # type: ignore[arg-type]
+    )
+    trained = random_trained(rng, network, 20, dyadic=True)
+    return trained, quantize(trained, 3, resolution_bits=0), random_stimulus(rng, network, 20, 4)
+
+
+EARLY = "act = {m.effect: spread(modulated(m, state[m.source].v + constants[m.source].offset), population.size) for m in network.modulations if m.target == name}"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("effect", "owner", "name", "right", "wrong"),
+    [
+        ("gain", reference, "simulate", "act = acting[name]", EARLY),
+        ("threshold", reference, "simulate", "act = acting[name]", EARLY),
+        ("gain", Modulation, "values", "expit(levels)", "expit(2 * levels)"),
+        ("threshold", Modulation, "values", "np.maximum(levels, 0.0)", "levels"),
+        ("gain", QuantizedModulation, "values", "levels >> self.shift, -half", "levels >> (self.shift + 1), -half"),
+        ("threshold", QuantizedModulation, "values", "np.maximum(levels, 0)", "levels"),
+        ("threshold", QuantizedModulation, "values", "rises >> self.shift if", "-(-rises >> self.shift) if"),
+        ("gain", specification, "scaled", "(total * gain) >> GAIN_FRACTION_BITS", "np.trunc(total * gain / 256).astype(int)"),
+    ],
+)  # fmt: skip
+def test_modulations_of_the_reference_and_golden(
+    monkeypatch: pytest.MonkeyPatch, effect: str, owner: Any, name: str, right: str, wrong: str
+) -> None:
+    trained, model, spikes = modulated_case(effect)
+    expected, integers = torch_engine.run(trained, spikes), native.run_native(model, spikes)
+    assert first_mismatch(expected, run_reference(trained, spikes), 1e-9) is None
+    assert first_mismatch(integers, run_golden(model, spikes)) is None
+    changed = rewritten(getattr(owner, name), right, wrong)
+    for place in (owner, specification) if name == "simulate" else (owner,):
+        monkeypatch.setattr(place, name, changed)
+    changes_float, changes_integers = owner in (reference, Modulation), owner is not Modulation
+    assert (first_mismatch(expected, run_reference(trained, spikes), 1e-9) is not None) == changes_float
+    assert (first_mismatch(integers, run_golden(model, spikes)) is not None) == changes_integers
+
+
+@pytest.mark.parametrize(
+    ("effect", "owner", "name", "right", "wrong"),
+    [
+        ("gain", module.SpikingModule, "_effect", "torch.sigmoid(levels)", "torch.sigmoid(2 * levels)"),
+        ("threshold", module.SpikingModule, "_effect", "levels.clamp_min(0)", "levels"),
+        ("gain", module.SpikingModule, "_scaled", "total * gain", "(total + self._bias(population)) * gain"),
+        ("gain", functional, "lif_step", "if not neuron.integrates_refractory", "if neuron.integrates_refractory"),
+    ],
+)
+def test_modulations_of_torch(
+    monkeypatch: pytest.MonkeyPatch, effect: str, owner: Any, name: str, right: str, wrong: str
+) -> None:
+    trained, _, spikes = modulated_case(effect, Lif(0.5, refractory=2, integrates_refractory=True))
+    expected = run_reference(trained, spikes)
+    assert first_mismatch(expected, torch_engine.run(trained, spikes), 1e-9) is None
+    changed = rewritten(getattr(owner, name), right, wrong)
+    for place in (owner, module) if name == "lif_step" else (owner,):
+        monkeypatch.setattr(place, name, changed)
+    assert first_mismatch(expected, torch_engine.run(trained, spikes), 1e-9) is not None
+
+
+NATIVE_MODULATIONS = [
+    ("gain", "level >> m.shift, ", "level >> (m.shift + 1), "),
+    ("gain", ">> kGainFractionBits)", "/ 256)"),
+    ("threshold", "std::max<int64_t>(level, 0)", "level"),
+    ("threshold", "above >> m.shift)", "-(-above >> m.shift))"),
+    ("gain", "|| (flags & kIntegratesRefractory)", ""),
+]
+
+
+@pytest.mark.parametrize(("effect", "right", "wrong"), NATIVE_MODULATIONS)
+def test_modulations_of_native(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, effect: str, right: str, wrong: str
+) -> None:
+    _, model, spikes = modulated_case(effect, Lif(0.5, refractory=2, integrates_refractory=True))
+    expected = run_golden(model, spikes)
+    assert first_mismatch(expected, native.run_native(model, spikes)) is None
+    text = native.SOURCE.read_text()
+    assert text.count(right) == 1
+    source = tmp_path / "native.cpp"
+    source.write_text(text.replace(right, wrong))
+    monkeypatch.setattr(native, "SOURCE", source)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert first_mismatch(expected, native.run_native(model, spikes)) is not None
+
+
 RTL_MUTATIONS = [
     (SHIFT, "nhw_lif_step.sv", "assign enough = !above_q[ThetaBits];", "assign enough = !above_q[ThetaBits] && above_q != '0;"),
     (SHIFT, "nhw_lif_step.sv", "assign reset = above_q[MEMBRANE_BITS-1:0];", "assign reset = '0;"),
@@ -186,11 +281,43 @@ RTL_MUTATIONS = [
 ]  # fmt: skip
 
 
+MODULATION_MUTATIONS = [
+    ("nhw_modulation.sv", "assign levels_o = complete_q != '0;", "assign levels_o = 1'b1;"),
+    ("nhw_modulation.sv", "free_q <= 2'd1;", "free_q <= 2'd3;"),
+    ("nhw_modulation.sv", "{6{!shifted[LevelBits-1]}}", "{6{shifted[LevelBits-1]}}"),
+    ("nhw_neuron_update.sv", "MODULATES ? membrane_next : membrane_now", "membrane_now"),
+    ("nhw_lif_step.sv", "product_q >>> Right", "product_q / (ProductBits'(1) << Right)"),
+    ("nhw_lif_step.sv", "BaseBits'({1'b0, addition_i})", "BaseBits'({1'b0, addition_i >> 1})"),
+    ("nhw_lif_step.sv", "if (INTEGRATES_REFRACTORY) begin", "if (1'b0) begin"),
+]
+
+
+@pytest.mark.rtl
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "right", "wrong"), MODULATION_MUTATIONS)
+def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
+    model, spikes = loop_case(loop(), 8)
+    rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
+
+
 @pytest.mark.rtl
 @pytest.mark.slow
 @pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
 def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
     _, model, spikes = case(neuron)
+    rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
+
+
+def rtl_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    model: QuantizedNetwork,
+    spikes: Any,
+    file: str,
+    right: str,
+    wrong: str,
+) -> None:
+    """The RTL with one text of one file replaced differs from golden, or does not run to its end."""
     expected = run_golden(model, spikes)
     folder = tmp_path / "rtl"
     shutil.copytree(package.rtl_folder(), folder)

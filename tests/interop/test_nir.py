@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from benchmarks.nir_lif import EQUAL, identify, recordings
 from neurohw import Integrator, Lif, TrainedNetwork, first_mismatch, quantize, run_golden, run_reference
 from neurohw.engines import engine_named
+from neurohw.engines.features import FEATURES as PROBES
+from neurohw.engines.features import model_for
 from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
 from neurohw.golden.native import run_native
 from neurohw.interop.nir import from_nir, to_nir, write_nir
 from tests.random_networks import FEATURES, random_graph, random_stimulus, random_trained
 from tests.shared_data import shared_data
 
-SAYABLE = FEATURES - {"adaptation", "no_reset", "delayed_current", "clears_current", "synapse_delay"}
+UNSAYABLE = {"adaptation", "no_reset", "delayed_current", "clears_current", "synapse_delay", "astrocyte", "integrates_refractory"}  # fmt: skip
+SAYABLE = FEATURES - UNSAYABLE
 
 # left out where it is not installed; in CI it must be
 LAVA = ("lava",) if importlib.util.find_spec("lava") or os.environ.get("CI") else ()
@@ -386,9 +389,12 @@ def test_what_nir_cannot_say_is_named() -> None:
     rng = np.random.default_rng(0)
     from neurohw import feed_forward
 
-    for neuron, feature in ((Lif(refractory=2), "refractory"), (Lif(reset="none"), "reset 'none'")):
+    neurons = (Lif(refractory=2), Lif(reset="none"), Lif(integrates_refractory=True))
+    for neuron, feature in zip(neurons, ("refractory", "reset 'none'", "integrates_refractory"), strict=True):
         with pytest.raises(Unsupported, match=f"hidden1.*{feature}"):
             to_nir(random_trained(rng, feed_forward([3, 2, 2], neuron)))
+    with pytest.raises(Unsupported, match="'astrocyte_gain_cells': NIR cannot say an astrocyte"):
+        to_nir(model_for(next(f for f in PROBES if f.name == "astrocyte: gain"), "float"))
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

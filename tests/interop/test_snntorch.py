@@ -15,6 +15,7 @@ from torch import nn
 
 from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, first_mismatch, quantize, run_golden, run_reference
 from neurohw.engines import engine_named
+from neurohw.engines.features import FEATURES
 from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError, Unsupported
 from neurohw.interop.snntorch import export, from_snntorch, import_script, to_snntorch
 from neurohw.network import Network, Population, Projection
@@ -353,11 +354,21 @@ def test_a_convolution_survives_the_way_there_and_back() -> None:
         (Lif(0.5, strict=True), "hidden1.*no neuron with soft reset"),
         (Lif(0.5, strict=True, reset="hard", delayed_reset=True, v_reset=-0.5), "hidden1.*v_reset -0.5"),
         (Lif(0.5, strict=True, reset="hard", refractory=3), "hidden1.*3 refractory"),
+        (
+            Lif(0.5, strict=True, reset="hard", refractory=1, integrates_refractory=True),
+            "hidden1.*integrates_refractory",
+        ),
     ],
 )
 def test_what_snntorch_cannot_say_is_named(neuron_model: Lif, message: str) -> None:
     with pytest.raises(Unsupported, match=message):
         to_snntorch(random_trained(np.random.default_rng(0), feed_forward([3, 2, 2], neuron_model)))
+
+
+def test_an_astrocyte_is_named() -> None:
+    probe = next(f for f in FEATURES if f.name == "astrocyte: threshold")
+    with pytest.raises(Unsupported, match="'astrocyte_threshold_cells': snnTorch cannot say an astrocyte"):
+        to_snntorch(probe.make())
 
 
 def test_scripts_that_hold_no_network_are_named(tmp_path: Path) -> None:

@@ -67,6 +67,40 @@ def test_a_bias_of_normalised_counts_is_a_weight() -> None:
     assert np.array_equal(normalised(np.zeros((1, 3))), np.zeros((1, 3)))
 
 
+def test_one_spread_for_all_neurons_is_ridge_on_centred_counts() -> None:
+    counts, labels = problem(120, 15)
+    x = counts - counts.mean(0)
+    scale = (x**2).mean()
+    found = ridge(counts, labels, regularisation=0.2, normalise=False, standardise=False)
+    expected = Ridge(alpha=0.2 * 120 * scale).fit(x, np.eye(3)[labels]).predict(x)
+    assert np.allclose(found.scores(counts), expected, atol=1e-9)
+
+
+def test_rounding_is_taken_into_account() -> None:
+    counts, labels = problem(400, 40, seed=4)
+    counts[:, 5] = (
+        np.random.default_rng(0).random(400) < 0.01
+    )  # hardly ever fires, which blows up a standardised weight
+
+    def rounded(weight: np.ndarray, bits: int) -> np.ndarray:
+        step = np.abs(weight).max() / (2 ** (bits - 1) - 1)
+        return np.round(weight / step) * step
+
+    x = normalised(counts)
+    for bits in (3, 8):
+        weight = ridge(counts, labels, regularisation=1e-3).weight
+        measured = (((rounded(weight, bits) - weight) @ x.T) ** 2).sum() / len(x)
+        said = readout_module._rounding_error(weight, bits, (x**2).sum() / len(x))
+        assert 0.3 < measured / said < 3
+    free, bound = (ridge(counts, labels, bits=bits).info["regularisation"] for bits in (None, 3))
+    assert bound > free
+    one, own = (ridge(counts, labels, regularisation=0.1, standardise=s).weight for s in (False, True))
+    assert [int(np.abs(w).max(axis=0).argmax() == 5) for w in (one, own)] == [
+        0,
+        1,
+    ]  # which neuron has the largest weight
+
+
 def test_neurons_that_never_change_and_silent_samples() -> None:
     counts, labels = problem(80, 10)
     counts[:, 3], counts[:, 4] = 0, 5

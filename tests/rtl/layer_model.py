@@ -114,6 +114,7 @@ def quantized_network(parameters: Mapping[str, Any], data: LayerData, steps: int
             membrane_bias=bool(p["MEMBRANE_BIAS"]),
             delayed_current=bool(p["DELAYED_CURRENT"]),
             clears_current=bool(p["CLEARS_CURRENT"]),
+            integrates_refractory=bool(p["INTEGRATES_REFRACTORY"]),
         )
     network = feed_forward([len(data.weights), len(data.bias)], output=neuron)
     projection = QuantizedProjection(np.array(data.weights).T, p["WEIGHT_BITS"], p["WEIGHT_EXPONENT"])
@@ -122,9 +123,14 @@ def quantized_network(parameters: Mapping[str, Any], data: LayerData, steps: int
 
 
 def steps_of_sums(
-    parameters: Mapping[str, Any], data: LayerData, sums: Sequence[Sequence[int]], before: Sequence[NeuronState]
+    parameters: Mapping[str, Any],
+    data: LayerData,
+    sums: Sequence[Sequence[int]],
+    before: Sequence[NeuronState],
+    gains: Sequence[Sequence[int]] | None = None,
+    additions: Sequence[Sequence[int]] | None = None,
 ) -> list[list[NeuronState]]:
-    """States by step and neuron of the golden model's own step, given the finished sums and the states before."""
+    """States by step and neuron of the golden model's own step, given the finished sums, the states before, and what an astrocyte does."""
     model = quantized_network(parameters, data)
     population = model.network.output
     arithmetic = integer_arithmetic(model, population)
@@ -134,8 +140,10 @@ def steps_of_sums(
     neuron = population.neuron
     assert isinstance(neuron, Lif | Integrator)
     result = []
-    for row in sums:
-        spikes = advance(neuron, arithmetic, state, np.array([row]) << parameters["WEIGHT_EXPONENT"])
+    for t, row in enumerate(sums):
+        gain, raised = (None if values is None else np.array([values[t]]) for values in (gains, additions))
+        arriving = np.array([row]) << parameters["WEIGHT_EXPONENT"]
+        spikes = advance(neuron, arithmetic, state, arriving, gain, raised)
         columns = (spikes[0], state.v[0], state.c[0], state.r[0], state.a[0])
         result.append([NeuronState(*map(int, values)) for values in zip(*columns, strict=True)])
     return result

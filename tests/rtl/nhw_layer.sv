@@ -26,6 +26,7 @@ module nhw_layer #(
   parameter bit MEMBRANE_BIAS = 1'b0,
   parameter bit DELAYED_CURRENT = 1'b0,
   parameter bit CLEARS_CURRENT = 1'b0,
+  parameter bit INTEGRATES_REFRACTORY = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter WEIGHT_FILE = "",
@@ -82,6 +83,10 @@ module nhw_layer #(
     .waiting_o
   );
 
+  // nothing modulates it
+  logic unused_step, unused_word_valid, unused_word_last, unused_gain_read, unused_gain_last, unused_addition_read, unused_addition_last;
+  logic [UPDATE_LANES*MEMBRANE_BITS-1:0] unused_membranes;
+
   nhw_population #(
     .ROWS(Rows),
     .LAYER_ID(LAYER_ID),
@@ -106,6 +111,7 @@ module nhw_layer #(
     .MEMBRANE_BIAS(MEMBRANE_BIAS),
     .DELAYED_CURRENT(DELAYED_CURRENT),
     .CLEARS_CURRENT(CLEARS_CURRENT),
+    .INTEGRATES_REFRACTORY(INTEGRATES_REFRACTORY),
     .REFRACTORY_STEPS(REFRACTORY_STEPS),
     .SPIKING(SPIKING),
     .WEIGHT_FILE(WEIGHT_FILE),
@@ -121,6 +127,17 @@ module nhw_layer #(
     .in_sample_end_i(op_sample_end),
     .in_row_i(op_row),
     .in_group_i(op_group),
+    .allowed_i(1'b1),
+    .step_o(unused_step),
+    .word_valid_o(unused_word_valid),
+    .word_last_o(unused_word_last),
+    .membranes_o(unused_membranes),
+    .gain_read_o(unused_gain_read),
+    .gain_last_o(unused_gain_last),
+    .gain_i({(UPDATE_LANES * 10) {1'b0}}),
+    .addition_read_o(unused_addition_read),
+    .addition_last_o(unused_addition_last),
+    .addition_i({UPDATE_LANES{1'b0}}),
     .m_axis_tvalid,
     .m_axis_tready,
     .m_axis_tdata,

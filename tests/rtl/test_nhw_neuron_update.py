@@ -7,7 +7,7 @@ from typing import Any
 
 import cocotb
 import pytest
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from tests.rtl.common import bench_description, probe_log, run_bench, start
 from tests.rtl.layer_model import LayerData, NeuronState, random_data, steps_of_sums, write_images
@@ -17,14 +17,25 @@ SAMPLE_STEPS = 25
 STEPS = 100
 
 
-def expectation(parameters: dict[str, Any], data: LayerData, sums: list[list[int]]) -> dict[str, Any]:
+def expectation(
+    parameters: dict[str, Any], data: LayerData, sums: list[list[int]], levels: dict[str, list[list[int]]]
+) -> dict[str, Any]:
     """Output words and probe calls of the golden model's step."""
     lanes, neurons = parameters["UPDATE_LANES"], parameters["NEURONS"]
     words: list[Any] = []
     calls: list[list[int]] = []
+    if parameters["MODULATES"]:  # the membranes of the initialisation
+        firsts = range(0, neurons, lanes)
+        words = [[[0] * len(range(neurons)[n : n + lanes]), int(n + lanes >= neurons), 0] for n in firsts]
     for first_step in range(0, len(sums), SAMPLE_STEPS):
+        part = slice(first_step, first_step + SAMPLE_STEPS)
         sample = steps_of_sums(
-            parameters, data, sums[first_step : first_step + SAMPLE_STEPS], [NeuronState() for _ in range(neurons)]
+            parameters,
+            data,
+            sums[part],
+            [NeuronState() for _ in range(neurons)],
+            levels["gain"][part] if parameters["GAIN"] else None,
+            levels["addition"][part] if parameters["ADDITION"] else None,
         )
         for t, states in enumerate(sample):
             end = t == SAMPLE_STEPS - 1
@@ -36,6 +47,8 @@ def expectation(parameters: dict[str, Any], data: LayerData, sums: list[list[int
                 last = first + lanes >= neurons
                 if parameters["SPIKING"]:
                     words.append([sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)])
+                elif parameters["MODULATES"]:  # after the clear
+                    words.append([[0 if end else s.membrane for s in chunk], int(last), int(end)])
                 elif end:
                     words.append([[s.membrane for s in chunk], int(last), int(end)])
     return {"words": words, "calls": calls}
@@ -78,8 +91,26 @@ async def every_word_and_state(dut: Any) -> None:
             dut.sums_valid_i.value = 0
             clocks += 1
 
+    async def modulate(name: str, bits: int) -> None:
+        """Values two clocks after they were asked for, and noise in all other clocks."""
+        random, step, word, asked = Random(5), 0, 0, None
+        while True:
+            await RisingEdge(dut.clk_i)
+            now, asked = asked, (step, word) if getattr(dut, f"{name}_read_o").value == 1 else None
+            if asked:
+                assert bool(getattr(dut, f"{name}_last_o").value) == ((word + 1) * lanes >= neurons)
+                step, word = (step + 1, 0) if (word + 1) * lanes >= neurons else (step, word + 1)
+            values = bench["levels"][name][now[0]][now[1] * lanes :][:lanes] if now else []
+            values += [random.randrange(1 << bits) for _ in range(lanes - len(values))]
+            await FallingEdge(dut.clk_i)
+            getattr(dut, f"{name}_i").value = sum(v << (lane * bits) for lane, v in enumerate(values))
+
     dut.sums_valid_i.value = 0
     await start(dut)
+    if parameters["GAIN"]:
+        cocotb.start_soon(modulate("gain", 10))
+    if parameters["ADDITION"]:
+        cocotb.start_soon(modulate("addition", parameters["ADDITION_BITS"]))
     await give([0] * neurons, False, True)
     for t, row in enumerate(bench["sums"]):
         await give(row, t % SAMPLE_STEPS == SAMPLE_STEPS - 1, False)
@@ -96,8 +127,8 @@ DEFAULTS: dict[str, int | str] = {
     "LAYER_ID": 1, "UPDATE_LANES": 2, "ACCUMULATOR_BITS": 8, "CURRENT_BITS": 12, "MEMBRANE_BITS": 12,
     "WEIGHT_EXPONENT": 0, "DECAY_KIND": 1, "DECAY_VALUE": 3, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 2, "ADAPTATION_KIND": 0,
     "ADAPTATION_VALUE": 2, "HARD_RESET": 0, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 0, "MEMBRANE_BIAS": 0,
-    "DELAYED_CURRENT": 0, "CLEARS_CURRENT": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
-    "MEMORY_STYLE": "distributed",
+    "DELAYED_CURRENT": 0, "CLEARS_CURRENT": 0, "INTEGRATES_REFRACTORY": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
+    "MODULATES": 0, "GAIN": 0, "ADDITION": 0, "ADDITION_BITS": 6, "MEMORY_STYLE": "distributed",
 }  # fmt: skip
 
 # "threshold" is the range of the random thresholds
@@ -152,6 +183,27 @@ CASES: dict[str, dict[str, Any]] = {
         "MEMORY_STYLE": "block", "threshold": (1, 60),
     },
 }  # fmt: skip
+CASES |= {
+    "integrates_refractory_clears": {
+        "NEURONS": 5, "MEMBRANE_BITS": 9, "REFRACTORY_STEPS": 3, "INTEGRATES_REFRACTORY": 1, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 700,
+        "CLEARS_CURRENT": 1, "HARD_RESET": 1, "threshold": (1, 60),
+    },
+    "astrocyte": {"NEURONS": 5, "SPIKING": 0, "MODULATES": 1, "DECAY_VALUE": 5, "MEMBRANE_BITS": 9, "threshold": (1, 9)},
+    "gain_integrator": {"NEURONS": 2, "SPIKING": 0, "GAIN": 1, "SYNAPSE_KIND": 1, "CURRENT_BITS": 14, "WEIGHT_EXPONENT": 1, "threshold": (1, 9)},
+    "gain_large_exponent": {
+        "NEURONS": 3, "GAIN": 1, "WEIGHT_EXPONENT": 9, "CURRENT_BITS": 22, "MEMBRANE_BITS": 22, "MEMBRANE_BIAS": 1, "threshold": (1, 90000),
+    },
+    # a rise beyond every membrane
+    "addition_wide": {"NEURONS": 4, "MEMBRANE_BITS": 8, "ADDITION": 1, "ADDITION_BITS": 9, "STRICT": 1, "threshold": (1, 127)},
+    "both_delayed_soft_adaptive": {
+        "NEURONS": 3, "MEMBRANE_BITS": 9, "CURRENT_BITS": 11, "GAIN": 1, "ADDITION": 1, "DELAYED_RESET": 1, "ADAPTATION_KIND": 2,
+        "ADAPTATION_VALUE": 600, "SYNAPSE_KIND": 1, "threshold": (1, 60),
+    },
+    "both_delayed_current": {
+        "NEURONS": 4, "MEMBRANE_BITS": 9, "GAIN": 1, "ADDITION": 1, "DELAYED_CURRENT": 1, "SYNAPSE_KIND": 1, "DECAY_KIND": 0,
+        "ADAPTATION_KIND": 1, "REFRACTORY_STEPS": 1, "threshold": (1, 80),
+    },
+}  # fmt: skip
 RANDOM_CASES = int(os.environ.get("NHW_RANDOM_NEURONS", "8"))
 
 
@@ -174,14 +226,19 @@ def random_case(seed: int) -> dict[str, Any]:
     case["REFRACTORY_STEPS"] = 0 if case["DELAYED_RESET"] else random.randrange(4)
     case["MEMORY_STYLE"] = random.choice(["distributed", "block", "registers"])
     case["threshold"] = (1, random.choice([4, 30, 63]))
+    if not case["DELAYED_RESET"]:
+        case["INTEGRATES_REFRACTORY"] = random.randrange(2)
+    case["GAIN"], case["ADDITION"] = random.randrange(2), random.randrange(2)
+    case["CURRENT_BITS"] += 2 * case["GAIN"]
+    case["ADDITION_BITS"] = random.choice([3, 6, case["MEMBRANE_BITS"]])
     return case
 
 
 CASES |= {f"random_{seed}": random_case(seed) for seed in range(RANDOM_CASES)}
 
 
-def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[int]]]:
-    """Parameters without files, constants and sums of a case."""
+def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[int]], dict[str, list[list[int]]]]:
+    """Parameters without files, constants, sums, and the gains and additions of a case."""
     shape = dict(CASES[case])
     threshold = shape.pop("threshold")
     parameters: dict[str, Any] = {**DEFAULTS, **shape}
@@ -194,24 +251,28 @@ def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[
     for t in range(STEPS):
         span = [(low, high), (0, high), (low, 0), (-3, 5)][t // 7 % 4]
         sums.append([random.randint(*span) for _ in range(neurons)])
-    return parameters, data, sums
+    # both ends, the factor 1, and anything; no addition as often as not
+    gains = [[random.choice([0, 256, 1023, random.randrange(1024)]) for _ in range(neurons)] for _ in sums]
+    largest = (1 << parameters["ADDITION_BITS"]) - 1
+    additions = [[random.choice([0, 0, largest, random.randint(0, largest)]) for _ in range(neurons)] for _ in sums]
+    return parameters, data, sums, {"gain": gains, "addition": additions}
 
 
 @pytest.mark.rtl
 @pytest.mark.parametrize("case", CASES)
 def test_nhw_neuron_update(case: str, tmp_path: Path) -> None:
-    parameters, data, sums = constants_and_sums(case)
+    parameters, data, sums, levels = constants_and_sums(case)
     parameters["PARAMETER_FILE"] = str(tmp_path / "parameters.hex")
     images = {"INPUTS": 1, "LANES": parameters["UPDATE_LANES"], "WEIGHT_BITS": 4, "BANK_ROWS": 100}
     write_images({**parameters, **images, "WEIGHT_FILE": str(tmp_path / "unused_")}, data)
-    bench = {"sums": sums, **expectation(parameters, data, sums)}
+    bench = {"sums": sums, "levels": levels, **expectation(parameters, data, sums, levels)}
     run_bench("test_nhw_neuron_update", "nhw_neuron_update", parameters, tmp_path, bench, probe=True)
 
 
 def states_reached(case: str, **changes: int) -> list[list[int]]:
     """[spike, v, c, r, a] of every neuron and step of a case whose parameters are changed."""
-    parameters, data, sums = constants_and_sums(case)
-    return [call[2:] for call in expectation({**parameters, **changes}, data, sums)["calls"]]
+    parameters, data, sums, levels = constants_and_sums(case)
+    return [call[2:] for call in expectation({**parameters, **changes}, data, sums, levels)["calls"]]
 
 
 @pytest.mark.parametrize(

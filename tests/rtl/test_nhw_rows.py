@@ -16,7 +16,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from neurohw import Lif, Population, Projection
 from neurohw.connections import Convolution, Synapses
 from neurohw.fixedpoint import IntArray, IntFormat
-from neurohw.rtlgen.layout import Layout, Rows, convolution_rows, dense_rows, layout, sparse_rows
+from neurohw.rtlgen.layout import Layout, Rows, compressed_rows, convolution_rows, dense_rows, layout, sparse_rows
 from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_source
 
 Operation = list[int]  # barrier, end of sample, row, group; row and group of a barrier are 0
@@ -119,7 +119,7 @@ def convolution_case(connection: Convolution, lanes: int) -> tuple[str, Rows, in
 
 
 def matrix_case(kind: str, matrix: IntArray, lanes: int) -> tuple[str, Rows, int, dict[int, list[list[int]]]]:
-    """Operations of a dense or sparse matrix [target, source]."""
+    """Operations of a dense or sparse matrix [target, source], of rows of groups or compressed ones."""
     targets, sources = matrix.shape
     place = Layout(tuple(range(targets)), min(lanes, targets))
     if kind == "dense":
@@ -127,6 +127,11 @@ def matrix_case(kind: str, matrix: IntArray, lanes: int) -> tuple[str, Rows, int
         return "nhw_dense_rows", dense_rows(matrix, place), sources, walk
     target, source = np.nonzero(matrix)
     found = Synapses(target, source, np.arange(len(source)), np.zeros_like(source))
+    if kind == "compressed":
+        needed = -(-np.count_nonzero(matrix, axis=0) // lanes)
+        first = np.cumsum(needed) - needed
+        walk = {s: [[int(first[s]) + n, 0] for n in range(needed[s])] for s in range(sources)}
+        return "nhw_sparse_rows", compressed_rows(found, matrix[target, source], sources, lanes), sources, walk
     rows, row, walk = sparse_rows(found, matrix[target, source], sources, place, IntFormat(4)), 0, {}
     for source in range(sources):
         walk[source] = []
@@ -154,6 +159,8 @@ CASES = {
     "dense, one source": lambda: matrix_case("dense", np.ones((9, 1), np.int64), 2),
     "sparse": lambda: matrix_case("sparse", sparse_matrix(), 4),
     "sparse, one lane": lambda: matrix_case("sparse", sparse_matrix(), 1),
+    "compressed": lambda: matrix_case("compressed", sparse_matrix(), 3),
+    "compressed, one lane": lambda: matrix_case("compressed", sparse_matrix(), 1),
     "sparse, no synapse": lambda: matrix_case("sparse", np.zeros((3, 4), np.int64), 2),
     "convolution": lambda: convolution_case(Convolution((2, 5, 6), 5, (3, 2), padding=(1, 1)), 3),
     "convolution, stride, lanes of one channel": lambda: convolution_case(

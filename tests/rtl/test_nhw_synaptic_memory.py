@@ -52,7 +52,7 @@ async def reset_stops_what_is_in_flight(dut: Any) -> None:
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize(("rows", "bank_rows"), [(1, 8), (24, 24), (41, 16), (7, 2)])
+@pytest.mark.parametrize(("rows", "bank_rows"), [(1, 8), (24, 24), (41, 16), (7, 2), (149, 16)])
 def test_nhw_synaptic_memory(rows: int, bank_rows: int, tmp_path: Path) -> None:
     random = Random(rows)
     content = [random.getrandbits(ROW_BITS) for _ in range(rows)]
@@ -66,5 +66,6 @@ def test_nhw_synaptic_memory(rows: int, bank_rows: int, tmp_path: Path) -> None:
         "SIDE_BITS": 4,
         "WEIGHT_FILE": str(tmp_path / "weights_"),
     }
-    bench = {"rows": content, "latency": 2 if rows <= bank_rows else 3}
+    banks = -(-rows // bank_rows)
+    bench = {"rows": content, "latency": 2 if banks == 1 else 3 if banks <= 4 else 4}
     run_bench("test_nhw_synaptic_memory", "nhw_synaptic_memory", parameters, tmp_path, bench)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, quantize
-from neurohw.connections import Convolution, Synapses, delay_matrices
+from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, quantize
+from neurohw.connections import Connection, Convolution, Dense, Sparse, Synapses, delay_matrices
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.rtlgen import emit
-from neurohw.rtlgen.layout import Layout, Rows, convolution_rows, layout, sparse_rows
-from neurohw.rtlgen.plan import check_supported, hardware_order
+from neurohw.rtlgen.layout import Layout, Rows, compressed_rows, convolution_rows, layout, sparse_rows
+from neurohw.rtlgen.plan import check_supported, hardware_order, plan
 from tests.random_networks import random_convolution, random_trained
 
 
@@ -93,6 +93,65 @@ def test_synapses_of_a_pair_with_several_delays_take_a_row_each() -> None:
     rows = sparse_rows(found, np.array([5, -2, 4, -1]), 1, Layout((0, 1), 2), IntFormat(4))
     assert rows.weights.tolist() == [[4, -2], [0, 4]]
     assert rows.delays.tolist() == [[2, 0], [0, 3]]
+
+
+def test_compressed_rows_hold_lanes_synapses_of_any_targets() -> None:
+    """Sources of 3, 0 and 2 synapses on 2 lanes; a weight of 0 is no synapse; the lanes turn from source to source."""
+    found = Synapses(
+        np.array([8, 0, 5, 5, 7, 3]), np.array([0, 0, 2, 0, 2, 1]), np.arange(6), np.array([1, 0, 4, 2, 0, 0])
+    )
+    rows = compressed_rows(found, np.array([-8, 7, 3, 2, 1, 0]), 3, 2)
+    assert rows.targets is not None
+    assert rows.targets.tolist() == [[0, 5], [8, 0], [5, 7]]
+    assert rows.weights.tolist() == [[7, 2], [-8, 0], [3, 1]]
+    assert rows.delays.tolist() == [[0, 2], [1, 0], [4, 0]]
+    assert rows.tables == {"SOURCE_FILE": [2 << 2, 0, 1 << 2 | 2]}
+    assert rows.parameters == {"INPUTS": 3, "ROWS": 3, "GROUPS": 1, "COUNT_BITS": 2}
+
+
+def sparse_network(rng: np.random.Generator, size: int, synapses: int, beside: Connection | None) -> TrainedNetwork:
+    """Sparse recurrence in a population of `size` neurons with an input of 20, and another connection from the input."""
+    projections = (
+        Projection("input", "a", connection=beside or Sparse(min(synapses, 20 * size))),
+        Projection("a", "a", 1, connection=Sparse(synapses)),
+    )
+    network = Network((Population("input", 20, Source()), Population("a", size, Lif(0.5))), projections)
+    return random_trained(rng, network)
+
+
+@pytest.mark.parametrize(
+    ("size", "synapses", "beside", "compressed"),
+    [
+        (40, 120, None, 1),
+        (40, 1500, None, 1),  # nearly dense, and still what a sparse projection promises
+        (200, 4000, Dense(), 1),  # 20 synapses of each neuron in 50 groups
+        (16, 250, Dense(), 0),  # both full: targets would only cost memory
+        (60, 120, Convolution((1, 4, 5), 3, (1, 1)), 0),
+    ],
+)
+def test_rows_are_compressed_where_that_costs_less(
+    size: int, synapses: int, beside: Connection | None, compressed: int
+) -> None:
+    model = quantize(sparse_network(np.random.default_rng(1), size, synapses, beside), 4)
+    [population] = plan(model, 4)
+    assert population.parameters["COMPRESSED"] == compressed
+    assert population.group_bits == (1 if compressed else (-(-size // population.layout.lanes) - 1).bit_length())
+
+
+def test_the_sum_of_a_lane_has_the_width_that_its_weights_need() -> None:
+    """Counts of up to 3 from the input; no neuron and lane can leave the format, and one bit less would not hold the extremes."""
+    model = quantize(sparse_network(np.random.default_rng(2), 30, 300, None), 5, max_count=3)
+    [population] = plan(model, 4)
+    lowest, highest = np.zeros((2, 4, 30), np.int64)
+    for projection, count in zip(population.projections, (3, 1), strict=True):
+        assert projection.rows.targets is not None
+        for weights, targets in zip(projection.rows.weights, projection.rows.targets, strict=True):
+            for lane in range(4):
+                lowest[lane, targets[lane]] += min(0, weights[lane]) * count
+                highest[lane, targets[lane]] += max(0, weights[lane]) * count
+    narrower = IntFormat(population.parameters["LANE_BITS"] - 1)
+    assert lowest.min() < narrower.min or highest.max() > narrower.max
+    assert population.parameters["LANE_BITS"] == IntFormat.holding(int(lowest.min()), int(highest.max())).bits
 
 
 def test_without_synapses_a_row_of_zeros_is_left() -> None:

@@ -49,7 +49,7 @@ def test_parameters_of_a_neuron() -> None:
     assert neuron_parameters(Population("p", 4, NEURON, 2), adaptive()) == {
         "DECAY_KIND": 4, "DECAY_VALUE": 0, "SYNAPSE_KIND": 4, "SYNAPSE_VALUE": 0, "ADAPTATION_KIND": 4, "ADAPTATION_VALUE": 0,
         "HARD_RESET": 1, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 1, "MEMBRANE_BIAS": 0, "DELAYED_CURRENT": 0,
-        "CLEARS_CURRENT": 1, "REFRACTORY_STEPS": 0, "SPIKING": 1,
+        "CLEARS_CURRENT": 1, "INTEGRATES_REFRACTORY": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
     }  # fmt: skip
 
 

@@ -2,13 +2,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurohw import Lif, digest_of, feed_forward, quantize
+from neurohw.connections import Synapses
 from neurohw.errors import BrokenFile
 from neurohw.rtlgen import RtlPackage, emit
-from neurohw.rtlgen.layout import Layout, dense_rows
+from neurohw.rtlgen.layout import Layout, compressed_rows, dense_rows
 from neurohw.rtlgen.pack import read_weight_images, weight_images, word_text
 from tests.random_networks import random_trained
+
+GROUPS = {"UPDATE_LANES": 1, "COMPRESSED": 0, "SHARED_DELAYS": 0}
 
 
 @pytest.fixture
@@ -29,10 +34,10 @@ def test_words_by_hand() -> None:
 def test_images_hold_every_weight(neurons: int, inputs: int, lanes: int, bits: int, bank: int) -> None:
     weight = np.random.default_rng(1).integers(-(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs))
     place = Layout(tuple(range(neurons)), lanes)
-    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_", "SLOTS": 1}
+    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_", "SLOTS": 1, **GROUPS}
     files = weight_images([dense_rows(weight, place)], parameters)
     assert len(files) == -(-inputs * place.groups // bank)
-    read = read_weight_images(files, parameters)[0].reshape(inputs, place.groups * lanes)
+    read = read_weight_images(files, parameters)["weights"].reshape(inputs, place.groups * lanes)
     assert np.array_equal(read.T[:neurons], weight) and not read.T[neurons:].any()
 
 
@@ -47,14 +52,55 @@ def test_images_hold_every_delay_beside_its_weight(shared: int) -> None:
         "BANK_ROWS": 1024,
         "WEIGHT_FILE": "w_",
         "SLOTS": 8,
+        **GROUPS,
         "SHARED_DELAYS": shared,
     }
     files = weight_images([dense_rows(weight, place, delay)], parameters)
     assert len(files["w_00.hex"].split()[0]) == -(-(3 * 4 + (1 if shared else 3) * 3) // 4)
-    weights, delays = (a.reshape(5, 9).T[:7] for a in read_weight_images(files, parameters))
+    read = read_weight_images(files, parameters)
+    assert set(read) == {"weights", "delays"}
+    weights, delays = (np.broadcast_to(a, (15, 3)).reshape(5, 9).T[:7] for a in (read["weights"], read["delays"]))
     assert np.array_equal(weights, weight)
     there = weight != 0
     assert np.array_equal(delays[there], np.broadcast_to(delay, weight.shape)[there])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_images_of_compressed_rows_hold_every_synapse(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sources, neurons, lanes, update, slots = (int(rng.integers(1, n)) for n in (7, 12, 6, 5, 9))
+    count = int(rng.integers(0, 60))  # pairs may come twice
+    found = Synapses(
+        rng.integers(0, neurons, count),
+        rng.integers(0, sources, count),
+        np.arange(count),
+        rng.integers(0, slots, count),
+    )
+    values = rng.integers(-8, 8, count)
+    parameters = {
+        "LANES": lanes,
+        "UPDATE_LANES": update,
+        "NEURONS": neurons,
+        "WEIGHT_BITS": 4,
+        "BANK_ROWS": 4,
+        "WEIGHT_FILE": "w_",
+        "SLOTS": 1 << (slots - 1).bit_length(),
+        "SHARED_DELAYS": 0,
+        "COMPRESSED": 1,
+    }
+    rows = compressed_rows(found, values, sources, lanes)
+    read = read_weight_images(weight_images([rows], parameters), parameters)
+    read.setdefault("delays", np.zeros_like(read["weights"]))
+    matrices = np.zeros((2, slots, neurons, sources), np.int64)
+    np.add.at(matrices[0], (found.delay, found.target, found.source), values)
+    first_bits = max(1, (rows.parameters["ROWS"] - 1).bit_length())
+    for source, word in enumerate(rows.tables["SOURCE_FILE"]):
+        number, first = word >> first_bits, word & (1 << first_bits) - 1
+        assert number == -(-np.count_nonzero(values[found.source == source]) // lanes)
+        own = slice(first, first + number)
+        np.add.at(matrices[1, :, :, source], (read["delays"][own], read["targets"][own]), read["weights"][own])
+    assert np.array_equal(matrices[0], matrices[1])
 
 
 def test_emission_is_byte_identical(package: RtlPackage) -> None:

@@ -218,7 +218,7 @@ def test_delays_are_kept_in_their_range_and_have_their_own_rate() -> None:
     with torch.no_grad():
         module.array("input_to_hidden.delay").fill_(99.0)
         module.array("hidden_to_output.delay").fill_(-3.0)
-    module.clamp_delays()
+    module.clamp()
     assert module.array("input_to_hidden.delay").max() == 7 and module.array("hidden_to_output.delay").min() == 0
 
 

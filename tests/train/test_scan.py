@@ -23,6 +23,7 @@ NEURONS = st.builds(
     refractory=st.integers(0, 3),
     adaptation=st.none() | st.builds(Adaptation, decay=DECAYS, strength=st.sampled_from([0.0, 0.4])),
     strict=st.booleans(),
+    integrates_refractory=st.booleans(),
 )
 
 
@@ -85,7 +86,7 @@ def test_registered_operators():
     constants = torch.tensor([0.9, 0.5, 1.0, 0.0, 0.8, 0.1], dtype=torch.float64)[:, None].expand(6, 3).contiguous()
     torch.library.opcheck(
         scan.lif_scan,
-        (currents, constants, 1, 0, 2.0, 0, False, False, True),
+        (currents, constants, 1, 0, 2.0, 0, False, False, False, True),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
 

@@ -18,6 +18,7 @@ from neurohw.engines.brian2.export import export
 from neurohw.engines.brian2.synapses import SynapseList, synapse_list
 from neurohw.errors import MissingTool
 from neurohw.model_files import digest_of
+from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Source
 from neurohw.quantize import QuantizedNetwork
@@ -110,7 +111,15 @@ def _run_side_by_side(
     source = brian2.SpikeGeneratorGroup(fires.shape[1], which, when * dt, clock=clock, when="input", sorted=True)
     groups: dict[str, Any] = {network.input.name: source}
     objects: list[Any] = [source]
-    schedule = ["start", "groups", "thresholds", "synapses", "resets", "input"]  # the usual slots stay empty
+    schedule = [
+        "start",
+        "groups",
+        "thresholds",
+        "synapses",
+        "resets",
+        "input",
+        "modulate",
+    ]  # the usual slots stay empty
     spike_monitors, state_monitors = {}, {}
     for population in network.update_order():
         name, code = population.name, codes[population.name]
@@ -120,7 +129,7 @@ def _run_side_by_side(
             code.model(),
             threshold=code.threshold or None,
             reset=code.reset if code.threshold else None,
-            namespace=code.namespace(),
+            namespace=code.namespace() | {n: brian2.TimedArray(t, dt=brian2.second) for n, t in code.tables.items()},
             clock=clock,
             name=f"population_{name}",
         )
@@ -142,6 +151,14 @@ def _run_side_by_side(
             )
             objects.append(state_monitors[name])
         groups[name] = group
+    for population in network.update_order():
+        code, group = codes[population.name], groups[population.name]
+        for variable, astrocyte in code.levels.items():
+            domains = network.population(astrocyte).size
+            index = np.concatenate([s * domains + spread(np.arange(domains), population.size) for s in range(samples)])
+            setattr(group, variable, brian2.linked_var(groups[astrocyte], "v", index=index))
+        if code.modulate:  # before any population advances
+            objects.append(group.run_regularly(code.modulate, clock=clock, when="modulate"))
     for projection in network.projections:
         found = lists[projection.name]
         if not len(found.weight):

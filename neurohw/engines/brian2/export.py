@@ -9,6 +9,7 @@ import numpy as np
 from neurohw.engines.brian2.equations import check_integers, equations
 from neurohw.engines.brian2.synapses import synapse_list
 from neurohw.errors import InvalidData
+from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Lif
 from neurohw.quantize import QuantizedNetwork
@@ -33,7 +34,10 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
     for population in network.update_order():
         code = equations(folded, population)
         own = {n: v for n, v in code.constants.items() if not isinstance(v, float)}
-        arrays |= {f"{population.name}.{n}": v for n, v in own.items()}
+        arrays |= {f"{population.name}.{n}": v for n, v in (own | code.tables).items()}
+        for variable, astrocyte in code.levels.items():
+            domains = np.arange(network.population(astrocyte).size)
+            arrays[f"{population.name}.{variable}.index"] = spread(domains, population.size)
         populations.append(
             {
                 "name": population.name,

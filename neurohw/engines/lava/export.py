@@ -33,6 +33,9 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
         arrays |= {f"{name}.{key}": value for key, value in _population_arrays(model, p).items()}
     for name, q in planned.projections.items():
         arrays |= {f"{name}.{key}": value for key, value in _projection_arrays(q).items()}
+    for name, levels in planned.levels.items():
+        arrays[f"{name}.rest"] = levels.rest
+        arrays |= {} if levels.integers.table is None else {f"{name}.table": levels.integers.table}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neurohw.engines.lava", "."),
         trim_blocks=True,
@@ -50,6 +53,7 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
         model=model,
         populations=list(planned.populations.values()),
         projections=list(planned.projections.values()),
+        levels=planned.levels,
         latency=planned.latency,
         soft=own,
         neuron_kinds=sorted({type(p.population.neuron).__name__ for p in own}),
@@ -73,7 +77,7 @@ def _conventions(p: PopulationPlan) -> str:
     """The neuron model as source text, with what steers the integer step; its decays and thresholds are in the arithmetic."""
     neuron = p.population.neuron
     if not isinstance(neuron, Lif):
-        return f"Integrator(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
+        return f"{type(neuron).__name__}(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
     default = Lif()
     names: tuple[str, ...] = (
         "reset",
@@ -84,7 +88,7 @@ def _conventions(p: PopulationPlan) -> str:
         "delayed_reset",
         "membrane_bias",
     )
-    names += ("delayed_current", "clears_current")
+    names += ("delayed_current", "clears_current", "integrates_refractory")
     different = [n for n in names if getattr(neuron, n) != getattr(default, n)]
     return f"Lif({', '.join(f'{n}={getattr(neuron, n)!r}' for n in different)})"
 
@@ -95,6 +99,7 @@ def _population_arrays(model: QuantizedNetwork, p: PopulationPlan) -> dict[str, 
     q = model.populations[p.population.name]
     strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
     values = {"bias": q.bias, "threshold": q.threshold, "v_reset": q.v_reset, "adaptation_strength": strength}
+    values |= {} if q.offset is None else {"offset": q.offset}
     return {key: p.population.expand(value) for key, value in values.items()}
 
 

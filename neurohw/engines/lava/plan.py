@@ -7,7 +7,8 @@ Lava's own processes are taken wherever their integers are the network's:
     Conv      a[t] = sum of w s[t - 1], weights in -128..127
 
 Everything else runs in the processes of `neurohw.engines.lava.processes`. A hop costs one step in both, so that a population runs some
-steps late: its offset. A projection's delay in Lava is delay + offset(target) - offset(source) - 1.
+steps late: its offset. A projection's delay in Lava is delay + offset(target) - offset(source) - 1. The level of an astrocyte is no hop: it goes straight from
+one process to the other and lags by offset(target) - offset(source) + 1.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from neurohw.errors import Unsupported
 from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, IntArray, MultiplyDecay, NoDecay
 from neurohw.network import Population, Projection
 from neurohw.neurons import Lif, Source
-from neurohw.quantize import QuantizedNetwork
+from neurohw.quantize import QuantizedModulation, QuantizedNetwork
 from neurohw.quantize.widths import Constants, Drive, prove_widths
 
 STATE_BITS = 24
@@ -76,11 +77,24 @@ class ProjectionPlan:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """How a SoftResetLIF takes the levels of an astrocyte.
+
+    integers: what they do. rest: levels [domain] before the astrocyte's first step. lag: Lava steps from a message, sent after the astrocyte's step, to its use.
+    """
+
+    integers: QuantizedModulation
+    rest: IntArray
+    lag: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All processes of a network for runs of up to `steps` steps."""
+    """All processes of a network for runs of up to `steps` steps. levels: by the names of modulations."""
 
     populations: dict[str, PopulationPlan]
     projections: dict[str, ProjectionPlan]
+    levels: dict[str, Levels]
 
     @property
     def latency(self) -> int:
@@ -88,33 +102,51 @@ class Plan:
         return max(p.offset for p in self.populations.values())
 
 
+@dataclass(frozen=True)
+class _Edge:
+    """A projection, or a modulation, in the order of Lava's steps: its hops and its delay."""
+
+    name: str
+    source: str
+    target: str
+    hops: int
+    delay: int
+
+
+def _edges(model: QuantizedNetwork) -> list[_Edge]:
+    network = model.network
+    least = {p.name: min(delay for delay, _ in model.matrices(p)) for p in network.projections}
+    hops = [_Edge(p.name, p.source, p.target, 1, least[p.name]) for p in network.projections]
+    return hops + [_Edge(m.name, m.source, m.target, 0, 1) for m in network.modulations]
+
+
 def offsets(model: QuantizedNetwork) -> dict[str, int]:
-    """Population -> Lava steps that it runs behind the input; the smallest for which no projection would need a negative delay.
+    """Population -> Lava steps that it runs behind the input; the smallest for which no projection and no astrocyte's level would need a negative delay.
 
     Raises Unsupported, naming the projections, for a loop with less delay than hops.
     """
-    network = model.network
-    least = {p.name: min(delay for delay, _ in model.matrices(p)) for p in network.projections}
-    result = {p.name: 0 for p in network.populations}
-    via: dict[str, Projection] = {}
+    edges = _edges(model)
+    result = {p.name: 0 for p in model.network.populations}
+    via: dict[str, _Edge] = {}
     changed = ""
     for _ in range(len(result) + 1):
         changed = ""
-        for projection in network.projections:
-            needed = result[projection.source] + 1 - least[projection.name]
-            if needed > result[projection.target]:
-                result[projection.target], via[projection.target], changed = needed, projection, projection.target
+        for edge in edges:
+            needed = result[edge.source] + edge.hops - edge.delay
+            if needed > result[edge.target]:
+                result[edge.target], via[edge.target], changed = needed, edge, edge.target
     if changed:
         for _ in result:  # back into the loop, in case the last change was behind it
             changed = via[changed].source
         loop = [via[changed]]
         while loop[0].source != changed:
             loop.insert(0, via[loop[0].source])
-        delay = sum(least[p.name] for p in loop)
-        names = ", ".join(repr(p.name) for p in loop)
+        hops, delay = sum(e.hops for e in loop), sum(e.delay for e in loop)
+        names = ", ".join(repr(e.name) for e in loop)
+        what = "projections" if all(e.hops for e in loop) else "projections and modulations"
         raise Unsupported(
-            f"projections {names} form a loop of {len(loop)} hops with a delay of {delay}: every hop costs a step in Lava, "
-            f"so the loop needs a delay of at least {len(loop)}"
+            f"{what} {names} form a loop of {hops} hops with a delay of {delay}: every hop costs a step in Lava, "
+            f"so the loop needs a delay of at least {hops}"
         )
     return result
 
@@ -187,6 +219,8 @@ def _lif_parameters(
         "delayed reset": neuron.delayed_reset,
         "delayed current": neuron.delayed_current,
         "cleared current": neuron.clears_current,
+        "modulated gain": model.network.modulation(population.name, "gain") is not None,
+        "modulated threshold": model.network.modulation(population.name, "threshold") is not None,
         "threshold for single neurons": len(np.unique(q.threshold)) > 1,
     }
     for feature, needed in lacking.items():
@@ -306,4 +340,10 @@ def plan(model: QuantizedNetwork, steps: int, count: int = 1, samples: int = 1) 
             projections[projection.name] = _projection_plan(
                 model, projection, shifted, THRESHOLD_SHIFT if lif else 0, samples, bits
             )
-    return Plan(populations, projections)
+    levels = {}
+    for modulation in network.modulations:
+        source, offset = network.population(modulation.source), model.populations[modulation.source].offset
+        assert offset is not None
+        lag = late[modulation.target] - late[modulation.source] + 1
+        levels[modulation.name] = Levels(model.modulations[modulation.name], source.expand(offset), lag)
+    return Plan(populations, projections, levels)

@@ -17,7 +17,7 @@ from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from neurohw.connections import Convolution, Matrix
-from neurohw.engines.lava.plan import Plan, PopulationPlan, ProjectionPlan, plan
+from neurohw.engines.lava.plan import Levels, Plan, PopulationPlan, ProjectionPlan, plan
 from neurohw.engines.lava.processes.integer_synapses import IntegerSynapses
 from neurohw.engines.lava.processes.recorder import LifRecorder
 from neurohw.engines.lava.processes.soft_reset_lif import SoftResetLIF
@@ -87,16 +87,21 @@ def connect(p: ProjectionPlan, samples: int, sender: Any, receiver: Any) -> None
         a_out.connect(receiver.a_in)
 
 
-def build_population(model: QuantizedNetwork, p: PopulationPlan, samples: int, recording: Path) -> Any:
-    """The process of a population, which records itself."""
+def build_population(
+    model: QuantizedNetwork, p: PopulationPlan, levels: dict[str, Levels], samples: int, recording: Path
+) -> Any:
+    """The process of a population, which records itself. levels: of the modulations by name."""
     neuron, shape = p.population.neuron, (samples * p.population.size,)
     if p.lif is None:
+        gain, rise = (model.network.modulation(p.population.name, effect) for effect in ("gain", "threshold"))
         return SoftResetLIF(
             shape=shape,
             neuron=neuron,  # type: ignore[arg-type]
             arithmetic=integer_arithmetic(model, p.population),
             offset=p.offset,
             recording=recording,
+            gain=levels[gain.name] if gain else None,
+            rise=levels[rise.name] if rise else None,
         )
     process = LIF(
         shape=shape,
@@ -146,10 +151,14 @@ def _simulate_side_by_side(
         recordings[name] = folder / f"{name}.npy"
         shape = (rows, steps, samples * p.population.size)
         np.lib.format.open_memmap(recordings[name], "w+", np.int32, shape).flush()
-        processes[name] = build_population(model, p, samples, recordings[name])
+        processes[name] = build_population(model, p, planned.levels, samples, recordings[name])
     for projection in network.projections:
         ends = processes[projection.source], processes[projection.target]
         connect(planned.projections[projection.name], samples, *ends)
+    for modulation in network.modulations:
+        target = processes[modulation.target]
+        port = target.gain_in if modulation.effect == "gain" else target.rise_in
+        processes[modulation.source].m_out.connect(port)
     try:
         _advance(source, processes, planned, steps, samples)
     finally:

@@ -1,0 +1,31 @@
+"""The terminal: one console, and the progress of stages."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+console = Console()
+Show = Callable[[str, str, float | None], None]
+
+
+@contextmanager
+def stage_progress() -> Iterator[Show]:
+    """A bar per stage; the value is the callback (stage, text, fraction done or None) that moves it."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[stage]:9}"),
+        BarColumn(24),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as display:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, text: str, fraction: float | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = display.add_task(text, stage=stage, total=1.0)
+            display.update(tasks[stage], description=text, completed=fraction)
+
+        yield show

@@ -1,0 +1,51 @@
+"""Devices whose conductance is what forming left: the randomness that a random array is made of.
+
+    formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
+
+Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric about it. `g_max_microsiemens` is the mean of a formed
+device, so that a formed device against an unformed one is the largest weight of the network that is programmed. Model of the 40 nm TaOx array whose spread
+of forming voltages makes a random subset conduct: Lin et al., resistive memory-based zero-shot liquid state machine; probability and spread are of its
+order and no fit.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from neurohw.errors import InvalidModel
+from neurohw.memristor.devices.base import Array, GaussianProgramming, Kept, gaussian
+
+
+@dataclass(frozen=True)
+class Forming(GaussianProgramming):
+    """See the module. programming_scale scales the spread; read_fraction is in units of the mean of a formed device."""
+
+    g_max_microsiemens: float = 25.0
+    probability: float = 0.5
+    spread: float = 0.3
+
+    kind: ClassVar[str] = "forming"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.probability <= 1:
+            raise InvalidModel(f"device {self.kind!r}: probability must be in 0..1, not {self.probability}")
+
+    def programming_deviation(self, target: Array) -> Array:
+        """Of a formed device, microsiemens, whatever the target."""
+        return np.full_like(target, self.spread * self.g_max_microsiemens)
+
+    def program(self, target: Array, rng: np.random.Generator) -> Kept:
+        """See `Device.program`; `formed` is 1 where the device conducts."""
+        formed = (rng.random(target.shape) < self.probability).astype(target.dtype)
+        mean = np.full_like(target, self.g_max_microsiemens)
+        return {
+            "programmed": formed * gaussian(mean, self.programming_scale * self.programming_deviation(mean), rng),
+            "formed": formed,
+        }
+
+    def read_deviation(self, kept: Kept, conductance: Array, time_seconds: float) -> Array | None:
+        """See `Device.read_deviation`; an unformed device has no noise."""
+        deviation = super().read_deviation(kept, conductance, time_seconds)
+        return None if deviation is None else deviation * kept["formed"]
