@@ -8,7 +8,6 @@ repeated, and an interrupted run goes on. PARTS, all by default:
     amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses beside 0.15
     drift          branching factor while the weights are initialised, with the astrocyte and with fixed amplitudes
     paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds
-    large          8,000 neurons on the subset of `paired`
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
     fsdd           spoken digits: official split, and leaving each speaker out
@@ -54,7 +53,7 @@ from neurohw.storage import load_value, write_atomically
 from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
-PARTS = ("amplitude", "drift", "paired", "large", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
+PARTS = ("amplitude", "drift", "paired", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
 AMPLITUDES = (0.15, 0.2, 0.25, 0.3, 0.4)
 DRIFTING = (0.15, 0.2, 0.225, 0.25)
 CHECKPOINTS = (300, 1000, 3000, 10000, 30000, 50000)
@@ -256,11 +255,6 @@ def run_paired(bench: Bench, data: Path, seeds: int) -> None:
         task = paired_task(data, seed)
         for mode in modes(bench):
             bench.run(f"paired-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
-
-
-def run_large(bench: Bench, data: Path, seeds: int) -> None:
-    """8,000 neurons on the subset, with the astrocyte."""
-    bench.run("large-nalsm", mnist_liquid(8000, 0), Mode("nalsm", GAINS[8000]), paired_task(data, 0))
 
 
 def logistic(bench: Bench, key: str, task: Task) -> dict[str, Any]:
@@ -484,11 +478,6 @@ def paired_lines(bench: Bench) -> list[str]:
         f"MNIST, {samples[0]:,} training and {samples[2]:,} test images, weights initialised by 10,000; {len(seeds)} seeds, each with a liquid and spikes of its own that the modes share. Mean test accuracy, "
         f"and mean paired difference with its 95 % interval. Branching factors: {measured}.",
         *table(COMPARED, compared(found, seeds, "paired-")),
-        *(
-            f"\n8,000 neurons with the astrocyte, seed 0: {r['ridge']:.2f} by ridge regression and {r['adadelta']:.2f} by Adadelta, against {found['paired-0-nalsm']['ridge']:.2f} and "
-            f"{found['paired-0-nalsm']['adadelta']:.2f} with 1,000; branching factor {r['branching']:.3f}, {r['encode_ms']:.1f} ms per image."
-            for r in bench.found("large-nalsm").values()
-        ),
     ]
 
 
@@ -596,7 +585,6 @@ def main() -> None:
         "drift": run_drift,
         "paired": run_paired,
         "mnist": run_mnist,
-        "large": run_large,
         "mnist8000": lambda bench, data, seeds: run_mnist(bench, data, seeds, 8000),
         "fsdd": run_fsdd,
         "nmnist_small": run_nmnist_small,
