@@ -16,6 +16,7 @@ LAYERS = [
     {"reference", "readout"},
     {"quantize"},
     {"golden", "model_files"},
+    {"plasticity"},
     {"data"},
     {"train"},
     {"rtlgen"},
