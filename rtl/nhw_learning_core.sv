@@ -311,7 +311,7 @@ module nhw_learning_core #(
     .done_o(rows_done)
   );
 
-  // --- the pipeline of rows: clock 0 has the address, 2 the row, 3 what is known of its targets, 7 the new weights ---------------
+  // --- the pipeline of rows: clock 0 has the address, 2 the row, 3 what is known of its targets, 7 the new weights, 8 writes them -
   logic [7:0] valid;
   logic [7:1] valid_q;
   logic [7:0][RowBits-1:0] rows;
@@ -348,6 +348,15 @@ module nhw_learning_core #(
   logic [LANES-1:0] there2, carry7, add6;
   logic [LANES-1:0][GroupBits-1:0] groups2, groups6;
 
+  logic write_q;
+  logic [RowBits-1:0] write_row_q;
+  logic [LANES-1:0][WEIGHT_BITS-1:0] write_weights_q;
+  always_ff @(posedge clk_i) begin
+    write_q <= rst_ni && (host_write_i || (valid[7] && learns7));
+    write_row_q <= host_write_i ? host_row_i : rows[7];
+    write_weights_q <= host_write_i ? host_weights_i : new_weights7;
+  end
+
   nhw_learning_memory #(
     .ROWS(ROWS),
     .LANES(LANES),
@@ -361,9 +370,9 @@ module nhw_learning_core #(
     .weights_o(weights2),
     .there_o(there2),
     .groups_o(groups2),
-    .write_enable_i(host_write_i || (valid[7] && learns7)),
-    .write_row_i(host_write_i ? host_row_i : rows[7]),
-    .write_weights_i(host_write_i ? host_weights_i : new_weights7),
+    .write_enable_i(write_q),
+    .write_row_i(write_row_q),
+    .write_weights_i(write_weights_q),
     .snapshot_i(step_done)
   );
   assign host_weights_o = weights2;

@@ -83,7 +83,7 @@ module nhw_learning_registers #(
   logic [1:0] clocks_q;
   logic [RowBits-1:0] row_q;
   logic [LaneBits-1:0] lane_q;
-  logic [LANES-1:0][WEIGHT_BITS-1:0] changed;
+  logic [LANES-1:0][WEIGHT_BITS-1:0] fetched_q;
 
   assign own = address_q[7:2] >= LearningWord && address_q[7:2] <= ShapeWord;
   assign s_axil_awready = state_q == Idle && !address_held_q;
@@ -107,11 +107,10 @@ module nhw_learning_registers #(
   assign host_wants_o = state_q == Ask || state_q == Fetch || state_q == Change;
   assign host_row_o = row_q;
   assign host_write_o = state_q == Change;
-  assign host_weights_o = changed;
-  always_comb begin
-    changed = host_weights_i;
-    changed[lane_q] = data_q[WEIGHT_BITS-1:0];
+  for (genvar lane = 0; lane < LANES; lane++) begin : gen_changed
+    assign host_weights_o[lane] = (lane_q == LaneBits'(lane)) ? data_q[WEIGHT_BITS-1:0] : fetched_q[lane];
   end
+  always_ff @(posedge clk_i) fetched_q <= host_weights_i;
 
   logic taken_address, taken_data;
   assign taken_address = sent_address_q || (read_q ? m_axil_arready : m_axil_awready);
@@ -157,8 +156,9 @@ module nhw_learning_registers #(
       Ask: if (host_may_i) state_q <= Fetch;
       Fetch: begin
         clocks_q <= clocks_q + 1'b1;
+        // two clocks for the row, one for the register behind it
         if (clocks_q == 2'd3) begin
-          s_axil_rdata <= 32'($signed(host_weights_i[lane_q]));
+          s_axil_rdata <= 32'($signed(fetched_q[lane_q]));
           state_q <= read_q ? Answer : Change;
         end
       end

@@ -35,7 +35,10 @@ def random_learning(
     """A liquid with the published rule. learns, crosses: of the input's projection and of the recurrent one. at_limits: all weights start at a limit."""
     neuron = neuron or PUBLISHED
     is_inhibitory = rng.random(neurons) < inhibitory
-    ends = {"input_to_liquid": pairs(rng, inputs, neurons, density), "liquid_to_liquid": pairs(rng, neurons, neurons, density)}
+    ends = {
+        "input_to_liquid": pairs(rng, inputs, neurons, density),
+        "liquid_to_liquid": pairs(rng, neurons, neurons, density),
+    }
     if not recurrent:
         del ends["liquid_to_liquid"]
     projections = tuple(
@@ -48,7 +51,11 @@ def random_learning(
         size = 3.0 if at_limits else 1.0
         source_sign = np.ones(inputs) if name.startswith("input") else np.where(is_inhibitory, -1.0, 1.0)
         sign = rng.choice([-1.0, 1.0, 1.0, 1.0], e.shape[1]) if crossing else source_sign[e[0]]
-        arrays |= {f"{name}.weight": drive * size * sign if not learning else size * sign, f"{name}.source": e[0], f"{name}.target": e[1]}
+        arrays |= {
+            f"{name}.weight": drive * size * sign if not learning else size * sign,
+            f"{name}.source": e[0],
+            f"{name}.target": e[1],
+        }
         if learning:
             rules.append(PlasticProjection(name, 3.0, crossing))
     control = AstrocyteControl(gain=15.0 / neurons) if astrocyte else None
@@ -69,12 +76,18 @@ def random_quantized(rng: np.random.Generator, **settings: Any) -> QuantizedPlas
         strict=bool(rng.random() < 0.3),
     )
     trained, plasticity = random_learning(
-        rng, int(rng.integers(1, 20)), int(rng.integers(1, 40)), float(rng.choice([0.1, 0.4, 1.0])), **{"neuron": neuron, **settings}
+        rng,
+        int(rng.integers(1, 20)),
+        int(rng.integers(1, 40)),
+        float(rng.choice([0.1, 0.4, 1.0])),
+        **{"neuron": neuron, **settings},
     )
     return quantize_plasticity(trained, plasticity, bits, delivered, int(rng.integers(6, 11)), int(rng.integers(9, 14)))
 
 
-def random_spikes(rng: np.random.Generator, quantized: QuantizedPlasticity, steps: int, samples: int, density: float = 0.3) -> np.ndarray:
+def random_spikes(
+    rng: np.random.Generator, quantized: QuantizedPlasticity, steps: int, samples: int, density: float = 0.3
+) -> np.ndarray:
     """Spikes [time, sample, input neuron] of several densities, one sample without any."""
     inputs = quantized.model.network.input.size
     densities = rng.choice([density, density / 3, 1.0], samples)

@@ -232,7 +232,7 @@ def quantize_plasticity(
     plasticity: Plasticity,
     weight_bits: int = 12,
     delivered_bits: int = 8,
-    trace_fraction: int = 10,
+    trace_fraction: int = 12,
     amplitude_fraction: int = 12,
     resolution_bits: int = 12,
     membrane_cap: int | None = None,
