@@ -45,6 +45,7 @@ module nhw_learning_control #(
   output logic                 learning_o,    // of the step in hand
 
   input  logic swept_i,            // pulse: all words of the step are swept
+  input  logic reach_done_i,       // level: it is known which sources reach a spike
   output logic scan_start_o,       // pulse
   input  logic pass_done_i,        // level: no source and no row is in hand
   output logic passing_o,
@@ -66,7 +67,7 @@ module nhw_learning_control #(
   logic [QueuedBits-1:0] queued_q;   // words in the output queue
   logic [GroupBits-1:0] group_q;
   logic [PartBits-1:0] part_q;
-  logic begin_step, last_drain, last_input;
+  logic begin_step, last_drain, last_input, swept_q;
 
   assign begin_step = state_q == Wait && rest_q == '0 && step_closed_i && queued_q == '0 && !host_wants_i;
   assign host_may_o = state_q == Wait && rest_q == '0 && host_wants_i;
@@ -87,6 +88,7 @@ module nhw_learning_control #(
     scan_start_o <= 1'b0;
     step_done_o <= 1'b0;
     if (rest_q != '0) rest_q <= rest_q - 1'b1;
+    swept_q <= (swept_q || swept_i) && state_q == Sweep;
     if (drain_o) begin
       part_q <= (part_q == LastPart || last_drain) ? '0 : part_q + 1'b1;
       if (last_drain) group_q <= '0;
@@ -121,7 +123,7 @@ module nhw_learning_control #(
         if (last_input) state_q <= Sweep;
       end
       Sweep:
-        if (swept_i) begin
+        if ((swept_i || swept_q) && reach_done_i) begin
           state_q <= Pass;
           scan_start_o <= 1'b1;
         end

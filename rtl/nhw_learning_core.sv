@@ -1,6 +1,6 @@
 // One population that learns: events of its input in, its own spikes out, weights that change by traces and an astrocyte. Structure, and the pipeline of rows.
 //
-//   flags, neurons -> nhw_learning_traces -> nhw_learning_scan -> nhw_learning_rows -> nhw_learning_memory -> nhw_learning_synapse -> nhw_learning_accumulator
+//   flags, neurons -> nhw_learning_traces, nhw_learning_reach -> nhw_learning_scan -> nhw_learning_rows -> nhw_learning_memory -> nhw_learning_synapse -> nhw_learning_accumulator
 //        ^                                                                                  ^------- weights -------'                        |
 //        '----------------------------------------------- nhw_neuron_update <----------------------- sums of the next step -------------------'
 //
@@ -57,6 +57,7 @@ module nhw_learning_core #(
   parameter TARGET_FILE = "",
   parameter SOURCE_FILE = "",
   parameter CLASS_FILE = "",
+  parameter REACH_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter MEMORY_STYLE = "auto",
   localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1
@@ -156,6 +157,7 @@ module nhw_learning_core #(
     .sample_end_o(sample_end),
     .learning_o(learning),
     .swept_i(swept),
+    .reach_done_i(reach_done),
     .scan_start_o(scan_start),
     .pass_done_i(pass_done),
     .passing_o,
@@ -189,7 +191,8 @@ module nhw_learning_core #(
   always_ff @(posedge clk_i) flags_valid_q <= rst_ni && input_read;
 
   // --- traces, and what they do to weights -----------------------------------------------------------------------------------
-  logic known_valid, any_spike;
+  logic known_valid, reach_done;
+  logic [Words*UPDATE_LANES-1:0] reached;
   logic [WordBits-1:0] known_word;
   logic [UPDATE_LANES-1:0] known_spikes, known_inhibitory, known_learns;
   logic [UPDATE_LANES-1:0][AmountBits-1:0] known_potentiation, known_depression, known_change;
@@ -227,8 +230,24 @@ module nhw_learning_core #(
     .out_depression_o(known_depression),
     .out_change_o(known_change),
     .swept_o(swept),
-    .any_spike_o(any_spike),
     .surplus_o(surplus)
+  );
+
+  nhw_learning_reach #(
+    .POPULATION_WORDS(Drains),
+    .SOURCES(Words * UPDATE_LANES),
+    .UPDATE_LANES(UPDATE_LANES),
+    .REACH_FILE(REACH_FILE),
+    .MEMORY_STYLE(MEMORY_STYLE)
+  ) u_reach (
+    .clk_i,
+    .rst_ni,
+    .clear_i(step_take),
+    .word_valid_i(word_valid),
+    .word_last_i(word_last),
+    .spikes_i(spikes),
+    .reached_o(reached),
+    .done_o(reach_done)
   );
 
   nhw_learning_depression #(
@@ -281,7 +300,7 @@ module nhw_learning_core #(
     .write_change_i(known_change),
     .start_i(scan_start),
     .learning_i(learning),
-    .any_spike_i(any_spike),
+    .reached_i(reached),
     .done_o(scan_done),
     .source_valid_o(source_valid),
     .source_ready_i(source_ready),

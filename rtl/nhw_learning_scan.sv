@@ -1,7 +1,7 @@
-// The sources that a pass must visit, one a clock: those that have spiked, and, if the population has spiked in this step, those that would change a weight.
+// The sources that a pass must visit, one a clock: those that have spiked, and those that would change the weight of a synapse whose target has spiked.
 //
-// A sweep writes what is known of every source, UPDATE_LANES of them a word (`write_*`); `start_i` then begins a pass over all words. `learning_i` and `any_spike_i`
-// stay as they are during a pass. `done_o`: no pass, and nothing waits. A word without such sources costs one clock.
+// A sweep writes what is known of every source, UPDATE_LANES of them a word (`write_*`); `start_i` then begins a pass over all words. `learning_i` and `reached_i` (the
+// sources that reach a neuron that has spiked, see nhw_learning_reach) stay as they are during a pass. `done_o`: no pass, and nothing waits. A word without such sources costs one clock.
 //
 // Handshake: valid and ready at `source_*`. Latency: 4 clocks from `start_i` to the first source.
 module nhw_learning_scan #(
@@ -23,10 +23,10 @@ module nhw_learning_scan #(
   input  logic [UPDATE_LANES-1:0]                  write_learns_i,
   input  logic [UPDATE_LANES-1:0][AMOUNT_BITS-1:0] write_change_i,
 
-  input  logic start_i,
-  input  logic learning_i,
-  input  logic any_spike_i,
-  output logic done_o,
+  input  logic                          start_i,
+  input  logic                          learning_i,
+  input  logic [WORDS*UPDATE_LANES-1:0] reached_i,
+  output logic                          done_o,
 
   output logic                   source_valid_o,
   input  logic                   source_ready_i,
@@ -73,8 +73,10 @@ module nhw_learning_scan #(
     .read_data_o(fetched)
   );
 
+  logic [WORDS-1:0][UPDATE_LANES-1:0] reached;
+  assign reached = reached_i;
   for (genvar lane = 0; lane < UPDATE_LANES; lane++) begin : gen_active
-    assign active[lane] = fetched[lane][FieldBits-1] || (fetched[lane][FieldBits-2] && any_spike_i && learning_i);
+    assign active[lane] = fetched[lane][FieldBits-1] || (fetched[lane][FieldBits-2] && reached[fetched_word_q][lane] && learning_i);
   end
 
   assign fetch = running_q && (!fetched_valid_q || word_ready);

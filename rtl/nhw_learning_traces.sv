@@ -7,8 +7,8 @@
 //   r <- decay(r + INCREMENT * spike)                            r * (4096 - DECAY) / 4096, rounded toward zero; 0 after the last step of a sample
 //
 // leave at `out_*`: P, -D, and the change that the neuron makes as a source: -D with its inhibitory bit, else P; 0 where it does not learn.
-// CLASS_FILE: one word per word of neurons, {learns of all lanes, inhibitory of all lanes}. `surplus_o` and `any_spike_o` hold, from `swept_o` on, the spikes of the population
-// less those of the input, and whether the population has spiked. With `in_initialise_i` a word of traces becomes 0 and nothing leaves.
+// CLASS_FILE: one word per word of neurons, {learns of all lanes, inhibitory of all lanes}. `surplus_o` holds, from `swept_o` on, the spikes of the population
+// less those of the input. With `in_initialise_i` a word of traces becomes 0 and nothing leaves.
 //
 // Latency: `out_*` follow a word by 5 clocks, `swept_o` comes with the last. One word a clock. Sweeps start at least 8 clocks apart.
 module nhw_learning_traces #(
@@ -45,7 +45,6 @@ module nhw_learning_traces #(
   output logic [UPDATE_LANES-1:0][AMOUNT_BITS-1:0] out_depression_o,  // -D
   output logic [UPDATE_LANES-1:0][AMOUNT_BITS-1:0] out_change_o,
   output logic                                     swept_o,
-  output logic                                     any_spike_o,
   output logic signed [SURPLUS_BITS-1:0]           surplus_o
 );
 `ifdef NHW_PROBE
@@ -189,7 +188,6 @@ module nhw_learning_traces #(
     first_q <= late_word_q[0] == '0;
     if (counted_q) begin
       surplus_o <= (first_q ? '0 : surplus_o) + (population_q ? wide_count : -wide_count);
-      any_spike_o <= (any_spike_o && !first_q) || (population_q && count_q != '0);
     end
   end
 

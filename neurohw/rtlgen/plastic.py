@@ -145,6 +145,7 @@ def learning_parameters(
         "TARGET_FILE": "targets.hex",
         "SOURCE_FILE": "sources.hex",
         "CLASS_FILE": "classes.hex",
+        "REACH_FILE": "reach.hex",
         "PARAMETER_FILE": "parameters.hex",
         "MEMORY_STYLE": memory_style,
     }
@@ -191,6 +192,10 @@ def _images(quantized: QuantizedPlasticity, layout: LearningLayout, parameters: 
         own = quantized.projections[projection.name]
         flags[0, numbers[projection.source]] = own.inhibitory
         flags[1, numbers[projection.source]] = own.learns
+    reach = np.zeros((-(-network.output.size // update_lanes) * update_lanes, len(layout.first)), np.int64)
+    for projection in network.projections:
+        if quantized.projections[projection.name].learns:
+            reach[quantized.target(projection), numbers[projection.source][quantized.source(projection)]] = 1
     words = flags.reshape(2, -1, update_lanes).transpose(1, 0, 2).reshape(-1, 2 * update_lanes)
 
     def image(rows: IntArray, width: int) -> bytes:
@@ -201,6 +206,7 @@ def _images(quantized: QuantizedPlasticity, layout: LearningLayout, parameters: 
         parameters["TARGET_FILE"]: image(targets, group_bits + 1),
         parameters["SOURCE_FILE"]: table_image((layout.count << row_bits | layout.first).tolist()),
         parameters["CLASS_FILE"]: image(words, 1),
+        parameters["REACH_FILE"]: image(reach, 1),
         parameters["PARAMETER_FILE"]: parameter_image(quantized.model.populations[network.output.name], parameters),
     }
 

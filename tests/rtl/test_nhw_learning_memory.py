@@ -34,11 +34,12 @@ async def rows(dut: Any) -> None:
         row, other = random.sample(range(p["ROWS"]), 2)
         dut.row_i.value = row
         asked.append((row, weights[row]))
-        dut.write_enable_i.value = int(random.random() < 0.5)
+        write = random.random() < 0.5
+        dut.write_enable_i.value = int(write)
         dut.write_row_i.value = other
         word = random.getrandbits(p["LANES"] * p["WEIGHT_BITS"])
         dut.write_weights_i.value = word
-        if dut.write_enable_i.value == 1:
+        if write:
             weights[other] = word
 
 

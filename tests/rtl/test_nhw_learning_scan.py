@@ -41,14 +41,14 @@ async def passes(dut: Any, backpressure: float) -> None:
                 signal.value = sum(source[field] << (lane * width) for lane, source in enumerate(part))
         await FallingEdge(dut.clk_i)
         dut.write_valid_i.value = 0
-        learning, fired = random.randrange(2), random.randrange(2)
-        dut.learning_i.value, dut.any_spike_i.value, dut.start_i.value = learning, fired, 1
+        learning, reached = random.randrange(2), random.getrandbits(words * lanes)
+        dut.learning_i.value, dut.reached_i.value, dut.start_i.value = learning, reached, 1
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0
         expected = [
             (n, spike, inhibitory, learns & learning, change)
             for n, (spike, inhibitory, learns, change) in enumerate(sources)
-            if spike or (change and learning and fired)
+            if spike or (change and learning and reached >> n & 1)
         ]
         received = []
         signals = (dut.source_o, dut.source_spike_o, dut.source_inhibitory_o, dut.source_learns_o, dut.source_change_o)
