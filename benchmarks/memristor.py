@@ -2,8 +2,9 @@
 
     python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]
 
-784-128-10 on differential pairs (203,264 devices), one thread. Floors: of sampling, the normal numbers that the model draws and nothing else; of a run with read noise, the same run of the float64 reference without devices.
-Wires: a tile of 256 x 256 devices of 0 to 25 microsiemens, all rows driven, segments of 1 ohm.
+784-128-10 on differential pairs (203,264 devices), one thread. Floors: of sampling, the normal numbers that the model draws and nothing else; of a run
+with read noise, the same run of the float64 reference without devices. Wires: a tile of 256 x 256 devices of 0 to 25 microsiemens, all rows driven,
+segments of 1 ohm.
 """
 
 import argparse

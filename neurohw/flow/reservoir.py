@@ -228,16 +228,15 @@ def _fit(
     config: LiquidConfig,
     counts: dict[str, NDArray[np.uint16]],
     dataset: Dataset,
-    bits: int,
     seed: int,
     progress: Progress,
 ) -> LinearReadout:
-    """The readout that the configuration asks for, for weights of `bits` bits. Ridge needs no validation and takes those samples as training samples, too."""
+    """The readout that the configuration asks for. Ridge needs no validation and takes those samples as training samples, too."""
     if config.readout == "ridge":
         progress("readout", "ridge", 0.92)
         together = np.concatenate([counts["train"], counts["validation"]])
         labels = np.concatenate([dataset.y_train, dataset.y_validation])
-        return ridge(together, labels, dataset.classes, standardise=False, bits=bits)
+        return ridge(together, labels, dataset.classes, standardise=False)
     from neurohw.train.linear_readout import fit_linear_readout  # local: loads torch
 
     def show(epoch: int, epochs: int, accuracy: float) -> None:
@@ -286,7 +285,7 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         _counter(liquid, model, rule),
         lambda at: progress("readout", f"counting spikes, sample {at:,}/{total:,}", 0.85 * at / total),
     )
-    readout = _fit(config, counts, dataset, run.config.bits, run.config.seed, progress)
+    readout = _fit(config, counts, dataset, run.config.seed, progress)
     score = float((readout.predict(counts["test"]) == dataset.y_test).mean())
     result = {"dataset": dataset.name, "dataset_digest": dataset.digest(), "test_samples": len(dataset.y_test)}
     result |= {"encoder": encoder.to_json(), "readout": readout.info}

@@ -1,7 +1,8 @@
 """One chip: a trained network whose weights are resistive devices.
 
-`program` draws everything that is random about the devices, once, from a seed: programming errors, drift exponents, faults. A `Chip` is then read at any time after programming, in any
-order, with the same result. Every projection has generators of its own, so that it does not matter what else is on the chip.
+`program` draws everything that is random about the devices, once, from a seed: programming errors, drift exponents, faults. A `Chip` is then read at any
+time after programming, in any order, with the same result. Every projection has generators of its own, so that it does not matter what else is on the
+chip.
 
     chip.network(time)        a TrainedNetwork with the weights as read back: every engine, the quantizer and the report take it
     chip.run(spikes, time)    a Trace, with read noise drawn at every step, converters, and sums tile by tile
@@ -40,8 +41,9 @@ Observer = Callable[[Projection, TileRow, FloatArray], None]
 class Chip:
     """See the module.
 
-    trained: the network as it was mapped, batch normalisation folded; the digital part of it, and projections that are not in `crossbars`, act as they are. adc, dac: converters, None for
-    ideal ones. ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens times spikes, and `dac` [1] in spikes.
+    trained: the network as it was mapped, batch normalisation folded; the digital part of it, and projections that are not in `crossbars`, act as they
+    are. adc, dac: converters, None for ideal ones. ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens times
+    spikes, and `dac` [1] in spikes.
     """
 
     trained: TrainedNetwork
@@ -262,8 +264,8 @@ def program(
 ) -> Chip:
     """Program a network's weights into the devices of one new chip.
 
-    device: of every projection, or by projection name. seed: 0 or more; one seed, one chip. projections: which are on the chip; with a mapping of devices its keys, else `programmable`.
-    Raises InvalidModel, naming the projection, for one that does not exist or that the mapping cannot hold.
+    device: of every projection, or by projection name. seed: 0 or more; one seed, one chip. projections: which are on the chip; with a mapping of devices
+    its keys, else `programmable`. Raises InvalidModel, naming the projection, for one that does not exist or that the mapping cannot hold.
     """
     if seed < 0:
         raise InvalidModel(f"the seed of a chip must be 0 or more, not {seed}")

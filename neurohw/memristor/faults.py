@@ -1,7 +1,7 @@
 """Devices that do not obey: stuck at the smallest or largest conductance, or never formed.
 
-A device has at most one fault, at every time: it does not drift and has no read noise. Published arrays report some 9 % of devices that stay in the high-resistance state and 2 % in the
-low-resistance state as a stress case; the fractions here have no such default.
+A device has at most one fault, at every time: it does not drift and has no read noise. Published arrays report some 9 % of devices that stay in the
+high-resistance state and 2 % in the low-resistance state as a stress case; the fractions here have no such default.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,7 +17,8 @@ NONE, LOW, HIGH, UNFORMED = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Faults:
-    """Probabilities of a device to be stuck at g_min, stuck at g_max, or unformed (no conductance). Raises InvalidModel unless they are 0 or more and sum to at most 1."""
+    """Probabilities of a device to be stuck at g_min, stuck at g_max, or unformed (no conductance). Raises InvalidModel unless they are 0 or more and sum
+    to at most 1."""
 
     stuck_low: float = 0.0
     stuck_high: float = 0.0

@@ -1,14 +1,14 @@
 """From weights to conductances and back.
 
-A projection becomes a crossbar with a row for every input and a column for every output, cut into tiles. Within a group of weights (a tile, or a column of a tile) with
-the limit m = max |w|, and g_min ... g_max the range of the device:
+A projection becomes a crossbar with a row for every input and a column for every output, cut into tiles. Within a group of weights (a tile, or a column of
+a tile) with the limit m = max |w|, and g_min ... g_max the range of the device:
 
     differential    G+ = g_min + max(w, 0) / step,  G- = g_min + max(-w, 0) / step,   w = (G+ - G-) step,       step = m / (g_max - g_min)
     offset_column   G = middle + w / step,  a column of devices at the middle,        w = (G - G_column) step,  step = 2 m / (g_max - g_min)
     unipolar        G = g_min + |w| / step,                                           w = sign (G - g_min) step, step = m / (g_max - g_min)
 
-with middle = (g_min + g_max) / 2. The device of a pair that carries nothing is programmed to g_min and has its noise. A group of zeros has the step 0 and reads as zeros.
-A convolution's weights are one set of devices, used for every position. Bias and threshold stay digital.
+with middle = (g_min + g_max) / 2. The device of a pair that carries nothing is programmed to g_min and has its noise. A group of zeros has the step 0 and
+reads as zeros. A convolution's weights are one set of devices, used for every position. Bias and threshold stay digital.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ SCHEMES = ("differential", "offset_column", "unipolar")
 class CrossbarMapping:
     """How weights become conductances.
 
-    scale_per: weights of one "tile", or of one "column" of a tile, share a scale. levels: targets are rounded to so many evenly spaced conductances from g_min to g_max,
-    None for any. tile_rows, tile_columns: size of a tile. Raises InvalidModel for values out of range.
+    scale_per: weights of one "tile", or of one "column" of a tile, share a scale. levels: targets are rounded to so many evenly spaced conductances from
+    g_min to g_max, None for any. tile_rows, tile_columns: size of a tile. Raises InvalidModel for values out of range.
     """
 
     scheme: Scheme = "differential"
@@ -130,8 +130,8 @@ def group_maximum(values: Array, layout: Layout, mapping: CrossbarMapping) -> Ar
 def map_weights(weight: Array, layout: Layout, mapping: CrossbarMapping, g_min: float, g_max: float) -> Mapped:
     """Targets in g_min ... g_max (microsiemens) for the weights of a projection, in their type.
 
-    Raises InvalidModel, naming the projection, for weights of both signs on a unipolar crossbar and for a sparse projection on one with an offset column, where a synapse that is not
-    there would need a device.
+    Raises InvalidModel, naming the projection, for weights of both signs on a unipolar crossbar and for a sparse projection on one with an offset column,
+    where a synapse that is not there would need a device.
     """
     size = np.abs(weight)
     limit = group_maximum(size, layout, mapping)

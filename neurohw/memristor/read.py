@@ -34,8 +34,8 @@ def clipped_moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of clip(N(mean, deviation^2), low, high), exactly; high may be infinite.
 
-    With a = (low - mean) / deviation and phi, Phi of the standard normal, clipping at low alone changes the mean by deviation (a Phi(a) + phi(a)), and so on for high and for the
-    second moment about the mean. Where both limits are 8 deviations away nothing changes by more than 1e-15 of it.
+    With a = (low - mean) / deviation and phi, Phi of the standard normal, clipping at low alone changes the mean by deviation (a Phi(a) + phi(a)), and so
+    on for high and for the second moment about the mean. Where both limits are 8 deviations away nothing changes by more than 1e-15 of it.
     """
     first, second = np.array(mean, np.float64), np.square(deviation, dtype=np.float64)
     low, high = limits

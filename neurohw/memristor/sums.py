@@ -1,10 +1,11 @@
 """The sums that a crossbar's columns make, tile by tile, of the spikes of one step, with read noise drawn anew for every sum.
 
-What reads are independent, the noise of a sum of n devices is one normal draw with the sum of their variances: two products with matrices in the place of a draw for every device, sample and
-step. Mean and variance of each device are those of its clipped read (`neurohw.memristor.read.clipped_moments`), so that the first two moments of every sum are exact.
+What reads are independent, the noise of a sum of n devices is one normal draw with the sum of their variances: two products with matrices in the place of
+a draw for every device, sample and step. Mean and variance of each device are those of its clipped read (`neurohw.memristor.read.clipped_moments`), so
+that the first two moments of every sum are exact.
 
-A count of k is k reads one after another (variance k); behind a DAC it is one read with k times the voltage (variance k^2). Synapses of different delays are in columns of their own
-and are read and converted by themselves.
+A count of k is k reads one after another (variance k); behind a DAC it is one read with k times the voltage (variance k^2). Synapses of different delays
+are in columns of their own and are read and converted by themselves.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from neurohw.network import CONNECTION_FIELDS, FloatArray, Projection, TrainedNe
 class TileRow:
     """The tiles beside each other that share rows.
 
-    mean, own, shared: matrices [target, source of `sources`] of weights, of variances by a synapse's own devices and by its offset column (None for none). step: weight per
-    microsiemens [target], with the compensation in it. tile: tile column of every target. draw: which draw of the offset column's noise a target shares.
+    mean, own, shared: matrices [target, source of `sources`] of weights, of variances by a synapse's own devices and by its offset column (None for none).
+    step: weight per microsiemens [target], with the compensation in it. tile: tile column of every target. draw: which draw of the offset column's noise a
+    target shares.
     """
 
     index: int

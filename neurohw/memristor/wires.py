@@ -1,7 +1,8 @@
 """Resistance of the wires of a tile.
 
-Rows are driven at column 0 and columns are held at 0 V, and their current is measured, at row 0; between neighbouring devices of a wire lies one segment of r ohms. Device (i, j) is
-therefore j segments from its driver and i from its sense amplifier. Kirchhoff's law at every node, with V of row and U of column wires:
+Rows are driven at column 0 and columns are held at 0 V, and their current is measured, at row 0; between neighbouring devices of a wire lies one segment
+of r ohms. Device (i, j) is therefore j segments from its driver and i from its sense amplifier. Kirchhoff's law at every node, with V of row and U of
+column wires:
 
     (V[i,j] - V[i,j-1]) / r + (V[i,j] - V[i,j+1]) / r + G[i,j] (V[i,j] - U[i,j]) = 0        and likewise for U
 
@@ -146,8 +147,9 @@ def _inverse(matrix: FloatArray) -> FloatArray:
 def effective_conductances(microsiemens: NDArray[Any], segment_ohm: float) -> FloatArray:
     """The exact matrix [row, column], microsiemens, with which a tile multiplies its row voltages.
 
-    In units of a segment's conductance, column j loads the rows with Y_j = D (1 + D L D)^-1 D, where D is the root of its conductances and L[i,k] = min(i, k); what the rows see
-    to the right of column j is T_j = Y_j + T_j+1 (1 + T_j+1)^-1, and V_j+1 = (1 + T_j+1)^-1 V_j. No two nearly equal numbers are subtracted.
+    In units of a segment's conductance, column j loads the rows with Y_j = D (1 + D L D)^-1 D, where D is the root of its conductances and L[i,k] = min(i,
+    k); what the rows see to the right of column j is T_j = Y_j + T_j+1 (1 + T_j+1)^-1, and V_j+1 = (1 + T_j+1)^-1 V_j. No two nearly equal numbers are
+    subtracted.
     """
     g = np.asarray(microsiemens, np.float64)
     if segment_ohm == 0:

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -52,7 +51,7 @@ struct PlasticStimulus {
   const int32_t *step, *channel;  // [event]; no two alike in a sample
 };
 
-// Any may be null. All are [sample, ...] except weights, which are those of the last sample.
+// What is kept of every sample; any may be null.
 struct PlasticRecord {
   uint16_t* counts;             // [sample, neuron]
   uint8_t* spikes;              // [sample, time, neuron]

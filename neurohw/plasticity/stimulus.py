@@ -87,7 +87,7 @@ class Bernoulli:
 class Events:
     """Recorded spikes: step and channel int32 [event], sorted by sample, step and channel; offsets [sample + 1]: where each sample begins and ends.
 
-    Several events of a channel in one step are one spike: see `of_recordings`. Raises InvalidData for arrays that do not match or are not sorted.
+    Several events of a channel in one step are one spike: see `of_recordings`. A run of fewer steps leaves the later events out. Raises InvalidData for arrays that do not match or are not sorted.
     """
 
     step: NDArray[Any]

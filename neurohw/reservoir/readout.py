@@ -107,12 +107,6 @@ def _directions(counts: Counts, normalise: bool, mean: FloatArray, spread: Float
     return values[kept], z.T @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
-def _rounding_error(weight: FloatArray, bits: int, power: float) -> float:
-    """Expected squared error of all scores by rounding weights to `bits` bits: a step's variance is step^2 / 12, power: mean |x|^2."""
-    step = np.abs(weight).max() / (2 ** (bits - 1) - 1)
-    return float(len(weight) * step**2 / 12 * power)
-
-
 def ridge(
     counts: Counts,
     labels: NDArray[np.int64],
@@ -120,16 +114,14 @@ def ridge(
     regularisation: float | None = None,
     normalise: bool = True,
     standardise: bool = True,
-    bits: int | None = None,
 ) -> LinearReadout:
     """Ridge regression of one-hot labels on spike counts [sample, neuron], in closed form.
 
     Minimises |Y - 1 b' - Z W'|^2 + samples x regularisation |W|^2, Z the counts (normalise: over their sum) less their mean and divided by their standard deviation, each neuron's
     own, or (standardise False) one for all. Both are folded into the weights. regularisation: None for the one of 10^-8 ... 10^2 with the smallest leave-one-out error, which needs
-    no refitting: the residual of a sample left out is r_i / (1 - h_i), h_i the diagonal of the hat matrix. bits: add what rounding the weights to so many bits adds to that
-    error, in expectation. normalise: the readout has no bias.
+    no refitting: the residual of a sample left out is r_i / (1 - h_i), h_i the diagonal of the hat matrix. normalise: the readout has no bias.
 
-    For hardware: standardise False keeps the weights of neurons that hardly fire small, which leaves more levels for all others. info holds `regularisation` and
+    For hardware: standardise False keeps the weights of neurons that hardly fire small, which leaves more levels for all others when they are rounded (docs/adr/0014). info holds `regularisation` and
     `leave_one_out_accuracy`. Raises InvalidData for too few samples or classes.
     """
     check_counts(counts, labels)
@@ -156,15 +148,11 @@ def ridge(
             error[i] += (residual**2).sum() / samples
             right[i] += np.count_nonzero((targets[rows] - residual).argmax(axis=1) == labels[rows])
 
-    def folded(strength: float) -> tuple[FloatArray, FloatArray]:
-        weight = (vectors @ (projected / (values + strength)[:, None])).T / spread
-        bias = offset - weight @ mean
-        return (without_bias(weight, bias), np.zeros(classes)) if normalise else (weight, bias)
-
-    if bits is not None:
-        power = sum(float((x**2).sum()) for _, x in _standardised(counts, normalise, 0.0, 1.0)) / samples
-        error += [_rounding_error(folded(strength)[0], bits, power) for strength in strengths]
     best = int(error.argmin())
+    weight = (vectors @ (projected / (values + strengths[best])[:, None])).T / spread
+    bias = offset - weight @ mean
+    if normalise:
+        weight, bias = without_bias(weight, bias), np.zeros(classes)
     info = {
         "method": "ridge",
         "normalised": normalise,
@@ -172,7 +160,7 @@ def ridge(
         "regularisation": float(strengths[best] / samples),
         "leave_one_out_accuracy": float(right[best] / samples),
     }
-    return LinearReadout(*folded(strengths[best]), info)
+    return LinearReadout(weight, bias, info)
 
 
 def attach_readout(liquid: Liquid, readout: LinearReadout) -> TrainedNetwork:

@@ -22,7 +22,7 @@ from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
 
 MANIFEST = "manifest.json"
 # the order in which tools read them is free; names that no network needs stay out of the package
-NOT_IN_PACKAGES = ("nhw_uart_",)
+NOT_IN_PACKAGES = ("nhw_uart_", "nhw_learning_")
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,9 @@ class Carried(NamedTuple):
     spikes: dict[str, Tensor]
 
     def detached(self) -> "Carried":
-        """The same values without their history."""
-        states = {name: NeuronState(*(t.detach() for t in state)) for name, state in self.states.items()}
-        return Carried(states, {name: t.detach() for name, t in self.spikes.items()})
+        """Copies without a history: a step of a record would keep the record of its whole window."""
+        states = {name: NeuronState(*(t.detach().clone() for t in state)) for name, state in self.states.items()}
+        return Carried(states, {name: t.detach().clone() for name, t in self.spikes.items()})
 
 
 def rest(like: Tensor) -> NeuronState:

@@ -42,10 +42,12 @@ def verilator_environment() -> dict[str, str]:
     }
 
 
-def build_harness(package: Path, cache: Path, waveforms: bool = False, optimize: bool = True) -> Path:
+def build_harness(
+    package: Path, cache: Path, waveforms: bool = False, optimize: bool = True, harness: Path | None = None
+) -> Path:
     """The harness program of a written package, compiled once per package digest and kept under `cache`.
 
-    waveforms: able to write FST files (slower). Raises MissingTool, or NeurohwError with Verilator's words.
+    waveforms: able to write FST files (slower). harness: another source than sim/harness.cpp. Raises MissingTool, or NeurohwError with Verilator's words.
     """
     contents = RtlPackage.load(package)
     environment = verilator_environment()
@@ -66,8 +68,8 @@ def build_harness(package: Path, cache: Path, waveforms: bool = False, optimize:
             for library in ("liblz4.a", "libz.a"):
                 (folder / library).write_bytes(b"!<arch>\n")
             arguments += ["--trace-fst", "-CFLAGS", f"-DNHW_TRACE -I{sim_folder() / 'fst'}", "-LDFLAGS", f"-L{folder}"]
-        arguments += [*contents.sources(), str(sim_folder() / "harness.cpp")]
-        result = _run(arguments, package, environment)
+        arguments += [*contents.sources(), str(harness or sim_folder() / "harness.cpp")]
+        result = run_program(arguments, package, environment)
         if result.returncode != 0:
             raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
         os.chmod(folder, 0o755)
@@ -78,7 +80,10 @@ def build_harness(package: Path, cache: Path, waveforms: bool = False, optimize:
     return program
 
 
-def _run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_program(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder and keep what it writes; it does not outlive an interrupt."""
     with subprocess.Popen(
         arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -162,7 +167,7 @@ def run_harness(
             f"seed={seed}",
         ]
         arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
-        done = _run(arguments, package, dict(os.environ))
+        done = run_program(arguments, package, dict(os.environ))
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

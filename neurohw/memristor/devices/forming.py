@@ -2,9 +2,10 @@
 
     formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
 
-Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric about it. `g_max_microsiemens` is the mean of a formed device, so that a formed
-device against an unformed one is the largest weight of the network that is programmed. Model of the 40 nm TaOx array whose spread of forming voltages makes a random subset conduct: Lin et
-al., resistive memory-based zero-shot liquid state machine; probability and spread are of its order and no fit.
+Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric about it. `g_max_microsiemens` is the mean of a formed
+device, so that a formed device against an unformed one is the largest weight of the network that is programmed. Model of the 40 nm TaOx array whose spread
+of forming voltages makes a random subset conduct: Lin et al., resistive memory-based zero-shot liquid state machine; probability and spread are of its
+order and no fit.
 """
 
 from dataclasses import dataclass

@@ -40,8 +40,8 @@ class Proportional(GaussianProgramming):
 class LogNormal(Device):
     """G = target exp(N(-sigma^2 / 2, sigma^2)), whose mean is the target.
 
-    sigma goes linearly in r = target / g_max from high_resistance_sigma (r = 0) to low_resistance_sigma (r = 1): the high-resistance state spreads more. The defaults are
-    of the order that is usually reported for ReRAM, and no fit to one device.
+    sigma goes linearly in r = target / g_max from high_resistance_sigma (r = 0) to low_resistance_sigma (r = 1): the high-resistance state spreads more.
+    The defaults are of the order that is usually reported for ReRAM, and no fit to one device.
     """
 
     g_max_microsiemens: float = 25.0

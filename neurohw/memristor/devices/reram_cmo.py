@@ -5,8 +5,9 @@
     read          + K log10(G) sqrt(ln((t + t_read) / (2 t_read))) N       after t = 0
     clip to g_min ... g_max
 
-Source: Falcone et al. (IBM Research Europe, Zurich), as published in aihwkit (`inference/noise/reram.py`, `ReRamCMONoiseModel`). There the default acceptance range is a key that does not
-exist, so that 0.2 % is used in silence; here it is named, and only the two that were measured are accepted. Logarithms of t below 1 s and of G below 1 microsiemens, which turn deviations negative there, are 0 here.
+Source: Falcone et al. (IBM Research Europe, Zurich), as published in aihwkit (`inference/noise/reram.py`, `ReRamCMONoiseModel`). There the default
+acceptance range is a key that does not exist, so that 0.2 % is used in silence; here it is named, and only the two that were measured are accepted.
+Logarithms of t below 1 s and of G below 1 microsiemens, which turn deviations negative there, are 0 here.
 """
 
 import math

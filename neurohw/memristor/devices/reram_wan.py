@@ -2,12 +2,13 @@
 
     G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max
 
-At the three times sigma is a polynomial of r; between them it is interpolated in ln t, before the first it is the first, after the last the last (which is an extrapolation). The
-measurement says nothing of how deviations of one device at two times belong together. Here they are a walk, so that a device has one history: where sigma grows, an independent increment
-supplies what is missing; where it shrinks, X shrinks with it. Every marginal is the measured one.
+At the three times sigma is a polynomial of r; between them it is interpolated in ln t, before the first it is the first, after the last the last (which is
+an extrapolation). The measurement says nothing of how deviations of one device at two times belong together. Here they are a walk, so that a device has
+one history: where sigma grows, an independent increment supplies what is missing; where it shrinks, X shrinks with it. Every marginal is the measured one.
 
-Source: Wan et al., "A compute-in-memory chip based on resistive random-access memory" (Nature 2022); coefficients as in aihwkit (`inference/noise/reram.py`, `ReRamWan2022NoiseModel`),
-which never applies its own rescaling from 40 microsiemens; here sigma scales with g_max. Read noise of about 1 % of the range is the same file's advice.
+Source: Wan et al., "A compute-in-memory chip based on resistive random-access memory" (Nature 2022); coefficients as in aihwkit
+(`inference/noise/reram.py`, `ReRamWan2022NoiseModel`), which never applies its own rescaling from 40 microsiemens; here sigma scales with g_max. Read
+noise of about 1 % of the range is the same file's advice.
 """
 
 import math
