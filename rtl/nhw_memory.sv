@@ -4,7 +4,7 @@
 // reset of a slice's flip-flop, and therefore free.
 // The read register has no initial value. Reading a word in the clock in which it is written gives an undefined value;
 // every user keeps a distance of at least one clock, so that block RAM needs no bypass (`no_rw_check`).
-// MEMORY_STYLE: "auto", "distributed", "block" or "registers".
+// MEMORY_STYLE: "auto", "distributed", "block" or "registers". With the macro NHW_NO_LUT_RAM, for chips that have none, it is always "auto".
 module nhw_memory #(
   parameter int unsigned WORDS = 16,
   parameter int unsigned BITS = 8,
@@ -29,7 +29,11 @@ module nhw_memory #(
   // one address bit is always there, hence never fewer than two words
   localparam int unsigned Depth = (WORDS > 1) ? WORDS : 2;
 
+`ifdef NHW_NO_LUT_RAM
+  (* no_rw_check *)
+`else
   (* no_rw_check, ram_style = MEMORY_STYLE *)
+`endif
   logic [BITS-1:0] memory [Depth];
 
   always_ff @(posedge clk_i) begin

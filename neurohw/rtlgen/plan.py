@@ -29,7 +29,7 @@ BANK_ROWS = 1024
 MAX_BANKS = 100
 HIDDEN_RATE = 4
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
-DISTRIBUTED_WORDS = 256
+SHALLOW_WORDS, DISTRIBUTED_WORDS = 64, 256  # left to synthesis, which takes LUTs anyway; kept in LUTs
 HIDDEN_DRAIN = 512  # neurons of a population with compressed rows that are drained in the shadow of a step's rows; more take twice the lanes
 MAX_STATE_BITS = 32
 MAX_PROJECTIONS = 15
@@ -277,7 +277,7 @@ def _bank_rows(rows: int) -> int:
 
 def _state_style(style: str, words: int) -> str:
     """A block RAM of the ECP5 takes 5.8 ns to answer, and a multiplier or an adder stands behind it: states stay in LUTs where they are not deep."""
-    return "distributed" if style == "auto" and words <= DISTRIBUTED_WORDS else style
+    return "distributed" if style == "auto" and SHALLOW_WORDS < words <= DISTRIBUTED_WORDS else style
 
 
 CORES = {"Dense": "nhw_dense_rows", "Sparse": "nhw_sparse_rows", "Convolution": "nhw_convolution_rows"}

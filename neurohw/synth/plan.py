@@ -20,7 +20,8 @@ class Command:
 def yosys_script(sources: Sequence[str], top: str, synthesis: str, parameters: Mapping[str, int | str]) -> str:
     """Yosys passes that read `sources`, set top parameters, synthesise, and write design.json and stat.json."""
     # -defer: a module is elaborated with the parameters of its instances only
-    lines = [f"read_verilog -sv -defer -DSYNTHESIS {' '.join(sources)}"]
+    macros = "-DSYNTHESIS -DNHW_NO_LUT_RAM" if synthesis.startswith("synth_ice40") else "-DSYNTHESIS"
+    lines = [f"read_verilog -sv -defer {macros} {' '.join(sources)}"]
     lines += [f"chparam -set {name} {value} {top}" for name, value in sorted(parameters.items())]
     lines += [f"{synthesis} -top {top} -json design.json", "tee -q -o stat.json stat -json"]
     return "\n".join(lines) + "\n"

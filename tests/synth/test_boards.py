@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool, NeurohwError
+from neurohw.paths import rtl_folder
 from neurohw.synth import BoardResult, BuildReport, load_board
 from neurohw.synth.board import board_names, check_block_ram, check_utilization
+from neurohw.synth.build import synthesise
 from neurohw.synth.plan import board_parameters, route_commands, yosys_script
 from neurohw.synth.pll import ecp5_pll, ice40_pll
 from neurohw.synth.report import parse_nextpnr, parse_stat
@@ -123,6 +125,24 @@ def test_plans_are_values() -> None:
     assert "synth_ecp5 -top nhw_board_ulx3s" in script
     route, pack = route_commands(board, 100.0)
     assert ("--package", "CABGA381") == route.arguments[1:3] and pack.program == "yowasp-ecppack"
+
+
+@pytest.mark.synth
+@pytest.mark.parametrize(
+    ("synthesis", "cell"), [("synth_ecp5", "TRELLIS_DPR16X4"), ("synth_ice40 -dsp", "SB_RAM40_4K")]
+)
+def test_a_memory_kept_in_luts_is_synthesised_for_chips_without_lut_ram(
+    synthesis: str, cell: str, tmp_path: Path
+) -> None:
+    """The states of 100 words; one package serves all boards."""
+    top = tmp_path / "top.sv"
+    top.write_text(
+        "module top(input logic clk_i, we_i, input logic [6:0] write_i, read_i, input logic [19:0] data_i, output logic [19:0] data_o);\n"
+        'nhw_memory #(.WORDS(100), .BITS(20), .MEMORY_STYLE("distributed")) u_memory(.clk_i, .write_enable_i(we_i), .write_address_i(write_i),'
+        " .write_data_i(data_i), .read_enable_i(1'b1), .read_clear_i(1'b0), .read_address_i(read_i), .read_data_o(data_o));\nendmodule\n"
+    )
+    synthesise(tmp_path, [str(rtl_folder() / "nhw_memory.sv"), "top.sv"], "top", synthesis, {})
+    assert cell in (tmp_path / "stat.json").read_text()
 
 
 def test_missing_tool_says_what_brings_it() -> None:
