@@ -80,18 +80,15 @@ def check_layouts(network: Network, places: Mapping[str, Layout]) -> None:
 
 
 def update_lanes(
-    network: Network, places: Mapping[str, Layout], compressed: Collection[str], most: Mapping[str, int]
+    network: Network, places: Mapping[str, Layout], compressed: Collection[str], most: int
 ) -> dict[str, int]:
-    """Update lanes of every population: as many as `most` allows it, of which a word lies in one domain, or an astrocyte has as many as its target.
+    """Update lanes of every population: as many as `most` allows, of which a word lies in one domain, or an astrocyte has as many as its target.
 
     They divide the lanes, but for populations with compressed rows, whose lanes belong to no slots.
     """
+    numbers = range(1, most + 1)
     allowed = {
-        name: {
-            n
-            for n in range(1, most[name] + 1)
-            if (n <= len(place.slots) if name in compressed else place.lanes % n == 0)
-        }
+        name: {n for n in numbers if (n <= len(place.slots) if name in compressed else place.lanes % n == 0)}
         for name, place in places.items()
     }
     equal = []
@@ -101,7 +98,7 @@ def update_lanes(
         if run == 1:
             equal.append((source.name, target.name))
         elif run:
-            allowed[target.name] = {n for n in allowed[target.name] if run % n == 0}
+            allowed[target.name] &= {n for n in numbers if run % n == 0}
     for _ in equal:  # a chain of n pairs is equal after n turns
         for pair in equal:
             common = allowed[pair[0]] & allowed[pair[1]]

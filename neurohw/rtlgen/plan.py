@@ -30,7 +30,6 @@ MAX_BANKS = 100
 HIDDEN_RATE = 4
 UPDATE_LANES = 4  # more cost logic and Fmax, and save few clocks: the update hides behind the events
 SHALLOW_WORDS, DISTRIBUTED_WORDS = 64, 256  # left to synthesis, which takes LUTs anyway; kept in LUTs
-HIDDEN_DRAIN = 512  # neurons of a population with compressed rows that are drained in the shadow of a step's rows; more take twice the lanes
 MAX_STATE_BITS = 32
 MAX_PROJECTIONS = 15
 MAX_INPUTS = 32768  # bit 15 of a word from the host marks a barrier
@@ -295,8 +294,7 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
     order = hardware_order(network)
     position = {network.input.name: -1} | {p.name: i for i, p in enumerate(order)}
     places, named = _places(model, order, lanes)
-    most_lanes = {p.name: UPDATE_LANES * (2 if p.name in named and p.size > HIDDEN_DRAIN else 1) for p in order}
-    lanes_of_update = update_lanes(network, places, named, most_lanes)
+    lanes_of_update = update_lanes(network, places, named, UPDATE_LANES)
     result = []
     for number, population in enumerate(order):
         assert not isinstance(population.neuron, Source)
