@@ -7,7 +7,7 @@ checked; then each convention of the published model is switched on alone, and a
 
     replaced   a spike sets the current of its synapse to w, instead of adding w to what is left of the last one; the weight of the moment counts while it decays
     once       the two changes of a synapse in one step are added and clipped once, instead of each
-    carried    the astrocyte keeps its state from one sample to the next while weights are initialised
+    carried    the astrocyte keeps its state from one sample to the next while weights are initialised (the description leaves this open)
 """
 
 import argparse
@@ -138,7 +138,7 @@ def main() -> None:
         "currents replaced": Conventions(replaced=True),
         "clipped once": Conventions(once=True),
         "astrocyte carried over": Conventions(carried=True),
-        "all three: as published": Conventions(True, True, True),
+        "all three": Conventions(True, True, True),
     }.items():
         simulation = Simulation(liquid, conventions)
         spikes = simulation.run(*given)
