@@ -43,6 +43,7 @@ HEAVY = {
     "serial": {"host"},
     "typer": {"cli", "cli_reservoir"},
     "matplotlib": {"report"},
+    "mpl_toolkits": {"report"},
     "jinja2": {"report", "engines"},
 }
 
