@@ -11,7 +11,8 @@ Two floors of the clocks of a step: the rows that must be visited (of sources th
 that a spike at either end touches, LANES a clock.
 
 Against the float rule: both learn from the same input, sample after sample. Branching factor: for every spike of neuron i at step t, the spikes of its targets in
-t+1..t+4 over those of the neurons that reach it, inputs included, in t-4..t-1 (at least 1); mean over spikes at least 25 steps from both ends of a sample, in the last 20 samples.
+t+1..t+4 over those of the neurons that reach it, inputs included, in t-4..t-1 (at least 1); mean over spikes at least 25 steps from both ends of a sample, in the last 20 of the first
+40 samples.
 Histograms: weights in 24 bins from -3 to 3; the distance is half the sum of the differences of two normalised histograms, 0 equal, 1 disjoint.
 WORK: folder for the generated files.
 """
@@ -38,7 +39,7 @@ from neurohw.synth import place_and_route_network, tool_versions
 from neurohw.verify.learning import learning_mismatch, run_learning
 
 SHAPE, INPUTS, SAMPLES, STEPS = (4, 4, 8), 64, 100, 100
-LAST, EDGE = 20, 25
+COMPARED, LAST, EDGE = 40, 20, 25
 FORMATS = ((8, 8), (10, 8), (12, 8), (14, 8))
 BINS = np.linspace(-3, 3, 25)
 
@@ -48,7 +49,8 @@ def liquid(seed: int = 0) -> tuple[TrainedNetwork, Plasticity]:
     rng = np.random.default_rng(seed)
     size = int(np.prod(SHAPE))
     place = np.stack(np.unravel_index(np.arange(size), SHAPE), axis=1)
-    inhibitory = rng.permutation(size) < size // 5
+    inhibitory = np.zeros(size, np.bool_)
+    inhibitory[rng.permutation(size)[: size // 5]] = True
     distance = ((place[:, None] - place[None]) ** 2).sum(axis=2)
     strength = np.where(inhibitory[:, None], np.where(inhibitory, 0.05, 0.3), np.where(inhibitory, 0.1, 0.2))
     probability = strength * np.exp(-distance / 9) * (1 - np.eye(size))
