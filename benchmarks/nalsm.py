@@ -474,7 +474,8 @@ def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str, n
 def paired_lines(bench: Bench) -> list[str]:
     """The modes on a subset of MNIST, over seeds."""
     found = bench.found("paired-*")
-    seeds = [str(s) for s in range(100) if all(f"paired-{s}-{m}" in found for m in PAIRED)]
+    seeds = [str(s) for s in range(100) if all(f"paired-{s}-{m}" in found for m in MODES)]
+    names = tuple(m for m in PAIRED if all(f"paired-{s}-{m}" in found for s in seeds))
     if not seeds:
         return []
     samples = found[f"paired-{seeds[0]}-nalsm"]["samples"]
@@ -485,7 +486,7 @@ def paired_lines(bench: Bench) -> list[str]:
         f"MNIST, {samples[0]:,} training and {samples[2]:,} test images, weights initialised by 10,000; {len(seeds)} seeds, each with a liquid and spikes of its own that the modes share. Mean test accuracy, "
         f"mean paired difference with its 95 % interval over the seeds (Student), and a sign test over all images of all seeds. `stdp` has the amplitude {fixed_amplitude(bench)}, `stdp0.2` the amplitude 0.2, which "
         "drifts less.",
-        *table(COMPARED, compared(found, seeds, "paired-", PAIRED)),
+        *table(COMPARED, compared(found, seeds, "paired-", names)),
     ]
 
 
