@@ -172,7 +172,7 @@ def description(case: str) -> tuple[dict[str, Any], dict[str, Any]]:
     offset = 1 << parameters["OFFSET_BITS"] - 1
     bench["offsets"] = [offset - 1, -offset, *(random.randint(-offset, offset - 1) for _ in range(domains))][:domains]
     # both ends of the membrane, small values, and anything
-    spans = [(lowest, lowest), (highest, highest), (-9, 9), (lowest, highest)]
+    spans = [(lowest, lowest), (highest, highest), (max(lowest, -9), min(highest, 9)), (lowest, highest)]
     bench["membranes"] = [
         [random.randint(*spans[random.randrange(4)]) for _ in range(domains)] for _ in range(STEPS + 1)
     ]
