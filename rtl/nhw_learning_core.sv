@@ -51,6 +51,7 @@ module nhw_learning_core #(
   parameter bit MEMBRANE_BIAS = 1'b0,
   parameter bit DELAYED_CURRENT = 1'b0,
   parameter bit CLEARS_CURRENT = 1'b0,
+  parameter bit INTEGRATES_REFRACTORY = 1'b0,
   parameter int unsigned REFRACTORY_STEPS = 0,
   parameter bit SPIKING = 1'b1,
   parameter WEIGHT_FILE = "",
@@ -483,6 +484,8 @@ module nhw_learning_core #(
     .sums_o(sums)
   );
 
+  // no astrocyte modulates these neurons: theirs sets the depression
+  logic unused_gain_read, unused_gain_last, unused_addition_read, unused_addition_last;
   logic [UPDATE_LANES*MEMBRANE_BITS-1:0] unused_membranes;
   nhw_neuron_update #(
     .LAYER_ID(LAYER_ID),
@@ -505,6 +508,7 @@ module nhw_learning_core #(
     .MEMBRANE_BIAS(MEMBRANE_BIAS),
     .DELAYED_CURRENT(DELAYED_CURRENT),
     .CLEARS_CURRENT(CLEARS_CURRENT),
+    .INTEGRATES_REFRACTORY(INTEGRATES_REFRACTORY),
     .REFRACTORY_STEPS(REFRACTORY_STEPS),
     .SPIKING(SPIKING),
     .PARAMETER_FILE(PARAMETER_FILE),
@@ -517,6 +521,12 @@ module nhw_learning_core #(
     .sums_sample_end_i(sums_sample_end),
     .sums_initialise_i(sums_initialise),
     .sums_i(sums),
+    .gain_read_o(unused_gain_read),
+    .gain_last_o(unused_gain_last),
+    .gain_i('0),
+    .addition_read_o(unused_addition_read),
+    .addition_last_o(unused_addition_last),
+    .addition_i('0),
     .word_valid_o(word_valid),
     .word_last_o(word_last),
     .word_sample_end_o(word_sample_end),
