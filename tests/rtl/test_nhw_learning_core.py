@@ -62,9 +62,16 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
             result[layout.row[name], layout.lane[name]] = w
         return result
 
+    async def restore() -> None:
+        await registers.write_dword(PLACE, 0)
+        for weight in layout.weights.ravel().tolist():
+            await registers.write_dword(WEIGHT, weight & 0xFFFFFFFF)
+
+    if idle:  # a reset does not bring the image back: what the run before has learned is still there
+        await restore()
     assert np.array_equal(await fetch(), layout.weights)
     spikes = learned.trace.spikes["liquid"]
-    assert spikes.sum() > 10
+    assert spikes.sum() > 5
     await run(0, spikes[:, 0])
     # asked for at once: the answer waits for the end of the last pass
     assert np.array_equal(await fetch(), placed(learned.weights))
@@ -76,9 +83,7 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     assert np.array_equal(await fetch(), placed(learned.weights))
     # restored, the first sample gives what it gave at first
     await registers.write_dword(LEARNING, 1)
-    await registers.write_dword(PLACE, 0)
-    for weight in layout.weights.ravel().tolist():
-        await registers.write_dword(WEIGHT, weight & 0xFFFFFFFF)
+    await restore()
     await run(0, spikes[:, 0])
     assert np.array_equal(await fetch(), placed(learned.weights))
     assert await read(SHAPE) == q.weight.bits << 24 | LANES << 16 | rows
