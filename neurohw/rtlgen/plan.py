@@ -261,12 +261,15 @@ def _lane_bits(planned: list[PlannedProjection], lanes: int, size: int, counts: 
 
 def _sum_bits(model: QuantizedNetwork, own: list[Incoming]) -> int:
     """Bits of the sum over all projections of a population, which the hardware adds in one accumulator."""
-    lowest = highest = 0
+    if len(own) == 1:
+        return 1
+    drives = []
     for projection, source, _ in own:
         count = model.max_count if source.name == model.network.input.name else 1
-        drive = Drive.of(model.matrices(projection), 0, count)
-        lowest, highest = lowest + int(drive.lowest.min()), highest + int(drive.highest.max())
-    return IntFormat.holding(lowest, highest).bits if len(own) > 1 else 1
+        drives.append(Drive.of(model.matrices(projection), 0, count))
+    # neuron by neuron, as the width of the current is proved: the sum never has more bits than what it becomes
+    lowest, highest = sum(d.lowest for d in drives), sum(d.highest for d in drives)
+    return IntFormat.holding(int(np.min(lowest)), int(np.max(highest))).bits
 
 
 def _bank_rows(rows: int) -> int:
