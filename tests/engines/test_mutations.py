@@ -128,7 +128,7 @@ def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -
         (SHIFT, "constants.decay * before + drive", "constants.decay * (before + drive)"),
         (SHIFT, "spike(u, threshold)", "spike(u, threshold + 1e-6)"),
         (SHIFT, "v = u - threshold * (fired.detach() if detach_reset else fired)", "v = u * (1 - fired)"),
-        (HARD, "torch.zeros_like(u) + constants.v_reset", "torch.zeros_like(u)"),
+        (HARD, "torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device)", "torch.zeros_like(u)"),
         (CURRENT, "constants.synapse_decay * state.c + current", "constants.synapse_decay * (state.c + current)"),
         (TWO, "float(neuron.refractory)", "float(neuron.refractory + 1)"),
         (ADAPTIVE, "threshold = threshold + state.a", "threshold = threshold + 0"),
