@@ -54,7 +54,10 @@ def readouts_of(network: Network) -> tuple[Readout, ...]:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_windows_put_together_are_the_whole(seed: int) -> None:
-    """Every spike and state of random graphs, with delays longer than a window, recurrence and all neuron models."""
+    """Every spike and state of random graphs, with delays longer than a window, recurrence and all neuron models.
+
+    To the last bit, but where a gain is a sigmoid, which PyTorch rounds otherwise in a long tensor than in a short one.
+    """
     rng = np.random.default_rng(seed)
     steps, window = int(rng.integers(1, 12)), int(rng.integers(1, 6))
     module = module_of(rng, steps)
@@ -65,8 +68,9 @@ def test_windows_put_together_are_the_whole(seed: int) -> None:
         for begin in range(0, steps, window):
             part, carried = module.advance(spikes[begin : begin + window], carried)
             parts.append(part)
+    tolerance = 1e-12 if any(m.effect == "gain" for m in module.network.modulations) else 0.0
     for name, values in expected.items():
-        assert torch.equal(torch.cat([p[name] for p in parts]), values), name
+        torch.testing.assert_close(torch.cat([p[name] for p in parts]), values, rtol=tolerance, atol=tolerance)
 
 
 @settings(max_examples=12, deadline=None)
