@@ -59,8 +59,9 @@ struct NativePopulation {
   const int32_t* decay_value[3]; // [neuron]
   const int64_t *bias, *threshold, *v_reset, *strength;
   int64_t membrane_min, membrane_max, current_min, current_max;
-  uint8_t* spikes;               // [time, sample, neuron]
+  uint8_t* spikes;               // [time, sample, neuron], or null
   int64_t* states[4];            // v, c, r, a [time, sample, neuron], or null
+  int64_t last;                  // states of the last step only, [sample, neuron]
 };
 
 struct NativeProjection {
@@ -225,15 +226,27 @@ T multiplied(T value, T constant) {
   return static_cast<T>(value < 0 ? -magnitude : magnitude);
 }
 
+struct Job {
+  int64_t steps, samples;
+  const uint8_t* input;
+  int64_t inputs, step_stride, sample_stride;  // bytes from a step, and from a sample, to the next
+  const NativePopulation* populations;
+  int32_t count;
+  const NativeProjection* projections;
+  int32_t projection_count;
+  const NativeModulation* modulations;
+  int32_t modulation_count, largest_count;
+};
+
 // One population of one sample, whatever the type of its numbers. What returns bool says whether all numbers fitted.
 struct Population {
   virtual ~Population() = default;
   virtual void rest() = 0;
   virtual void modulate(const NativeModulation& m, const Population& astrocyte) = 0;
   virtual void arrive(const Weights& weights, const Events& events) = 0;
-  virtual bool advance(uint8_t* spikes, Events& fired) = 0;
+  virtual bool advance(Events& fired) = 0;
   virtual int64_t membrane(int64_t neuron) const = 0;
-  virtual void record(int64_t place) const = 0;
+  virtual void record(const Job& job, int64_t step, int64_t sample) const = 0;
 };
 
 template <typename T>
@@ -351,7 +364,7 @@ struct Neurons final : Population {
   }
 
   // One step under the sums. The order of neurohw/step.py, one pass over all neurons for every line that applies.
-  bool advance(uint8_t* spikes, Events& fired) override {
+  bool advance(Events& fired) override {
     const int32_t flags = p.flags;
     const size_t n = this->n;  // here and below: copies that no store of a byte can change, as the compiler must fear
     const bool delayed = flags & kDelayedReset, refractory = p.refractory && !delayed;
@@ -401,7 +414,6 @@ struct Neurons final : Population {
       uint8_t* __restrict to = bytes.data();
       const T* __restrict from = spike.data();
       for (size_t i = 0; i < n; i++) to[i] = static_cast<uint8_t>(from[i]);
-      std::copy(bytes.begin(), bytes.begin() + p.size, spikes);
       collect(bytes.data(), static_cast<size_t>(p.size), fired);
     }
     begin();
@@ -430,24 +442,15 @@ struct Neurons final : Population {
     if (hard) for (size_t i = 0; i < n; i++) v[i] = spike[i] ? v_reset[i] : v[i];
   }
 
-  void record(int64_t place) const override {
+  void record(const Job& job, int64_t step, int64_t sample) const override {
+    const int64_t place = (step * job.samples + sample) * p.size;
+    if (p.spikes && (p.flags & kSpiking)) std::copy(bytes.begin(), bytes.begin() + p.size, p.spikes + place);
     const std::vector<T>* states[4] = {&v, &c, &r, &a};
+    if (p.last && step + 1 < job.steps) return;
     for (int s = 0; s < 4; s++) {
-      if (p.states[s]) std::copy(states[s]->begin(), states[s]->begin() + p.size, p.states[s] + place);
+      if (p.states[s]) std::copy(states[s]->begin(), states[s]->begin() + p.size, p.states[s] + (p.last ? sample * p.size : place));
     }
   }
-};
-
-struct Job {
-  int64_t steps, samples;
-  const uint8_t* input;
-  int64_t inputs;
-  const NativePopulation* populations;
-  int32_t count;
-  const NativeProjection* projections;
-  int32_t projection_count;
-  const NativeModulation* modulations;
-  int32_t modulation_count, largest_count;
 };
 
 // What one thread has: every population in proved bits and, where these are more than 16, in trusted ones.
@@ -492,8 +495,8 @@ struct Worker {
     for (Population* population : active) population->rest();
     for (int64_t t = 0; t < job.steps; t++) {
       const size_t now = static_cast<size_t>(t % depth);
-      const uint8_t* row = job.input + (t * job.samples + index) * job.inputs;
-      if (t + 1 < job.steps) for (int64_t j = 0; j < job.inputs; j += 64) __builtin_prefetch(row + job.samples * job.inputs + j);
+      const uint8_t* row = job.input + t * job.step_stride + index * job.sample_stride;
+      if (t + 1 < job.steps) for (int64_t j = 0; j < job.inputs; j += 64) __builtin_prefetch(row + job.step_stride + j);
       collect(row, static_cast<size_t>(job.inputs), events[0][now]);
       for (const auto& event : events[0][now].counted) {
         if (event.second > job.largest_count) {
@@ -506,15 +509,13 @@ struct Worker {
         active[static_cast<size_t>(q.target)]->modulate(q, *active[static_cast<size_t>(q.source)]);
       }
       for (int32_t k = 0; k < job.count; k++) {
-        const NativePopulation& p = job.populations[k];
         Population& population = *active[static_cast<size_t>(k)];
         for (const Weights& w : weights) {
           const NativeProjection& q = w.projection;
           if (q.target == k && t >= q.delay) population.arrive(w, events[static_cast<size_t>(q.source + 1)][static_cast<size_t>((t - q.delay) % depth)]);
         }
-        const int64_t place = (t * job.samples + index) * p.size;
-        if (!population.advance(p.spikes + place, events[static_cast<size_t>(k) + 1][now])) return k;
-        population.record(place);
+        if (!population.advance(events[static_cast<size_t>(k) + 1][now])) return k;
+        population.record(job, t, index);
       }
     }
     return -1;
@@ -524,11 +525,11 @@ struct Worker {
 }  // namespace
 
 // 1 where the input has a count above the largest that the bits are proved for, and the result is worth nothing; else 0
-extern "C" int32_t neurohw_run(int64_t steps, int64_t samples, const uint8_t* input, int64_t inputs,
+extern "C" int32_t neurohw_run(int64_t steps, int64_t samples, const uint8_t* input, int64_t inputs, int64_t step_stride, int64_t sample_stride,
                             const NativePopulation* populations, int32_t count, const NativeProjection* projections,
                             int32_t projection_count, const NativeModulation* modulations,
                             int32_t modulation_count, int32_t largest_count, int32_t threads) {
-  const Job job{steps, samples, input, inputs, populations, count, projections, projection_count, modulations, modulation_count, largest_count};
+  const Job job{steps, samples, input, inputs, step_stride, sample_stride, populations, count, projections, projection_count, modulations, modulation_count, largest_count};
   std::vector<Weights> weights;
   for (int32_t q = 0; q < projection_count; q++) weights.emplace_back(projections[q], populations[projections[q].target].size);
   std::atomic<int64_t> next{0};
