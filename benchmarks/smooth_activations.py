@@ -13,13 +13,11 @@ WORK: folder for results; a run that is there is not repeated, so that an interr
 """
 
 import argparse
-import functools
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +27,8 @@ from scipy import special, stats
 from torch import Tensor
 from torch.nn import functional
 
-from neurohw.data import Dataset, digits
-from neurohw.memristor import Crossbar, CrossbarMapping, Device, Layout, device_named, program_crossbar
+from neurohw.data import digits
+from neurohw.memristor import CrossbarMapping, Device, Layout, device_named, program_crossbar
 from neurohw.memristor.converters import convert_signed
 from neurohw.storage import write_atomically
 
@@ -40,7 +38,6 @@ SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101)
 RATES = (1e-3, 3e-3, 1e-2)
 EPOCHS, BATCH, CHIPS = 20, 32, 20
 DAY = 86400.0
-MAPPING = CrossbarMapping()
 DEVICES: dict[str, Device | None] = {
     "none": None,
     "pcm": device_named("pcm"),
@@ -54,7 +51,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 WIDTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 DRAWS = 2_000_000
 RANGES = np.linspace(0.05, 1.0, 20)  # ends of a converter's range, of the largest size
-Result = dict[str, Any]
+IDEAL: list[Tensor | None] = [None] * (len(SIZES) - 1)
+Result = dict[str, list[float]]  # by seed
 Rng = np.random.Generator
 
 
@@ -89,39 +87,27 @@ def expected_error(activation: str, sigma: float) -> float:
 
 
 # --- the perceptron ---------------------------------------------------------------------------------------------------------------
+# All seeds at once: parameters [seed, ...], samples [seed, sample, feature]. Nothing is shared between them but the order of random draws.
 
 
-def layout(columns: int, rows: int) -> Layout:
-    """Of a dense matrix [target, source]."""
-    column, row = np.mgrid[:columns, :rows]
-    return Layout("layer", row, column, rows, columns)
+def layer_errors(weight: Tensor, device: Device, rng: Rng) -> Tensor:
+    """W' - W [seed, target, source] of new devices after a day, with one read; every seed has tiles of its own."""
+    seeds, columns, rows = weight.shape
+    column, row = np.mgrid[: seeds * columns, :rows]
+    layout = Layout("layer", row, column, rows, seeds * columns)
+    flat = weight.detach().reshape(seeds * columns, rows).numpy()
+    crossbar = program_crossbar(flat, layout, device, rng, CrossbarMapping(tile_columns=columns))
+    return torch.from_numpy(crossbar.weights(DAY, rng) - flat).reshape(weight.shape)
 
 
-LAYOUTS = [layout(b, a) for a, b in zip(SIZES, SIZES[1:], strict=False)]
+def errors_of_chip(parameters: list[Tensor], device: Device | None, rng: Rng) -> list[Tensor] | None:
+    """What a new chip adds to the weights of every layer; None without a device."""
+    return None if device is None else [layer_errors(w, device, rng) for w in parameters[::2]]
 
 
-def crossbars(weights: list[Tensor], device: Device, rng: Rng) -> list[Crossbar]:
-    """New devices, programmed to the weights of every layer."""
-    return [
-        program_crossbar(w.detach().numpy(), where, device, rng, MAPPING)
-        for w, where in zip(weights, LAYOUTS, strict=True)
-    ]
-
-
-def errors_of_chip(weights: list[Tensor], device: Device | None, rng: Rng) -> list[Tensor] | None:
-    """W' - W of every layer after a day, with one read; None without a device."""
-    if device is None:
-        return None
-    bars = crossbars(weights, device, rng)
-    return [torch.from_numpy(bar.weights(DAY, rng)) - w.detach() for bar, w in zip(bars, weights, strict=True)]
-
-
-IDEAL: list[float | None] = [None] * len(LAYOUTS)
-
-
-def convert(x: Tensor, limit: float, bits: int) -> Tensor:
+def convert(x: Tensor, limit: Tensor, bits: int) -> Tensor:
     """Q_b(x) with the gradient of the identity inside the range, 0 outside."""
-    codes = torch.from_numpy(np.asarray(convert_signed(x.detach().numpy(), limit, bits), np.float32))
+    codes = torch.from_numpy(np.asarray(convert_signed(x.detach().numpy(), limit.numpy(), bits), np.float32))
     inside = x.clamp(-limit, limit)
     return inside + (codes - inside).detach()
 
@@ -131,7 +117,7 @@ def forward(
     x: Tensor,
     activation: str,
     bits: int,
-    limits: list[float | None],
+    limits: list[Tensor | None],
     errors: list[Tensor] | None,
     seen: list[Tensor] | None = None,
 ) -> Tensor:
@@ -140,14 +126,14 @@ def forward(
     h = x
     for index, (w, b) in enumerate(zip(weights, biases, strict=True)):
         last = index == len(weights) - 1
-        total = h @ w.T + b
+        total = torch.baddbmm(b[:, None], h, w.mT)
         if seen is not None:
             seen.append(total.detach())
         limit = limits[index]
         if limit is not None:
             total = convert(total, limit, OUTPUT_BITS if last else bits)
         if errors is not None:
-            total = total + h @ errors[index].T
+            total = torch.baddbmm(total, h, errors[index].mT)
         h = total if last else ACTIVATIONS[activation](total)
     return h
 
@@ -159,96 +145,96 @@ def best_range(values: NDArray[np.float32], bits: int) -> float:
     return float(ends[int(np.argmin(errors))])
 
 
-def calibrated(parameters: list[Tensor], x: Tensor, activation: str, bits: int) -> list[float | None]:
-    """Ranges of the converters of every layer for inputs x, one layer after the other, so that each sees what the ones before it convert."""
+def calibrated(parameters: list[Tensor], x: Tensor, activation: str, bits: int) -> list[Tensor | None]:
+    """Ranges [seed, 1, 1] of the converters of every layer for inputs x, one layer after the other, so that each sees what the ones before it convert."""
     limits = list(IDEAL)
     for index in range(len(limits)):
         seen: list[Tensor] = []
         with torch.no_grad():
             forward(parameters, x, activation, bits, limits, None, seen)
-        limits[index] = best_range(seen[index].numpy(), OUTPUT_BITS if index == len(limits) - 1 else bits)
+        own = OUTPUT_BITS if index == len(limits) - 1 else bits
+        limits[index] = torch.tensor([best_range(values, own) for values in seen[index].numpy()])[:, None, None]
     return limits
 
 
-def initial(seed: int) -> list[Tensor]:
+def initial(seeds: Sequence[int]) -> list[Tensor]:
     """Weights with variance 2 / inputs, the same for every activation, and biases of 0."""
-    generator = torch.Generator().manual_seed(seed)
     parameters: list[Tensor] = []
     for a, b in zip(SIZES, SIZES[1:], strict=False):
-        parameters += [torch.randn((b, a), generator=generator) * math.sqrt(2 / a), torch.zeros(b)]
+        drawn = [np.random.default_rng([seed, a, b]).standard_normal((b, a), dtype=np.float32) for seed in seeds]
+        parameters += [torch.from_numpy(np.stack(drawn)) * math.sqrt(2 / a), torch.zeros((len(seeds), b))]
     return [p.requires_grad_() for p in parameters]
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Fraction of samples whose largest logit is their label's."""
-    return float((logits.argmax(1) == labels).float().mean())
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """The sum over seeds of the mean cross-entropy of each, so that each has the gradient that it would have alone."""
+    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten()) * len(logits)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> NDArray[np.float64]:
+    """Fraction of samples whose largest logit is their label's, [seed]."""
+    return (logits.argmax(2) == labels).double().mean(1).numpy()
 
 
 def gradient_error(
     parameters: list[Tensor], data: tuple[Tensor, Tensor], activation: str, bits: int, device: Device | None, rng: Rng
-) -> float:
-    """Mean of |g - g0| / |g0| over chips: g0 the gradient by the hidden layers' parameters without converters and noise, g with both."""
+) -> NDArray[np.float64]:
+    """Mean over chips of |g - g0| / |g0| [seed]: g0 the gradient by the hidden layers' parameters without converters and noise, g with both."""
 
-    def gradient(limits: list[float | None], errors: list[Tensor] | None) -> Tensor:
-        loss = functional.cross_entropy(forward(parameters, data[0], activation, bits, limits, errors), data[1])
-        return torch.cat([g.ravel() for g in torch.autograd.grad(loss, parameters[:-2])])
+    def gradient(limits: list[Tensor | None], errors: list[Tensor] | None) -> Tensor:
+        loss = loss_of(forward(parameters, data[0], activation, bits, limits, errors), data[1])
+        return torch.cat([g.flatten(1) for g in torch.autograd.grad(loss, parameters[:-2])], 1)
 
     ideal, limits = gradient(IDEAL, None), calibrated(parameters, data[0], activation, bits)
-    found = [gradient(limits, errors_of_chip(parameters[::2], device, rng)) for _ in range(CHIPS)]
-    return float(torch.stack([(g - ideal).norm() / ideal.norm() for g in found]).mean())
+    found = [gradient(limits, errors_of_chip(parameters, device, rng)) for _ in range(CHIPS)]
+    return torch.stack([(g - ideal).norm(dim=1) / ideal.norm(dim=1) for g in found]).mean(0).double().numpy()
 
 
-def run(activation: str, bits: int, device_name: str, seed: int, rate: float) -> Result:
-    """Train one perceptron; accuracies on the validation and test parts, mean over chips, and without converters and devices."""
+def part_of(seeds: Sequence[int], name: str) -> tuple[Tensor, Tensor]:
+    """Samples and labels of a part of the 8x8 digits, split by each seed."""
+    parts = [digits(seed=seed).part(name) for seed in seeds]
+    x, y = (np.stack(arrays) for arrays in zip(*parts, strict=True))
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def run(activation: str, bits: int, device_name: str, seeds: Sequence[int], rate: float) -> Result:
+    """Train the perceptrons of all seeds; by seed, accuracies on the validation and test parts, mean over chips, and the error of the first gradient."""
     torch.set_num_threads(1)
-    device, data = DEVICES[device_name], dataset(seed)
-    parts = {n: tuple(torch.from_numpy(a.copy()) for a in data.part(n)) for n in ("train", "validation", "test")}
-    x, y = parts["train"]
-    parameters, rng = initial(seed), np.random.default_rng([seed, 1])
-    order = torch.Generator().manual_seed(seed + 1)
-    some = (x[:500], y[:500])
-    result: Result = {"gradient_error": gradient_error(parameters, some, activation, bits, device, rng)}
+    device = DEVICES[device_name]
+    x, y = part_of(seeds, "train")
+    parameters, rng = initial(seeds), np.random.default_rng([*seeds, 1])
+    some = (x[:, :500], y[:, :500])
+    result: Result = {"gradient_error": gradient_error(parameters, some, activation, bits, device, rng).tolist()}
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-3)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * -(-len(y) // BATCH))
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * -(-y.shape[1] // BATCH))
     for _ in range(EPOCHS):
         limits = calibrated(parameters, some[0], activation, bits)
-        for chosen in torch.randperm(len(y), generator=order).split(BATCH):
-            errors = errors_of_chip(parameters[::2], device, rng)
-            loss = functional.cross_entropy(forward(parameters, x[chosen], activation, bits, limits, errors), y[chosen])
+        order = torch.from_numpy(np.stack([rng.permutation(y.shape[1]) for _ in seeds]))
+        for chosen in order.split(BATCH, 1):
+            each = torch.arange(len(seeds))[:, None]
+            errors = errors_of_chip(parameters, device, rng)
+            logits = forward(parameters, x[each, chosen], activation, bits, limits, errors)
             optimizer.zero_grad()
-            loss.backward()
+            loss_of(logits, y[each, chosen]).backward()
             optimizer.step()
             scheduler.step()
     limits = calibrated(parameters, some[0], activation, bits)
-    result |= {"activation": activation, "bits": bits, "device": device_name, "seed": seed, "rate": rate}
     with torch.no_grad():
-        for part in ("validation", "test"):
-            samples, labels = parts[part]
-            chips = np.random.default_rng([seed, 2, part == "test"])
-            values = [
-                accuracy(
-                    forward(
-                        parameters, samples, activation, bits, limits, errors_of_chip(parameters[::2], device, chips)
-                    ),
-                    labels,
-                )
-                for _ in range(CHIPS if device is not None else 1)
-            ]
-            result |= {part: float(np.mean(values)), f"{part}_worst": float(np.min(values))}
+        for name in ("validation", "test"):
+            samples, labels = part_of(seeds, name)
+            values = []
+            for _ in range(CHIPS if device is not None else 1):
+                errors = errors_of_chip(parameters, device, rng)
+                values.append(accuracy(forward(parameters, samples, activation, bits, limits, errors), labels))
+            result[name] = np.mean(values, axis=0).tolist()
     return result
 
 
-@functools.cache
-def dataset(seed: int) -> Dataset:
-    """The 8x8 digits, split by the seed."""
-    return digits(seed=seed)
-
-
-def kept_run(work: Path, *job: Any) -> Result:
-    """The run of a job, from its file where that is there."""
-    file = work / ("-".join(str(x) for x in job) + ".json")
+def kept_run(work: Path, activation: str, bits: int, device: str, seeds: Sequence[int], rate: float) -> Result:
+    """The run, from its file where that is there."""
+    file = work / f"{activation}-{bits}-{device}-{seeds[0]}-{len(seeds)}-{rate}.json"
     if not file.exists():
-        write_atomically(file, json.dumps(run(*job)).encode())
+        write_atomically(file, json.dumps(run(activation, bits, device, seeds, rate)).encode())
     return json.loads(file.read_text())  # type: ignore[no-any-return]
 
 
@@ -267,7 +253,7 @@ def interval(differences: NDArray[np.float64]) -> str:
     return f"{100 * differences.mean():+.2f} [{100 * (differences.mean() - half):+.2f}, {100 * (differences.mean() + half):+.2f}]"
 
 
-def plot(path: Path, measured: dict[str, list[float]], found: dict[tuple[str, int, str], list[Result]]) -> None:
+def plot(path: Path, measured: dict[str, list[float]], found: dict[tuple[str, int, str], Result]) -> None:
     """Errors of derivatives, and accuracies by bits for every device."""
     import matplotlib
 
@@ -281,8 +267,8 @@ def plot(path: Path, measured: dict[str, list[float]], found: dict[tuple[str, in
     axes[0].legend(fontsize=7)
     for panel, device in zip(axes[1:], DEVICES, strict=True):
         for name in ACTIVATIONS:
-            values = 100 * np.array([[r["test"] for r in found[name, bits, device]] for bits in BITS])
-            panel.errorbar(BITS, values.mean(1), values.std(1, ddof=1), capsize=3, marker="o", ms=3, label=name)
+            test = 100 * np.array([found[name, bits, device]["test"] for bits in BITS])
+            panel.errorbar(BITS, test.mean(1), test.std(1, ddof=1), capsize=3, marker="o", ms=3, label=name)
         panel.set(xlabel="bits of the converters", ylabel="test accuracy, %", title=device, xticks=BITS)
         panel.legend(fontsize=7)
     figure.tight_layout()
@@ -314,7 +300,7 @@ def derivative_lines(measured: dict[str, list[float]]) -> list[str]:
     ]
 
 
-def training_lines(found: dict[tuple[str, int, str], list[Result]], rates: dict[str, float]) -> list[str]:
+def training_lines(found: dict[tuple[str, int, str], Result], rates: dict[str, float]) -> list[str]:
     """The tables of accuracies and gradient errors."""
     lines = ["", "## The same perceptron with each", ""]
     for device in DEVICES:
@@ -330,10 +316,10 @@ def training_lines(found: dict[tuple[str, int, str], list[Result]], rates: dict[
             "|---|---|---|---|---|---|---|---|---|",
         ]
         for bits in BITS:
-            test = {a: np.array([r["test"] for r in found[a, bits, device]]) for a in ACTIVATIONS}
+            test = {a: np.array(found[a, bits, device]["test"]) for a in ACTIVATIONS}
             cells = [spread(list(test[a])) for a in ACTIVATIONS]
             cells += [interval(test[a] - test["relu"]) for a in ("gelu", "silu")]
-            cells += [f"{np.mean([r['gradient_error'] for r in found[a, bits, device]]):.2f}" for a in ACTIVATIONS]
+            cells += [f"{np.mean(found[a, bits, device]['gradient_error']):.2f}" for a in ACTIVATIONS]
             lines.append(f"| {bits} | " + " | ".join(cells) + " |")
         lines.append("")
     chosen = ", ".join(f"{a} {rate:g}" for a, rate in rates.items())
@@ -356,23 +342,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     measured = {a: [derivative_error(a, sigma) for sigma in WIDTHS] for a in ACTIVATIONS}
-    tuning = [(a, 4, "pcm", seed, rate) for a in ACTIVATIONS for rate in RATES for seed in TUNING_SEEDS]
-    tuned = [kept_run(arguments.work, *job) for job in track(tuning, "learning rates")]
-    rates = {
-        a: max(
-            RATES,
-            key=lambda rate, a=a: np.mean(
-                [r["validation"] for r in tuned if (r["activation"], r["rate"]) == (a, rate)]
-            ),
-        )  # type: ignore[misc]
-        for a in ACTIVATIONS
-    }
-    jobs = [
-        (a, bits, device, seed, rates[a]) for seed in SEEDS for device in DEVICES for bits in BITS for a in ACTIVATIONS
-    ]
-    found: dict[tuple[str, int, str], list[Result]] = {}
-    for job in track(jobs, "training"):
-        found.setdefault(job[:3], []).append(kept_run(arguments.work, *job))
+    tuning = [(a, 4, "pcm", TUNING_SEEDS, rate) for a in ACTIVATIONS for rate in RATES]
+    tuned = {(job[0], job[4]): kept_run(arguments.work, *job) for job in track(tuning, "learning rates")}
+    reached = {key: float(np.mean(result["validation"])) for key, result in tuned.items()}
+    rates = {a: max(RATES, key=lambda rate, a=a: reached[a, rate]) for a in ACTIVATIONS}  # type: ignore[misc]
+    jobs = [(a, bits, device, SEEDS, rates[a]) for device in DEVICES for bits in BITS for a in ACTIVATIONS]
+    found = {job[:3]: kept_run(arguments.work, *job) for job in track(jobs, "training")}
     plot(arguments.out.with_suffix(".png"), measured, found)
     page = [
         "# Smooth and rectified activations under quantized analog noise",
