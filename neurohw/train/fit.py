@@ -2,8 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
 from neurohw.train.clip import weight_clipper
 from neurohw.train.config import TrainConfig
 from neurohw.train.device_noise import ChipNoise
+from neurohw.train.inference import torch_threads
 from neurohw.train.module import SpikingModule
 from neurohw.train.readout import scores
 from neurohw.train.recurrence import scale_recurrence
@@ -75,17 +75,6 @@ def evaluate(
         noise.clear()
     module.train(training)
     return right / len(y), loss / len(y)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch with that many threads; the number before comes back, also after an interruption."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
@@ -178,7 +167,7 @@ def fit(
     Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other.
     """
     config = config or TrainConfig()
-    with _threads(config.threads):
+    with torch_threads(config.threads):
         return _fit(network, dataset, encoder, config, Path(run_folder) if run_folder else None, progress)
 
 
