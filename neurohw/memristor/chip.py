@@ -43,7 +43,8 @@ class Chip:
 
     trained: the network as it was mapped, batch normalisation folded; the digital part of it, and projections that are not in `crossbars`, act as they
     are. adc, dac: converters, None for ideal ones. ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens times
-    spikes, and `dac` [1] in spikes. gains: by projection, a digital factor of every column [column], set by `neurohw.memristor.calibration`; 1 where not named.
+    spikes, and `dac` [1] in spikes. calibration: what `neurohw.memristor.calibration` has set, `<projection>.gain`
+    [column] as a digital factor behind every column, and parameters in the place of the trained ones, `<population>.bias` and `<population>.threshold`.
     """
 
     trained: TrainedNetwork
@@ -55,14 +56,20 @@ class Chip:
     adc: Converter | None = None
     dac: Converter | None = None
     ranges: dict[str, FloatArray] = field(default_factory=dict)
-    gains: dict[str, FloatArray] = field(default_factory=dict)
+    calibration: dict[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def digital(self) -> TrainedNetwork:
+        """The trained network with the parameters that were calibrated; its weights are those that were mapped."""
+        known = self.trained.parameters
+        return replace(self.trained, parameters={**known, **{n: a for n, a in self.calibration.items() if n in known}})
 
     def network(self, time_seconds: float, read: int | None = None, compensate: bool = False) -> TrainedNetwork:
         """The network with the weights that the devices have at a time.
 
         read: None for no read noise, else the number of a read: equal numbers give equal noise. compensate: apply the drift compensation of every tile.
         """
-        parameters = dict(self.trained.parameters)
+        parameters = dict(self.digital.parameters)
         for name, crossbar in self.crossbars.items():
             rng = None if read is None else generator(self.seed, name, "read", repr(float(time_seconds)), str(read))
             weight = crossbar.weights(time_seconds, rng)
@@ -148,7 +155,7 @@ class Chip:
                 result += digitized(part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar)
             return result
 
-        model = self.trained
+        model = self.digital
         trace = simulate(
             model.network,
             spikes,
@@ -163,7 +170,7 @@ class Chip:
 
     def _factor(self, crossbar: Crossbar, time_seconds: float, compensate: bool) -> FloatArray | None:
         """What every weight is multiplied by behind the crossbar, of the weight's shape; None for nothing."""
-        gains = self.gains.get(crossbar.layout.node)
+        gains = self.calibration.get(f"{crossbar.layout.node}.gain")
         factor = None if gains is None else gains[crossbar.layout.column]
         if not compensate:
             return factor
@@ -196,7 +203,7 @@ class Chip:
         }
         parts: dict[str, NDArray[Any]] = {f"trained/{n}": a for n, a in arrays.items()}
         parts |= {f"ranges/{n}": a for n, a in self.ranges.items()}
-        parts |= {f"gains/{n}": a for n, a in self.gains.items()}
+        parts |= {f"calibration/{n}": a for n, a in self.calibration.items()}
         for name, crossbar in self.crossbars.items():
             for kind, cells in (("cells", crossbar.cells), ("reference", crossbar.reference)):
                 if cells is not None:
@@ -245,7 +252,7 @@ def load_chip(path: Path) -> Chip:
         crossbars[name] = Crossbar(device, mapping, layout, mapped, cells, column, wires)
     adc, dac = (None if fields[n] is None else Converter(**fields[n]) for n in ("adc", "dac"))
     return Chip(
-        trained, crossbars, fields["seed"], mapping, faults, wires, adc, dac, under("ranges/"), under("gains/")
+        trained, crossbars, fields["seed"], mapping, faults, wires, adc, dac, under("ranges/"), under("calibration/")
     )
 
 
