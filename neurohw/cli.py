@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from neurohw.cli_noise import noise
 from neurohw.cli_reservoir import reservoir
 from neurohw.console import console, stage_progress
 from neurohw.crosscheck import CrosscheckResult
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(reservoir, name="reservoir")
+app.command()(noise)
 NEXT = {
     "train": "neurohw quantize",
     "quantize": "neurohw crosscheck",

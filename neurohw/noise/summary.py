@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.memristor import Device
 from neurohw.noise.montecarlo import Study
 from neurohw.noise.times import time_text
 
@@ -75,19 +75,37 @@ def to_csv(study: Study) -> str:
     return text.getvalue()
 
 
+def notes(study: Study) -> list[str]:
+    """What a reader has to know beside the numbers: times that no measurement covers, and chips that failed."""
+    found = []
+    for name, experiment in study.experiments.items():
+        devices = experiment.scenario.device
+        for device in [devices] if isinstance(devices, Device) else devices.values():
+            limit = device.characterized_seconds
+            if limit == 0:
+                found.append(f"{name}: {device.kind} models programming alone, whatever the time.")
+            elif max(experiment.times) > limit:
+                found.append(
+                    f"{name}: {device.kind} was measured up to {time_text(limit)}; later times are an extrapolation."
+                )
+    found += [f"{job.name}: chip {job.seed} failed: {error}" for job, error in study.failures.items()]
+    return list(dict.fromkeys(found))
+
+
 def to_markdown(study: Study) -> str:
     """A table with a row per experiment and a column per time, accuracy in percent, mean ± sd over chips and the worst chip."""
-    return _table(study, lambda s: f"{spread_text(s)} (min {100 * s.min:.2f})")
+    head, body = table(study)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body)]
+    return "\n".join(lines) + "\n"
 
 
-def _table(study: Study, text: Callable[[Statistics], str]) -> str:
+def table(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of `to_markdown`, as text."""
     times = sorted({t for e in study.experiments.values() for t in e.times})
     ideals = sorted({kind for kinds in study.ideal.values() for kind in kinds})
-    lines = ["| | chips | " + " | ".join([*ideals, *(time_text(t) for t in times)]) + " |"]
-    lines.append("|---" * (2 + len(ideals) + len(times)) + "|")
-    found = {(name, t): s for name, t, s in rows(study)}
+    found = {(name, t): f"{spread_text(s)} (min {100 * s.min:.2f})" for name, t, s in rows(study)}
+    body = []
     for name in study.experiments:
-        cells = [f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else "" for kind in ideals]
-        cells += [text(s) if (s := found.get((name, t))) else "" for t in times]
-        lines.append(f"| {name} | {len(study.outcomes[name])} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        without = [f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else "" for kind in ideals]
+        body.append([name, str(len(study.outcomes[name])), *without, *(found.get((name, t), "") for t in times)])
+    return ["", "chips", *ideals, *(time_text(t) for t in times)], body
