@@ -34,10 +34,11 @@ def judge_chip(experiment: Experiment, seed: int) -> Outcome:
     with single_threaded():
         chip, scenario = experiment.chip(seed), experiment.scenario
         times = experiment.times
+        chips = [experiment.at(chip, t) for t in times]
         if scenario.converts or (scenario.read_noise == "step" and _has_read_noise(chip, times)):
-            return _judged(experiment, len(times), _chip_runs(chip, experiment))
+            return _judged(experiment, len(times), _chip_runs(chips, experiment))
         read = 0 if scenario.read_noise == "read" else None
-        networks = [chip.network(t, read, scenario.compensate) for t in times]
+        networks = [c.network(t, read, scenario.compensate) for c, t in zip(chips, times, strict=True)]
         return _judged(experiment, len(times), _network_runs(networks, experiment, scenario.bits))
 
 
@@ -78,14 +79,14 @@ def _of_trace(trace: Trace, experiment: Experiment) -> tuple[NDArray[Any], dict[
     return scores(trace, experiment.trained.network, experiment.readout), fired
 
 
-def _chip_runs(chip: Chip, experiment: Experiment) -> Callable[[NDArray[np.uint8], int], Scored]:
+def _chip_runs(chips: list[Chip], experiment: Experiment) -> Callable[[NDArray[np.uint8], int], Scored]:
     scenario, states = experiment.scenario, experiment.readout == "membrane"
 
     def run(spikes: NDArray[np.uint8], number: int) -> Scored:
         noise = scenario.read_noise == "step"
         return [
             _of_trace(chip.run(spikes, t, states, number, scenario.compensate, noise), experiment)
-            for t in experiment.times
+            for chip, t in zip(chips, experiment.times, strict=True)
         ]
 
     return run
