@@ -12,17 +12,24 @@ from neurohw.train.config import TrainConfig
 from neurohw.train.module import SpikingModule
 
 
-def clip_at_deviations(weight: Tensor, deviations: float, group: Tensor, count: int) -> None:
-    """Clip weights in place to -limit ... limit, limit = deviations times the standard deviation (about the mean) of their group; group: of the weight's shape."""
-    flat, where = weight.reshape(-1).double(), group.reshape(-1)
+def clip_at_deviations(weight: Tensor, deviations: float, group: Tensor | None = None, count: int = 1) -> None:
+    """Clip weights in place to -limit ... limit, limit = deviations times the standard deviation (about the mean) of their group.
 
-    def sums(values: Tensor) -> Tensor:
-        return values.new_zeros(count).scatter_add(0, where, values)
+    group: of every weight, flat, of `count` groups; None where all are one.
+    """
+    if group is None:
+        limit = float(deviations * weight.std(correction=0))
+        weight.clamp_(-limit, limit)
+        return
+    flat, where = weight.reshape(-1), group
 
-    number = sums(torch.ones_like(flat)).clamp_min(1)
-    mean = (sums(flat) / number)[where]
-    limit = (deviations * (sums((flat - mean) ** 2) / number).sqrt())[where].reshape(weight.shape).to(weight)
-    weight.copy_(torch.minimum(torch.maximum(weight, -limit), limit))
+    def mean(values: Tensor) -> Tensor:
+        return values.new_zeros(count).scatter_add(0, where, values) / number
+
+    number = torch.bincount(where, minlength=count).clamp_min(1).to(flat)
+    centred = flat - mean(flat).index_select(0, where)
+    limits = (deviations * mean(centred**2).sqrt()).index_select(0, where).reshape(weight.shape)
+    weight.copy_(torch.minimum(torch.maximum(weight, -limits), limits))
 
 
 def weight_clipper(module: SpikingModule, config: TrainConfig) -> Callable[[], None]:
@@ -31,20 +38,20 @@ def weight_clipper(module: SpikingModule, config: TrainConfig) -> Callable[[], N
         return lambda: None
     deviations = config.weight_clip
     mapping = CrossbarMapping() if config.device_noise is None else config.device_noise.mapping
-    places: list[tuple[Tensor, Tensor, int]] = []
+    places: list[tuple[Tensor, Tensor | None, int]] = []
     for projection in module.network.projections:
         weight = module.array(f"{projection.name}.weight")
         if not projection.trainable:
             continue
-        layout = layout_of(module.to_trained(1), projection)
         if config.weight_clip_per == "layer":
-            group, count = np.zeros(layout.row.shape, np.int64), 1
-        else:
-            per = CrossbarMapping(
-                scale_per=config.weight_clip_per, tile_rows=mapping.tile_rows, tile_columns=mapping.tile_columns
-            )
-            group, count = groups(layout, per)
-        places.append((weight, torch.from_numpy(np.ascontiguousarray(group)).to(weight.device), count))
+            places.append((weight, None, 1))
+            continue
+        layout = layout_of(module.to_trained(1), projection)
+        per = CrossbarMapping(
+            scale_per=config.weight_clip_per, tile_rows=mapping.tile_rows, tile_columns=mapping.tile_columns
+        )
+        group, count = groups(layout, per)
+        places.append((weight, torch.from_numpy(np.ascontiguousarray(group)).reshape(-1).to(weight.device), count))
 
     def clip() -> None:
         with torch.no_grad():

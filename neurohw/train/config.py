@@ -132,8 +132,10 @@ class TrainConfig:
             raise InvalidModel(f"truncation is a window of at least 1 step, not {self.truncation}")
         if self.spectral_radius is not None and not self.spectral_radius > 0:
             raise InvalidModel(f"spectral_radius must be above 0, not {self.spectral_radius}")
-        if self.weight_clip is not None and not self.weight_clip > 0:
-            raise InvalidModel(f"weight_clip must be above 0 standard deviations, not {self.weight_clip}")
+        if self.weight_clip is not None and not self.weight_clip > 1:
+            raise InvalidModel(
+                f"weight_clip must be above 1 standard deviation, not {self.weight_clip}: clipped again and again at 1 or less, all weights shrink to 0"
+            )
         if self.weight_clip_per not in ("layer", "tile", "column"):
             raise InvalidModel(f"weight_clip_per is 'layer', 'tile' or 'column', not {self.weight_clip_per!r}")
         if not (0 <= self.dropout < 1 and 0 <= self.event_drop < 1):

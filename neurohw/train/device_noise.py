@@ -79,7 +79,8 @@ class ChipNoise:
         clean = self.module.clean_weight(place.projection).detach()
         factor = self.module.fold_factor(place.projection) if place.projection.batch_norm else None
         weight = (clean if factor is None else clean * factor).reshape(-1)
-        limit = weight.new_zeros(place.groups).scatter_reduce(0, place.group, weight.abs(), "amax")[place.group]
+        limits = weight.new_zeros(place.groups).scatter_reduce(0, place.group, weight.abs(), "amax")
+        limit = limits.index_select(0, place.group)
         relative = (weight / limit.clamp_min(torch.finfo(weight.dtype).tiny)).clamp(-1, 1)
         place_in_table = (relative * (BINS // 2)).round().int() + BINS // 2
 
@@ -92,13 +93,13 @@ class ChipNoise:
         delta = limit * torch.addcmul(table(self.shift[time]), table(self.deviation[time]), normal(len(weight)))
         if self.shared is not None:
             mean, deviation = self.shared[time]
-            delta = delta + limit * (mean + deviation * normal(place.references))[place.beside]
+            delta = delta + limit * (mean + deviation * normal(place.references)).index_select(0, place.beside)
         if self.noise.compensate:
             before, now = (
                 weight.new_zeros(place.tiles).scatter_add(0, place.tile, limit * table(self.size[k]))
                 for k in (0, 1 + time)
             )
-            gain = torch.where(now > 0, before / now, 1.0)[place.tile]
+            gain = torch.where(now > 0, before / now, 1.0).index_select(0, place.tile)
             delta = (weight + delta) * gain - weight
         if factor is not None:
             delta = torch.where(

@@ -262,10 +262,14 @@ def test_clipping_is_at_the_deviations_of_the_group() -> None:
     values = rng.normal(size=(6, 50))
     group = np.arange(6)[:, None] // 2 + np.zeros((6, 50), int)
     weight = torch.from_numpy(values.copy())
-    clip_at_deviations(weight, 2.0, torch.from_numpy(group), 3)
+    clip_at_deviations(weight, 2.0, torch.from_numpy(group).reshape(-1), 3)
     for k in range(3):
         limit = 2.0 * values[group == k].std()
         np.testing.assert_allclose(weight.numpy()[group == k], np.clip(values[group == k], -limit, limit), rtol=1e-12)
+    whole = torch.from_numpy(values.copy())
+    clip_at_deviations(whole, 2.0)
+    limit = 2.0 * values.std()
+    np.testing.assert_allclose(whole.numpy(), np.clip(values, -limit, limit), rtol=1e-12)
 
 
 def test_configurations_survive_json_and_refuse_nonsense() -> None:
@@ -287,8 +291,8 @@ def test_configurations_survive_json_and_refuse_nonsense() -> None:
         DeviceNoise(PCM, times_seconds=(-1.0,))
     with pytest.raises(InvalidModel, match="device noise: .*colour"):
         DeviceNoise.from_json({"device": {"kind": "pcm"}, "colour": 1})
-    with pytest.raises(InvalidModel, match="weight_clip must be above 0"):
-        TrainConfig(weight_clip=0.0)
+    with pytest.raises(InvalidModel, match="weight_clip must be above 1"):
+        TrainConfig(weight_clip=1.0)
     with pytest.raises(InvalidModel, match="weight_clip_per"):
         TrainConfig(weight_clip_per="row")  # type: ignore[arg-type]
 
