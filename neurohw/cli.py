@@ -49,7 +49,7 @@ RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder. Defau
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc, speech-commands (need --data)."
+        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data)."
     ),
 ]
 DataOption = Annotated[

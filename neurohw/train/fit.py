@@ -18,7 +18,9 @@ from neurohw.readout import Readout, check_readout, default_readout
 from neurohw.storage import digest
 from neurohw.train.augment import shift_and_rotate, vary_spikes
 from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
+from neurohw.train.clip import weight_clipper
 from neurohw.train.config import TrainConfig
+from neurohw.train.device_noise import ChipNoise
 from neurohw.train.inference import torch_threads
 from neurohw.train.module import SpikingModule
 from neurohw.train.readout import scores
@@ -46,9 +48,17 @@ def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
 
 
 def evaluate(
-    module: SpikingModule, encoder: Encoder, x: NDArray[Any], y: NDArray[np.int64], readout: Readout
+    module: SpikingModule,
+    encoder: Encoder,
+    x: NDArray[Any],
+    y: NDArray[np.int64],
+    readout: Readout,
+    noise: ChipNoise | None = None,
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample]."""
+    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample].
+
+    noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
+    """
     training = module.training
     module.eval()
     right, loss = 0, 0.0
@@ -56,9 +66,13 @@ def evaluate(
         for start in range(0, len(y), EVALUATION_BATCH):
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy())
             counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
+            if noise is not None:
+                noise.draw(0, start)
             values = scores(module(torch.from_numpy(counts), states=False), module.network, readout)
             right += int((values.argmax(1) == labels).sum())
             loss += float(cross_entropy(values, labels, reduction="sum"))
+    if noise is not None:
+        noise.clear()
     module.train(training)
     return right / len(y), loss / len(y)
 
@@ -104,6 +118,8 @@ def _train_epoch(
     readout: Readout,
     generator: torch.Generator,
     epoch: int,
+    noise: ChipNoise | None,
+    clip_weights: Callable[[], None],
 ) -> Metrics:
     """One pass over the training part; returns the mean loss and the accuracy on the (augmented) training samples."""
     module.train()
@@ -120,12 +136,17 @@ def _train_epoch(
         counts = encoder.encode(x, (1, epoch, start))
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
         optimizer.zero_grad(set_to_none=True)
+        if noise is not None:
+            noise.draw(1, epoch, start)
         values, loss = _backward(module, torch.from_numpy(counts), labels, config, readout)
         optimizer.step()
         module.clamp()
+        clip_weights()
         scheduler.step()
         right += int((values.argmax(1) == labels).sum())
         total += float(loss) * len(labels)
+    if noise is not None:
+        noise.clear()
     return {"train_loss": total / count, "train_accuracy": right / count}
 
 
@@ -186,6 +207,8 @@ def _fit(
         module.load_trained(initial)
     if config.spectral_radius is not None:
         scale_recurrence(module, config.spectral_radius)
+    noise = ChipNoise(module, config.device_noise, config.seed) if config.device_noise is not None else None
+    clip_weights = weight_clipper(module, config)
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)
@@ -203,8 +226,10 @@ def _fit(
         if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
             break
         module.annealing = min(1.0, (epoch - 1) / max(config.delay_annealing * config.epochs, 1.0))
-        metrics = _train_epoch(module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch)
-        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout)
+        metrics = _train_epoch(
+            module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch, noise, clip_weights
+        )
+        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout, noise)
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
         history.append(metrics)
         if (accuracy, -loss) > (best["accuracy"], -best["loss"]):
