@@ -17,8 +17,10 @@ Source: Lin et al., resistive memory-based zero-shot liquid state machine; its e
 """
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
@@ -88,7 +90,7 @@ def resistive_chip(
 def resistive_liquid(chip: Chip, time_seconds: float = 0.0, read: int | None = None) -> Liquid:
     """The liquid of a chip from `resistive_chip` at a time (`Chip.network`); a weight of 0, which both devices unformed make, is no synapse."""
     dense = chip.network(time_seconds, read)
-    parameters = {n: a for n, a in dense.parameters.items() if n.startswith("liquid.")}
+    parameters: dict[str, NDArray[Any]] = {n: a for n, a in dense.parameters.items() if n.startswith("liquid.")}
     projections = []
     for p in dense.network.projections:
         source, target = np.nonzero(dense.parameters[f"{p.name}.weight"].T)

@@ -46,7 +46,7 @@ class Head:
         """Unit vectors [sample, dimension] of counts [sample, neuron]. Raises InvalidData for another number of neurons."""
         if counts.ndim != 2 or counts.shape[1] != len(self.mean):
             raise InvalidData(f"counts have shape {counts.shape}, the head needs [sample, {len(self.mean)}]")
-        inputs = torch.from_numpy((np.sqrt(counts) - self.mean) / self.spread)
+        inputs = torch.from_numpy((np.sqrt(counts, dtype=np.float64) - self.mean) / self.spread)
         return _unit(inputs, torch.from_numpy(self.weight), torch.from_numpy(self.bias)).numpy()
 
 
@@ -126,7 +126,7 @@ def fit_contrastive(
                 f"{name} modality: counts {counts.shape} and labels {labels.shape} are not [sample, neuron] and [sample]"
             )
         seen = np.isin(labels, chosen)
-        roots = np.sqrt(counts[seen])
+        roots = np.sqrt(counts[seen], dtype=np.float64)
         mean, spread = roots.mean(axis=0), np.maximum(roots.std(axis=0), SMALLEST_SPREAD)
         members.append(_members(labels[seen], chosen, name))
         inputs.append(torch.from_numpy(((roots - mean) / spread).astype(np.float32)))
@@ -157,7 +157,7 @@ def fit_contrastive(
             if progress is not None:
                 progress(step, steps)
     heads = [
-        Head(mean.astype(np.float64), spread.astype(np.float64), *(p.detach().double().numpy() for p in pair))
+        Head(mean, spread, *(p.detach().double().numpy() for p in pair))
         for (mean, spread), pair in zip(scales, parameters, strict=True)
     ]
     info = {"classes": chosen, "temperature": float(logarithm.detach().exp()), "loss": float(loss.detach())}
