@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, log_softmax, normalize
 
 from neurohw.errors import InvalidData, InvalidModel
-from neurohw.train.fit import _threads
+from neurohw.train.inference import torch_threads
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -143,7 +143,7 @@ def fit_contrastive(
     label = torch.arange(len(chosen)).repeat_interleave(samples_per_class)
     same = label[:, None] == label[None, :]
     loss = torch.zeros(())
-    with _threads(threads):
+    with torch_threads(threads):
         for step in range(1, steps + 1):
             vectors = []
             for x, groups_of, (weight, bias) in zip(inputs, members, parameters, strict=True):
