@@ -140,7 +140,7 @@ def build(
         "readout": readout,
         "integers": integers,
     }
-    liquid = dataclasses.replace(liquid_named(recipe), **{k: v for k, v in given.items() if v is not None})
+    liquid = dataclasses.replace(liquid_named(recipe, topology), **{k: v for k, v in given.items() if v is not None})
     config = RunConfig(recipe, data, bits, lanes, boards=tuple(board or DEFAULT_BOARDS), seed=seed, liquid=liquid)
     folder = RunFolder(run or Path("runs") / f"{recipe}-liquid", config)
     with stage_progress() as show:

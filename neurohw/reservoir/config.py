@@ -109,10 +109,15 @@ LIQUIDS = {
     "mnist": LiquidConfig(test_samples=1000),
     "spoken-digits": LiquidConfig(input_weight=3.0, input_density=0.3),
 }
+RESISTIVE = {
+    "digits": LiquidConfig("resistive", (6, 6, 6), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, steps=100),
+    "mnist": LiquidConfig("resistive", (20, 20, 1), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, test_samples=1000),
+    "spoken-digits": LiquidConfig("resistive", (20, 20, 1), weight=0.3, input_weight=2.4, decay=1 - 1 / 16),
+}
 
 
-def liquid_named(recipe: str) -> LiquidConfig:
-    """The liquid that is known to work for the data of a recipe; InvalidModel listing the known ones otherwise."""
+def liquid_named(recipe: str, topology: str | None = None) -> LiquidConfig:
+    """The liquid that is known to work for the data of a recipe, or the resistive one; InvalidModel listing the known ones otherwise."""
     if recipe not in LIQUIDS:
         raise InvalidModel(f"there is no liquid for {recipe!r}: known are {', '.join(LIQUIDS)}")
-    return LIQUIDS[recipe]
+    return (RESISTIVE if topology == "resistive" else LIQUIDS)[recipe]
