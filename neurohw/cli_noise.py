@@ -24,8 +24,11 @@ def _executor(count: int | None, address: str | None) -> Executor:
 
 
 def _table(study: Study) -> Table:
-    head, body = table(study)
-    shown = Table(*(escape(cell) for cell in ["device", *head[1:]]))
+    head, body = table(study, "\n")
+    shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)  # four times fit into 80 columns
+    shown.add_column("device", overflow="fold")
+    for cell in head[1:]:
+        shown.add_column(escape(cell), no_wrap=True)
     for cells in body:
         shown.add_row(*(escape(cell) for cell in cells))
     return shown

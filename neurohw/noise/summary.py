@@ -79,15 +79,14 @@ def notes(study: Study) -> list[str]:
     """What a reader has to know beside the numbers: times that no measurement covers, and chips that failed."""
     found = []
     for name, experiment in study.experiments.items():
-        devices = experiment.scenario.device
-        for device in [devices] if isinstance(devices, Device) else devices.values():
-            limit = device.characterized_seconds
+        device = experiment.scenario.device
+        named = {name: device} if isinstance(device, Device) else {f"{name}, {d.kind}": d for d in device.values()}
+        for label, each in named.items():
+            limit = each.characterized_seconds
             if limit == 0:
-                found.append(f"{name}: {device.kind} models programming alone, whatever the time.")
+                found.append(f"{label}: a model of programming alone, which does not change with time.")
             elif max(experiment.times) > limit:
-                found.append(
-                    f"{name}: {device.kind} was measured up to {time_text(limit)}; later times are an extrapolation."
-                )
+                found.append(f"{label}: measured up to {time_text(limit)}; later times are an extrapolation.")
     found += [f"{job.name}: chip {job.seed} failed: {error}" for job, error in study.failures.items()]
     return list(dict.fromkeys(found))
 
@@ -99,11 +98,11 @@ def to_markdown(study: Study) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(study: Study) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of `to_markdown`, as text."""
+def table(study: Study, between: str = ", ") -> tuple[list[str], list[list[str]]]:
+    """Head and rows of `to_markdown`, as text. between: the mean and the worst chip."""
     times = sorted({t for e in study.experiments.values() for t in e.times})
     ideals = sorted({kind for kinds in study.ideal.values() for kind in kinds})
-    found = {(name, t): f"{spread_text(s)} (min {100 * s.min:.2f})" for name, t, s in rows(study)}
+    found = {(name, t): f"{spread_text(s)}{between}min {100 * s.min:.2f}" for name, t, s in rows(study)}
     body = []
     for name in study.experiments:
         without = [f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else "" for kind in ideals]

@@ -1,5 +1,10 @@
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +78,8 @@ def test_a_saved_network(model: Path, tmp_path: Path, wide: None) -> None:
         assert results["reram_wan-read_fraction=0.02"]["accuracy"][str(seed)][1] == expected
     assert results["pcm"]["ideal"] == {"float": ideal} and results["pcm"]["samples"] == 60
     assert (
-        f"{100 * ideal:.2f}" in output and "reram_wan was measured up to 2d; later times are an extrapolation" in output
+        f"{100 * ideal:.2f}" in output
+        and "reram_wan-read_fraction=0.02: measured up to 2d; later times are an extrapolation" in output
     )
     table = (out / "results.md").read_text()
     assert "| pcm | 3 |" in table and "| chips | float | 25s | 1d | 1y |" in table and "extrapolation" in table
@@ -267,3 +273,29 @@ def test_names_and_samples() -> None:
     assert folder_name("pcm:drift_scale=0,g_max_microsiemens=2e1") == "pcm-drift_scale=0-g_max_microsiemens=2e1"
     assert spaced(10, None).tolist() == spaced(10, 99).tolist() == list(range(10))
     assert spaced(10, 4).tolist() == [0, 2, 5, 7]
+
+
+@pytest.mark.slow
+def test_a_real_interrupt_of_the_command(model: Path, tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group: exit code 130, no process left, finished chips stay, and the same command ends as an undisturbed one."""
+    options = ["--recipe", "digits", "--chips", "40", "--times", "25s,1d", "--processes", "2"]
+    command = [sys.executable, "-m", "neurohw.cli", "noise", str(model), *options, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("out/pcm/chips/*.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on where it stopped" in output and "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    finished = list((tmp_path / "out" / "pcm" / "chips").iterdir())
+    assert 0 < len(finished) < 40 and all(p.suffix == ".json" and not p.name.startswith(".") for p in finished)
+    subprocess.run(command, check=True, capture_output=True)
+    call(str(model), *options[:-1], "1", "--out", str(tmp_path / "straight"))
+    names = ("out", "straight")
+    interrupted, straight = (json.loads((tmp_path / name / "results.json").read_text()) for name in names)
+    assert interrupted == straight
