@@ -23,10 +23,11 @@ from neurohw.quantize import quantize
 from neurohw.readout import scores
 from neurohw.trace import Trace
 
-CHUNK = 500  # samples at once, fewer where they do not fit
-CHUNK_VALUES = 1 << 24  # spikes and states of all neurons and steps of a chunk
+CHUNK, CHIP_CHUNK = 500, 2000  # samples at once in a network and on a chip, fewer where they do not fit
+CHUNK_VALUES = 1 << 23  # neurons times steps times samples of a chunk
 
 Scored = list[tuple[NDArray[Any], dict[str, int]]]  # by time: scores [sample, class], spikes by population
+Run = Callable[[NDArray[np.uint8], int], Scored]  # of the counts of a chunk, and its number
 
 
 def judge_chip(experiment: Experiment, seed: int) -> Outcome:
@@ -34,18 +35,18 @@ def judge_chip(experiment: Experiment, seed: int) -> Outcome:
     with single_threaded():
         chip, scenario = experiment.chip(seed), experiment.scenario
         times = experiment.times
-        chips = [experiment.at(chip, t) for t in times]
         if scenario.converts or (scenario.read_noise == "step" and _has_read_noise(chip, times)):
-            return _judged(experiment, len(times), _chip_runs(chips, experiment))
+            runs = [_chip_run(experiment.at(chip, t), experiment, t) for t in times]
+            return Outcome.together([_judged(experiment, 1, CHIP_CHUNK, run) for run in runs])
         read = 0 if scenario.read_noise == "read" else None
-        networks = [c.network(t, read, scenario.compensate) for c, t in zip(chips, times, strict=True)]
-        return _judged(experiment, len(times), _network_runs(networks, experiment, scenario.bits))
+        networks = [experiment.at(chip, t).network(t, read, scenario.compensate) for t in times]
+        return _judged(experiment, len(times), CHUNK, _network_run(networks, experiment, scenario.bits))
 
 
 def judge_ideal(experiment: Experiment, bits: int | None = None) -> Outcome:
     """The outcome, as of one time, of the network without any hardware, batch normalisation folded; bits: of its weights quantized, None for float."""
     with single_threaded():
-        return _judged(experiment, 1, _network_runs([experiment.trained.folded()], experiment, bits))
+        return _judged(experiment, 1, CHUNK, _network_run([experiment.trained.folded()], experiment, bits))
 
 
 def _has_read_noise(chip: Chip, times: tuple[float, ...]) -> bool:
@@ -53,18 +54,18 @@ def _has_read_noise(chip: Chip, times: tuple[float, ...]) -> bool:
     return any(variance is not None for pair in moments for variance in pair)
 
 
-def chunk_size(network: Network, steps: int) -> int:
-    """Samples that are simulated at once."""
-    return max(1, min(CHUNK, CHUNK_VALUES // (steps * sum(p.size for p in network.populations))))
+def chunk_size(network: Network, steps: int, most: int) -> int:
+    """Samples that are simulated at once, at most `most`."""
+    return max(1, min(most, CHUNK_VALUES // (steps * sum(p.size for p in network.populations))))
 
 
-def _judged(experiment: Experiment, count: int, run: Callable[[NDArray[np.uint8], int], Scored]) -> Outcome:
-    """Outcomes of all chunks together. run: counts of a chunk, and its number."""
+def _judged(experiment: Experiment, count: int, most: int, run: Run) -> Outcome:
+    """The outcome at `count` times of all chunks together."""
     network, labels = experiment.trained.network, experiment.labels
     outputs = network.output.size
     confusion = np.zeros((count, outputs, outputs), np.int64)
     spikes = {p.name: [0] * count for p in network.populations}
-    size = chunk_size(network, len(experiment.spikes))
+    size = chunk_size(network, len(experiment.spikes), most)
     for number, start in enumerate(range(0, len(labels), size)):
         here = slice(start, start + size)
         for index, (values, fired) in enumerate(run(experiment.spikes[:, here], number)):
@@ -79,22 +80,15 @@ def _of_trace(trace: Trace, experiment: Experiment) -> tuple[NDArray[Any], dict[
     return scores(trace, experiment.trained.network, experiment.readout), fired
 
 
-def _chip_runs(chips: list[Chip], experiment: Experiment) -> Callable[[NDArray[np.uint8], int], Scored]:
+def _chip_run(chip: Chip, experiment: Experiment, time_seconds: float) -> Run:
     scenario, states = experiment.scenario, experiment.readout == "membrane"
-
-    def run(spikes: NDArray[np.uint8], number: int) -> Scored:
-        noise = scenario.read_noise == "step"
-        return [
-            _of_trace(chip.run(spikes, t, states, number, scenario.compensate, noise), experiment)
-            for chip, t in zip(chips, experiment.times, strict=True)
-        ]
-
-    return run
+    noise = scenario.read_noise == "step"
+    return lambda spikes, number: [
+        _of_trace(chip.run(spikes, time_seconds, states, number, scenario.compensate, noise), experiment)
+    ]
 
 
-def _network_runs(
-    networks: list[TrainedNetwork], experiment: Experiment, bits: int | None
-) -> Callable[[NDArray[np.uint8], int], Scored]:
+def _network_run(networks: list[TrainedNetwork], experiment: Experiment, bits: int | None) -> Run:
     states = experiment.readout == "membrane"
     if bits is not None:
         most = max(int(experiment.spikes.max()), 1)

@@ -1,5 +1,6 @@
 """What one chip did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,13 @@ class Outcome:
     def accuracy(self) -> NDArray[np.float64]:
         """Fraction of samples whose winner is their class, [time]."""
         return np.trace(self.confusion, axis1=1, axis2=2) / self.samples
+
+    @staticmethod
+    def together(outcomes: Sequence["Outcome"]) -> "Outcome":
+        """One after another in time."""
+        names = outcomes[0].spikes
+        spikes = {n: tuple(count for o in outcomes for count in o.spikes[n]) for n in names}
+        return Outcome(np.concatenate([o.confusion for o in outcomes]), spikes)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value from which `from_json` gives an equal outcome."""

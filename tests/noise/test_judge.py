@@ -89,7 +89,7 @@ def test_samples_in_chunks_are_all_judged(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("neurohw.noise.judge.CHUNK", 50)
     assert judge_chip(e, 0) == whole and whole.samples == len(e.labels) == 120
     network = feed_forward([10_000, 10])
-    assert chunk_size(network, 1000) == CHUNK_VALUES // (10_010 * 1000) and chunk_size(network, 10**6) == 1
+    assert chunk_size(network, 100, 50) == CHUNK_VALUES // (10_010 * 100) and chunk_size(network, 10**6, 50) == 1
 
 
 def test_read_noise_of_chunks_is_not_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_read_noise_of_chunks_is_not_the_same(monkeypatch: pytest.MonkeyPatch) -
     twice = Experiment(
         e.trained, e.scenario, e.times, np.concatenate([e.spikes] * 2, axis=1), np.concatenate([e.labels] * 2)
     )
-    monkeypatch.setattr("neurohw.noise.judge.CHUNK", 60)
+    monkeypatch.setattr("neurohw.noise.judge.CHIP_CHUNK", 60)
     first, both = judge_chip(e, 0).confusion, judge_chip(twice, 0).confusion
     assert np.any(both != 2 * first)
 
