@@ -1,6 +1,6 @@
 """MNIST on resistive memory: what every device costs a plain network, and what training with its noise and calibration give back.
 
-    python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5] [--processes 1] [--devices pcm reram_wan ...]
+    python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5] [--processes 1] [--devices KIND ...] [--untrained KIND ...]
 
 MNIST: see `neurohw.data.load`. WORK: a folder for trained networks, checkpoints and finished chips, from which an interrupted run goes on. The network is that
 of the recipe "mnist", 784-128-10 in 4 steps, trained as it says ("plain"). It is then trained on for --epochs with the noise of one device at all times of the
@@ -260,7 +260,7 @@ def page(study: Study, devices: list[str], chips: int, epochs: int, int4: float,
         "",
         *recovery_rows(study, devices),
         "",
-        "`forming` is no memory for weights: its devices ignore what they are programmed to. It stands here for completeness and is not trained for.",
+        "`forming` is no memory for weights: its devices ignore what they are programmed to. It stands here for completeness.",
         "",
         "![accuracy over time](noise_aware_training.png)",
         "",
@@ -322,6 +322,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--devices", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument(
+        "--untrained", nargs="*", default=["forming"], choices=list(KINDS), help="judged, but not trained for"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     dataset, recipe = load(arguments.mnist), recipe_named("mnist")
@@ -331,11 +334,11 @@ def main() -> None:
     int4 = trained_in(work, "int4", plain, dataset, encoder, recipe.finetune)
     networks: dict[tuple[str, str], TrainedNetwork] = {(kind, PLAIN): plain for kind in arguments.devices}
     for kind in arguments.devices:
-        if kind == "forming":
+        if kind in arguments.untrained:
             continue
         config = tuning(recipe, device_named(kind), arguments.epochs)
         networks[kind, AWARE] = trained_in(work, f"aware_{kind}", plain, dataset, encoder, config)
-    networks |= {(kind, CALIBRATED): plain for kind in arguments.devices if kind != "forming"}
+    networks |= {(kind, CALIBRATED): plain for kind in arguments.devices if kind != "forming"}  # which holds no weights
     study = judged(networks, dataset, encoder, arguments.images, arguments.chips, work / "chips", arguments.processes)
     text = page(
         study,

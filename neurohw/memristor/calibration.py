@@ -42,30 +42,32 @@ def projection_currents(trained: TrainedNetwork, projection: Projection, spikes:
 def calibrate_columns(chip: Chip, spikes: NDArray[Any], time_seconds: float, compensate: bool = False) -> Chip:
     """The chip with gains of its columns and biases calibrated at a time by typical input, counts [time, sample, input neuron].
 
-    Currents are those of the sums before any converter and without read noise, which a measurement would average out. A column whose current does not vary
-    keeps its gain. Calibrating again starts from the trained network. Raises InvalidData for a stimulus of the wrong shape.
+    Currents are those of `chip.network(time_seconds)`, without converters and without read noise, which a measurement would average out. A column whose current
+    does not vary keeps its gain. Calibrating again starts from the trained network. Raises InvalidData for a stimulus of the wrong shape.
     """
     trained, reference = chip.trained, run_reference(chip.trained, spikes, states=False)
+    now = replace(chip, calibration={}).network(time_seconds, compensate=compensate)
     values: dict[str, FloatArray] = {}
     for population in trained.network.update_order():
         on_chip = [p for p in trained.network.into(population.name) if p.name in chip.crossbars]
         if not on_chip:
             continue
-        so_far = replace(chip, calibration=values)
-        now = so_far.run(spikes, time_seconds, states=False, compensate=compensate, read_noise=False)
-        weights = so_far.network(time_seconds, compensate=compensate)
-        offset = np.zeros(population.size)
+        alone = {p.source for p in on_chip} == {trained.network.input.name}
+        sent = {trained.network.input.name: spikes} if alone else run_reference(now, spikes, states=False).spikes
+        offset, weights = np.zeros(population.size), {}
         for projection in on_chip:
-            columns = chip.crossbars[projection.name].layout.columns
+            layout = chip.crossbars[projection.name].layout
             before = projection_currents(trained, projection, reference.spikes[projection.source])
-            after = projection_currents(weights, projection, now.spikes[projection.source])
-            gain = _deviation(before, columns) / _deviation(after, columns)
-            gain = np.where(np.isfinite(gain), gain, 1.0)
-            values = values | {f"{projection.name}.gain": gain}
-            offset += before.mean(axis=(0, 1)) - after.mean(axis=(0, 1)) * np.repeat(gain, population.size // columns)
+            after = projection_currents(now, projection, sent[projection.source])
+            gain = _deviation(before, layout.columns) / _deviation(after, layout.columns)
+            values[f"{projection.name}.gain"] = gain = np.where(np.isfinite(gain), gain, 1.0)
+            every = np.repeat(gain, population.size // layout.columns)
+            offset += before.mean(axis=(0, 1)) - after.mean(axis=(0, 1)) * every
+            weights[f"{projection.name}.weight"] = now.parameters[f"{projection.name}.weight"] * gain[layout.column]
         bias = f"{population.name}.bias"
         # neurons that share a bias share the mean of their offsets
-        values = values | {bias: trained.parameters[bias] + offset.reshape(population.parameters, -1).mean(axis=1)}
+        values[bias] = trained.parameters[bias] + offset.reshape(population.parameters, -1).mean(axis=1)
+        now = replace(now, parameters={**now.parameters, **weights, bias: values[bias]})
     return replace(chip, calibration=values)
 
 

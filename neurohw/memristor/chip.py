@@ -147,9 +147,11 @@ class Chip:
             if self.dac is not None and projection.source == self.trained.network.input.name:
                 inputs = convert_unsigned(inputs, self.ranges["dac"], self.dac.bits)
                 variance_inputs = inputs**2
+            if self.adc is None and observe is None:
+                return column_sum(parts, inputs, variance_inputs, rng)
             result = np.zeros((len(sent), self.trained.network.population(projection.target).size))
             for part in parts:
-                total = column_sum(part, inputs, variance_inputs, rng)
+                total = column_sum([part], inputs, variance_inputs, rng)
                 if observe is not None:
                     observe(projection, part, total)
                 result += digitized(part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar)

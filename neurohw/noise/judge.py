@@ -35,16 +35,11 @@ def judge_chip(experiment: Experiment, seed: int) -> Outcome:
     with single_threaded():
         chip, scenario = experiment.chip(seed), experiment.scenario
         times = experiment.times
-        chips = [experiment.at(chip, t) for t in times]
         if scenario.converts or (scenario.read_noise == "step" and _has_read_noise(chip, times)):
-            return Outcome.together(
-                [
-                    _judged(experiment, 1, CHIP_CHUNK, _chip_run(c, experiment, t))
-                    for c, t in zip(chips, times, strict=True)
-                ]
-            )
+            runs = [_chip_run(experiment.at(chip, t), experiment, t) for t in times]
+            return Outcome.together([_judged(experiment, 1, CHIP_CHUNK, run) for run in runs])
         read = 0 if scenario.read_noise == "read" else None
-        networks = [c.network(t, read, scenario.compensate) for c, t in zip(chips, times, strict=True)]
+        networks = [experiment.at(chip, t).network(t, read, scenario.compensate) for t in times]
         return _judged(experiment, len(times), CHUNK, _network_run(networks, experiment, scenario.bits))
 
 
