@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
+    {"processes"},
     {"console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
     {"modulation"},
     {"network", "step"},
@@ -31,6 +32,7 @@ LAYERS = [
     {"report"},
     {"flow"},
     {"cli", "cli_reservoir"},
+    {"__main__"},
 ]
 HEAVY = {
     "torch": {"train", "engines", "interop"},
