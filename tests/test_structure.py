@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
+    {"processes"},
     {"console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
     {"modulation"},
     {"network", "step"},
@@ -31,7 +32,12 @@ LAYERS = [
     {"crosscheck"},
     {"report"},
     {"flow"},
+<<<<<<< HEAD
     {"cli", "cli_noise", "cli_reservoir"},
+=======
+    {"cli", "cli_reservoir"},
+    {"__main__"},
+>>>>>>> gpu
 ]
 HEAVY = {
     "torch": {"train", "engines", "interop"},
