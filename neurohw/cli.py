@@ -9,11 +9,8 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-<<<<<<< HEAD
-from neurohw.cli_noise import noise
-=======
 from neurohw import processes
->>>>>>> gpu
+from neurohw.cli_noise import noise
 from neurohw.cli_reservoir import reservoir
 from neurohw.console import console, stage_progress
 from neurohw.crosscheck import CrosscheckResult

@@ -32,12 +32,8 @@ LAYERS = [
     {"crosscheck"},
     {"report"},
     {"flow"},
-<<<<<<< HEAD
     {"cli", "cli_noise", "cli_reservoir"},
-=======
-    {"cli", "cli_reservoir"},
     {"__main__"},
->>>>>>> gpu
 ]
 HEAVY = {
     "torch": {"train", "engines", "interop"},

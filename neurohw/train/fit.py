@@ -1,13 +1,7 @@
 """Training: from a network and a dataset to a TrainedNetwork."""
 
 import copy
-<<<<<<< HEAD
-import functools
 from collections.abc import Callable
-=======
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
->>>>>>> gpu
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +53,13 @@ def evaluate(
     x: NDArray[Any],
     y: NDArray[np.int64],
     readout: Readout,
-<<<<<<< HEAD
     noise: ChipNoise | None = None,
-) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample].
-
-    noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
-=======
     joined: bool = False,
 ) -> tuple[float, float]:
     """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample].
 
+    noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.
->>>>>>> gpu
     """
     training = module.training
     module.eval()
@@ -85,19 +73,13 @@ def evaluate(
                 continue
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy()).to(device)
             counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
-<<<<<<< HEAD
             if noise is not None:
                 noise.draw(0, start)
-            values = scores(module(torch.from_numpy(counts), states=False), module.network, readout)
-            right += int((values.argmax(1) == labels).sum())
-            loss += float(cross_entropy(values, labels, reduction="sum"))
-    if noise is not None:
-        noise.clear()
-=======
             values = scores(module(torch.from_numpy(counts).to(device), states=False), module.network, readout)
             right = float((values.argmax(1) == labels).sum())
             figures.append((right, float(cross_entropy(values, labels, reduction="sum"))))
->>>>>>> gpu
+    if noise is not None:
+        noise.clear()
     module.train(training)
     right, loss = 0.0, 0.0
     for pair in distributed.joined_figures(figures) if joined else [f for f in figures if f]:
@@ -105,24 +87,10 @@ def evaluate(
     return right / len(y), loss / len(y)
 
 
-<<<<<<< HEAD
-=======
 def _device_of(module: SpikingModule) -> torch.device:
     return next(module.parameters()).device
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch with that many threads; the number before comes back, also after an interruption."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
->>>>>>> gpu
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam or AdamW; only weights decay, and delays and the shifts of decays have learning rates of their own."""
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
@@ -201,29 +169,20 @@ def _train_epoch(
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
         counts = np.ascontiguousarray(counts[:, part.own]) if drawn else counts
         optimizer.zero_grad(set_to_none=True)
-<<<<<<< HEAD
         if noise is not None:
             noise.draw(1, epoch, start)
-        values, loss = _backward(module, torch.from_numpy(counts), labels, config, readout)
-=======
         values, loss = _backward(module, torch.from_numpy(counts).to(device), labels, config, readout, part.share)
         correct = (values.argmax(1) == labels).sum()
         loss, correct = distributed.sum_gradients(module.parameters(), loss, correct, part)
->>>>>>> gpu
         optimizer.step()
         module.clamp()
         clip_weights()
         scheduler.step()
-<<<<<<< HEAD
-        right += int((values.argmax(1) == labels).sum())
-        total += float(loss) * len(labels)
-    if noise is not None:
-        noise.clear()
-=======
         right += int(correct)
         total += float(loss) * part.size
     module.part = None
->>>>>>> gpu
+    if noise is not None:
+        noise.clear()
     return {"train_loss": total / count, "train_accuracy": right / count}
 
 
@@ -248,14 +207,9 @@ def fit(
     Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other, MissingTool without such a device.
     """
     config = config or TrainConfig()
-<<<<<<< HEAD
-    with torch_threads(config.threads):
-        return _fit(network, dataset, encoder, config, Path(run_folder) if run_folder else None, progress)
-=======
     folder = Path(run_folder) if run_folder else None
-    with _threads(config.threads), distributed.joined():
+    with torch_threads(config.threads), distributed.joined():
         return _fit(network, dataset, encoder, config, folder, progress, distributed.own_device(device))
->>>>>>> gpu
 
 
 def _fit(
@@ -296,12 +250,9 @@ def _fit(
         module.load_trained(initial)
     if config.spectral_radius is not None:
         scale_recurrence(module, config.spectral_radius)
-<<<<<<< HEAD
+    module.to(device)
     noise = ChipNoise(module, config.device_noise, config.seed) if config.device_noise is not None else None
     clip_weights = weight_clipper(module, config)
-=======
-    module.to(device)
->>>>>>> gpu
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)
@@ -319,15 +270,12 @@ def _fit(
         if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
             break
         module.annealing = min(1.0, (epoch - 1) / max(config.delay_annealing * config.epochs, 1.0))
-<<<<<<< HEAD
         metrics = _train_epoch(
             module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch, noise, clip_weights
         )
-        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout, noise)
-=======
-        metrics = _train_epoch(module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch)
-        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout, joined=True)
->>>>>>> gpu
+        accuracy, loss = evaluate(
+            module, encoder, dataset.x_validation, dataset.y_validation, readout, noise, joined=True
+        )
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
         history.append(metrics)
         if (accuracy, -loss) > (best["accuracy"], -best["loss"]):
