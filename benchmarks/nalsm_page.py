@@ -138,7 +138,7 @@ def sign_test(right: list[str], others: list[str]) -> str:
     return f"{won} : {lost} (p = {p:.1g})"
 
 
-COMPARED = "| mode | ridge | Adadelta | branching factor | nalsm less it, ridge | nalsm less it, Adadelta | it less static, ridge | right only with nalsm : only with it, ridge |"
+COMPARED = "| mode | ridge | Adadelta | branching factor | nalsm less it, ridge | nalsm less it, Adadelta | it less static, ridge | it less static, Adadelta | right only with nalsm : only with it, ridge |"
 
 
 def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str, names: tuple[str, ...]) -> list[str]:
@@ -152,7 +152,7 @@ def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str, n
             for o in ("nalsm", "static")
         }
         cells += [interval([d[i] for d in less["nalsm"]]) if m != "nalsm" else "" for i in (0, 1)]
-        cells += [interval([-d[0] for d in less["static"]]) if m != "static" else ""]
+        cells += [interval([-d[i] for d in less["static"]]) if m != "static" else "" for i in (0, 1)]
         cells += [sign_test(*([r["right"] for r in x] for x in (of["nalsm"], results))) if m != "nalsm" else ""]
         lines.append(f"| {m} | " + " | ".join(cells) + " |")
     return lines
