@@ -35,7 +35,7 @@ from neurohw.storage import write_atomically
 SIZES = (64, 48, 48, 10)
 BITS, OUTPUT_BITS = (2, 3, 4, 5, 6), 8
 SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101)
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 EPOCHS, BATCH, CHIPS = 20, 32, 20
 SAME_CHIP = 4  # mini-batches that are trained on one chip, since drawing devices takes longer than a step
 DAY = 86400.0
