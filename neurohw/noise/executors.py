@@ -98,7 +98,12 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, dict(experiments)), daemon=True)
-        self.process.start()
+        # Ctrl-C reaches the whole group of a terminal, but only the parent decides what ends: children inherit a mask without it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.start(job, tries)
 
@@ -128,8 +133,6 @@ class _Worker:
 
 
 def _work(connection: Connection, experiments: Experiments) -> None:
-    # Ctrl-C reaches the whole group of a terminal; the parent decides what ends
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
             job = connection.recv()

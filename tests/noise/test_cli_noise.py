@@ -288,10 +288,12 @@ def test_a_real_interrupt_of_the_command(model: Path, tmp_path: Path) -> None:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 130 and "goes on where it stopped" in output and "Traceback" not in errors
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    with pytest.raises(ProcessLookupError):  # the tracker of multiprocessing ends a moment after its parent
+        while time.monotonic() < deadline + 60:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
     finished = list((tmp_path / "out" / "pcm" / "chips").iterdir())
     assert 0 < len(finished) < 40 and all(p.suffix == ".json" and not p.name.startswith(".") for p in finished)
     subprocess.run(command, check=True, capture_output=True)
