@@ -50,6 +50,7 @@ AUDIO_STEPS, AUDIO_STEP_MS, CHANNELS = 128, 5, 64
 IMAGE_STEPS, IMAGE_STEP_US, SIDE, BLOCK, POLARITY = 50, 6000, 16, 2, 1
 PAUSE = 10  # steps between two spoken digits
 PAIR_TRAIN, PAIR_TEST = 40, 20  # samples of every pair of digits
+STEPS = 300  # of the contrastive training
 CHUNK = 250
 
 
@@ -421,7 +422,7 @@ def digits(bench: Bench, data: Data, held: tuple[int, int], chip: int) -> dict[s
     kept = [d for d in range(DIGITS) if d not in held]
     features = {name: bench.single(data.of(name), common(bench, name), chip) for name in ("audio", "image")}
     labels = data.audio.labels, data.image.labels
-    model = fit_contrastive(features["audio"], labels[0], features["image"], labels[1], kept, seed=chip)
+    model = fit_contrastive(features["audio"], labels[0], features["image"], labels[1], kept, steps=STEPS, seed=chip)
     audio, image = model.first.embed(features["audio"]), model.second.embed(features["image"])
     query = [np.isin(y, held) for y in labels]
     return stored(both_ways((audio[query[0]], labels[0][query[0]]), (image[query[1]], labels[1][query[1]])))
@@ -497,7 +498,7 @@ def pairs(features: list[NDArray[Any]], made: list[Pairs], held: list[int], seed
     """Five pairs held out; queries of them among images of them, and among images of all pairs."""
     kept = [p for p in range(len(PAIRS)) if p not in held]
     train = [(f[m.train], m.labels[m.train]) for f, m in zip(features, made, strict=True)]
-    model = fit_contrastive(*train[0], *train[1], kept, seed=seed)
+    model = fit_contrastive(*train[0], *train[1], kept, steps=STEPS, samples_per_class=4, seed=seed)
     test = [
         (head.embed(f[~m.train]), m.labels[~m.train])
         for head, f, m in zip((model.first, model.second), features, made, strict=True)
