@@ -5,10 +5,10 @@
 DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK: folder for results and checkpoints; what is there is not
 repeated, and an interrupted run goes on. PARTS, all by default:
 
-    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses beside 0.15
+    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses
     drift          branching factor while the weights are initialised, with the astrocyte and with fixed amplitudes
     paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds, after an initialisation as long as that of `amplitude`
-    long           the same on three seeds after a longer initialisation
+    long           the same after a longer initialisation, with an amplitude that was chosen after one as long
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
     fsdd           spoken digits: official split, and leaving each speaker out
@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from nalsm_page import (
+    AMPLITUDE,
     BRANCHING_SAMPLES,
     CHECKPOINTS,
     FOLDS,
@@ -67,7 +68,7 @@ from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
 PARTS = ("amplitude", "drift", "paired", "long", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
-AMPLITUDES = (0.15, 0.2, 0.25, 0.3, 0.4)
+AMPLITUDES = {"paired": (0.15, 0.2, 0.25, 0.3, 0.4), "long": (0.2, 0.2125, 0.225, 0.25)}
 DRIFTING = (0.2, 0.225, 0.25)
 EPOCHS = 100
 SHAPES = {1000: (10, 10, 10), 8000: (20, 20, 20)}
@@ -204,12 +205,14 @@ def mnist_liquid(neurons: int, seed: int) -> Liquid:
 
 
 def run_amplitude(bench: Bench, data: Path, seeds: int) -> None:
-    """STDP of fixed amplitudes, on a subset of the training images; the liquid is none of those of `paired`."""
-    task = mnist_task(data, 100, INITIALISING["paired"], 2000, 1500, 1)
-    for amplitude in AMPLITUDES:
-        bench.run(f"amplitude-{amplitude}", mnist_liquid(1000, 100), Mode("stdp", depression=amplitude), task)
-    for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
-        bench.run(f"amplitude-{mode.name}", mnist_liquid(1000, 100), mode, task)
+    """STDP of fixed amplitudes, on a subset of the training images, after each length of initialisation; the liquid is none of those that are compared."""
+    liquid = mnist_liquid(1000, 100)
+    for part, initialising in INITIALISING.items():
+        task = mnist_task(data, 100, initialising, 2000, 1500, 1)
+        for amplitude in AMPLITUDES[part]:
+            bench.run(f"{AMPLITUDE[part]}-{amplitude}", liquid, Mode("stdp", depression=amplitude), task)
+        for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
+            bench.run(f"{AMPLITUDE[part]}-{mode.name}", liquid, mode, task)
 
 
 def drift(mode: Mode, data: Path) -> dict[str, Any]:
@@ -236,26 +239,18 @@ def run_drift(bench: Bench, data: Path, seeds: int) -> None:
         bench.result(f"drift-{mode.depression or mode.name}", lambda mode=mode: drift(mode, data))  # type: ignore[misc]
 
 
-def modes(bench: Bench, neurons: int = 1000) -> list[Mode]:
-    """The modes that are compared."""
-    best = fixed_amplitude(Results(bench.work))
+def modes(bench: Bench, neurons: int = 1000, part: str = "paired") -> list[Mode]:
+    """The modes that are compared. part: for the initialisation of which the fixed amplitude is the best."""
+    best = fixed_amplitude(Results(bench.work), part)
     return [Mode("nalsm", GAINS[neurons]), Mode("stdp", depression=best), Mode("static")]
 
 
-def run_paired(bench: Bench, data: Path, seeds: int) -> None:
+def run_paired(bench: Bench, data: Path, seeds: int, part: str = "paired") -> None:
     """The modes on a subset, the liquid and all spikes drawn anew with every seed."""
     for seed in range(seeds):
-        task = mnist_task(data, seed, INITIALISING["paired"], 4000, 500, 5000)
-        for mode in modes(bench):
-            bench.run(f"paired-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
-
-
-def run_long(bench: Bench, data: Path, seeds: int) -> None:
-    """The same after a longer initialisation, for which an amplitude that drifts less is tried too."""
-    for seed in range(min(seeds, 3)):
-        task = mnist_task(data, seed, INITIALISING["long"], 4000, 500, 2000)
-        for mode in (*modes(bench), Mode("stdp0.2", depression=0.2)):
-            bench.run(f"long-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
+        task = mnist_task(data, seed, INITIALISING[part], 4000, 500, 5000)
+        for mode in modes(bench, part=part):
+            bench.run(f"{part}-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
 
 
 def logistic(bench: Bench, key: str, task: Task) -> dict[str, Any]:
@@ -357,7 +352,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=10, help="of the part `paired`")
+    parser.add_argument("--seeds", type=int, default=10, help="of the parts `paired` and `long`")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
@@ -368,7 +363,7 @@ def main() -> None:
         "amplitude": run_amplitude,
         "drift": run_drift,
         "paired": run_paired,
-        "long": run_long,
+        "long": lambda bench, data, seeds: run_paired(bench, data, seeds, "long"),
         "mnist": run_mnist,
         "mnist8000": lambda bench, data, seeds: run_mnist(bench, data, seeds, 8000),
         "fsdd": run_fsdd,

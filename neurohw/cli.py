@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from neurohw import processes
+from neurohw.cli_noise import noise
 from neurohw.cli_reservoir import reservoir
 from neurohw.console import console, stage_progress
 from neurohw.crosscheck import CrosscheckResult
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(reservoir, name="reservoir")
+app.command()(noise)
 NEXT = {
     "train": "neurohw quantize",
     "quantize": "neurohw crosscheck",
@@ -48,7 +50,7 @@ RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder. Defau
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc, speech-commands (need --data)."
+        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data)."
     ),
 ]
 DataOption = Annotated[

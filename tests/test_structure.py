@@ -19,19 +19,20 @@ LAYERS = [
     {"quantize"},
     {"golden", "model_files"},
     {"plasticity"},
-    {"reservoir"},
     {"memristor"},
+    {"reservoir"},
     {"data"},
     {"train"},
     {"rtlgen"},
     {"verify", "synth", "host"},
     {"interop"},
     {"engines"},
+    {"noise"},
     {"run_model", "export_model"},
     {"crosscheck"},
     {"report"},
     {"flow"},
-    {"cli", "cli_reservoir"},
+    {"cli", "cli_noise", "cli_reservoir"},
     {"__main__"},
 ]
 HEAVY = {
@@ -43,7 +44,8 @@ HEAVY = {
     "h5py": {"interop", "data"},
     "sklearn": {"data"},
     "serial": {"host"},
-    "typer": {"cli", "cli_reservoir"},
+    "distributed": {"noise"},
+    "typer": {"cli", "cli_noise", "cli_reservoir"},
     "matplotlib": {"report"},
     "mpl_toolkits": {"report"},
     "jinja2": {"report", "engines"},
@@ -89,6 +91,6 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_import_loads_no_heavy_library() -> None:
-    code = "import sys, neurohw; print([m for m in ('torch', 'brian2', 'lava', 'nir', 'snntorch', 'h5py', 'sklearn', 'matplotlib') if m in sys.modules])"
+    code = "import sys, neurohw; print([m for m in ('torch', 'brian2', 'lava', 'nir', 'snntorch', 'h5py', 'sklearn', 'matplotlib', 'distributed') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -1,7 +1,7 @@
 """The devices of one projection: programmed once, then read as weights at any time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from neurohw.memristor.mapping import CrossbarMapping, Layout, Mapped, map_weigh
 from neurohw.memristor.wires import Wires
 
 Array = NDArray[Any]
+READS = 4  # without noise, that a crossbar remembers
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def program_cells(device: Device, target: Array, faults: Faults, rng: np.random.
 class Crossbar:
     """One projection on devices.
 
-    cells: [1 or 2, *weight]. reference: the devices of offset columns [tile column, row], else None.
+    cells: [1 or 2, *weight]. reference: the devices of offset columns [tile column, row], else None. What is not drawn anew (weights without read noise,
+    moments of reads) is remembered for the last few times: samples come in chunks, and exact wires take seconds.
     """
 
     device: Device
@@ -44,6 +46,17 @@ class Crossbar:
     cells: Cells
     reference: Cells | None = None
     wires: Wires | None = None
+    _reads: dict[tuple[str, float], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def _remembered(self, what: str, time_seconds: float, read: Callable[[], Any]) -> Any:
+        key = (what, float(time_seconds))
+        found = self._reads.get(key)
+        if found is None:
+            found = read()
+            while len(self._reads) >= READS:
+                self._reads.pop(next(iter(self._reads)))
+            self._reads[key] = found
+        return found
 
     def conductances(self, time_seconds: float, rng: np.random.Generator | None = None) -> tuple[Array, Array | None]:
         """Conductances of cells and reference at a time, microsiemens; one read of each with a generator, else without read noise. Wires are not in them."""
@@ -53,13 +66,24 @@ class Crossbar:
 
     def weights(self, time_seconds: float, rng: np.random.Generator | None = None) -> Array:
         """The weights as read back at a time, of the shape of the projection's weight; see `conductances`. Without any noise exactly those that were mapped."""
-        return self._to_weights(*self._wired(*self.conductances(time_seconds, rng)))
+        if rng is not None:
+            return self._to_weights(*self._wired(*self.conductances(time_seconds, rng)))
+        still: Array = self._remembered(
+            "weights", time_seconds, lambda: self._to_weights(*self._wired(*self.conductances(time_seconds)))
+        )
+        return still.copy()
 
     def read_moments(self, time_seconds: float) -> tuple[Array, Array | None, Array | None]:
         """Mean of the weights over reads, the variance of each by its own devices, and the variance by the device of the offset column in its row.
 
-        None where reads have no noise.
+        None where reads have no noise. The arrays are shared: do not write to them.
         """
+        moments: tuple[Array, Array | None, Array | None] = self._remembered(
+            "moments", time_seconds, lambda: self._read_moments(time_seconds)
+        )
+        return moments
+
+    def _read_moments(self, time_seconds: float) -> tuple[Array, Array | None, Array | None]:
         variances: list[Array | None] = []
 
         def mean_of(cells: Cells) -> Array:

@@ -1,8 +1,7 @@
 """Training: from a network and a dataset to a TrainedNetwork."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,10 @@ from neurohw.storage import digest
 from neurohw.train import distributed
 from neurohw.train.augment import shift_and_rotate, vary_spikes
 from neurohw.train.checkpoint import read_checkpoint, write_checkpoint
+from neurohw.train.clip import weight_clipper
 from neurohw.train.config import TrainConfig
+from neurohw.train.device_noise import ChipNoise
+from neurohw.train.inference import torch_threads
 from neurohw.train.module import SpikingModule
 from neurohw.train.readout import scores
 from neurohw.train.recurrence import scale_recurrence
@@ -51,10 +53,12 @@ def evaluate(
     x: NDArray[Any],
     y: NDArray[np.int64],
     readout: Readout,
+    noise: ChipNoise | None = None,
     joined: bool = False,
 ) -> tuple[float, float]:
     """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample].
 
+    noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.
     """
     training = module.training
@@ -69,9 +73,13 @@ def evaluate(
                 continue
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy()).to(device)
             counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
+            if noise is not None:
+                noise.draw(0, start)
             values = scores(module(torch.from_numpy(counts).to(device), states=False), module.network, readout)
             right = float((values.argmax(1) == labels).sum())
             figures.append((right, float(cross_entropy(values, labels, reduction="sum"))))
+    if noise is not None:
+        noise.clear()
     module.train(training)
     right, loss = 0.0, 0.0
     for pair in distributed.joined_figures(figures) if joined else [f for f in figures if f]:
@@ -81,17 +89,6 @@ def evaluate(
 
 def _device_of(module: SpikingModule) -> torch.device:
     return next(module.parameters()).device
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch with that many threads; the number before comes back, also after an interruption."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
@@ -149,6 +146,8 @@ def _train_epoch(
     readout: Readout,
     generator: torch.Generator,
     epoch: int,
+    noise: ChipNoise | None,
+    clip_weights: Callable[[], None],
 ) -> Metrics:
     """One pass over the training part; returns the mean loss and the accuracy on the (augmented) training samples."""
     module.train()
@@ -170,15 +169,20 @@ def _train_epoch(
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
         counts = np.ascontiguousarray(counts[:, part.own]) if drawn else counts
         optimizer.zero_grad(set_to_none=True)
+        if noise is not None:
+            noise.draw(1, epoch, start)
         values, loss = _backward(module, torch.from_numpy(counts).to(device), labels, config, readout, part.share)
         correct = (values.argmax(1) == labels).sum()
         loss, correct = distributed.sum_gradients(module.parameters(), loss, correct, part)
         optimizer.step()
         module.clamp()
+        clip_weights()
         scheduler.step()
         right += int(correct)
         total += float(loss) * part.size
     module.part = None
+    if noise is not None:
+        noise.clear()
     return {"train_loss": total / count, "train_accuracy": right / count}
 
 
@@ -204,7 +208,7 @@ def fit(
     """
     config = config or TrainConfig()
     folder = Path(run_folder) if run_folder else None
-    with _threads(config.threads), distributed.joined():
+    with torch_threads(config.threads), distributed.joined():
         return _fit(network, dataset, encoder, config, folder, progress, distributed.own_device(device))
 
 
@@ -247,6 +251,8 @@ def _fit(
     if config.spectral_radius is not None:
         scale_recurrence(module, config.spectral_radius)
     module.to(device)
+    noise = ChipNoise(module, config.device_noise, config.seed) if config.device_noise is not None else None
+    clip_weights = weight_clipper(module, config)
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches)
@@ -264,8 +270,12 @@ def _fit(
         if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
             break
         module.annealing = min(1.0, (epoch - 1) / max(config.delay_annealing * config.epochs, 1.0))
-        metrics = _train_epoch(module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch)
-        accuracy, loss = evaluate(module, encoder, dataset.x_validation, dataset.y_validation, readout, joined=True)
+        metrics = _train_epoch(
+            module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch, noise, clip_weights
+        )
+        accuracy, loss = evaluate(
+            module, encoder, dataset.x_validation, dataset.y_validation, readout, noise, joined=True
+        )
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
         history.append(metrics)
         if (accuracy, -loss) > (best["accuracy"], -best["loss"]):

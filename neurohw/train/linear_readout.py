@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.reservoir.readout import LinearReadout, check_counts, normalised, without_bias
-from neurohw.train.fit import _threads
+from neurohw.train.inference import torch_threads
 
 
 def soft_targets(labels: Tensor, classes: int) -> Tensor:
@@ -54,7 +54,7 @@ def fit_linear_readout(
     optimizer = torch.optim.Adadelta([weight, bias], lr=learning_rate, weight_decay=weight_decay)
     generator = torch.Generator().manual_seed(seed)
     best = LinearReadout(np.zeros(weight.shape), np.zeros(classes), {"validation_accuracy": -1.0})
-    with _threads(threads):
+    with torch_threads(threads):
         for epoch in range(1, epochs + 1):
             largest = []
             for chosen in torch.randperm(len(y), generator=generator).split(batch_size):

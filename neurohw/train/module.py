@@ -147,6 +147,9 @@ class SpikingModule(nn.Module):
         self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
         self.rounds_delays = True  # in evaluation; False measures what the rounding costs
+        self.perturbation: dict[
+            str, Tensor
+        ] = {}  # by projection, added to its weight: see `neurohw.train.device_noise`
         self.generator = torch.Generator().manual_seed(seed)
         self.part: Part | None = None  # of a batch that several processes share: see `neurohw.train.distributed`
         if weight_bits is not None:
@@ -278,13 +281,22 @@ class SpikingModule(nn.Module):
         count = self.network.population(projection.target).parameters
         return self.array(f"{projection.name}.step").exp().expand(count)
 
-    def effective_weight(self, projection: Projection) -> Tensor:
-        """The weight of the forward pass: quantized where weight_bits is set."""
+    def clean_weight(self, projection: Projection) -> Tensor:
+        """The weight without any device's noise: quantized where weight_bits is set."""
         weight = self.array(f"{projection.name}.weight")
         if self.weight_bits is None:
             return weight
         step = self._per_weight(projection, self.step(projection))
         return fake_quantize(weight, step, weight_limits(self.weight_bits, projection.batch_norm))
+
+    def effective_weight(self, projection: Projection) -> Tensor:
+        """The weight of the forward pass: the clean one and its perturbation, which the gradient does not see."""
+        weight, perturbation = self.clean_weight(projection), self.perturbation.get(projection.name)
+        return weight if perturbation is None else weight + perturbation
+
+    def fold_factor(self, projection: Projection) -> Tensor:
+        """What folding its batch normalisation multiplies each weight of a projection by; broadcasts against the weight."""
+        return self._per_weight(projection, self._fold_factor(projection)).detach()
 
     def _fold_factor(self, projection: Projection) -> Tensor:
         variance = self.array(f"{projection.name}.variance")
