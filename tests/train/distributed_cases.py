@@ -17,12 +17,22 @@ from neurohw.data import Dataset, Encoder, digits
 from neurohw.errors import InvalidData
 from neurohw.neurons import Adaptation
 from neurohw.train import SpikingModule, TrainConfig, distributed, fit
-from neurohw.train.recipes import delayed
+from neurohw.train.recipes import delayed, recipe_named
 
 training = sys.modules["neurohw.train.fit"]  # `neurohw.train.fit` is the function
 ENCODER = Encoder("rate", 4, seed=3)
 NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
-CONFIG = TrainConfig(epochs=3, batch_size=33, shift=1, rotation=5, dropout=0.1, label_smoothing=0.1, weight_decay=0.01)
+CONFIG = TrainConfig(
+    epochs=3,
+    batch_size=33,
+    shift=1,
+    rotation=5,
+    dropout=0.1,
+    label_smoothing=0.1,
+    weight_decay=0.01,
+    device_noise=recipe_named("digits-pcm").config.device_noise,
+    weight_clip=2.5,
+)
 
 
 def small() -> Dataset:
