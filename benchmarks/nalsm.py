@@ -1,13 +1,14 @@
 """Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by the protocol of Ivanov & Michmizos (NeurIPS 2021).
 
-    python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 5] [--out benchmarks/nalsm.md]
+    python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out benchmarks/nalsm.md]
 
 DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK: folder for results and checkpoints; what is there is not
 repeated, and an interrupted run goes on. PARTS, all by default:
 
-    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses beside 0.15
+    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses
     drift          branching factor while the weights are initialised, with the astrocyte and with fixed amplitudes
-    paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds
+    paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds, after an initialisation as long as that of `amplitude`
+    long           the same after a longer initialisation, with an amplitude that was chosen after one as long
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
     fsdd           spoken digits: official split, and leaving each speaker out
@@ -26,8 +27,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import torch
+from nalsm_page import (
+    AMPLITUDE,
+    BRANCHING_SAMPLES,
+    CHECKPOINTS,
+    FOLDS,
+    FSDD_DENSITY,
+    FSDD_STEPS,
+    FSDD_WEIGHT,
+    INITIALISING,
+    NMNIST_STEPS,
+    Results,
+    fixed_amplitude,
+    write_page,
+)
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -53,14 +67,10 @@ from neurohw.storage import load_value, write_atomically
 from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
-PARTS = ("amplitude", "drift", "paired", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
-AMPLITUDES = (0.15, 0.2, 0.25, 0.3, 0.4)
+PARTS = ("amplitude", "drift", "paired", "long", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
+AMPLITUDES = {"paired": (0.15, 0.2, 0.25, 0.3, 0.4), "long": (0.2, 0.2125, 0.225, 0.25)}
 DRIFTING = (0.2, 0.225, 0.25)
-CHECKPOINTS = (300, 1000, 3000, 10000, 30000, 50000)
-BRANCHING_SAMPLES = 50
 EPOCHS = 100
-MODES = ("nalsm", "stdp", "static")
-PAIRED = (*MODES, "stdp0.2")
 SHAPES = {1000: (10, 10, 10), 8000: (20, 20, 20)}
 GAINS = {1000: 0.015, 8000: 0.0075}
 
@@ -108,10 +118,6 @@ class Bench:
             write_atomically(path, json.dumps(result, indent=1).encode())
             print(key, {k: v for k, v in result.items() if k != "right"}, flush=True)
         return dict(json.loads(path.read_text()))
-
-    def found(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """The stored results whose key matches, by key."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))}
 
     def shown(self, text: str, work: Callable[[Callable[[int, int], None]], Any]) -> Any:
         """work(progress) under a progress bar."""
@@ -198,21 +204,15 @@ def mnist_liquid(neurons: int, seed: int) -> Liquid:
     return grid_liquid(784, SHAPES[neurons], seed=seed)
 
 
-def fixed_amplitude(bench: Bench) -> float:
-    """The amplitude of depression with the best validation accuracy."""
-    found = [r for r in bench.found("amplitude-*").values() if r["mode"] == "stdp"]
-    if not found:
-        raise SystemExit("the part `amplitude` comes first: it chooses the amplitude of STDP")
-    return float(max(found, key=lambda r: r["validation"])["depression"])
-
-
 def run_amplitude(bench: Bench, data: Path, seeds: int) -> None:
-    """STDP of fixed amplitudes, on a subset of the training images; the liquid is none of those of `paired`."""
-    task = mnist_task(data, 100, 3000, 2000, 1500, 1)
-    for amplitude in AMPLITUDES:
-        bench.run(f"amplitude-{amplitude}", mnist_liquid(1000, 100), Mode("stdp", depression=amplitude), task)
-    for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
-        bench.run(f"amplitude-{mode.name}", mnist_liquid(1000, 100), mode, task)
+    """STDP of fixed amplitudes, on a subset of the training images, after each length of initialisation; the liquid is none of those that are compared."""
+    liquid = mnist_liquid(1000, 100)
+    for part, initialising in INITIALISING.items():
+        task = mnist_task(data, 100, initialising, 2000, 1500, 1)
+        for amplitude in AMPLITUDES[part]:
+            bench.run(f"{AMPLITUDE[part]}-{amplitude}", liquid, Mode("stdp", depression=amplitude), task)
+        for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
+            bench.run(f"{AMPLITUDE[part]}-{mode.name}", liquid, mode, task)
 
 
 def drift(mode: Mode, data: Path) -> dict[str, Any]:
@@ -239,23 +239,18 @@ def run_drift(bench: Bench, data: Path, seeds: int) -> None:
         bench.result(f"drift-{mode.depression or mode.name}", lambda mode=mode: drift(mode, data))  # type: ignore[misc]
 
 
-def modes(bench: Bench, neurons: int = 1000) -> list[Mode]:
-    """The modes that are compared."""
-    best = fixed_amplitude(bench)
+def modes(bench: Bench, neurons: int = 1000, part: str = "paired") -> list[Mode]:
+    """The modes that are compared. part: for the initialisation of which the fixed amplitude is the best."""
+    best = fixed_amplitude(Results(bench.work), part)
     return [Mode("nalsm", GAINS[neurons]), Mode("stdp", depression=best), Mode("static")]
 
 
-def paired_task(data: Path, seed: int) -> Task:
-    """The subset that the modes are compared on."""
-    return mnist_task(data, seed, 10000, 4000, 500, 2000)
-
-
-def run_paired(bench: Bench, data: Path, seeds: int) -> None:
+def run_paired(bench: Bench, data: Path, seeds: int, part: str = "paired") -> None:
     """The modes on a subset, the liquid and all spikes drawn anew with every seed."""
     for seed in range(seeds):
-        task = paired_task(data, seed)
-        for mode in (*modes(bench), Mode("stdp0.2", depression=0.2)):
-            bench.run(f"paired-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
+        task = mnist_task(data, seed, INITIALISING[part], 4000, 500, 5000)
+        for mode in modes(bench, part=part):
+            bench.run(f"{part}-{seed}-{mode.name}", mnist_liquid(1000, seed), mode, task)
 
 
 def logistic(bench: Bench, key: str, task: Task) -> dict[str, Any]:
@@ -298,11 +293,6 @@ def run_mnist(bench: Bench, data: Path, seeds: int, neurons: int = 1000) -> None
         key = f"mnist{neurons}-{mode.name}"
         bench.run(key, mnist_liquid(neurons, 0), mode, task)
         bench.result(f"logistic-{key}", lambda key=key: logistic(bench, key, task))  # type: ignore[misc]
-
-
-FSDD_STEPS, FSDD_DENSITY, FSDD_WEIGHT = 600, 0.3, 3.0  # an event per ms is little: more and stronger input synapses
-NMNIST_STEPS = 310
-FOLDS = 5
 
 
 def held_out(train: Indices, labels: Indices, seed: int) -> tuple[Indices, Indices]:
@@ -355,226 +345,6 @@ def run_nmnist_small(bench: Bench, data: Path, seeds: int) -> None:
             bench.run(f"nmnist_small-{k}-{mode.name}", liquid, mode, task)
 
 
-def interval(differences: list[float]) -> str:
-    """Mean of paired differences with its 95 % interval (Student)."""
-    values = np.array(differences)
-    if len(values) < 2:
-        return "–"
-    half = scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.2f} ± {half:.2f}"
-
-
-def wilson(right: int, samples: int) -> str:
-    """Accuracy in percent with its 95 % interval (Wilson)."""
-    low, high = scipy.stats.binomtest(right, samples).proportion_ci(method="wilson")
-    return f"{100 * right / samples:.1f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def table(header: str, rows: list[str]) -> list[str]:
-    """A Markdown table."""
-    return ["", header, "|" + "---|" * (header.count("|") - 1), *rows]
-
-
-def full_lines(bench: Bench) -> list[str]:
-    """All of MNIST."""
-    found = bench.found("mnist[0-9]*-*")
-    if not found:
-        return []
-    rows = []
-    for key, r in found.items():
-        third = bench.found(f"logistic-{key}").get(f"logistic-{key}")
-        logistic_cell = f"{third['logistic']:.2f}" if third else "–"
-        rows.append(
-            f"| {r['neurons']:,} | {r['mode']} | {r['ridge']:.2f} | {r['adadelta']:.2f} | {logistic_cell} | {r['branching']:.3f} | {r['rate']:.1f} | {r['encode_ms']:.2f} |"
-        )
-    both = [found[f"mnist1000-{m}"]["right"] for m in ("nalsm", "static") if f"mnist1000-{m}" in found]
-    margin = ""
-    if len(both) == 2:
-        margin = f" Images that ridge regression has right only with the astrocyte : only without plasticity: {sign_test(both[:1], both[1:])}."
-    return [
-        "",
-        "## All of MNIST",
-        "",
-        "50,000 / 10,000 / 10,000 images, weights initialised by the 50,000 training images, 20 ms each; one liquid. Test accuracy in percent: ridge regression; the published readout (Adadelta, 100 epochs, the best "
-        "validation epoch, which is among the last: it has not converged); and logistic regression by L-BFGS, stopped at the best validation accuracy. Rate in spikes per second and neuron; processor milliseconds per image of 250 ms. "
-        f"Published: 97.61 with 8,000 neurons. `stdp` has the fixed amplitude {fixed_amplitude(bench)}, which was the best after 3,000 samples, and leaves 2 spikes per second after 50,000: see below.{margin}",
-        *table("| neurons | mode | ridge | Adadelta | logistic | branching factor | rate | ms |", rows),
-    ]
-
-
-def amplitude_lines(bench: Bench) -> list[str]:
-    """STDP of fixed amplitudes."""
-    found = bench.found("amplitude-*")
-    if not found:
-        return []
-    rows = [
-        f"| {r['mode'] if r['depression'] is None else r['depression']} | {r['validation']:.2f} | {r['branching']:.3f} | {r['rate']:.1f} |"
-        for r in sorted(found.values(), key=lambda r: r["depression"] or np.inf)
-    ]
-    samples = next(iter(found.values()))["samples"]
-    return [
-        "",
-        "## The amplitude of depression",
-        "",
-        f"STDP with a fixed amplitude of depression (that of potentiation is 0.15), and the other two modes, on a subset: {samples[0]:,} training images; accuracy on {samples[1]:,} validation "
-        "images (the last of the training part) by ridge regression. The best fixed amplitude is the mode `stdp` below and above.",
-        *table("| depression | validation | branching factor | rate |", rows),
-        "",
-        "![accuracy and branching factor over the amplitude](nalsm.png)",
-    ]
-
-
-def drift_lines(bench: Bench) -> list[str]:
-    """The branching factor over the initialisation."""
-    found = bench.found("drift-*")
-    if not found:
-        return []
-    rows = [
-        f"| {r['depression'] or r['mode']} | "
-        + " | ".join(f"{f:.2f} ({rate:.0f})" for f, rate in zip(r["branching"], r["rate"], strict=True))
-        + " |"
-        for r in sorted(found.values(), key=lambda r: r["depression"] or np.inf)
-    ]
-    return [
-        "",
-        "## What the astrocyte holds",
-        "",
-        f"Branching factor (and rate) in the encoding of {BRANCHING_SAMPLES} digits, after so many samples of the initialisation, with fixed amplitudes of depression and with the astrocyte.",
-        *table("| depression | " + " | ".join(f"{n:,}" for n in CHECKPOINTS) + " |", rows),
-    ]
-
-
-def sign_test(right: list[str], others: list[str]) -> str:
-    """Samples that only one of two sets of predictions has right, and the p value of their sign test."""
-    mine, theirs = (np.array(list("".join(x))) == "1" for x in (right, others))
-    won, lost = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
-    p = scipy.stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
-    return f"{won} : {lost} (p = {p:.1g})"
-
-
-COMPARED = "| mode | ridge | Adadelta | branching factor | nalsm less it, ridge | nalsm less it, Adadelta | right only with nalsm : only with it, ridge |"
-
-
-def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str, names: tuple[str, ...]) -> list[str]:
-    """Every mode over groups, and its paired differences from the mode with the astrocyte."""
-    of = {m: [found[f"{prefix}{g}-{m}"] for g in groups] for m in names}
-    lines = []
-    for m, results in of.items():
-        cells = [f"{np.mean([r[key] for r in results]):.2f}" for key in ("ridge", "adadelta", "branching")]
-        if m == "nalsm":
-            cells += ["", "", ""]
-        else:
-            pairs = list(zip(of["nalsm"], results, strict=True))
-            cells += [interval([a[key] - b[key] for a, b in pairs]) for key in ("ridge", "adadelta")]
-            cells += [sign_test(*([r["right"] for r in x] for x in (of["nalsm"], results)))]
-        lines.append(f"| {m} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def paired_lines(bench: Bench) -> list[str]:
-    """The modes on a subset of MNIST, over seeds."""
-    found = bench.found("paired-*")
-    seeds = [str(s) for s in range(100) if all(f"paired-{s}-{m}" in found for m in MODES)]
-    names = tuple(m for m in PAIRED if all(f"paired-{s}-{m}" in found for s in seeds))
-    if not seeds:
-        return []
-    samples = found[f"paired-{seeds[0]}-nalsm"]["samples"]
-    return [
-        "",
-        "## The modes, paired",
-        "",
-        f"MNIST, {samples[0]:,} training and {samples[2]:,} test images, weights initialised by 10,000; {len(seeds)} seeds, each with a liquid and spikes of its own that the modes share. Mean test accuracy, "
-        f"mean paired difference with its 95 % interval over the seeds (Student), and a sign test over all images of all seeds. `stdp` has the amplitude {fixed_amplitude(bench)}, `stdp0.2` the amplitude 0.2, which "
-        "drifts less.",
-        *table(COMPARED, compared(found, seeds, "paired-", names)),
-    ]
-
-
-def fsdd_lines(bench: Bench) -> list[str]:
-    """Spoken digits."""
-    found = bench.found("fsdd-*")
-    speakers = [f"speaker{s}" for s in range(6) if all(f"fsdd-speaker{s}-{m}" in found for m in MODES)]
-    rows = [
-        f"| {split} | "
-        + " | ".join(f"{found[f'fsdd-{split}-{m}'][r]:.1f}" for r in ("ridge", "adadelta") for m in MODES)
-        + " |"
-        for split in ("official", *speakers)
-        if all(f"fsdd-{split}-{m}" in found for m in MODES)
-    ]
-    if not rows:
-        return []
-    return [
-        "",
-        "## Spoken digits",
-        "",
-        f"64 cochlea channels, {FSDD_STEPS} steps of 1 ms, input density {FSDD_DENSITY:g} and weights ±{FSDD_WEIGHT:g}, weights initialised by the training recordings; linear readout of counts. Test accuracy in percent.",
-        *table("| split | nalsm, ridge | stdp | static | nalsm, Adadelta | stdp | static |", rows),
-        *(table(COMPARED, compared(found, speakers, "fsdd-", MODES)) if len(speakers) > 1 else []),
-    ]
-
-
-def nmnist_lines(bench: Bench) -> list[str]:
-    """The small set of recordings of an event camera."""
-    found = bench.found("nmnist_small-*")
-    folds = [str(k) for k in range(FOLDS) if all(f"nmnist_small-{k}-{m}" in found for m in MODES)]
-    if len(folds) < FOLDS:
-        return []
-    rows = []
-    for m in MODES:
-        right = "".join(found[f"nmnist_small-{k}-{m}"]["right"] for k in folds)
-        factor = np.mean([found[f"nmnist_small-{k}-{m}"]["branching"] for k in folds])
-        rows.append(f"| {m} | {wilson(right.count('1'), len(right))} | {factor:.3f} |")
-    return [
-        "",
-        "## Recordings of an event camera",
-        "",
-        f"nmnist_small: 1,100 recordings, {NMNIST_STEPS} steps of 1 ms, {FOLDS}-fold cross-validation, every recording tested once; ridge regression. Accuracy in percent with its 95 % interval. This is no accuracy on N-MNIST, "
-        "which has 70,000 recordings.",
-        *table("| mode | accuracy | branching factor |", rows),
-    ]
-
-
-def plot(bench: Bench, path: Path) -> None:
-    """Accuracy over fixed amplitudes, and the branching factor over the initialisation."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    found = bench.found("amplitude-*")
-    fixed = sorted((r for r in found.values() if r["mode"] == "stdp"), key=lambda r: r["depression"])
-    if not fixed:
-        return
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
-    left.plot([r["depression"] for r in fixed], [r["validation"] for r in fixed], "o-", color="tab:blue", label="fixed")
-    for mode, colour, name in (("nalsm", "black", "astrocyte"), ("static", "tab:gray", "no plasticity")):
-        if f"amplitude-{mode}" in found:
-            left.axhline(found[f"amplitude-{mode}"]["validation"], color=colour, label=name)
-    left.set(xlabel="amplitude of depression", ylabel="validation accuracy, %")
-    left.legend(fontsize=7)
-    for r in sorted(bench.found("drift-*").values(), key=lambda r: r["depression"] or 0):
-        name = f"fixed {r['depression']}" if r["depression"] else "astrocyte"
-        right.semilogx(CHECKPOINTS, r["branching"], ".-", label=name, color=None if r["depression"] else "black")
-    right.axhline(1.0, color="black", linewidth=0.5)
-    right.set(xlabel="samples of the initialisation", ylabel="branching factor")
-    right.legend(fontsize=7)
-    figure.savefig(path, dpi=80)
-
-
-def write_page(bench: Bench, path: Path) -> None:
-    """Page and plot from the results that are there."""
-    lines = [
-        "# Liquids with astrocyte-modulated plasticity",
-        "",
-        "Modes: `nalsm` STDP whose depression an astrocyte sets, `stdp` STDP of fixed amplitude, `static` no plasticity. The three share liquid, input spikes and readouts. "
-        "`python benchmarks/nalsm.py` writes this page.",
-    ]
-    for part in (full_lines, drift_lines, amplitude_lines, paired_lines, fsdd_lines, nmnist_lines):
-        lines += part(bench)
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
-    plot(bench, path.with_suffix(".png"))
-
-
 def main() -> None:
     """Run what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -582,7 +352,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=5, help="of the part `paired`")
+    parser.add_argument("--seeds", type=int, default=10, help="of the parts `paired` and `long`")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
@@ -593,6 +363,7 @@ def main() -> None:
         "amplitude": run_amplitude,
         "drift": run_drift,
         "paired": run_paired,
+        "long": lambda bench, data, seeds: run_paired(bench, data, seeds, "long"),
         "mnist": run_mnist,
         "mnist8000": lambda bench, data, seeds: run_mnist(bench, data, seeds, 8000),
         "fsdd": run_fsdd,
@@ -601,7 +372,7 @@ def main() -> None:
     for part in arguments.parts or PARTS:
         if part in work:
             work[part](bench, arguments.data, arguments.seeds)
-    write_page(bench, arguments.out)
+    write_page(Results(bench.work), arguments.out)
 
 
 if __name__ == "__main__":

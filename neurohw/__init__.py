@@ -1,6 +1,6 @@
 """neurohw: define a spiking network once; train it, quantize it, and prove that the FPGA does what the model does."""
 
-from neurohw.golden import run_golden
+from neurohw.golden import infer, run_golden
 from neurohw.model_files import digest_of, load_quantized, load_trace, load_trained, save
 from neurohw.modulation import Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork, feed_forward
@@ -31,6 +31,7 @@ __all__ = [
     "load_trace",
     "load_trained",
     "quantize",
+    "infer",
     "run_golden",
     "run_reference",
     "save",

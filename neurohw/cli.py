@@ -9,13 +9,14 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from neurohw import processes
 from neurohw.cli_noise import noise
 from neurohw.cli_reservoir import reservoir
 from neurohw.console import console, stage_progress
 from neurohw.crosscheck import CrosscheckResult
 from neurohw.data.speech import hear_to_file
 from neurohw.engines import ENGINES
-from neurohw.errors import NeurohwError
+from neurohw.errors import InvalidData, NeurohwError
 from neurohw.export_model import export_model
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
 from neurohw.flow.check import crosscheck_saved
@@ -49,7 +50,7 @@ RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder. Defau
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        help="What to run: digits, digits-cnn (embedded data); mnist, mnist-cnn, spoken-digits, shd, ssc, speech-commands (need --data)."
+        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data)."
     ),
 ]
 DataOption = Annotated[
@@ -75,14 +76,19 @@ EpochsOption = Annotated[int | None, typer.Option("--epochs", help="Training epo
 ExistingRun = Annotated[Path, typer.Option("--run", help="Run folder that `neurohw train` made.")]
 
 
-def _execute(run: RunFolder, stages: tuple[str, ...], states: bool = False) -> None:
+def _execute(run: RunFolder, stages: tuple[str, ...], states: bool = False, device: str = "cpu") -> None:
+    if processes.count() > 1 and stages != ("train",):
+        raise InvalidData(
+            f"{processes.count()} processes were started, which only `neurohw train` can share its work among: leave torchrun out"
+        )
     with stage_progress() as show:
         for stage in stages:
             if stage == "verify" and states:
                 verify_stage(run, show, states=True)
             else:
-                run_stages(run, (stage,), show)
-    summary(run, stages[-1])
+                run_stages(run, (stage,), show, device)
+    if processes.is_first():
+        summary(run, stages[-1])
 
 
 def summary(run: RunFolder, last: str) -> None:
@@ -158,12 +164,17 @@ def train(
     board: BoardOption = None,
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU.")] = "cpu",
 ) -> None:
-    """Start a run folder and train its network. Interrupted, it goes on from the last epoch."""
+    """Start a run folder and train its network. Interrupted, it goes on from the last epoch.
+
+    Several processes train one network together: `torchrun --nproc-per-node 2 -m -- neurohw train digits`, on many machines with torchrun's --nnodes. Each takes
+    its part of every batch (and with --device cuda its own GPU); the result is that of one process, up to rounding. The two dashes keep torchrun from reading --run.
+    """
     folder = RunFolder(
         run or Path("runs") / recipe, _config(recipe, data, bits, lanes, membrane_cap, board, seed, epochs)
     )
-    _execute(folder, ("train",))
+    _execute(folder, ("train",), device=device)
 
 
 @app.command()

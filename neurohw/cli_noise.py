@@ -57,6 +57,13 @@ def noise(
     compensate: Annotated[
         bool, typer.Option("--compensate/--no-compensate", help="Global drift compensation, one factor per tile.")
     ] = False,
+    recalibrate: Annotated[
+        str | None,
+        typer.Option(
+            "--recalibrate",
+            help="At every time, by validation samples: columns (a digital gain each), or thresholds (a factor each).",
+        ),
+    ] = None,
     adc_bits: Annotated[int | None, typer.Option("--adc-bits", help="ADC of every tile. Default: ideal.")] = None,
     dac_bits: Annotated[
         int | None, typer.Option("--dac-bits", help="DAC of inputs that count above 1. Default: ideal.")
@@ -132,6 +139,7 @@ def noise(
             compensate,
             read_noise,  # type: ignore[arg-type]
             bits,
+            recalibrate,  # type: ignore[arg-type]
         )
         for name in names
     }

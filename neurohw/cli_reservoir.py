@@ -56,7 +56,8 @@ def build(
         str | None,
         typer.Option(
             "--topology",
-            help="grid (near neurons are connected more often), small-world, random, or gaussian (weights of both signs).",
+            help="grid (near neurons are connected more often), small-world, random, gaussian (weights of both signs), or resistive "
+            "(weights that forming leaves of pairs of resistive devices).",
         ),
     ] = None,
     shape: Annotated[
@@ -69,15 +70,32 @@ def build(
         float | None, typer.Option("--rewiring", help="Small world: share of rewired synapses.")
     ] = None,
     weight: Annotated[
-        float | None, typer.Option("--weight", help="|w| of recurrent synapses; gaussian: standard deviation.")
+        float | None,
+        typer.Option("--weight", help="|w| of recurrent synapses; gaussian, resistive: standard deviation."),
     ] = None,
     input_weight: Annotated[
-        float | None, typer.Option("--input-weight", help="|w| of input synapses; gaussian: standard deviation.")
+        float | None,
+        typer.Option("--input-weight", help="|w| of input synapses; gaussian, resistive: standard deviation."),
     ] = None,
     input_density: Annotated[
         float | None, typer.Option("--input-density", help="Share of the pairs (input, neuron) that are connected.")
     ] = None,
     density: Annotated[float | None, typer.Option("--density", help="Gaussian: share of recurrent pairs.")] = None,
+    formed: Annotated[
+        float | None,
+        typer.Option("--formed", help="Resistive: share of devices that conduct; a pair without any is no synapse."),
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option("--spread", help="Resistive: standard deviation of conducting devices over their mean."),
+    ] = None,
+    decay: Annotated[
+        float | None,
+        typer.Option(
+            "--decay",
+            help="Gaussian, resistive: factor of the membrane per step; 1 - 2^-k such as 0.96875 is a shift in hardware.",
+        ),
+    ] = None,
     spectral_radius: Annotated[
         float | None, typer.Option("--spectral-radius", help="Scale recurrent weights to this largest |eigenvalue|.")
     ] = None,
@@ -112,6 +130,9 @@ def build(
         "input_weight": input_weight,
         "input_density": input_density,
         "density": density,
+        "formed": formed,
+        "spread": spread,
+        "decay": decay,
         "spectral_radius": spectral_radius,
         "steps": steps,
         "train_samples": train_samples,
@@ -119,7 +140,7 @@ def build(
         "readout": readout,
         "integers": integers,
     }
-    liquid = dataclasses.replace(liquid_named(recipe), **{k: v for k, v in given.items() if v is not None})
+    liquid = dataclasses.replace(liquid_named(recipe, topology), **{k: v for k, v in given.items() if v is not None})
     config = RunConfig(recipe, data, bits, lanes, boards=tuple(board or DEFAULT_BOARDS), seed=seed, liquid=liquid)
     folder = RunFolder(run or Path("runs") / f"{recipe}-liquid", config)
     with stage_progress() as show:

@@ -6,13 +6,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from neurohw import processes
+
 console = Console()
 Show = Callable[[str, str, float | None], None]
 
 
 @contextmanager
 def stage_progress() -> Iterator[Show]:
-    """A bar per stage; the value is the callback (stage, text, fraction done or None) that moves it."""
+    """A bar per stage; the value is the callback (stage, text, fraction done or None) that moves it. Of several processes only the first shows anything."""
+    if not processes.is_first():
+        yield lambda stage, text, fraction: None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.fields[stage]:9}"),

@@ -24,7 +24,7 @@ def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
         raise InvalidData(f"stimulus of shape {spikes.shape} is empty: at least one step and one sample are needed")
     if spikes.dtype.kind not in "ub" and (np.any(spikes < 0) or np.any(spikes != np.floor(spikes))):
         raise InvalidData("stimulus must hold whole counts of 0 or more")
-    if spikes.max() > 255:
+    if spikes.dtype not in (np.uint8, np.bool_) and spikes.max() > 255:
         raise InvalidData(f"stimulus holds a count of {spikes.max()}, at most 255 are allowed in one step")
 
 

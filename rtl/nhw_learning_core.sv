@@ -1,6 +1,6 @@
-// One population that learns: events of its input in, its own spikes out, weights that change by traces and an astrocyte. Structure, and the pipeline of rows.
+// One population that learns: events of its input in, its own spikes out, weights that change by traces and an astrocyte. Structure only.
 //
-//   flags, neurons -> nhw_learning_traces, nhw_learning_reach -> nhw_learning_scan -> nhw_learning_rows -> nhw_learning_memory -> nhw_learning_synapse -> nhw_learning_accumulator
+//   flags, neurons -> nhw_learning_traces, nhw_learning_reach -> nhw_learning_scan -> nhw_learning_rows -> nhw_learning_pass -> nhw_learning_accumulator
 //        ^                                                                                  ^------- weights -------'                        |
 //        '----------------------------------------------- nhw_neuron_update <----------------------- sums of the next step -------------------'
 //
@@ -106,7 +106,6 @@ module nhw_learning_core #(
   localparam int unsigned WordBits = (Words > 1) ? $clog2(Words) : 1;
   localparam int unsigned QueueWords = (Drains > 4) ? 1 << $clog2(Drains) : 4;
   localparam int unsigned AmountBits = WEIGHT_BITS + 1;
-  localparam int unsigned ChangeBits = WEIGHT_BITS + 2;
   localparam int unsigned SeenBits = WEIGHT_BITS - HIDDEN_BITS;
   localparam int unsigned SurplusBits = $clog2(((NEURONS > INPUTS) ? NEURONS : INPUTS) + 1) + 1;
   localparam int unsigned AmplitudeBits = (ASTROCYTE_BITS > ASTROCYTE_GUARD + 2) ? ASTROCYTE_BITS - ASTROCYTE_GUARD : 2;
@@ -116,9 +115,6 @@ module nhw_learning_core #(
   end
   if (SeenBits < 2 || SeenBits > 8) begin : gen_bad_weight_bits
     $error("nhw_learning_core: WEIGHT_BITS - HIDDEN_BITS must be 2 to 8");
-  end
-  if (INPUT_LIMIT >= 1 << (WEIGHT_BITS - 1) || POPULATION_LIMIT >= 1 << (WEIGHT_BITS - 1)) begin : gen_bad_limits
-    $error("nhw_learning_core: the limits must fit WEIGHT_BITS");
   end
   if (!SPIKING) begin : gen_bad_spiking
     $error("nhw_learning_core: SPIKING must be 1");
@@ -331,127 +327,49 @@ module nhw_learning_core #(
     .done_o(rows_done)
   );
 
-  // --- the pipeline of rows: clock 0 has the address, 2 the row, 3 what is known of its targets, 7 the new weights, 8 writes them -
-  logic [7:0] valid;
-  logic [7:1] valid_q;
-  logic [7:0][RowBits-1:0] rows;
-  logic [7:1][RowBits-1:0] rows_q;
-  assign valid = {valid_q, row_valid};
-  assign rows = {rows_q, row};
-  always_ff @(posedge clk_i) begin
-    valid_q <= rst_ni ? valid[6:0] : '0;
-    rows_q <= rows[6:0];
-  end
-
-  logic from_population3, spike3, inhibitory3, learns3, spike6, learns7;
-  logic [AmountBits-1:0] change3;
-  logic signed [AmountBits-1:0] change5;
-  nhw_delay #(.BITS(SideBits), .CLOCKS(3)) u_side3 (
-    .clk_i,
-    .data_i(side),
-    .data_o({from_population3, spike3, inhibitory3, learns3, change3})
-  );
-  nhw_delay #(.BITS(AmountBits), .CLOCKS(2)) u_change5 (.clk_i, .data_i(change3), .data_o(change5));
-  nhw_delay #(.BITS(1), .CLOCKS(3)) u_spike6 (.clk_i, .data_i(spike3), .data_o(spike6));
-  nhw_delay #(.BITS(1), .CLOCKS(4)) u_learns7 (.clk_i, .data_i(learns3), .data_o(learns7));
-
-  // the limits enclose 0: on one side only, unless weights of both signs are allowed
-  logic crosses;
-  logic signed [WEIGHT_BITS-1:0] limit, low, high;
-  assign crosses = from_population3 ? POPULATION_CROSSES : INPUT_CROSSES;
-  assign limit = from_population3 ? WEIGHT_BITS'(POPULATION_LIMIT) : WEIGHT_BITS'(INPUT_LIMIT);
-  assign low = (crosses || inhibitory3) ? -limit : '0;
-  assign high = (crosses || !inhibitory3) ? limit : '0;
-
-  logic [LANES-1:0][WEIGHT_BITS-1:0] weights2, new_weights7;
+  // --- rows: new weights, and what they deliver ----------------------------------------------------------------------------
+  logic [LANES-1:0] add6, carry7;
+  logic [LANES-1:0][GroupBits-1:0] groups6;
   logic [LANES-1:0][SeenBits-1:0] seen7;
-  logic [LANES-1:0] there2, carry7, add6;
-  logic [LANES-1:0][GroupBits-1:0] groups2, groups6;
 
-  logic write_q;
-  logic [RowBits-1:0] write_row_q;
-  logic [LANES-1:0][WEIGHT_BITS-1:0] write_weights_q;
-  always_ff @(posedge clk_i) begin
-    write_q <= rst_ni && (host_write_i || (valid[7] && learns7));
-    write_row_q <= host_write_i ? host_row_i : rows[7];
-    write_weights_q <= host_write_i ? host_weights_i : new_weights7;
-  end
-
-  nhw_learning_memory #(
+  nhw_learning_pass #(
     .ROWS(ROWS),
     .LANES(LANES),
+    .UPDATE_LANES(UPDATE_LANES),
+    .NEURONS(NEURONS),
+    .WORDS(Words),
     .WEIGHT_BITS(WEIGHT_BITS),
-    .GROUPS(Groups),
+    .HIDDEN_BITS(HIDDEN_BITS),
+    .INPUT_LIMIT(INPUT_LIMIT),
+    .POPULATION_LIMIT(POPULATION_LIMIT),
+    .INPUT_CROSSES(INPUT_CROSSES),
+    .POPULATION_CROSSES(POPULATION_CROSSES),
     .WEIGHT_FILE(WEIGHT_FILE),
-    .TARGET_FILE(TARGET_FILE)
-  ) u_memory (
+    .TARGET_FILE(TARGET_FILE),
+    .MEMORY_STYLE(MEMORY_STYLE)
+  ) u_pass (
     .clk_i,
-    .row_i(host_may_o ? host_row_i : row),
-    .weights_o(weights2),
-    .there_o(there2),
-    .groups_o(groups2),
-    .write_enable_i(write_q),
-    .write_row_i(write_row_q),
-    .write_weights_i(write_weights_q),
-    .snapshot_i(step_done)
+    .rst_ni,
+    .known_valid_i(known_valid),
+    .known_word_i(known_word),
+    .known_spikes_i(known_spikes),
+    .known_potentiation_i(known_potentiation),
+    .known_depression_i(known_depression),
+    .row_valid_i(row_valid),
+    .row_i(row),
+    .side_i(side),
+    .sample_end_i(sample_end),
+    .step_done_i(step_done),
+    .host_may_i(host_may_o),
+    .host_row_i,
+    .host_write_i,
+    .host_weights_i,
+    .host_weights_o,
+    .add_o(add6),
+    .groups_o(groups6),
+    .weights_o(seen7),
+    .carries_o(carry7)
   );
-  assign host_weights_o = weights2;
-
-  for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
-    localparam int unsigned Part = lane / UPDATE_LANES;
-    localparam int unsigned UpdateLane = lane % UPDATE_LANES;
-
-    // what is known of the lane's neurons as targets: {spike, potentiation, -depression}
-    logic target_spike;
-    logic signed [AmountBits-1:0] target_potentiation, target_depression;
-    nhw_memory #(
-      .WORDS(Groups),
-      .BITS(2 * AmountBits + 1),
-      .MEMORY_STYLE(MEMORY_STYLE)
-    ) u_targets (
-      .clk_i,
-      .write_enable_i(known_valid && 32'(known_word) < Drains && 32'(known_word) % Parts == Part),
-      .write_address_i(GroupBits'(32'(known_word) / Parts)),
-      .write_data_i({known_spikes[UpdateLane], known_potentiation[UpdateLane], known_depression[UpdateLane]}),
-      .read_enable_i(1'b1),
-      .read_clear_i(1'b0),
-      .read_address_i(groups2[lane]),
-      .read_data_o({target_spike, target_potentiation, target_depression})
-    );
-
-    logic [WEIGHT_BITS-1:0] weight3_q;
-    logic there3_q, second4_q, second5_q, there6;
-    logic signed [ChangeBits-1:0] first, second;
-    always_ff @(posedge clk_i) begin
-      weight3_q <= weights2[lane];
-      there3_q <= there2[lane];
-      second4_q <= there3_q && learns3 && target_spike;
-      second5_q <= second4_q;
-    end
-    assign first = !(there3_q && learns3 && spike3) ? '0
-                   : inhibitory3 ? ChangeBits'(target_potentiation) : ChangeBits'(target_depression);
-    assign second = second5_q ? ChangeBits'(change5) : '0;
-
-    nhw_learning_synapse #(
-      .WEIGHT_BITS(WEIGHT_BITS),
-      .HIDDEN_BITS(HIDDEN_BITS)
-    ) u_synapse (
-      .clk_i,
-      .weight_i(weight3_q),
-      .first_i(first),
-      .second_i(second),
-      .low_i(low),
-      .high_i(high),
-      .weight_o(new_weights7[lane]),
-      .seen_o(seen7[lane]),
-      .carry_o(carry7[lane])
-    );
-
-    nhw_delay #(.BITS(1), .CLOCKS(3)) u_there6 (.clk_i, .data_i(there3_q), .data_o(there6));
-    nhw_delay #(.BITS(GroupBits), .CLOCKS(4)) u_groups6 (.clk_i, .data_i(groups2[lane]), .data_o(groups6[lane]));
-    // nothing is delivered beyond the end of a sample
-    assign add6[lane] = valid[6] && there6 && spike6 && !sample_end;
-  end
 
   // --- sums, neurons, output -------------------------------------------------------------------------------------------------
   logic sums_valid, sums_last, sums_sample_end, sums_initialise;

@@ -1,17 +1,23 @@
 """The golden model in C++ equals the specification on every spike and state."""
 
 import dataclasses
+import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from neurohw import first_mismatch, native_library, quantize, run_golden
+from neurohw import Integrator, Lif, feed_forward, first_mismatch, native_library, quantize, run_golden
 from neurohw.errors import InvalidData, MissingTool
 from neurohw.fixedpoint import IntFormat
 from neurohw.golden import native
 from neurohw.golden.native import run_native
+from neurohw.neurons import Adaptation
+from neurohw.quantize import QuantizedNetwork
+from tests.mutations import mutate_native
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
 
@@ -60,3 +66,74 @@ def test_a_missing_compiler_and_a_wrong_stimulus_are_named(monkeypatch: pytest.M
     with pytest.raises(MissingTool, match=r"g\+\+"):
         run_native(model, random_stimulus(rng, model.network, 3, 1))
     native_library.compiled.cache_clear()
+
+
+def large_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    """Populations of up to 300 neurons with weights of up to 8 bits, shifted; the stimulus grows from sample to sample.
+
+    First samples stay within the 16 bits that are tried first, later ones leave them, by sums or by membranes.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = [int(n) for n in rng.integers(20, 300, 4)]
+    lif = Lif(
+        decay=float(rng.choice([0.5, 0.9375, 0.99])),
+        reset=rng.choice(["soft", "hard"]),  # type: ignore[arg-type]
+        refractory=int(rng.integers(0, 3)),
+        synapse_decay=float(rng.choice([0.5, 0.9])) if rng.random() < 0.5 else None,
+        adaptation=Adaptation(0.9, 0.2) if rng.random() < 0.3 else None,
+    )
+    model = quantize(random_trained(rng, feed_forward(sizes, lif, Integrator(0.99)), 30), 8, max_count=3)
+    if rng.random() < 0.5:
+        shift = int(rng.integers(1, 5))
+        projections = {n: dataclasses.replace(p, exponent=shift) for n, p in model.projections.items()}
+        wide = {"accumulator": IntFormat(28), "current": IntFormat(33), "membrane": IntFormat(40)}
+        populations = {n: dataclasses.replace(p, **wide) for n, p in model.populations.items()}
+        model = dataclasses.replace(model, projections=projections, populations=populations)
+    density = np.geomspace(0.002, 0.9, 9)[:, None]
+    return model, (rng.integers(1, 4, (30, 9, sizes[0])) * (rng.random((30, 9, sizes[0])) < density)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_leaves_16_bits_is_computed_in_more(threads: int) -> None:
+    beyond, within = 0, 0
+    for seed in range(12):
+        model, spikes = large_case(seed)
+        expected = run_golden(model, spikes)
+        assert first_mismatch(expected, run_native(model, spikes, threads=threads)) is None, seed
+        sizes = np.max([np.abs(v).max(axis=(0, 2)) for n, v in expected.states.items() if n[0] in "vc"], axis=0)
+        beyond += int((sizes > 2**15).sum())
+        within += int((sizes < 2**13).sum())
+    assert beyond > 20 and within > 10
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names levels of x86-64")
+@pytest.mark.parametrize("level", ["x86-64", "x86-64-v3"])
+def test_processors_with_shorter_vectors(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    flags = (*native_library.FLAGS, f"-march={level}", "-O1", "-Wno-psabi")
+    monkeypatch.setattr(native, "compiled", lambda source: native_library.compiled(source, flags))
+    for seed in range(12):
+        model, spikes = large_case(seed)
+        assert first_mismatch(run_golden(model, spikes), run_native(model, spikes)) is None, seed
+
+
+def wrapping_case() -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    """A sum of 65,532, of which 16 bits keep -4."""
+    rng = np.random.default_rng(0)
+    model = quantize(random_trained(rng, feed_forward([200, 40], Lif(0.5), Integrator(0.5)), 4), 8, max_count=3)
+    [(name, projection)] = model.projections.items()
+    target = model.network.output.name
+    largest = dataclasses.replace(projection, exponent=0, weight=np.full_like(projection.weight, 127))
+    wide = {"accumulator": IntFormat(28), "current": IntFormat(33), "membrane": IntFormat(40)}
+    wider = dataclasses.replace(model.populations[target], **wide)
+    model = dataclasses.replace(model, projections={name: largest}, populations={**model.populations, target: wider})
+    spikes = np.zeros((4, 1, 200), np.uint8)
+    spikes[1, 0, :172] = 3
+    return model, spikes
+
+
+@pytest.mark.parametrize("check", ["if (beyond) fits = false;", "if (load > room)"])
+def test_a_missing_look_at_the_bits_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, check: str) -> None:
+    cases = [wrapping_case()] if "room" in check else [large_case(seed) for seed in range(12)]
+    assert all(first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is None for m, s in cases)
+    mutate_native(monkeypatch, tmp_path, check, "if (false)" if check.endswith(")") else ";")
+    assert any(first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is not None for m, s in cases)

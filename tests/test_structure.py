@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
+    {"processes"},
     {"console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
     {"modulation"},
     {"network", "step"},
@@ -18,8 +19,8 @@ LAYERS = [
     {"quantize"},
     {"golden", "model_files"},
     {"plasticity"},
-    {"reservoir"},
     {"memristor"},
+    {"reservoir"},
     {"data"},
     {"train"},
     {"rtlgen"},
@@ -32,6 +33,7 @@ LAYERS = [
     {"report"},
     {"flow"},
     {"cli", "cli_noise", "cli_reservoir"},
+    {"__main__"},
 ]
 HEAVY = {
     "torch": {"train", "engines", "interop"},

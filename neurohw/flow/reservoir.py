@@ -113,9 +113,9 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     """Let plasticity shape the weights on a stream of training samples; an interrupted tuning goes on where it stopped."""
     tuning = tuning or Tuning()
     config, built = _config(run), run.need("liquid")
-    if config.topology == "gaussian":
+    if config.topology in ("gaussian", "resistive"):
         raise InvalidData(
-            f"{run.path}: the synapses of a gaussian reservoir have signs of their own, plasticity needs excitatory and inhibitory neurons; "
+            f"{run.path}: the synapses of a {config.topology} reservoir have signs of their own, plasticity needs excitatory and inhibitory neurons; "
             "build another topology"
         )
     dataset = load_data(run.config)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from neurohw import processes
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.reservoir import LiquidConfig
 from neurohw.storage import canonical_json, write_atomically
@@ -72,7 +73,7 @@ class RunFolder:
         self.path = Path(path)
         if config is None:
             config = self._read_config()
-        else:
+        elif processes.is_first():
             write_atomically(self.path / "run.json", json.dumps(config.to_json(), indent=1).encode())
         self.config = config
 

@@ -91,9 +91,19 @@ def _intact(load_value: Callable[[Path], Any], *paths: Path) -> bool:
     return True
 
 
-def train(run: RunFolder, progress: Progress) -> None:
-    """Train the recipe's network (and fine-tune it below 8 bits); an interrupted training goes on from its last epoch."""
-    from neurohw.train import fit
+def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
+    """Train the recipe's network (and fine-tune it below 8 bits); an interrupted training goes on from its last epoch.
+
+    Processes that `torchrun` has started do it together; the first one writes. device: see `fit`.
+    """
+    from neurohw.train import distributed
+
+    with distributed.joined():
+        _train(run, progress, device)
+
+
+def _train(run: RunFolder, progress: Progress, device: str) -> None:
+    from neurohw.train import distributed, fit
     from neurohw.train.recipes import recipe_named
 
     config = run.config
@@ -109,7 +119,8 @@ def train(run: RunFolder, progress: Progress) -> None:
     key = run.key(
         dataset.digest(), recipe.network.to_json(), recipe.encoder.to_json(), [t.to_json() for t in trainings]
     )
-    if run.result("train", key) is not None and _intact(load_trained, run.path / "trained", run.path / "trained_float"):
+    saved = (run.path / "trained", run.path / "trained_float")
+    if distributed.from_first(lambda: run.result("train", key) is not None and _intact(load_trained, *saved)):
         progress("train", "up to date", 1.0)
         return
     model: Any = recipe.network
@@ -122,10 +133,13 @@ def train(run: RunFolder, progress: Progress) -> None:
             text = f"{what} epoch {epoch}/{epochs}, validation {100 * metrics['validation_accuracy']:.2f} %"
             progress("train", text, epoch / epochs)
 
-        model = fit(model, dataset, recipe.encoder, training, run.path / "checkpoints" / f"{number}-{what}", each_epoch)
-        if number == 0:
+        checkpoints = run.path / "checkpoints" / f"{number}-{what}"
+        model = fit(model, dataset, recipe.encoder, training, checkpoints, each_epoch, device)
+        if number == 0 and distributed.rank() == 0:
             float_accuracy = _accuracy(run_reference, model, model.network, spikes, labels)
             save(model, run.path / "trained_float")
+    if distributed.rank() != 0:
+        return
     digest = save(model, run.path / "trained")
     result = {
         "digest": digest,
@@ -263,7 +277,6 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
 
 
 _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
-    "train": train,
     "quantize": quantize_stage,
     "crosscheck": crosscheck_stage,
     "emit": emit_stage,
@@ -273,10 +286,13 @@ _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
 }
 
 
-def run_stages(run: RunFolder, stages: tuple[str, ...], progress: Progress) -> None:
-    """Run the named stages in the order of the flow, reporting (stage, text, fraction) to `progress`."""
+def run_stages(run: RunFolder, stages: tuple[str, ...], progress: Progress, device: str = "cpu") -> None:
+    """Run the named stages in the order of the flow, reporting (stage, text, fraction) to `progress`. device: of the training."""
     for stage in STAGES:
         if stage in stages:
             progress(stage, "started", 0.0)
-            _RUN[stage](run, progress)
+            if stage == "train":
+                train(run, progress, device)
+            else:
+                _RUN[stage](run, progress)
             progress(stage, "done", 1.0)

@@ -5,18 +5,27 @@ The source is `native.cpp`, see `neurohw.native_library`.
 
 import ctypes
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
-from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.golden.native_structures import (
+    Arrays,
+    NativeModulation,
+    NativePopulation,
+    NativeProjection,
+    Pointer,
+    bits_of,
+    native_modulation,
+    native_population,
+    native_projection,
+)
 from neurohw.golden.specification import run_golden
 from neurohw.native_library import compiled
-from neurohw.network import Network, Population
-from neurohw.neurons import Lif, Source
 from neurohw.quantize.quantized import QuantizedNetwork
 from neurohw.quantize.widths import Drive
 from neurohw.reference import check_stimulus
@@ -24,133 +33,73 @@ from neurohw.step import letters
 from neurohw.trace import Trace
 
 SOURCE = Path(__file__).with_name("native.cpp")
-NARROW_BITS = 30  # widest format that leaves room for sums of a few states in 32 bits
 
-_Pointer = ctypes.c_void_p
-
-
-class _NativePopulation(ctypes.Structure):
-    """`NativePopulation` of native.cpp."""
-
-    _fields_ = [
-        ("size", ctypes.c_int64),
-        ("flags", ctypes.c_int32),
-        ("refractory", ctypes.c_int32),
-        ("decay_kind", ctypes.c_int32 * 3),
-        ("decay_value", _Pointer * 3),
-        ("bias", _Pointer),
-        ("threshold", _Pointer),
-        ("v_reset", _Pointer),
-        ("strength", _Pointer),
-        ("membrane_min", ctypes.c_int64),
-        ("membrane_max", ctypes.c_int64),
-        ("current_min", ctypes.c_int64),
-        ("current_max", ctypes.c_int64),
-        ("spikes", _Pointer),
-        ("states", _Pointer * 4),
-    ]
+Recorded = Mapping[str, NDArray[Any]]
 
 
-class _NativeProjection(ctypes.Structure):
-    """`NativeProjection` of native.cpp."""
+@dataclass
+class NativeModel:
+    """A network in the arrays of native.cpp, for input counts up to `count`."""
 
-    _fields_ = [
-        ("source", ctypes.c_int32),
-        ("target", ctypes.c_int32),
-        ("delay", ctypes.c_int64),
-        ("first", _Pointer),
-        ("targets", _Pointer),
-        ("weights", _Pointer),
-    ]
+    model: QuantizedNetwork
+    count: int
+    populations: dict[str, NativePopulation]
+    projections: list[NativeProjection]
+    modulations: list[NativeModulation]
+    arrays: Arrays
 
+    @staticmethod
+    def of(model: QuantizedNetwork, count: int) -> "NativeModel | None":
+        """None where an accumulator does not hold the sums of such counts."""
+        network, arrays = model.network, Arrays()
+        order = network.update_order()
+        position = {p.name: i for i, p in enumerate(order)} | {network.input.name: -1}
+        populations, projections = {}, []
+        for population in order:
+            drives, accumulator = [], model.populations[population.name].accumulator
+            for projection in network.into(population.name):
+                exponent, matrices = model.projections[projection.name].exponent, model.matrices(projection)
+                drives.append(drive := Drive.of(matrices, exponent, count))
+                if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
+                    return None
+                projections += [
+                    native_projection(projection, m, delay, exponent, position, arrays) for delay, m in matrices
+                ]
+            bits = bits_of(model, population, drives)
+            populations[population.name] = native_population(model, population, arrays, bits)
+        modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]
+        return NativeModel(model, count, populations, projections, modulations, arrays)
 
-class _NativeModulation(ctypes.Structure):
-    """`NativeModulation` of native.cpp."""
+    def run(self, stimulus: NDArray[Any], recorded: Recorded, threads: int | None, last: bool = False) -> bool:
+        """Simulate counts uint8 [time, sample, input neuron], of which a neuron's neighbour is the next byte, into arrays of zeros.
 
-    _fields_ = [
-        ("source", ctypes.c_int32),
-        ("target", ctypes.c_int32),
-        ("shift", ctypes.c_int64),
-        ("table", _Pointer),
-        ("offset", _Pointer),
-    ]
-
-
-class _Arrays:
-    """Contiguous arrays, kept alive while C++ reads them."""
-
-    def __init__(self) -> None:
-        self.kept: list[NDArray[Any]] = []
-
-    def pointer(self, array: NDArray[Any], dtype: Any) -> int:
-        """The address of the array in the given type."""
-        self.kept.append(np.ascontiguousarray(array, dtype))
-        return int(self.kept[-1].ctypes.data)
-
-
-def _decay(decay: Decay | None, population: Population) -> tuple[int, NDArray[np.int32]]:
-    match decay:
-        case None | NoDecay():
-            kind, value = 0, np.zeros(1, np.int32)
-        case ShiftDecay(shift):
-            kind, value = 1, np.array([shift], np.int32)
-        case MultiplyDecay(delta):
-            kind, value = 2, np.array([delta], np.int32)
-        case MultiplyDecays(deltas):
-            return 2, population.expand(np.array(deltas, np.int32))
-    return kind, np.repeat(value, population.size)
-
-
-def _flags(network: Network, population: Population, has_synapse: bool) -> int:
-    neuron = population.neuron
-    gain, rise = (network.modulation(population.name, effect) is not None for effect in ("gain", "threshold"))
-    if not isinstance(neuron, Lif):
-        return 256 * has_synapse + 2048 * gain
-    conditions = (
-        True,
-        neuron.reset == "soft",
-        neuron.reset == "hard",
-        neuron.strict,
-        neuron.delayed_reset,
-        neuron.membrane_bias,
-        neuron.delayed_current,
-        neuron.clears_current,
-        has_synapse,
-        neuron.adaptation is not None,
-        neuron.integrates_refractory,
-        gain,
-        rise,
-    )
-    return sum(1 << bit for bit, condition in enumerate(conditions) if condition)
-
-
-def _population(
-    model: QuantizedNetwork, population: Population, arrays: _Arrays, shape: tuple[int, int], states: bool
-) -> tuple[_NativePopulation, NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
-    q, neuron = model.populations[population.name], population.neuron
-    assert not isinstance(neuron, Source)
-    spikes = np.zeros((*shape, population.size), np.uint8)
-    kept = {x: np.zeros((*shape, population.size), np.int64) for x in letters(neuron)} if states else {}
-    strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
-    decays = [_decay(d, population) for d in (q.decay, q.synapse_decay, q.adaptation_decay)]
-    native = _NativePopulation(
-        size=population.size,
-        flags=_flags(model.network, population, q.synapse_decay is not None),
-        refractory=neuron.refractory if isinstance(neuron, Lif) else 0,
-        decay_kind=(ctypes.c_int32 * 3)(*(kind for kind, _ in decays)),
-        decay_value=(_Pointer * 3)(*(arrays.pointer(value, np.int32) for _, value in decays)),
-        bias=arrays.pointer(population.expand(q.bias), np.int64),
-        threshold=arrays.pointer(population.expand(q.threshold), np.int64),
-        v_reset=arrays.pointer(population.expand(q.v_reset), np.int64),
-        strength=arrays.pointer(population.expand(strength), np.int64),
-        membrane_min=q.membrane.min,
-        membrane_max=q.membrane.max,
-        current_min=q.current.min,
-        current_max=q.current.max,
-        spikes=spikes.ctypes.data,
-        states=(_Pointer * 4)(*(kept[x].ctypes.data if x in kept else None for x in "vcra")),
-    )
-    return native, spikes, {f"{x}.{population.name}": array for x, array in kept.items()}
+        recorded: `spikes.<population>` uint8 and states int64, [time, sample, neuron]; last: states of the last step only, [sample, neuron].
+        False where a count is above `count`, and the arrays are worth nothing.
+        """
+        for name, native in self.populations.items():
+            spikes = recorded.get(f"spikes.{name}")
+            states = [recorded.get(f"{x}.{name}") for x in "vcra"]
+            native.spikes = None if spikes is None else spikes.ctypes.data
+            native.states = (Pointer * 4)(*(None if s is None else s.ctypes.data for s in states))
+            native.last = last
+        steps, samples, inputs = stimulus.shape
+        beyond = compiled(SOURCE).neurohw_run(
+            ctypes.c_int64(steps),
+            ctypes.c_int64(samples),
+            Pointer(stimulus.ctypes.data),
+            ctypes.c_int64(inputs),
+            ctypes.c_int64(stimulus.strides[0]),
+            ctypes.c_int64(stimulus.strides[1]),
+            (NativePopulation * len(self.populations))(*self.populations.values()),
+            ctypes.c_int32(len(self.populations)),
+            (NativeProjection * len(self.projections))(*self.projections),
+            ctypes.c_int32(len(self.projections)),
+            (NativeModulation * len(self.modulations))(*self.modulations),
+            ctypes.c_int32(len(self.modulations)),
+            ctypes.c_int32(self.count),
+            ctypes.c_int32(min(threads or os.cpu_count() or 1, samples)),
+        )
+        return not beyond
 
 
 def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True, threads: int | None = None) -> Trace:
@@ -162,66 +111,17 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
     network = model.network
     check_stimulus(network, spikes)
     stimulus = np.ascontiguousarray(spikes, np.uint8)
-    order, arrays = network.update_order(), _Arrays()
-    position = {p.name: i for i, p in enumerate(order)} | {network.input.name: -1}
-    natives, projections = [], []
-    fired, kept = {network.input.name: stimulus}, dict[str, NDArray[np.int64]]()
-    widest = 1
-    for population in order:
-        native, own_spikes, own_states = _population(model, population, arrays, stimulus.shape[:2], states)
-        natives.append(native)
-        fired[population.name] = own_spikes
-        kept |= own_states
-        q = model.populations[population.name]
-        widest = max(widest, q.membrane.bits + 1, q.current.bits + 1)
-        for projection in network.into(population.name):
-            exponent, matrices = model.projections[projection.name].exponent, model.matrices(projection)
-            drive = Drive.of(matrices, exponent, max(int(stimulus.max()), 1))
-            if not (q.accumulator.allows(drive.lowest) and q.accumulator.allows(drive.highest)):
-                return run_golden(model, spikes, states)
-            widest = max(widest, q.accumulator.bits + exponent + 2)
-            for delay, matrix in matrices:
-                columns = None if isinstance(matrix, np.ndarray) else scipy.sparse.csc_array(matrix)
-                projections.append(
-                    _NativeProjection(
-                        source=position[projection.source],
-                        target=position[population.name],
-                        delay=delay,
-                        first=None if columns is None else arrays.pointer(columns.indptr, np.int64),
-                        targets=None if columns is None else arrays.pointer(columns.indices, np.int32),
-                        weights=arrays.pointer(
-                            (matrix.T if columns is None else columns.data).astype(np.int64) << exponent, np.int32
-                        ),
-                    )
-                )
-    modulations = []
-    for modulation in network.modulations:
-        integers, source = model.modulations[modulation.name], model.populations[modulation.source]
-        assert source.offset is not None
-        # a level, or a sum times a gain below 4, has bits of its own
-        widest = max(widest, source.membrane.bits + 2 + max(0, -integers.shift))
-        widest += 2 * (integers.table is not None)
-        modulations.append(
-            _NativeModulation(
-                source=position[modulation.source],
-                target=position[modulation.target],
-                shift=integers.shift,
-                table=None if integers.table is None else arrays.pointer(integers.table, np.int32),
-                offset=arrays.pointer(network.population(modulation.source).expand(source.offset), np.int64),
-            )
-        )
-    compiled(SOURCE).neurohw_run(
-        ctypes.c_int64(stimulus.shape[0]),
-        ctypes.c_int64(stimulus.shape[1]),
-        _Pointer(stimulus.ctypes.data),
-        ctypes.c_int64(stimulus.shape[2]),
-        (_NativePopulation * len(natives))(*natives),
-        ctypes.c_int32(len(natives)),
-        (_NativeProjection * len(projections))(*projections),
-        ctypes.c_int32(len(projections)),
-        (_NativeModulation * len(modulations))(*modulations),
-        ctypes.c_int32(len(modulations)),
-        ctypes.c_int32(widest > NARROW_BITS),
-        ctypes.c_int32(min(threads or os.cpu_count() or 1, stimulus.shape[1])),
-    )
+    recorded: dict[str, NDArray[Any]] = {}
+    for p in network.update_order():
+        recorded[f"spikes.{p.name}"] = np.zeros((*stimulus.shape[:2], p.size), np.uint8)
+        for x in letters(p.neuron) if states else "":  # type: ignore[arg-type]
+            recorded[f"{x}.{p.name}"] = np.zeros((*stimulus.shape[:2], p.size), np.int64)
+    # looking for the largest count takes as long as a part of the simulation, which finds out by itself
+    native = NativeModel.of(model, model.max_count)
+    if native is None or not native.run(stimulus, recorded, threads):
+        native = NativeModel.of(model, int(stimulus.max(initial=1)))
+        if native is None or not native.run(stimulus, recorded, threads):
+            return run_golden(model, spikes, states)
+    fired = {network.input.name: stimulus} | {n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")}
+    kept = {n: a for n, a in recorded.items() if not n.startswith("spikes.")}
     return Trace({p.name: fired[p.name] for p in network.populations}, kept)

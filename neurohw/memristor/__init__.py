@@ -5,6 +5,7 @@ chip.network(86400.0)            the network as it is after a day
 chip.run(spikes, 86400.0)        the same with read noise at every step
 """
 
+from neurohw.memristor.calibration import calibrate_columns, calibrate_thresholds
 from neurohw.memristor.chip import Chip, load_chip, program
 from neurohw.memristor.converters import Converter
 from neurohw.memristor.crossbar import Crossbar, program_crossbar, sample_weights
@@ -23,6 +24,8 @@ __all__ = [
     "Faults",
     "Layout",
     "Wires",
+    "calibrate_columns",
+    "calibrate_thresholds",
     "device_from_json",
     "device_named",
     "layout_of",

@@ -43,7 +43,8 @@ class Chip:
 
     trained: the network as it was mapped, batch normalisation folded; the digital part of it, and projections that are not in `crossbars`, act as they
     are. adc, dac: converters, None for ideal ones. ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens times
-    spikes, and `dac` [1] in spikes.
+    spikes, and `dac` [1] in spikes. calibration: what `neurohw.memristor.calibration` has set, `<projection>.gain`
+    [column] as a digital factor behind every column, and parameters in the place of the trained ones, `<population>.bias` and `<population>.threshold`.
     """
 
     trained: TrainedNetwork
@@ -55,17 +56,24 @@ class Chip:
     adc: Converter | None = None
     dac: Converter | None = None
     ranges: dict[str, FloatArray] = field(default_factory=dict)
+    calibration: dict[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def digital(self) -> TrainedNetwork:
+        """The trained network with the parameters that were calibrated; its weights are those that were mapped."""
+        known = self.trained.parameters
+        return replace(self.trained, parameters={**known, **{n: a for n, a in self.calibration.items() if n in known}})
 
     def network(self, time_seconds: float, read: int | None = None, compensate: bool = False) -> TrainedNetwork:
         """The network with the weights that the devices have at a time.
 
         read: None for no read noise, else the number of a read: equal numbers give equal noise. compensate: apply the drift compensation of every tile.
         """
-        parameters = dict(self.trained.parameters)
+        parameters = dict(self.digital.parameters)
         for name, crossbar in self.crossbars.items():
             rng = None if read is None else generator(self.seed, name, "read", repr(float(time_seconds)), str(read))
             weight = crossbar.weights(time_seconds, rng)
-            factor = self._compensation(crossbar, time_seconds) if compensate else None
+            factor = self._factor(crossbar, time_seconds, compensate)
             parameters[f"{name}.weight"] = weight if factor is None else weight * factor
         info = {**self.trained.info, "chip": self._described(time_seconds, read, compensate)}
         return replace(self.trained, parameters=parameters, info=info, parent=self.trained.digest())
@@ -127,7 +135,7 @@ class Chip:
             crossbar = self.crossbars.get(projection.name)
             if crossbar is None:
                 return self.trained.matrices(projection)
-            factor = self._compensation(crossbar, time_seconds) if compensate else None
+            factor = self._factor(crossbar, time_seconds, compensate)
             return list(tile_rows(self.trained, projection, crossbar, time_seconds, factor))
 
         def arriving(projection: Projection, parts: Matrix, sent: NDArray[np.uint8]) -> NDArray[Any]:
@@ -139,15 +147,17 @@ class Chip:
             if self.dac is not None and projection.source == self.trained.network.input.name:
                 inputs = convert_unsigned(inputs, self.ranges["dac"], self.dac.bits)
                 variance_inputs = inputs**2
+            if self.adc is None and observe is None:
+                return column_sum(parts, inputs, variance_inputs, rng)
             result = np.zeros((len(sent), self.trained.network.population(projection.target).size))
             for part in parts:
-                total = column_sum(part, inputs, variance_inputs, rng)
+                total = column_sum([part], inputs, variance_inputs, rng)
                 if observe is not None:
                     observe(projection, part, total)
                 result += digitized(part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar)
             return result
 
-        model = self.trained
+        model = self.digital
         trace = simulate(
             model.network,
             spikes,
@@ -160,10 +170,15 @@ class Chip:
         )
         return replace(trace, parent=self.digest())
 
-    def _compensation(self, crossbar: Crossbar, time_seconds: float) -> FloatArray:
-        return compensation_factors(
-            crossbar.weights(0.0), crossbar.weights(time_seconds), crossbar.layout, self.mapping
-        )
+    def _factor(self, crossbar: Crossbar, time_seconds: float, compensate: bool) -> FloatArray | None:
+        """What every weight is multiplied by behind the crossbar, of the weight's shape; None for nothing."""
+        gains = self.calibration.get(f"{crossbar.layout.node}.gain")
+        factor = None if gains is None else gains[crossbar.layout.column]
+        if not compensate:
+            return factor
+        programmed, now = crossbar.weights(0.0), crossbar.weights(time_seconds)
+        of_tiles = compensation_factors(programmed, now, crossbar.layout, self.mapping)
+        return of_tiles if factor is None else of_tiles * factor
 
     def _described(self, time_seconds: float, read: int | None, compensate: bool) -> dict[str, Any]:
         kinds = sorted({crossbar.device.kind for crossbar in self.crossbars.values()})
@@ -190,6 +205,7 @@ class Chip:
         }
         parts: dict[str, NDArray[Any]] = {f"trained/{n}": a for n, a in arrays.items()}
         parts |= {f"ranges/{n}": a for n, a in self.ranges.items()}
+        parts |= {f"calibration/{n}": a for n, a in self.calibration.items()}
         for name, crossbar in self.crossbars.items():
             for kind, cells in (("cells", crossbar.cells), ("reference", crossbar.reference)):
                 if cells is not None:
@@ -237,7 +253,9 @@ def load_chip(path: Path) -> Chip:
             column = Cells(target, reference, reference.pop("faults", None))
         crossbars[name] = Crossbar(device, mapping, layout, mapped, cells, column, wires)
     adc, dac = (None if fields[n] is None else Converter(**fields[n]) for n in ("adc", "dac"))
-    return Chip(trained, crossbars, fields["seed"], mapping, faults, wires, adc, dac, under("ranges/"))
+    return Chip(
+        trained, crossbars, fields["seed"], mapping, faults, wires, adc, dac, under("ranges/"), under("calibration/")
+    )
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:

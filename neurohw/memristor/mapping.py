@@ -114,15 +114,20 @@ class Mapped:
     reference: float | None = None
 
 
-def group_maximum(values: Array, layout: Layout, mapping: CrossbarMapping) -> Array:
-    """The largest value of each weight's group (tile, or column of a tile), of the weight's shape."""
+def groups(layout: Layout, mapping: CrossbarMapping) -> tuple[NDArray[np.int64], int]:
+    """Which group (tile, or column of a tile) every weight belongs to, of the weight's shape, and how many groups there are."""
     tile_row, tile_column = layout.tile(mapping)
     down, beside = layout.tile_grid(mapping)
     within, count = (tile_column, beside) if mapping.scale_per == "tile" else (layout.column, layout.columns)
-    group = tile_row * count + within
-    if down * count == 1:
+    return tile_row * count + within, down * count
+
+
+def group_maximum(values: Array, layout: Layout, mapping: CrossbarMapping) -> Array:
+    """The largest value of each weight's group (tile, or column of a tile), of the weight's shape."""
+    group, count = groups(layout, mapping)
+    if count == 1:
         return np.full(values.shape, values.max(), values.dtype)
-    largest = np.zeros(down * count, values.dtype)
+    largest = np.zeros(count, values.dtype)
     np.maximum.at(largest, group.ravel(), values.ravel())
     return largest[group]
 

@@ -8,6 +8,8 @@ A count of k is k reads one after another (variance k); behind a DAC it is one r
 are in columns of their own and are read and converted by themselves.
 """
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,19 +118,29 @@ def _rows(index: int, height: int) -> slice:
 
 
 def column_sum(
-    part: TileRow, inputs: NDArray[Any], variance_inputs: NDArray[Any], rng: np.random.Generator | None
+    parts: Sequence[TileRow], inputs: NDArray[Any], variance_inputs: NDArray[Any], rng: np.random.Generator | None
 ) -> FloatArray:
-    """The sums of a row of tiles [sample, target], in weights, of inputs [sample, source]; without read noise where there is no generator."""
-    total: FloatArray = apply_matrix(part.mean, inputs[:, part.sources])
+    """The sums of rows of tiles above each other [sample, target], in weights, of inputs [sample, source]; without read noise where there is no generator.
+
+    Columns of several tiles are added before anything else happens to them, so that their variances add and one draw serves them all.
+    """
+
+    def added(values: NDArray[Any], kind: Callable[[TileRow], Matrix | None]) -> FloatArray | None:
+        found = [apply_matrix(m, values[:, part.sources]) for part in parts if (m := kind(part)) is not None]
+        return functools.reduce(np.add, found) if found else None
+
+    total = added(inputs, lambda part: part.mean)
+    assert total is not None
     if rng is None:
         return total
-    if part.own is not None:
-        variance = apply_matrix(part.own, variance_inputs[:, part.sources])
+    variance = added(variance_inputs, lambda part: part.own)
+    if variance is not None:
         total = total + np.sqrt(variance) * rng.standard_normal(variance.shape)
-    if part.shared is not None:
-        variance = apply_matrix(part.shared, variance_inputs[:, part.sources])
-        noise = rng.standard_normal((len(variance), int(part.draw.max()) + 1))
-        total = total - np.sqrt(variance) * noise[:, part.draw]
+    variance = added(variance_inputs, lambda part: part.shared)
+    if variance is not None:
+        draw = parts[0].draw
+        noise = rng.standard_normal((len(variance), int(draw.max()) + 1))
+        total = total - np.sqrt(variance) * noise[:, draw]
     return total
 
 

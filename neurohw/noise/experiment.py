@@ -1,6 +1,6 @@
 """What is asked of a network: which hardware, which samples, at which times. All that a chip's result depends on, except its seed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.errors import InvalidData, InvalidModel
-from neurohw.memristor import Chip, Converter, CrossbarMapping, Device, Faults, Wires, device_named, program
+from neurohw.memristor import (
+    Chip,
+    Converter,
+    CrossbarMapping,
+    Device,
+    Faults,
+    Wires,
+    calibrate_columns,
+    calibrate_thresholds,
+    device_named,
+    program,
+)
 from neurohw.memristor.devices.base import checked_time
 from neurohw.network import TrainedNetwork
 from neurohw.readout import Readout, check_readout, default_readout
@@ -17,6 +28,11 @@ from neurohw.storage import digest
 
 ReadNoise = Literal["none", "read", "step"]
 READ_NOISES: tuple[ReadNoise, ...] = get_args(ReadNoise)
+Recalibrated = Literal["columns", "thresholds"]
+CALIBRATIONS: dict[str, Callable[[Chip, NDArray[Any], float, bool], Chip]] = {
+    "columns": calibrate_columns,
+    "thresholds": calibrate_thresholds,
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,7 @@ class Scenario:
     device: of every projection, or by projection name. mapping, faults, wires, adc, dac: see `neurohw.memristor.program`. compensate: apply the drift
     compensation of every tile. read_noise: "none"; "read" for one read of every device, whose weights are used for all samples and steps; "step" for a new
     draw at every step and sample, which is what a spiking network meets. bits: quantize the weights that are read back, and judge the integers.
+    recalibrate: at every time anew, "columns" or "thresholds" (`neurohw.memristor.calibration`), None for never.
 
     Raises InvalidModel for combinations that make no sense: converters act on the sums of every step, so that neither a single read nor integers pass them.
     """
@@ -39,10 +56,15 @@ class Scenario:
     compensate: bool = False
     read_noise: ReadNoise = "step"
     bits: int | None = None
+    recalibrate: Recalibrated | None = None
 
     def __post_init__(self) -> None:
         if self.read_noise not in READ_NOISES:
             raise InvalidModel(f"Scenario.read_noise is one of {', '.join(READ_NOISES)}, not {self.read_noise!r}")
+        if self.recalibrate not in (None, *CALIBRATIONS):
+            raise InvalidModel(
+                f"Scenario.recalibrate is one of {', '.join(CALIBRATIONS)} or None, not {self.recalibrate!r}"
+            )
         if self.bits is not None and not 2 <= self.bits <= 8:
             raise InvalidModel(f"Scenario.bits must be in 2..8, not {self.bits}")
         if self.converts and self.read_noise == "read":
@@ -59,6 +81,11 @@ class Scenario:
         """Whether there are converters."""
         return self.adc is not None or self.dac is not None
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether something of it is calibrated with typical input."""
+        return self.converts or self.recalibrate is not None
+
     def to_json(self) -> dict[str, Any]:
         """All of it as a JSON value."""
         devices = self.device
@@ -72,6 +99,7 @@ class Scenario:
             "compensate": self.compensate,
             "read_noise": self.read_noise,
             "bits": self.bits,
+            "recalibrate": self.recalibrate,
         }
 
 
@@ -80,7 +108,7 @@ class Experiment:
     """A network, its hardware, and the samples that it is judged on.
 
     times: seconds after programming. spikes: counts uint8 [time, sample, input neuron]. labels: [sample]. calibration: typical input of the same form, for
-    the ranges of converters (not the samples of the judgement). readout: None for the network's default.
+    the ranges of converters and for recalibration (not the samples of the judgement). readout: None for the network's default.
 
     Raises InvalidModel and InvalidData, naming what is wrong.
     """
@@ -107,10 +135,10 @@ class Experiment:
             raise InvalidData(
                 f"labels {self.labels.min()}..{self.labels.max()}: output {network.output.name!r} has {network.output.size} neurons"
             )
-        if self.scenario.converts:
+        if self.scenario.calibrates:
             if self.calibration is None:
                 raise InvalidData(
-                    "converters need ranges: give the experiment calibration samples, which are not those that it is judged on"
+                    "converters need ranges, and a recalibration needs input: give the experiment calibration samples, which are not those that it is judged on"
                 )
             check_stimulus(network, self.calibration)
 
@@ -120,10 +148,17 @@ class Experiment:
         chip = program(self.trained, s.device, seed, s.mapping, s.faults, s.wires, s.adc, s.dac)
         return chip if self.calibration is None or not s.converts else chip.calibrated(self.calibration)
 
+    def at(self, chip: Chip, time_seconds: float) -> Chip:
+        """A chip as it is used at a time: recalibrated where the scenario says so."""
+        kind = self.scenario.recalibrate
+        if kind is None or self.calibration is None:
+            return chip
+        return CALIBRATIONS[kind](chip, self.calibration, time_seconds, self.scenario.compensate)
+
     def identity(self) -> dict[str, Any]:
         """All of it as a JSON value, arrays as their digests: equal identities and seeds give equal results."""
         arrays: dict[str, NDArray[Any]] = {"spikes": self.spikes, "labels": self.labels}
-        used = self.calibration if self.scenario.converts else None
+        used = self.calibration if self.scenario.calibrates else None
         return {
             "model": self.trained.digest(),
             "samples": digest("samples", {}, arrays),

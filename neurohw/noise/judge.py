@@ -36,9 +36,10 @@ def judge_chip(experiment: Experiment, seed: int) -> Outcome:
         chip, scenario = experiment.chip(seed), experiment.scenario
         times = experiment.times
         if scenario.converts or (scenario.read_noise == "step" and _has_read_noise(chip, times)):
-            return Outcome.together([_judged(experiment, 1, CHIP_CHUNK, _chip_run(chip, experiment, t)) for t in times])
+            runs = [_chip_run(experiment.at(chip, t), experiment, t) for t in times]
+            return Outcome.together([_judged(experiment, 1, CHIP_CHUNK, run) for run in runs])
         read = 0 if scenario.read_noise == "read" else None
-        networks = [chip.network(t, read, scenario.compensate) for t in times]
+        networks = [experiment.at(chip, t).network(t, read, scenario.compensate) for t in times]
         return _judged(experiment, len(times), CHUNK, _network_run(networks, experiment, scenario.bits))
 
 

@@ -4,6 +4,8 @@ from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liqu
 from neurohw.reservoir.config import LIQUIDS, LiquidConfig, liquid_named
 from neurohw.reservoir.liquid import NALSM_NEURON, Liquid, PerKind
 from neurohw.reservoir.readout import LinearReadout, attach_readout, ridge
+from neurohw.reservoir.resistive import resistive_chip, resistive_liquid, resistive_reservoir
+from neurohw.reservoir.retrieval import Retrieval, retrieve
 from neurohw.reservoir.simulate import run_liquid
 from neurohw.reservoir.spectrum import spectral_radius, with_spectral_radius
 
@@ -14,11 +16,16 @@ __all__ = [
     "Liquid",
     "LiquidConfig",
     "PerKind",
+    "Retrieval",
     "attach_readout",
     "gaussian_reservoir",
     "grid_liquid",
     "liquid_named",
     "random_liquid",
+    "resistive_chip",
+    "resistive_liquid",
+    "resistive_reservoir",
+    "retrieve",
     "ridge",
     "run_liquid",
     "small_world_liquid",

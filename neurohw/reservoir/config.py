@@ -4,12 +4,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from neurohw.errors import InvalidModel
+from neurohw.memristor import device_named
 from neurohw.neurons import Lif
 from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liquid, small_world_liquid
 from neurohw.reservoir.liquid import Liquid, PerKind
+from neurohw.reservoir.resistive import resistive_reservoir
 from neurohw.reservoir.spectrum import with_spectral_radius
 
-Topology = Literal["grid", "small-world", "random", "gaussian"]
+Topology = Literal["grid", "small-world", "random", "gaussian", "resistive"]
 ReadoutMethod = Literal["ridge", "adadelta"]
 
 
@@ -18,9 +20,10 @@ class LiquidConfig:
     """A liquid, what it is fed with, and how it is read out.
 
     shape: neurons per axis of a grid; other topologies have as many neurons without places. degree: synapses of each neuron in a small world, sources of each in a
-    random liquid. rewiring: of a small world. weight, input_weight: |w| of synapses, or the standard deviation of a gaussian reservoir. input_density: share of pairs (input,
-    neuron) with a synapse; density: of recurrent pairs of a gaussian reservoir. spectral_radius: of the recurrent weights, None to leave them. decay, threshold: of the neurons
-    of a gaussian reservoir; those of the others are `NALSM_NEURON`.
+    random liquid. rewiring: of a small world. weight, input_weight: |w| of synapses, or the standard deviation of a gaussian or resistive reservoir. input_density: share of pairs (input,
+    neuron) with a synapse; density: of recurrent pairs of a gaussian reservoir. formed, spread: of a resistive reservoir, the share of devices that conduct and the standard
+    deviation of their conductance over its mean. spectral_radius: of the recurrent weights, None to leave them. decay, threshold: of the neurons
+    of a gaussian or resistive reservoir; those of the others are `NALSM_NEURON`.
     steps: of one sample of an image; recordings of spikes bring their own. share: an image's values are divided by their sum and then by the largest such share of all images, so
     that all send equally many spikes; else they are probabilities as they are. train_samples, test_samples: at most so many, None for all.
     readout: ridge in closed form, or adadelta by gradient. integers: the readout is fitted to counts of the quantized liquid, which are those of the hardware, else to counts of
@@ -35,6 +38,8 @@ class LiquidConfig:
     input_weight: float = 1.0
     input_density: float = 0.15
     density: float = 1.0
+    formed: float = 0.5
+    spread: float = 0.3
     spectral_radius: float | None = None
     decay: float = 0.9
     threshold: float = 5.0
@@ -64,6 +69,8 @@ class LiquidConfig:
         weight = PerKind(*[self.weight] * 4)
         common: dict[str, Any] = {"input_density": self.input_density, "steps": steps, "seed": seed}
         dale = {**common, "weight": weight, "input_weight": self.input_weight}
+        neuron = Lif(decay=self.decay, threshold=self.threshold, reset="hard")
+        scales = (self.weight, self.input_weight)
         match self.topology:
             case "grid":
                 liquid = grid_liquid(inputs, self.shape, **dale)
@@ -72,11 +79,12 @@ class LiquidConfig:
             case "random":
                 liquid = random_liquid(inputs, self.neurons, in_degree=self.degree, **dale)
             case "gaussian":
-                neuron = Lif(decay=self.decay, threshold=self.threshold, reset="hard")
-                scales = (self.weight, self.input_weight)
                 liquid = gaussian_reservoir(
                     inputs, self.neurons, *scales, density=self.density, neuron=neuron, **common
                 )
+            case "resistive":
+                device = device_named("forming", probability=self.formed, spread=self.spread)
+                liquid = resistive_reservoir(inputs, self.neurons, *scales, device, neuron, steps, seed)
         if self.spectral_radius is None:
             return liquid
         scaled = with_spectral_radius(liquid.trained, "liquid_to_liquid", self.spectral_radius)
@@ -101,10 +109,15 @@ LIQUIDS = {
     "mnist": LiquidConfig(test_samples=1000),
     "spoken-digits": LiquidConfig(input_weight=3.0, input_density=0.3),
 }
+RESISTIVE = {
+    "digits": LiquidConfig("resistive", (6, 6, 6), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, steps=100),
+    "mnist": LiquidConfig("resistive", (20, 20, 1), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, test_samples=1000),
+    "spoken-digits": LiquidConfig("resistive", (20, 20, 1), weight=0.3, input_weight=2.4, decay=1 - 1 / 16),
+}
 
 
-def liquid_named(recipe: str) -> LiquidConfig:
-    """The liquid that is known to work for the data of a recipe; InvalidModel listing the known ones otherwise."""
+def liquid_named(recipe: str, topology: str | None = None) -> LiquidConfig:
+    """The liquid that is known to work for the data of a recipe, or the resistive one; InvalidModel listing the known ones otherwise."""
     if recipe not in LIQUIDS:
         raise InvalidModel(f"there is no liquid for {recipe!r}: known are {', '.join(LIQUIDS)}")
-    return LIQUIDS[recipe]
+    return (RESISTIVE if topology == "resistive" else LIQUIDS)[recipe]

@@ -29,7 +29,7 @@ def read_checkpoint(folder: Path, identity: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
         raise BrokenFile(f"{path}: truncated or unreadable checkpoint; delete it to train from the start") from error
     if not isinstance(content, dict) or "identity" not in content:

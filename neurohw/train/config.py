@@ -4,7 +4,59 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from neurohw.errors import InvalidModel
+from neurohw.memristor import CrossbarMapping, Device, Faults, device_from_json
+from neurohw.memristor.devices.base import checked_time
 from neurohw.readout import Readout
+
+YEAR = 365 * 86400.0  # seconds
+
+
+@dataclass(frozen=True)
+class DeviceNoise:
+    """The chips that a training prepares for: see `neurohw.train.device_noise`.
+
+    device, mapping, faults: as for `neurohw.memristor.program`. times_seconds: after programming; every mini-batch is read at one of them, which are equally
+    likely. compensate: with the drift compensation of every tile, for chips that will be read with it. Raises InvalidModel for a time below 0, for no time,
+    and for a unipolar crossbar, because weights change their sign while they learn.
+    """
+
+    device: Device
+    mapping: CrossbarMapping = CrossbarMapping()
+    faults: Faults = Faults()
+    times_seconds: tuple[float, ...] = (25.0, 3600.0, 86400.0, YEAR)
+    compensate: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.times_seconds:
+            raise InvalidModel(
+                "DeviceNoise.times_seconds is empty: name at least one time after programming, in seconds"
+            )
+        for time in self.times_seconds:
+            checked_time(time)
+        if self.mapping.scheme == "unipolar":
+            raise InvalidModel(
+                "DeviceNoise: a unipolar crossbar holds weights of one sign, and training changes signs: use the differential scheme or an offset column"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value from which `from_json` gives an equal value."""
+        return asdict(self) | {"device": self.device.to_json(), "times_seconds": list(self.times_seconds)}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "DeviceNoise":
+        """What `to_json` wrote; InvalidModel for an unknown field."""
+        try:
+            return DeviceNoise(
+                **{
+                    **value,
+                    "device": device_from_json(value["device"]),
+                    "mapping": CrossbarMapping(**value.get("mapping", {})),
+                    "faults": Faults(**value.get("faults", {})),
+                    "times_seconds": tuple(value.get("times_seconds", DeviceNoise.times_seconds)),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise InvalidModel(f"device noise: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -21,6 +73,10 @@ class TrainConfig:
     and input neurons; event_drop: largest fraction of input spikes left out.
     truncation: steps of a window of truncated backpropagation through time, None for all steps at once: see `neurohw.train.truncation`.
     spectral_radius: the weights of recurrent projections are scaled to it before the first epoch: see `neurohw.train.recurrence`.
+    device_noise: weights as resistive devices give them back, a new chip for every mini-batch, None for none; the epoch is then chosen on noisy validation, too.
+    weight_clip: after every mini-batch trainable weights are clipped at this many standard deviations, None for no limit, of the weights of a projection
+    ("layer"), tile or "column" of a tile (weight_clip_per; tiles are those of device_noise): a crossbar maps the largest weight of a group to the largest
+    conductance, so that a few large ones cost all others their resolution. Joshi et al. (Nature Communications 2020) clip a layer at 2 to 2.5.
     The learning rate falls to 0 along a cosine over all epochs. Raises InvalidModel for values out of range.
     """
 
@@ -49,6 +105,9 @@ class TrainConfig:
     event_drop: float = 0.0
     truncation: int | None = None
     spectral_radius: float | None = None
+    device_noise: DeviceNoise | None = None
+    weight_clip: float | None = None
+    weight_clip_per: Literal["layer", "tile", "column"] = "layer"
     seed: int = 0
     threads: int = 1
 
@@ -73,6 +132,12 @@ class TrainConfig:
             raise InvalidModel(f"truncation is a window of at least 1 step, not {self.truncation}")
         if self.spectral_radius is not None and not self.spectral_radius > 0:
             raise InvalidModel(f"spectral_radius must be above 0, not {self.spectral_radius}")
+        if self.weight_clip is not None and not self.weight_clip > 1:
+            raise InvalidModel(
+                f"weight_clip must be above 1 standard deviation, not {self.weight_clip}: clipped again and again at 1 or less, all weights shrink to 0"
+            )
+        if self.weight_clip_per not in ("layer", "tile", "column"):
+            raise InvalidModel(f"weight_clip_per is 'layer', 'tile' or 'column', not {self.weight_clip_per!r}")
         if not (0 <= self.dropout < 1 and 0 <= self.event_drop < 1):
             raise InvalidModel(f"dropout and event_drop lie in 0..1, not {self.dropout} and {self.event_drop}")
         if min(self.time_shift, self.channel_shift) < 0:
@@ -82,12 +147,14 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value from which `from_json` gives an equal configuration."""
-        return asdict(self)
+        noise = self.device_noise
+        return asdict(self) | {"device_noise": None if noise is None else noise.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "TrainConfig":
         """The configuration that `to_json` wrote; InvalidModel for an unknown field."""
+        noise = value.get("device_noise")
         try:
-            return TrainConfig(**value)
+            return TrainConfig(**value | {"device_noise": None if noise is None else DeviceNoise.from_json(noise)})
         except TypeError as error:
             raise InvalidModel(f"training configuration: {error}") from error

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as nn_functional
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
@@ -22,6 +21,7 @@ from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
+from neurohw.train.distributed import Part, batch_norm
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
 from neurohw.train.functional import (
     Carried,
@@ -147,7 +147,11 @@ class SpikingModule(nn.Module):
         self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
         self.rounds_delays = True  # in evaluation; False measures what the rounding costs
+        self.perturbation: dict[
+            str, Tensor
+        ] = {}  # by projection, added to its weight: see `neurohw.train.device_noise`
         self.generator = torch.Generator().manual_seed(seed)
+        self.part: Part | None = None  # of a batch that several processes share: see `neurohw.train.distributed`
         if weight_bits is not None:
             check_quantizable(network, weight_bits)
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
@@ -277,13 +281,22 @@ class SpikingModule(nn.Module):
         count = self.network.population(projection.target).parameters
         return self.array(f"{projection.name}.step").exp().expand(count)
 
-    def effective_weight(self, projection: Projection) -> Tensor:
-        """The weight of the forward pass: quantized where weight_bits is set."""
+    def clean_weight(self, projection: Projection) -> Tensor:
+        """The weight without any device's noise: quantized where weight_bits is set."""
         weight = self.array(f"{projection.name}.weight")
         if self.weight_bits is None:
             return weight
         step = self._per_weight(projection, self.step(projection))
         return fake_quantize(weight, step, weight_limits(self.weight_bits, projection.batch_norm))
+
+    def effective_weight(self, projection: Projection) -> Tensor:
+        """The weight of the forward pass: the clean one and its perturbation, which the gradient does not see."""
+        weight, perturbation = self.clean_weight(projection), self.perturbation.get(projection.name)
+        return weight if perturbation is None else weight + perturbation
+
+    def fold_factor(self, projection: Projection) -> Tensor:
+        """What folding its batch normalisation multiplies each weight of a projection by; broadcasts against the weight."""
+        return self._per_weight(projection, self._fold_factor(projection)).detach()
 
     def _fold_factor(self, projection: Projection) -> Tensor:
         variance = self.array(f"{projection.name}.variance")
@@ -374,14 +387,14 @@ class SpikingModule(nn.Module):
             current = faster
         if projection.batch_norm and self.training:
             name, target = projection.name, self.network.population(projection.target)
-            normalised = nn_functional.batch_norm(
+            normalised = batch_norm(
                 current.reshape(-1, target.parameters, target.size // target.parameters),
                 self.array(f"{name}.mean"),
                 self.array(f"{name}.variance"),
                 self.array(f"{name}.gamma"),
                 self.array(f"{name}.beta"),
-                training=True,
-                eps=BATCH_NORM_EPSILON,
+                BATCH_NORM_EPSILON,
+                self.part,
             )
             current = normalised.reshape(current.shape)
         return current
@@ -477,8 +490,11 @@ class SpikingModule(nn.Module):
         """Spikes as they leave a population: some are dropped while training, the others are worth more."""
         if not self.training or not self.dropout:
             return spikes
-        kept = torch.rand(spikes.shape, generator=self.generator, dtype=spikes.dtype) >= self.dropout
-        return spikes * kept / (1 - self.dropout)
+        steps, samples, neurons = spikes.shape
+        joined = samples if self.part is None else self.part.size
+        drawn = torch.rand((steps, joined, neurons), generator=self.generator, dtype=spikes.dtype)
+        kept = (drawn if self.part is None else drawn[:, self.part.own]) >= self.dropout
+        return spikes * kept.to(spikes.device) / (1 - self.dropout)
 
     def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
         """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from neurohw.connections import Convolution, sum_pool
 from neurohw.data import Encoder
 from neurohw.errors import InvalidModel
+from neurohw.memristor import CrossbarMapping, device_named
 from neurohw.network import Network, Population, Projection, feed_forward
 from neurohw.neurons import Integrator, Lif, Neuron, Source
-from neurohw.train.config import TrainConfig
+from neurohw.train.config import DeviceNoise, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,27 @@ def mnist_recipe() -> Recipe:
     )
 
 
+def for_pcm(recipe: Recipe) -> Recipe:
+    """The same, trained for phase-change memory at 25 seconds to a year after programming: a new chip for every mini-batch, with drift compensation.
+
+    Scales are per column of a tile, so that every column uses the whole range of conductances, and weights are clipped at 2 standard deviations, so that no
+    single weight takes it. See benchmarks/noise_aware_training.md for what it is worth.
+    """
+    noise = DeviceNoise(device_named("pcm"), CrossbarMapping(scale_per="column"), compensate=True)
+    tuned = None if recipe.finetune is None else replace(recipe.finetune, device_noise=noise, weight_clip=2.0)
+    return replace(recipe, config=replace(recipe.config, device_noise=noise, weight_clip=2.0), finetune=tuned)
+
+
+def digits_pcm_recipe() -> Recipe:
+    """digits, trained with the noise of phase-change memory."""
+    return for_pcm(digits_recipe())
+
+
+def mnist_pcm_recipe() -> Recipe:
+    """mnist, trained with the noise of phase-change memory."""
+    return for_pcm(mnist_recipe())
+
+
 def delayed(
     sizes: list[int], neuron: Lif, steps_of_delay: int | None, delay_per: Literal["synapse", "source"] = "synapse"
 ) -> Network:
@@ -172,6 +194,8 @@ RECIPES = {
     "digits-cnn": digits_cnn_recipe,
     "mnist": mnist_recipe,
     "mnist-cnn": mnist_cnn_recipe,
+    "digits-pcm": digits_pcm_recipe,
+    "mnist-pcm": mnist_pcm_recipe,
     "spoken-digits": spoken_digits_recipe,
     "shd": shd_recipe,
     "ssc": ssc_recipe,

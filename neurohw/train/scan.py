@@ -1,4 +1,4 @@
-"""All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`), with its gradient.
+"""All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`) or, on a GPU, in Triton (`scan_triton.py`), with its gradient.
 
 It reads the currents once and writes the spikes and u - threshold, from which the gradient is made; PyTorch alone keeps several tensors per step. Spikes and
 membranes are those of the scan in PyTorch to the last bit, gradients to rounding. The operators are `torch.ops.neurohw.lif_scan` and `lif_scan_gradient`,
@@ -7,8 +7,10 @@ registered with PyTorch, so that compiling, autocast and data parallelism see th
 
 import ctypes
 import functools
+import importlib
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,6 +34,19 @@ def _library() -> ctypes.CDLL | None:
         return compiled(SOURCE, (*FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
     except MissingTool as error:
         warnings.warn(f"{error}; populations are trained step by step in PyTorch, several times slower", stacklevel=2)
+        return None
+
+
+@functools.cache
+def _triton() -> ModuleType | None:
+    """The kernels for a GPU, or None, with a warning, without Triton."""
+    try:
+        return importlib.import_module("neurohw.train.scan_triton")
+    except ImportError as error:
+        warnings.warn(
+            f"Triton cannot be imported ({error}): install neurohw[gpu]; populations on a GPU are trained step by step in PyTorch, with a dozen kernels per step",
+            stacklevel=2,
+        )
         return None
 
 
@@ -108,6 +123,22 @@ def lif_scan_gradient(
     return result
 
 
+@lif_scan.register_kernel("cuda")
+def _(currents: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    kernels = _triton()
+    assert kernels is not None
+    result: tuple[Tensor, Tensor, Tensor] = kernels.lif_scan(currents, *arguments)
+    return result
+
+
+@lif_scan_gradient.register_kernel("cuda")
+def _(above: Tensor, *arguments: Any) -> Tensor:
+    kernels = _triton()
+    assert kernels is not None
+    result: Tensor = kernels.lif_scan_gradient(above, *arguments)
+    return result
+
+
 @lif_scan.register_fake
 def _(currents: Tensor, constants: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     like = torch.empty_like(currents, memory_format=torch.contiguous_format)
@@ -137,18 +168,39 @@ def _back(ctx: Any, by_spikes: Tensor | None, _: Tensor | None, by_membrane: Ten
 lif_scan.register_autograd(_back, setup_context=_keep)
 
 
-def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bool:
-    """True where the operator knows the neuron model, and runs: float32 or float64 on the processor, with a compiler."""
-    if currents.device.type != "cpu" or currents.dtype not in CODES:
-        return False
+def _unknown(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> str | None:
+    """What the operator does not know of a neuron model and its currents, or None."""
+    if currents.dtype not in CODES:
+        return f"currents of {currents.dtype}"
     if isinstance(neuron, Lif):
         if neuron.delayed_reset or neuron.delayed_current or neuron.clears_current:
-            return False
+            return "delayed_reset, delayed_current or clears_current"
         if neuron.membrane_bias and neuron.synapse_decay is not None:
-            return False
+            return "membrane_bias beside a synaptic current"
         if neuron.adaptation is not None and not detach_reset:
-            return False
-    return _library() is not None
+            return "a gradient through the reset of an adaptive threshold"
+    return None
+
+
+@functools.cache
+def _warn_of(unknown: str) -> None:
+    warnings.warn(
+        f"the kernel for a GPU has no {unknown}: PyTorch trains such a population step by step, with a dozen kernels per step",
+        stacklevel=4,
+    )
+
+
+def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bool:
+    """True where the operator knows the neuron model, and runs: float32 or float64, on the processor with a compiler or on a GPU with Triton.
+
+    On a GPU, where steps in PyTorch cost most, a warning says once for each kind what the operator does not know.
+    """
+    device, unknown = currents.device.type, _unknown(neuron, currents, detach_reset)
+    if device == "cuda" and unknown is not None:
+        _warn_of(unknown)
+    if unknown is not None or device not in ("cpu", "cuda"):
+        return False
+    return (_library() if device == "cpu" else _triton()) is not None
 
 
 def fast_scan(
@@ -167,7 +219,10 @@ def fast_scan(
     neurons = currents.shape[2]
 
     def row(value: float | Tensor | None) -> Tensor:
-        return torch.as_tensor(0.0 if value is None else value, dtype=currents.dtype).expand(neurons)
+        filled = (
+            value.to(currents) if isinstance(value, Tensor) else currents.new_full((), 0.0 if value is None else value)
+        )
+        return filled.expand(neurons)
 
     threshold = torch.inf if isinstance(neuron, Integrator) else constants.threshold
     values = (constants.decay, constants.synapse_decay, threshold, constants.v_reset)

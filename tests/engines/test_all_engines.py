@@ -14,7 +14,7 @@ from neurohw.errors import Unsupported
 from tests.random_networks import FEATURES, random_graph, random_stimulus, random_trained
 
 NETWORKS = 200
-RTL_NETWORKS = 60  # each is compiled; the others of the 200 meet every other engine
+RTL_NETWORKS = 28  # each is compiled; the others of the 200 meet every other engine
 
 
 def case(seed: int) -> tuple[Any, Any, Any]:
@@ -74,4 +74,4 @@ def test_random_networks_in_rtl() -> None:
         return sum(int(s.sum()) for s in list(golden.spikes.values())[1:])
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        assert sum(pool.map(run, range(RTL_NETWORKS))) > 3000
+        assert sum(pool.map(run, range(RTL_NETWORKS))) > 1500

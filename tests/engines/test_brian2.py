@@ -68,16 +68,12 @@ def test_saturating_membranes_agree() -> None:
 
 @pytest.mark.slow
 def test_cython_agrees_too() -> None:
-    effects = []
-    for seed in (37, 49):  # small ones: every population and projection is compiled
-        trained, spikes = random_case(seed)
-        effects += [m.effect for m in trained.network.modulations]
-        assert (
-            first_mismatch(run_reference(trained, spikes), engine.run(trained, spikes, target="cython"), 1e-9) is None
-        )
-        model = quantize(trained, 6, max_count=2)
-        assert first_mismatch(run_golden(model, spikes), engine.run(model, spikes, target="cython")) is None
-    assert effects == ["gain", "threshold"]
+    # small ones, one in float and one in integers: every population and projection is compiled
+    (gained, spikes), (raised, others) = random_case(37), random_case(49)
+    assert [m.effect for trained in (gained, raised) for m in trained.network.modulations] == ["gain", "threshold"]
+    assert first_mismatch(run_reference(gained, spikes), engine.run(gained, spikes, target="cython"), 1e-9) is None
+    model = quantize(raised, 6, max_count=2)
+    assert first_mismatch(run_golden(model, others), engine.run(model, others, target="cython")) is None
 
 
 def test_samples_in_chunks_are_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,9 @@ def test_a_timeout_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
         def __init__(self, command: list[str], **options: Any) -> None:
             super().__init__(command, **options)
             started.append((self.pid, command[-1].strip("/")))
+            ready = time.monotonic() + 120  # a busy machine may not have loaded Lava when the time is over
+            while not list(session.SHARED_MEMORY.glob(f"{started[-1][1]}*")) and time.monotonic() < ready:
+                time.sleep(0.05)
 
     clear = session._clear
 

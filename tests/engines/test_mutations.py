@@ -37,6 +37,7 @@ from neurohw.neurons import Adaptation
 from neurohw.quantize import QuantizedModulation, QuantizedNetwork
 from neurohw.rtlgen import package
 from neurohw.train import functional, module
+from tests.mutations import mutate_native
 from tests.random_networks import random_stimulus, random_trained
 from tests.verify.test_astrocytes import case as loop_case
 from tests.verify.test_astrocytes import loop
@@ -148,27 +149,22 @@ def test_torch(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: 
 @pytest.mark.parametrize(
     ("neuron", "right", "wrong"),
     [
-        (SHIFT, "u > threshold : u >= threshold", "u > threshold : u > threshold"),
-        (SHIFT, "value - (value >> constant)", "value - value / (T(1) << constant)"),
+        (SHIFT, "T(x >= at)", "T(x > at)"),
+        (SHIFT, "from[k] - (from[k] >> constant[0])", "from[k] - from[k] / static_cast<T>(1 << constant[0])"),
         (PRODUCT, "value < 0 ? -magnitude : magnitude)", "value < 0 ? -magnitude - 1 : magnitude)"),
-        (SHIFT, "static_cast<size_t>(t - projection.delay)", "static_cast<size_t>(t - (projection.delay > 1))"),
-        (HARD, "after = n.v_reset[i]", "after = 0"),
-        (SHIFT, "after = u - threshold", "after = 0"),
+        (SHIFT, "static_cast<size_t>((t - q.delay) % depth)", "static_cast<size_t>((t - (q.delay > 1)) % depth)"),
+        (HARD, "spike[i] ? v_reset[i] : v[i]", "spike[i] ? T(0) : v[i]"),
+        (SHIFT, "v[i] - (spike[i] ? limit[i] : T(0))", "spike[i] ? T(0) : v[i]"),
         (TWO, "static_cast<T>(p.refractory)", "static_cast<T>(p.refractory - 1)"),
-        (ADAPTIVE, "n.threshold[i] + n.a[i]", "n.threshold[i]"),
-        (LATE, "drive -= threshold", "drive -= 0"),
+        (ADAPTIVE, "threshold[i] + a[i] + rise[i]", "threshold[i] + rise[i]"),
+        (LATE, "driving[i] - (r[i] > 0 ? limit[i] : T(0))", "driving[i]"),
     ],
 )
 def test_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, right: str, wrong: str) -> None:
     _, model, spikes = case(neuron)
     expected = run_golden(model, spikes)
     assert first_mismatch(expected, native.run_native(model, spikes)) is None
-    text = native.SOURCE.read_text()
-    assert text.count(right) == 1
-    source = tmp_path / "native.cpp"
-    source.write_text(text.replace(right, wrong))
-    monkeypatch.setattr(native, "SOURCE", source)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    mutate_native(monkeypatch, tmp_path, right, wrong)
     assert first_mismatch(expected, native.run_native(model, spikes)) is not None
 
 
@@ -240,12 +236,13 @@ def test_modulations_of_torch(
     assert first_mismatch(expected, torch_engine.run(trained, spikes), 1e-9) is not None
 
 
+RISE = "std::max<int64_t>(above, 0) >> m.shift"
 NATIVE_MODULATIONS = [
-    ("gain", "level >> m.shift, ", "level >> (m.shift + 1), "),
+    ("gain", "above >> m.shift, ", "above >> (m.shift + 1), "),
     ("gain", ">> kGainFractionBits)", "/ 256)"),
-    ("threshold", "std::max<int64_t>(level, 0)", "level"),
-    ("threshold", "above >> m.shift)", "-(-above >> m.shift))"),
-    ("gain", "|| (flags & kIntegratesRefractory)", ""),
+    ("threshold", RISE, "above >> m.shift"),
+    ("threshold", RISE, "-(-std::max<int64_t>(above, 0) >> m.shift)"),
+    ("gain", " && !(flags & kIntegratesRefractory)", ""),
 ]
 
 
@@ -256,12 +253,7 @@ def test_modulations_of_native(
     _, model, spikes = modulated_case(effect, Lif(0.5, refractory=2, integrates_refractory=True))
     expected = run_golden(model, spikes)
     assert first_mismatch(expected, native.run_native(model, spikes)) is None
-    text = native.SOURCE.read_text()
-    assert text.count(right) == 1
-    source = tmp_path / "native.cpp"
-    source.write_text(text.replace(right, wrong))
-    monkeypatch.setattr(native, "SOURCE", source)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    mutate_native(monkeypatch, tmp_path, right, wrong)
     assert first_mismatch(expected, native.run_native(model, spikes)) is not None
 
 

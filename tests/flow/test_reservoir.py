@@ -209,11 +209,12 @@ def test_the_page_holds_what_was_measured(run: RunFolder) -> None:
         render_reservoir({k: v for k, v in values.items() if k != "digest"}, figures)
 
 
-def test_gaussian_reservoirs_do_not_tune(tmp_path: Path) -> None:
-    liquid = replace(SMALL, topology="gaussian", weight=0.1, input_weight=0.5)
+@pytest.mark.parametrize("topology", ["gaussian", "resistive"])
+def test_reservoirs_of_both_signs_do_not_tune(topology: str, tmp_path: Path) -> None:
+    liquid = replace(SMALL, topology=topology, weight=0.1, input_weight=0.5)
     run = RunFolder(tmp_path, RunConfig("digits", liquid=liquid))
     build_stage(run, quiet)
-    with pytest.raises(InvalidData, match="gaussian"):
+    with pytest.raises(InvalidData, match=topology):
         tune_stage(run, quiet)
     with pytest.raises(InvalidData, match="neurohw reservoir build"):
         tune_stage(RunFolder(tmp_path / "plain", RunConfig("digits")), quiet)
@@ -264,6 +265,23 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     code, text = command(capsys, "readout", "--run", folder, "--plastic")
     assert code == 0 and "accuracy, plastic" in text and f"neurohw quantize --run {folder}" in text
     assert load_trained(folder / "trained").network.output.size == 10
+
+
+def test_a_resistive_reservoir_goes_all_the_way_to_integers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    options = "--topology resistive --formed 0.4 --shape 7,7,1 --steps 40 --train-samples 300 --test-samples 90".split()
+    code, text = command(capsys, "build", "digits", "--run", folder, *options)
+    assert code == 0 and "49, 0 inhibitory" in text
+    config = RunFolder(folder).config.liquid
+    assert config is not None and (config.formed, config.input_weight, config.decay) == (0.4, 0.6, 0.9375)
+    synapses = RunFolder(folder).need("liquid")["synapses"]
+    assert synapses["input_to_liquid"] == pytest.approx(64 * 49 * (1 - 0.6**2), rel=0.1)
+    assert command(capsys, "measure", "--run", folder, "--samples", 4)[0] == 0
+    assert command(capsys, "readout", "--run", folder)[0] == 0
+    run = RunFolder(folder)
+    run_stages(run, ("quantize", "emit"), quiet)
+    assert run.need("quantize")["golden_accuracy"] > 0.6
+    assert run.need("train")["float_accuracy"] > 0.6 and (folder / "rtl" / "nhw_network.sv").exists()
 
 
 @pytest.mark.parametrize(

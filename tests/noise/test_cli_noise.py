@@ -135,7 +135,7 @@ def test_every_option_reaches_the_chip(model: Path, tmp_path: Path) -> None:
         ),
         *("--chips", "1", "--adc-bits", "6", "--dac-bits", "5", "--levels", "16", "--scheme", "offset_column"),
         *("--scale-per", "column", "--tile", "32", "--stuck-low", "0.01", "--stuck-high", "0.02", "--unformed", "0.03"),
-        *("--wire-ohm", "2", "--exact-wires", "--compensate"),
+        *("--wire-ohm", "2", "--exact-wires", "--compensate", "--recalibrate", "columns"),
     )
     scenario = json.loads((tmp_path / "results.json").read_text())["pcm"]["experiment"]["scenario"]
     assert scenario == {
@@ -154,6 +154,7 @@ def test_every_option_reaches_the_chip(model: Path, tmp_path: Path) -> None:
         "compensate": True,
         "read_noise": "step",
         "bits": None,
+        "recalibrate": "columns",
     }
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -5,7 +6,18 @@ import pytest
 
 from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, quantize, run_golden, run_reference
 from neurohw.errors import InvalidData, InvalidModel
-from neurohw.memristor import KINDS, Converter, CrossbarMapping, Faults, Wires, device_named, program, without_noise
+from neurohw.memristor import (
+    KINDS,
+    Converter,
+    CrossbarMapping,
+    Faults,
+    Wires,
+    calibrate_columns,
+    calibrate_thresholds,
+    device_named,
+    program,
+    without_noise,
+)
 from neurohw.noise import Experiment, Outcome, Scenario, device_from_text, judge_chip, judge_ideal
 from neurohw.noise.judge import CHUNK_VALUES, chunk_size
 from neurohw.readout import accuracy, scores
@@ -51,6 +63,28 @@ def test_outcomes_are_those_of_the_networks_that_a_chip_reads() -> None:
         assert outcome.accuracy[index] == reference_accuracy(e, network)
         fired = run_reference(network, e.spikes).spikes
         assert {n: s[index] for n, s in outcome.spikes.items()} == {n: int(s.sum()) for n, s in fired.items()}
+
+
+@pytest.mark.parametrize("read_noise", ["read", "step"])
+@pytest.mark.parametrize("what", ["columns", "thresholds"])
+def test_a_chip_is_recalibrated_at_every_time(what: str, read_noise: str) -> None:
+    calibrate = {"columns": calibrate_columns, "thresholds": calibrate_thresholds}[what]
+    e = experiment("pcm", samples=60, recalibrate=what, read_noise=read_noise)
+    outcome, chip = judge_chip(e, 5), program(e.trained, e.scenario.device, 5)
+    assert e.calibration is not None and outcome != judge_chip(experiment("pcm", samples=60, read_noise=read_noise), 5)
+    for index, t in enumerate(TIMES):
+        calibrated = calibrate(chip, e.calibration, t)
+        if read_noise == "read":
+            assert outcome.accuracy[index] == reference_accuracy(e, calibrated.network(t, read=0))
+        else:
+            trace = calibrated.run(e.spikes, t)
+            assert outcome.accuracy[index] == accuracy(scores(trace, e.trained.network), e.labels)
+    without = dataclasses.replace(e, scenario=dataclasses.replace(e.scenario, recalibrate=None))
+    assert e.identity() != without.identity()
+    with pytest.raises(InvalidData, match="calibration samples"):
+        dataclasses.replace(e, calibration=None)
+    with pytest.raises(InvalidModel, match="recalibrate is one of columns, thresholds"):
+        dataclasses.replace(e.scenario, recalibrate="batch")  # type: ignore[arg-type]
 
 
 def test_integers_of_a_chip_are_those_of_the_golden_model() -> None:

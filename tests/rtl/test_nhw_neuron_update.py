@@ -204,7 +204,7 @@ CASES |= {
         "ADAPTATION_KIND": 1, "REFRACTORY_STEPS": 1, "threshold": (1, 80),
     },
 }  # fmt: skip
-RANDOM_CASES = int(os.environ.get("NHW_RANDOM_NEURONS", "8"))
+RANDOM_CASES = int(os.environ.get("NHW_RANDOM_NEURONS", "5"))
 
 
 def random_case(seed: int) -> dict[str, Any]:

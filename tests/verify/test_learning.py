@@ -76,7 +76,7 @@ def test_more_random_liquids(seed: int, tmp_path: Path) -> None:
 
 MUTATIONS = {
     "depression has the wrong sign": ("nhw_learning_traces.sv", "out_depression_o[lane] <= -amount", "out_depression_o[lane] <= amount"),
-    "both rules are the excitatory one": ("nhw_learning_core.sv", ": inhibitory3 ? ChangeBits'(target_potentiation)", ": 1'b0 ? ChangeBits'(target_potentiation)"),
+    "both rules are the excitatory one": ("nhw_learning_pass.sv", ": inhibitory3 ? ChangeBits'(target_potentiation)", ": 1'b0 ? ChangeBits'(target_potentiation)"),
     "no clip from above": ("nhw_learning_synapse.sv", "(sum2_q > SumBits'(high2)) ? high2 :", "1'b0 ? high2 :"),
     "the first change is not clipped": ("nhw_learning_synapse.sv", "(sum1_q < SumBits'(low1)) ? low1 :", "1'b0 ? low1 :"),
     "no clip from below": ("nhw_learning_synapse.sv", "(sum2_q < SumBits'(low2)) ? low2 :", "1'b0 ? low2 :"),
@@ -85,7 +85,7 @@ MUTATIONS = {
     "the astrocyte forgets to start anew": ("nhw_learning_depression.sv", "update_q[2] && sample_end_q[2]", "update_q[2] && sample_end_q[2] && update_q[1]"),
     "the astrocyte rounds toward zero": ("nhw_learning_depression.sv", "(difference_q >>> LEAK)", "((difference_q + (difference_q[WideBits-1] ? WideBits'(1) : '0)) >>> LEAK)"),
     "a sum needed at once is not forwarded": ("nhw_learning_accumulator.sv", "again_q ? sum_q", "again_q && sums[lane] == sum_q ? sum_q"),
-    "the last step is delivered to the next sample": ("nhw_learning_core.sv", "spike6 && !sample_end", "spike6"),
+    "the last step is delivered to the next sample": ("nhw_learning_pass.sv", "spike6 && !sample_end_i", "spike6"),
     "flags are not cleared": ("nhw_learning_flags.sv", "(read_data[bank] | set_bit_q) : '0", "(read_data[bank] | set_bit_q) : read_data[bank]"),
     "frozen weights learn": ("nhw_learning_scan.sv", "field_now[FieldBits-4] && learning_i", "field_now[FieldBits-4]"),
 }  # fmt: skip

@@ -19,7 +19,7 @@ from neurohw.memristor.devices.base import Array, GaussianProgramming, Kept, gau
 
 @dataclass(frozen=True)
 class Forming(GaussianProgramming):
-    """See the module. programming_scale scales the spread; read_fraction is in units of the mean of a formed device."""
+    """See the module. programming_scale scales the spread; read_fraction is the deviation of a read in units of the device's own conductance."""
 
     g_max_microsiemens: float = 25.0
     probability: float = 0.5
@@ -47,5 +47,5 @@ class Forming(GaussianProgramming):
 
     def read_deviation(self, kept: Kept, conductance: Array, time_seconds: float) -> Array | None:
         """See `Device.read_deviation`; an unformed device has no noise."""
-        deviation = super().read_deviation(kept, conductance, time_seconds)
-        return None if deviation is None else deviation * kept["formed"]
+        fraction = self.read_scale * self.read_fraction
+        return fraction * conductance if fraction else None

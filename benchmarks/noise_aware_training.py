@@ -1,0 +1,358 @@
+"""MNIST on resistive memory: what every device costs a plain network, and what training with its noise and calibration give back.
+
+    python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5] [--processes 1] [--devices KIND ...] [--untrained KIND ...]
+
+MNIST: see `neurohw.data.load`. WORK: a folder for trained networks, checkpoints and finished chips, from which an interrupted run goes on. The network is that
+of the recipe "mnist", 784-128-10 in 4 steps, trained as it says ("plain"). It is then trained on for --epochs with the noise of one device at all times of the
+table, weights clipped at 2 standard deviations of their layer (noise-aware). Writes noise_aware_training.md and .png beside this file unless told otherwise.
+"""
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from neurohw import TrainedNetwork, load_trained, quantize, save
+from neurohw.data import Dataset, Encoder, load
+from neurohw.flow.noise import spaced
+from neurohw.golden.native import run_native
+from neurohw.memristor import KINDS, CrossbarMapping, Device, device_named, layout_of, sample_weights
+from neurohw.noise import Experiment, Scenario, Study, monte_carlo, processes, serial, time_text
+from neurohw.noise import statistics as statistics_of
+from neurohw.noise.summary import spread_text
+from neurohw.readout import accuracy, scores
+from neurohw.storage import write_atomically
+from neurohw.train import DeviceNoise, SpikingModule, TrainConfig, fit
+from neurohw.train.device_noise import ChipNoise
+from neurohw.train.recipes import Recipe, recipe_named
+
+TIMES = (25.0, 3600.0, 86400.0, 365 * 86400.0)
+MAPPING = CrossbarMapping(scale_per="column")
+CALIBRATION_IMAGES = 500
+CLIP = 2.0
+PLAIN, CALIBRATED, AWARE = "plain", "plain, calibrated", "noise-aware, calibrated"
+POINT = 1.0  # losses above it are to be recovered
+
+
+def drifts(device: Device) -> bool:
+    """Whether the device's model knows of time; the others are judged once, for all times."""
+    return device.characterized_seconds > 0 and type(device).drifted is not Device.drifted
+
+
+def times_of(device: Device) -> tuple[float, ...]:
+    """The times of the table at which chips have to be judged."""
+    return TIMES if drifts(device) else TIMES[:1]
+
+
+def tuning(recipe: Recipe, device: Device, epochs: int) -> TrainConfig:
+    """How the plain network is trained on for a device."""
+    noise = DeviceNoise(device, MAPPING, times_seconds=times_of(device), compensate=drifts(device))
+    return replace(
+        recipe.config, epochs=epochs, learning_rate=2e-3, weight_decay=0.0, device_noise=noise, weight_clip=CLIP
+    )
+
+
+def scenarios(device: Device) -> dict[str, Scenario]:
+    """The hardware as it comes, and as a user who calibrates sets it up: scales per column, drift compensation, columns recalibrated at every time."""
+    as_it_comes = Scenario(device)
+    set_up = Scenario(device, MAPPING, compensate=drifts(device), recalibrate="columns")
+    return {PLAIN: as_it_comes, CALIBRATED: set_up, AWARE: set_up}
+
+
+def trained_in(
+    folder: Path, name: str, start: Recipe | TrainedNetwork, dataset: Dataset, encoder: Encoder, config: TrainConfig
+) -> TrainedNetwork:
+    """The network of that name in the folder if it was trained so, or else trained now, with a line per epoch."""
+    path = folder / name
+    if path.exists():
+        found = load_trained(path)
+        initial = start.digest() if isinstance(start, TrainedNetwork) else ""
+        if (
+            found.info["config"] == config.to_json()
+            and found.info["initial"] == initial
+            and found.parent == dataset.digest()
+        ):
+            return found
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task(f"train {name}", total=config.epochs)
+
+        def show(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+            text = f"train {name}, validation {100 * metrics['validation_accuracy']:.2f} %"
+            bar.update(task, completed=epoch, description=text)
+
+        network = start if isinstance(start, TrainedNetwork) else start.network
+        result = fit(network, dataset, encoder, config, folder / f"{name}_run", show)
+    save(result, path)
+    return result
+
+
+def int4_accuracy(model: TrainedNetwork, encoder: Encoder, dataset: Dataset) -> float:
+    """Accuracy of the integers on all test images, by the golden model."""
+    integer = quantize(model, 4, max_count=encoder.max_count)
+    values = [
+        scores(run_native(integer, encoder.encode(dataset.x_test[k : k + 1000])), integer.network)
+        for k in range(0, len(dataset.y_test), 1000)
+    ]
+    return accuracy(np.concatenate(values), dataset.y_test)
+
+
+def judged(
+    networks: dict[tuple[str, str], TrainedNetwork],
+    dataset: Dataset,
+    encoder: Encoder,
+    images: int,
+    chips: int,
+    folder: Path,
+    count: int,
+) -> Study:
+    """Chips of every (device, method), named "<device> <method>"."""
+    chosen = spaced(len(dataset.y_test), images)
+    labels, spikes = dataset.y_test[chosen], encoder.encode(dataset.x_test[chosen])
+    typical = encoder.encode(dataset.x_validation[:CALIBRATION_IMAGES])
+    experiments = {}
+    for (kind, method), network in networks.items():
+        device = device_named(kind)
+        scenario = scenarios(device)[method]
+        experiments[f"{kind} {method}"] = Experiment(network, scenario, times_of(device), spikes, labels, typical)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("chips", total=chips * len(experiments))
+        executor = serial if count == 1 else processes(count)
+        study = monte_carlo(
+            experiments,
+            range(chips),
+            executor,
+            folder,
+            lambda _, done, total: bar.update(task, completed=done, total=total),
+        )
+    for job, error in study.failures.items():
+        raise error from RuntimeError(f"chip {job.seed} of {job.name}")
+    return study
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of processor time on one thread, of a mini-batch but for the epochs."""
+
+    step: float
+    draw: float
+    compensated: float
+    random: float
+    devices: float
+    epoch: float
+    noisy_epoch: float
+
+
+def cost(recipe: Recipe, dataset: Dataset, repeats: int = 30) -> Cost:
+    """Medians of parts (encoding and augmentation left out), and one epoch each without and with noise."""
+    torch.set_num_threads(1)
+    module = SpikingModule(recipe.network).train()
+    counts = torch.from_numpy(recipe.encoder.encode(dataset.x_train[: recipe.config.batch_size]))
+    labels = torch.from_numpy(dataset.y_train[: recipe.config.batch_size])
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
+    generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    trained, pcm = module.to_trained(recipe.encoder.steps), device_named("pcm")
+    programmed = [
+        (trained.parameters[f"{p.name}.weight"].astype(np.float32), layout_of(trained, p))
+        for p in recipe.network.projections
+    ]
+    weights = sum(weight.size for weight, _ in programmed)
+    noises = [ChipNoise(module, DeviceNoise(pcm, MAPPING, compensate=c), 0) for c in (False, True)]
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        membrane = module(counts, states=False)["v.output"][-1]
+        torch.nn.functional.cross_entropy(membrane, labels).backward()
+        optimizer.step()
+
+    def median(call: Callable[[], object]) -> float:
+        times = []
+        for _ in range(repeats + 3):
+            start = time.process_time()
+            call()
+            times.append(time.process_time() - start)
+        return statistics.median(times[3:])
+
+    def epoch(config: TrainConfig) -> float:
+        start = time.process_time()
+        fit(recipe.network, dataset, recipe.encoder, replace(config, epochs=1))
+        return time.process_time() - start
+
+    return Cost(
+        median(step),
+        median(lambda: noises[0].draw(0)),
+        median(lambda: noises[1].draw(0)),
+        median(lambda: torch.randn(weights, generator=generator)),
+        median(lambda: [sample_weights(w, at, pcm, rng, MAPPING, time_seconds=86400.0) for w, at in programmed]),
+        epoch(recipe.config),
+        epoch(tuning(recipe, pcm, 1)),
+    )
+
+
+def recovered(study: Study, kind: str, method: str) -> list[tuple[float, float]]:
+    """By time: the plain network's loss in points, and the share of it that a method recovers."""
+    ideal = study.baseline(f"{kind} {PLAIN}")
+    losses, left = (100 * (ideal - study.accuracy(f"{kind} {m}").mean(axis=0)) for m in (PLAIN, method))
+    return [(float(a), float((a - b) / a)) for a, b in zip(losses, left, strict=True)]
+
+
+def accuracy_rows(study: Study, devices: list[str], int4: float) -> list[str]:
+    """A row per device and method, a column per time."""
+    ideal = 100 * study.baseline(next(iter(study.experiments)))
+    rows = [
+        "| network | " + " | ".join(time_text(t) for t in TIMES) + " |",
+        "|---" * (1 + len(TIMES)) + "|",
+        f"| float, digital | {ideal:.2f}" + ' | "' * (len(TIMES) - 1) + " |",
+        f"| int4, digital | {100 * int4:.2f}" + ' | "' * (len(TIMES) - 1) + " |",
+    ]
+    for kind in devices:
+        for method in (PLAIN, CALIBRATED, AWARE):
+            name = f"{kind} {method}"
+            if name in study.experiments:
+                cells = [spread_text(statistics_of(column)) for column in study.accuracy(name).T]
+                cells += ['"'] * (len(TIMES) - len(cells))
+                rows.append(f"| {kind}, {method} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def recovery_rows(study: Study, devices: list[str]) -> list[str]:
+    """Where the plain network loses more than a point: what calibration alone, and both together, recover."""
+    rows = [
+        "| device | time | loss, points | calibration alone | noise-aware and calibration |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in devices:
+        if f"{kind} {AWARE}" not in study.experiments:
+            continue
+        alone, both = recovered(study, kind, CALIBRATED), recovered(study, kind, AWARE)
+        for seconds, (loss, first), (_, second) in zip(times_of(device_named(kind)), alone, both, strict=True):
+            if loss > POINT:
+                when = time_text(seconds) if drifts(device_named(kind)) else "any"
+                rows.append(f"| {kind} | {when} | {loss:.2f} | {100 * first:.0f} % | {100 * second:.0f} % |")
+    return rows
+
+
+def page(study: Study, devices: list[str], chips: int, epochs: int, int4: float, seconds: Cost, recipe: Recipe) -> str:
+    """The page as Markdown."""
+    images = len(next(iter(study.experiments.values())).labels)
+    sizes = "-".join(str(p.size) for p in recipe.network.populations)
+    batch = recipe.config.batch_size
+    lines = [
+        f"# MNIST on resistive memory: {sizes}, plain and trained with the noise of devices",
+        "",
+        f"Accuracy in % on {images} of the 10,000 test images, evenly spaced (int4: all), mean ± standard deviation over {chips} chips; read noise at every step. "
+        f"Rows: *{PLAIN}*, the network of recipe mnist on the device as it comes (one scale per tile of 256 x 256, no compensation). *{CALIBRATED}*, the same network with "
+        f"scales per column, compensation of drift, and gains and biases of the columns calibrated at each time with {CALIBRATION_IMAGES} images of the validation part. "
+        f"*{AWARE}*, the same set-up, trained on for {epochs} epochs with the device's noise, weights clipped at {CLIP:g} standard deviations of their layer. "
+        "A device whose model knows of no time is judged once.",
+        "",
+        *accuracy_rows(study, devices, int4),
+        "",
+        f"Share of the loss that is recovered, wherever the plain network loses more than {POINT:g} point:",
+        "",
+        *recovery_rows(study, devices),
+        "",
+        "`forming` is no memory for weights: its devices ignore what they are programmed to. It stands here for completeness.",
+        "",
+        "![accuracy over time](noise_aware_training.png)",
+        "",
+        "## What the noise costs in training",
+        "",
+        f"| mini-batch of {batch}, one thread | ms |",
+        "|---|---|",
+        f"| step: forward, backward, optimizer | {1e3 * seconds.step:.1f} |",
+        f"| a chip drawn (pcm, tabulated moments) | {1e3 * seconds.draw:.1f} |",
+        f"| a chip drawn with compensation of drift | {1e3 * seconds.compensated:.1f} |",
+        f"| floor: one normal number per weight | {1e3 * seconds.random:.1f} |",
+        f"| every device drawn (`sample_weights`) | {1e3 * seconds.devices:.1f} |",
+        f"| epoch of 54,999 images, without noise, s | {seconds.epoch:.1f} |",
+        f"| epoch with noise, compensation and clipping, s | {seconds.noisy_epoch:.1f} |",
+        "",
+        "Processor time. `python benchmarks/noise_aware_training.py MNIST WORK` writes this page.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def figure(study: Study, devices: list[str], path: Path) -> None:
+    """Accuracy over time of the devices that drift, plain and noise-aware."""
+    import matplotlib  # not in the processes that judge
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = [k for k in devices if drifts(device_named(k))]
+    if not shown:
+        return
+    drawing, axes = pyplot.subplots(1, len(shown), figsize=(2.6 * len(shown), 2.8), sharey=True, squeeze=False)
+    for axis, kind in zip(axes[0], shown, strict=True):
+        for method in (PLAIN, CALIBRATED, AWARE):
+            values = 100 * study.accuracy(f"{kind} {method}")
+            mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+            axis.fill_between(TIMES, mean - sd, mean + sd, alpha=0.15, lw=0)
+            axis.plot(TIMES, mean, marker="o", ms=3, label=method)
+        axis.axhline(100 * study.baseline(f"{kind} {PLAIN}"), color="0.4", lw=0.8, ls="--", label="float")
+        axis.set_xscale("log")
+        axis.set_xticks(TIMES, [time_text(t) for t in TIMES])
+        axis.minorticks_off()
+        axis.set_title(kind, fontsize=9)
+    axes[0, 0].set_ylabel("accuracy, %")
+    axes[0, 0].legend(frameon=False, fontsize=7, loc="lower left")
+    drawing.tight_layout()
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png", dpi=130)
+    write_atomically(path, buffer.getvalue())
+
+
+def main() -> None:
+    """Train, judge, and write the table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mnist", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--chips", type=int, default=20)
+    parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--devices", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument(
+        "--untrained", nargs="*", default=["forming"], choices=list(KINDS), help="judged, but not trained for"
+    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    arguments = parser.parse_args()
+    dataset, recipe = load(arguments.mnist), recipe_named("mnist")
+    encoder, work = recipe.encoder, arguments.work
+    assert recipe.finetune is not None
+    plain = trained_in(work, "plain", recipe, dataset, encoder, recipe.config)
+    int4 = trained_in(work, "int4", plain, dataset, encoder, recipe.finetune)
+    networks: dict[tuple[str, str], TrainedNetwork] = {(kind, PLAIN): plain for kind in arguments.devices}
+    for kind in arguments.devices:
+        if kind in arguments.untrained:
+            continue
+        config = tuning(recipe, device_named(kind), arguments.epochs)
+        networks[kind, AWARE] = trained_in(work, f"aware_{kind}", plain, dataset, encoder, config)
+    networks |= {(kind, CALIBRATED): plain for kind in arguments.devices if kind != "forming"}  # which holds no weights
+    study = judged(networks, dataset, encoder, arguments.images, arguments.chips, work / "chips", arguments.processes)
+    text = page(
+        study,
+        arguments.devices,
+        arguments.chips,
+        arguments.epochs,
+        int4_accuracy(int4, encoder, dataset),
+        cost(recipe, dataset),
+        recipe,
+    )
+    write_atomically(arguments.out, text.encode())
+    figure(study, arguments.devices, arguments.out.with_suffix(".png"))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

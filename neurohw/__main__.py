@@ -1,0 +1,6 @@
+"""`python -m neurohw`, and `torchrun --nproc-per-node 2 -m neurohw train ...`."""
+
+from neurohw.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What a network decides, in integers: scores of any number of samples, without a trace.
+
+Only the output is recorded, some samples at a time, and the stimulus is read where it lies: a `numpy.memmap` larger than the memory is streamed from
+its file.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.golden.native import NativeModel
+from neurohw.golden.specification import run_golden
+from neurohw.quantize.quantized import QuantizedNetwork
+from neurohw.readout import Readout, check_readout, default_readout, scores
+from neurohw.reference import check_stimulus
+from neurohw.trace import Trace
+
+CHUNK = 1024  # samples at a time
+
+
+def infer(
+    model: QuantizedNetwork, spikes: NDArray[np.uint8], readout: Readout | None = None, threads: int | None = None
+) -> NDArray[np.int64]:
+    """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
+
+    readout: None for the network's default. threads: over samples, by default one per processor. Raises InvalidModel for a readout that the output does not
+    have, InvalidData for a stimulus of the wrong shape.
+    """
+    network, output = model.network, model.network.output
+    readout = readout or default_readout(network)
+    check_readout(network, readout)
+    if spikes.dtype != np.uint8:
+        check_stimulus(network, spikes)
+        spikes = spikes.astype(np.uint8)
+    check_stimulus(network, spikes[:, :1])
+    if spikes.strides[2] != 1:
+        spikes = np.ascontiguousarray(spikes)
+    native, found = NativeModel.of(model, model.max_count), []
+    for begin in range(0, spikes.shape[1], CHUNK):
+        part = spikes[:, begin : begin + CHUNK]
+        shape = (part.shape[1], output.size)
+        array: NDArray[Any]
+        if readout == "membrane":
+            name, array = f"v.{output.name}", np.zeros(shape, np.int64)
+        else:
+            name, array = f"spikes.{output.name}", np.zeros((len(part), *shape), np.uint8)
+        if native is None or not native.run(part, {name: array}, threads, last=readout == "membrane"):
+            found.append(scores(run_golden(model, part), network, readout))
+        elif readout == "membrane":
+            found.append(array)
+        else:
+            found.append(scores(Trace({output.name: array}), network, readout))
+    return np.concatenate(found)

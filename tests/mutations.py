@@ -1,0 +1,20 @@
+"""Sources with one text changed, which tests must notice."""
+
+from pathlib import Path
+
+import pytest
+
+from neurohw.golden import native
+from neurohw.native_library import FLAGS, compiled
+
+
+def mutate_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, right: str, wrong: str) -> None:
+    """Let the native golden model be compiled, quickly, from a source with one text changed."""
+    text = native.SOURCE.read_text()
+    assert text.count(right) == 1
+    source = tmp_path / "native.cpp"
+    source.write_text(text.replace(right, wrong))
+    monkeypatch.setattr(native, "SOURCE", source)
+    quick = tuple("-O0" if flag == "-O3" else flag for flag in FLAGS)
+    monkeypatch.setattr(native, "compiled", lambda source: compiled(source, quick))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
