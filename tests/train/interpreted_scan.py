@@ -65,16 +65,18 @@ def check(neuron, name, slope, detach, single, shape, dtype, coarse, seed):
     ("reset", "refractory", "integrates"), [*itertools.product(["soft", "hard", "none"], [0, 2], [False, True])]
 )
 def test_every_branch(reset, refractory, integrates, strict, coarse):
+    """coarse: with an adaptive threshold, all in quarters, which membranes meet exactly; otherwise with gradients through the reset."""
     neuron = Lif(
-        0.9,
+        1.0 if coarse else 0.9,
         reset=reset,
         v_reset=-0.5,
-        synapse_decay=0.25,
+        synapse_decay=None if coarse else 0.25,
         refractory=refractory,
+        adaptation=Adaptation(1.0, 0.25) if coarse else None,
         strict=strict,
         integrates_refractory=integrates,
     )
-    check(neuron, "arctan", None, False, True, (6, 2, 70), torch.float32, coarse, 1)
+    check(neuron, "arctan", None, coarse, not coarse, (6, 2, 70), torch.float32, coarse, 1)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
