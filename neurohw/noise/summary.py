@@ -107,4 +107,4 @@ def table(study: Study, between: str = ", ") -> tuple[list[str], list[list[str]]
     for name in study.experiments:
         without = [f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else "" for kind in ideals]
         body.append([name, str(len(study.outcomes[name])), *without, *(found.get((name, t), "") for t in times)])
-    return ["", "chips", *ideals, *(time_text(t) for t in times)], body
+    return ["experiment", "chips", *ideals, *(time_text(t) for t in times)], body

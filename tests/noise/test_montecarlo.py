@@ -232,7 +232,7 @@ def test_summaries() -> None:
     assert len(lines) == 10 and lines[0] == "experiment,seconds,chips,mean,sd,min,max,float"
     assert [float(x) for x in lines[3].split(",")[1:3]] == [31536000.0, 3.0]
     table = to_markdown(study).splitlines()
-    assert table[0] == "| | chips | float | int4 | 25s | 1h | 1y |"
+    assert table[0] == "| experiment | chips | float | int4 | 25s | 1h | 1y |"
     assert f"{100 * values.mean():.2f} ± {100 * values.std(ddof=1):.2f}, min {100 * values.min():.2f}" in table[2]
     assert (
         json.loads(json.dumps(to_json(study), allow_nan=False))["pcm"]["accuracy"]["0"]
