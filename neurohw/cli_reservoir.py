@@ -16,6 +16,7 @@ from neurohw.reservoir import LIQUIDS, liquid_named
 reservoir = typer.Typer(
     help="Liquids: random recurrent networks that stay as they are, or tune themselves, and a linear readout of their spikes.\n\n"
     "neurohw reservoir build digits      a liquid in runs/digits-liquid\n\n"
+    "neurohw reservoir build digits --topology resistive      one whose weights are resistive devices as forming left them\n\n"
     "neurohw reservoir tune              optional: plasticity and an astrocyte bring it to the edge of chaos\n\n"
     "neurohw reservoir measure           what it does, as numbers and as a page\n\n"
     "neurohw reservoir readout           count its spikes, fit a readout, attach it as the output\n\n"
