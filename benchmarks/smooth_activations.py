@@ -8,7 +8,7 @@ rectifier's derivative is a step, that of GELU and SiLU is smooth, and the gradi
 
 First, E|act'(x + n) - act'(x)| for x uniform in -sigma ... sigma and n normal with deviation sigma, sampled and by its expansion for small sigma. Then the same
 multilayer perceptron is trained with each activation at b = 2 ... 6 bits, with a new chip for every four mini-batches, and tested on chips that it has not seen. Learning
-rates are chosen for every activation on the validation part, by seeds of their own.
+rates are chosen for every activation, device and b on the validation part, by seeds of their own.
 WORK: folder for results; a run that is there is not repeated, so that an interrupted benchmark goes on.
 """
 
@@ -35,7 +35,7 @@ from neurohw.storage import write_atomically
 SIZES = (64, 48, 48, 10)
 BITS, OUTPUT_BITS = (2, 3, 4, 5, 6), 8
 SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101)
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (3e-3, 1e-2, 3e-2)
 EPOCHS, BATCH, CHIPS = 20, 32, 20
 SAME_CHIP = 4  # mini-batches that are trained on one chip, since drawing devices takes longer than a step
 DAY = 86400.0
@@ -54,6 +54,7 @@ DRAWS = 2_000_000
 RANGES = np.linspace(0.05, 1.0, 20)  # ends of a converter's range, of the largest size
 IDEAL: list[Tensor | None] = [None] * (len(SIZES) - 1)
 Result = dict[str, list[float]]  # by seed
+Case = tuple[str, int, str]  # activation, bits, device
 Rng = np.random.Generator
 
 
@@ -248,14 +249,39 @@ def spread(values: list[float], scale: float = 100.0) -> str:
     return f"{scale * np.mean(values):.2f} ± {scale * np.std(values, ddof=1):.2f}"
 
 
-def interval(differences: NDArray[np.float64]) -> str:
-    """Mean of paired differences in points and its 95 % interval (Student)."""
+def bounds(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of the mean of paired differences (Student)."""
     n = len(differences)
     half = float(stats.t.ppf(0.975, n - 1)) * differences.std(ddof=1) / math.sqrt(n)
-    return f"{100 * differences.mean():+.2f} [{100 * (differences.mean() - half):+.2f}, {100 * (differences.mean() + half):+.2f}]"
+    return float(differences.mean() - half), float(differences.mean() + half)
 
 
-def plot(path: Path, measured: dict[str, list[float]], found: dict[tuple[str, int, str], Result]) -> None:
+def interval(differences: NDArray[np.float64]) -> str:
+    """Mean of paired differences in points and its interval."""
+    low, high = bounds(differences)
+    return f"{100 * differences.mean():+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+
+
+def verdicts(found: dict[Case, Result]) -> list[str]:
+    """How often each smooth activation is better and worse than the rectifier, by intervals that leave out 0."""
+    lines = []
+    for smooth in ("gelu", "silu"):
+        words = []
+        for device in DEVICES:
+            ranges = [
+                bounds(np.array(found[smooth, bits, device]["test"]) - np.array(found["relu", bits, device]["test"]))
+                for bits in BITS
+            ]
+            better = [str(b) for b, (low, _) in zip(BITS, ranges, strict=True) if low > 0]
+            worse = [str(b) for b, (_, high) in zip(BITS, ranges, strict=True) if high < 0]
+            words.append(
+                f"{device}: better at {', '.join(better) or 'no'} bits, worse at {', '.join(worse) or 'no'} bits"
+            )
+        lines.append(f"- {smooth} against relu, by intervals without 0: {'; '.join(words)}.")
+    return [*lines, ""]
+
+
+def plot(path: Path, measured: dict[str, list[float]], found: dict[Case, Result]) -> None:
     """Errors of derivatives, and accuracies by bits for every device."""
     import matplotlib
 
@@ -302,7 +328,7 @@ def derivative_lines(measured: dict[str, list[float]]) -> list[str]:
     ]
 
 
-def training_lines(found: dict[tuple[str, int, str], Result], rates: dict[str, float]) -> list[str]:
+def training_lines(found: dict[Case, Result], rates: dict[Case, float]) -> list[str]:
     """The tables of accuracies and gradient errors."""
     lines = ["", "## The same perceptron with each", ""]
     for device in DEVICES:
@@ -314,26 +340,27 @@ def training_lines(found: dict[tuple[str, int, str], Result], rates: dict[str, f
         lines += [
             f"### {words[device]}",
             "",
-            "| bits | relu | gelu | silu | gelu - relu | silu - relu | gradient error: relu | gelu | silu |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "| bits | relu | gelu | silu | gelu - relu | silu - relu | gradient error: relu | gelu | silu | learning rates |",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for bits in BITS:
             test = {a: np.array(found[a, bits, device]["test"]) for a in ACTIVATIONS}
             cells = [spread(list(test[a])) for a in ACTIVATIONS]
             cells += [interval(test[a] - test["relu"]) for a in ("gelu", "silu")]
             cells += [f"{np.mean(found[a, bits, device]['gradient_error']):.2f}" for a in ACTIVATIONS]
+            cells.append(", ".join(f"{rates[a, bits, device]:g}" for a in ACTIVATIONS))
             lines.append(f"| {bits} | " + " | ".join(cells) + " |")
         lines.append("")
-    chosen = ", ".join(f"{a} {rate:g}" for a, rate in rates.items())
     return [
         *lines,
+        *verdicts(found),
         f"Test accuracy in percent, mean ± standard deviation of {len(SEEDS)} seeds (split, weights, order, chips), each the mean of {CHIPS} chips that were not "
         "trained on; differences are paired by seed, with their 95 % interval (Student). Gradient error: mean of |g - g0| / |g0| over chips on 500 training "
         "samples before the first step, by the parameters of the hidden layers; g0 without converters and devices.",
         "",
         f"{'-'.join(str(s) for s in SIZES)} on the 8x8 digits, {EPOCHS} epochs in batches of {BATCH}, AdamW, cosine to 0, a new chip for every {SAME_CHIP} mini-batches; the output has a "
-        f"converter of {OUTPUT_BITS} bits; ranges with the least squared error, anew in every epoch. Learning rates, chosen from {', '.join(f'{r:g}' for r in RATES)} on the "
-        f"validation part at 4 bits on PCM by {len(TUNING_SEEDS)} other seeds: {chosen}. `python benchmarks/smooth_activations.py WORK` writes this page.",
+        f"converter of {OUTPUT_BITS} bits; ranges with the least squared error, anew in every epoch. Learning rates are chosen from {', '.join(f'{r:g}' for r in RATES)} for every cell on the "
+        f"validation part by {len(TUNING_SEEDS)} other seeds. `python benchmarks/smooth_activations.py WORK` writes this page.",
     ]
 
 
@@ -344,12 +371,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     measured = {a: [derivative_error(a, sigma) for sigma in WIDTHS] for a in ACTIVATIONS}
-    tuning = [(a, 4, "pcm", TUNING_SEEDS, rate) for a in ACTIVATIONS for rate in RATES]
-    tuned = {(job[0], job[4]): kept_run(arguments.work, *job) for job in track(tuning, "learning rates")}
-    reached = {key: float(np.mean(result["validation"])) for key, result in tuned.items()}
-    rates = {a: max(RATES, key=lambda rate, a=a: reached[a, rate]) for a in ACTIVATIONS}  # type: ignore[misc]
-    jobs = [(a, bits, device, SEEDS, rates[a]) for device in DEVICES for bits in BITS for a in ACTIVATIONS]
-    found = {job[:3]: kept_run(arguments.work, *job) for job in track(jobs, "training")}
+    cases = [(a, bits, device) for device in DEVICES for bits in BITS for a in ACTIVATIONS]
+    rates: dict[Case, float] = {}
+    for case in track(cases, "learning rates"):
+        tried = {rate: kept_run(arguments.work, *case, TUNING_SEEDS, rate)["validation"] for rate in RATES}
+        rates[case] = max(RATES, key=lambda rate, tried=tried: np.mean(tried[rate]))  # type: ignore[misc]
+    found = {case: kept_run(arguments.work, *case, SEEDS, rates[case]) for case in track(cases, "training")}
     plot(arguments.out.with_suffix(".png"), measured, found)
     page = [
         "# Smooth and rectified activations under quantized analog noise",
