@@ -873,7 +873,7 @@ def write_page(bench: Bench, path: Path) -> None:
         "# The resistive liquid state machine",
         "",
         f"Liquids of {NEURONS} neurons whose weights are differential pairs of devices that forming left at random (half of them conduct, spread 0.3), never trained; hard reset, threshold {THRESHOLD:g}. A chip is a draw of all devices. "
-        f"Scales are chosen among {len(CONFIGS['audio'])} configurations for sound and {len(CONFIGS['image'])} for images, on training samples with a chip that is used for nothing else; their range and the leak come from a first look at one chip with a third of the recordings of all speakers. `python benchmarks/zero_shot.py` writes this page.",
+        f"Scales are chosen among {len(CONFIGS['audio'])} configurations for sound and {len(CONFIGS['image'])} for images, on training samples with a chip that is used for nothing else; their range and the leak come from a first look at one other draw of weights with recordings of all speakers and folds, those of the tests among them. `python benchmarks/zero_shot.py` writes this page.",
     ]
     for part in (probe_lines, noise_lines, integer_lines, digit_lines, pair_lines):
         lines += part(bench)
