@@ -19,9 +19,7 @@ The modes share liquid, input spikes and readouts. Regularisation and epochs of 
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,12 +36,11 @@ from nalsm_page import (
     FSDD_WEIGHT,
     INITIALISING,
     NMNIST_STEPS,
-    Results,
     fixed_amplitude,
     write_page,
 )
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from work_folder import WorkFolder
 
 from neurohw.data.dataset import stratified_split
 from neurohw.plasticity import (
@@ -63,7 +60,7 @@ from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import Liquid, grid_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.readout import normalised, ridge
-from neurohw.storage import load_value, write_atomically
+from neurohw.storage import load_value
 from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
@@ -104,33 +101,12 @@ class Task:
     steps: tuple[int, int] = (20, 250)
 
 
-class Bench:
-    """The work folder: results by key, and the progress display."""
+class Bench(WorkFolder):
+    """The work folder, and the runs of modes on tasks."""
 
     def __init__(self, work: Path, threads: int) -> None:
-        self.work, self.threads = work, threads
-
-    def result(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The stored result, or the computed one, which is stored."""
-        path = self.work / f"{key}.json"
-        if not path.is_file():
-            result = compute()
-            write_atomically(path, json.dumps(result, indent=1).encode())
-            print(key, {k: v for k, v in result.items() if k != "right"}, flush=True)
-        return dict(json.loads(path.read_text()))
-
-    def shown(self, text: str, work: Callable[[Callable[[int, int], None]], Any]) -> Any:
-        """work(progress) under a progress bar."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, transient=True) as display:
-            task = display.add_task(text, total=None)
-            return work(lambda done, total: display.update(task, completed=done, total=total))
+        super().__init__(work)
+        self.threads = threads
 
     def run(self, key: str, liquid: Liquid, mode: Mode, task: Task) -> dict[str, Any]:
         """Both phases and both readouts."""
@@ -241,7 +217,7 @@ def run_drift(bench: Bench, data: Path, seeds: int) -> None:
 
 def modes(bench: Bench, neurons: int = 1000, part: str = "paired") -> list[Mode]:
     """The modes that are compared. part: for the initialisation of which the fixed amplitude is the best."""
-    best = fixed_amplitude(Results(bench.work), part)
+    best = fixed_amplitude(bench, part)
     return [Mode("nalsm", GAINS[neurons]), Mode("stdp", depression=best), Mode("static")]
 
 
@@ -372,7 +348,7 @@ def main() -> None:
     for part in arguments.parts or PARTS:
         if part in work:
             work[part](bench, arguments.data, arguments.seeds)
-    write_page(Results(bench.work), arguments.out)
+    write_page(bench, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The page and plot of `benchmarks/nalsm.py`, from the results in its work folder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.stats
+from work_folder import Results
 
 from neurohw.storage import write_atomically
 
@@ -17,17 +17,6 @@ AMPLITUDE = {"paired": "amplitude", "long": "amplitude_long"}  # results that ch
 FSDD_STEPS, FSDD_DENSITY, FSDD_WEIGHT = 600, 0.3, 3.0  # an event per ms is little: more and stronger input synapses
 NMNIST_STEPS = 310
 FOLDS = 5
-
-
-class Results:
-    """The results of a work folder."""
-
-    def __init__(self, work: Path) -> None:
-        self.work = work
-
-    def found(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """The stored results whose key matches, by key."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))}
 
 
 def fixed_amplitude(results: Results, part: str = "paired") -> float:

@@ -16,7 +16,6 @@ PARTS, all by default, in this order:
 
 import argparse
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +25,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
+from work_folder import WorkFolder
 from zero_shot_page import write_page
 from zero_shot_setup import (
     AUDIO_STEPS,
@@ -46,7 +45,6 @@ from zero_shot_setup import (
     Data,
     Indices,
     Modality,
-    Results,
     common,
     counted,
     load,
@@ -68,30 +66,8 @@ PARTS = ("select", "probe", "noise", "integers", "digits", "pairs", "page")
 CHUNK = 250
 
 
-class Bench(Results):
-    """The work folder: counts and results by key, and the progress display."""
-
-    def result(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The stored result, or the computed one, which is stored."""
-        path = self.work / f"{key}.json"
-        if not path.is_file():
-            result = compute()
-            write_atomically(path, json.dumps(result).encode())
-            print(key, {k: v for k, v in result.items() if not isinstance(v, str | list | dict)}, flush=True)
-        return dict(json.loads(path.read_text()))
-
-    def shown(self, text: str, work: Callable[[Callable[[int, int], None]], Any]) -> Any:
-        """work(progress) under a progress bar."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, transient=True) as display:
-            task = display.add_task(text, total=None)
-            return work(lambda done, total: display.update(task, completed=done, total=total))
+class Bench(WorkFolder):
+    """The work folder, and counts of liquids in it."""
 
     def counts(self, name: str, config: Config, seed: int, events: Events, steps: int) -> Counts:
         """Spike counts of a liquid, kept in the work folder."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
+from work_folder import Results
 from zero_shot_setup import (
     AUDIO_STEP_MS,
     AUDIO_STEPS,
@@ -23,7 +24,6 @@ from zero_shot_setup import (
     SIDE,
     SPEAKERS,
     THRESHOLD,
-    Results,
     bools,
     matchings,
     selected,

@@ -1,13 +1,12 @@
 """What `benchmarks/zero_shot.py` and its page share: data, configurations of liquids, divisions of samples and of pairs of digits."""
 
-import json
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from work_folder import Results
 
 from neurohw.memristor import Chip, device_named
 from neurohw.neurons import Lif
@@ -126,17 +125,6 @@ def load(folder: Path) -> Data:
         members = rng.permutation(np.flatnonzero(labels == label))
         fold[members] = np.arange(len(members)) % FOLDS
     return Data(audio, image, speaker, index, fold)
-
-
-class Results:
-    """The results of a work folder."""
-
-    def __init__(self, work: Path) -> None:
-        self.work = work
-
-    def found(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """The stored results whose key matches, by key."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))}
 
 
 def splits(data: Data, name: str) -> list[tuple[Indices, Indices]]:
