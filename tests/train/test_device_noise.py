@@ -36,6 +36,7 @@ from neurohw.readout import accuracy, scores
 from neurohw.train import DeviceNoise, SpikingModule, TrainConfig, fit
 from neurohw.train.clip import clip_at_deviations
 from neurohw.train.device_noise import ChipNoise
+from neurohw.train.recipes import recipe_named
 from tests.random_networks import random_graph, random_trained
 from tests.train.test_fit import StopAfter, assert_equal
 
@@ -295,6 +296,22 @@ def test_configurations_survive_json_and_refuse_nonsense() -> None:
         TrainConfig(weight_clip=1.0)
     with pytest.raises(InvalidModel, match="weight_clip_per"):
         TrainConfig(weight_clip_per="row")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_recipes_for_pcm_are_those_of_their_names_with_noise(name: str, small: Dataset) -> None:
+    plain, noisy = recipe_named(name), recipe_named(f"{name}-pcm")
+    assert noisy.network == plain.network and noisy.encoder == plain.encoder
+    for before, after in ((plain.config, noisy.config), (plain.finetune, noisy.finetune)):
+        if before is None or after is None:
+            assert before is after
+            continue
+        assert after.device_noise is not None and after.device_noise.device == PCM and after.weight_clip == 2.0
+        assert replace(after, device_noise=None, weight_clip=None) == before
+        assert TrainConfig.from_json(after.to_json()) == after
+    if name == "digits":
+        trained = fit(noisy.network, small, noisy.encoder, replace(noisy.config, epochs=1))
+        assert trained.info["config"]["device_noise"]["device"] == {"kind": "pcm"}
 
 
 def mean_accuracy(trained: TrainedNetwork, dataset: Dataset, device: Device, time: float, chips: int) -> float:
