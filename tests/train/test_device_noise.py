@@ -306,7 +306,7 @@ def test_recipes_for_pcm_are_those_of_their_names_with_noise(name: str, small: D
         if before is None or after is None:
             assert before is after
             continue
-        assert after.device_noise is not None and after.device_noise.device == PCM and after.weight_clip == 2.0
+        assert after.device_noise is not None and after.device_noise.device == PCM and after.weight_clip is None
         assert replace(after, device_noise=None, weight_clip=None) == before
         assert TrainConfig.from_json(after.to_json()) == after
     if name == "digits":
