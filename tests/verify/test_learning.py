@@ -85,7 +85,7 @@ MUTATIONS = {
     "the astrocyte forgets to start anew": ("nhw_learning_depression.sv", "update_q[2] && sample_end_q[2]", "update_q[2] && sample_end_q[2] && update_q[1]"),
     "the astrocyte rounds toward zero": ("nhw_learning_depression.sv", "(difference_q >>> LEAK)", "((difference_q + (difference_q[WideBits-1] ? WideBits'(1) : '0)) >>> LEAK)"),
     "a sum needed at once is not forwarded": ("nhw_learning_accumulator.sv", "again_q ? sum_q", "again_q && sums[lane] == sum_q ? sum_q"),
-    "the last step is delivered to the next sample": ("nhw_learning_pass.sv", "spike6 && !sample_end_i", "spike6"),
+    "the last step is delivered to the next sample": ("nhw_learning_pass.sv", "spike6 && !sample_end_i", "spike6 && (sample_end_i || !sample_end_i)"),
     "flags are not cleared": ("nhw_learning_flags.sv", "(read_data[bank] | set_bit_q) : '0", "(read_data[bank] | set_bit_q) : read_data[bank]"),
     "frozen weights learn": ("nhw_learning_scan.sv", "field_now[FieldBits-4] && learning_i", "field_now[FieldBits-4]"),
 }  # fmt: skip
