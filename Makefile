@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/digits
+# a process of tests per processor: threads of libraries would only wait for each other
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: setup demo test check clean
 setup: $(STAMP)
@@ -23,12 +25,12 @@ demo: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(BIN)/pytest -n auto --dist worksteal
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth' -x -q
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth' -x -q
 
 clean:
 	rm -rf $(VENV) runs build sim_build
