@@ -208,7 +208,7 @@ def test_interrupted_build_is_resumed_to_a_bitstream(run: RunFolder, monkeypatch
 def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
     names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     verbs = {"hear", "flow", "train", "quantize", "crosscheck", "emit", "verify", "build", "report", "doctor"}
-    assert names == verbs | {"run", "import", "export"}
+    assert names == verbs | {"run", "import", "export", "noise"}
     for arguments, expected in (
         (["verify", "--help"], "golden model"),
         (["quantize", "--run", str(tmp_path)], "is no run folder"),
