@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.golden.native import NativeModel
-from neurohw.golden.specification import run_golden
+from neurohw.golden.native import NativeModel, run_native
 from neurohw.quantize.quantized import QuantizedNetwork
 from neurohw.readout import Readout, check_readout, default_readout, scores
 from neurohw.reference import check_stimulus
@@ -46,7 +45,7 @@ def infer(
         else:
             name, array = f"spikes.{output.name}", np.zeros((len(part), *shape), np.uint8)
         if native is None or not native.run(part, {name: array}, threads, last=readout == "membrane"):
-            found.append(scores(run_golden(model, part), network, readout))
+            found.append(scores(run_native(model, part, readout == "membrane", threads), network, readout))
         elif readout == "membrane":
             found.append(array)
         else:

@@ -4,7 +4,7 @@ from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liqu
 from neurohw.reservoir.config import LIQUIDS, LiquidConfig, liquid_named
 from neurohw.reservoir.liquid import NALSM_NEURON, Liquid, PerKind
 from neurohw.reservoir.readout import LinearReadout, attach_readout, ridge
-from neurohw.reservoir.resistive import resistive_chip, resistive_liquid, resistive_reservoir
+from neurohw.reservoir.resistive import resistive_chip, resistive_liquid
 from neurohw.reservoir.retrieval import Retrieval, retrieve
 from neurohw.reservoir.simulate import run_liquid
 from neurohw.reservoir.spectrum import spectral_radius, with_spectral_radius
@@ -24,7 +24,6 @@ __all__ = [
     "random_liquid",
     "resistive_chip",
     "resistive_liquid",
-    "resistive_reservoir",
     "retrieve",
     "ridge",
     "run_liquid",

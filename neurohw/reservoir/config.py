@@ -8,7 +8,7 @@ from neurohw.memristor import device_named
 from neurohw.neurons import Lif
 from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liquid, small_world_liquid
 from neurohw.reservoir.liquid import Liquid, PerKind
-from neurohw.reservoir.resistive import resistive_reservoir
+from neurohw.reservoir.resistive import resistive_chip, resistive_liquid
 from neurohw.reservoir.spectrum import with_spectral_radius
 
 Topology = Literal["grid", "small-world", "random", "gaussian", "resistive"]
@@ -84,7 +84,7 @@ class LiquidConfig:
                 )
             case "resistive":
                 device = device_named("forming", probability=self.formed, spread=self.spread)
-                liquid = resistive_reservoir(inputs, self.neurons, *scales, device, neuron, steps, seed)
+                liquid = resistive_liquid(resistive_chip(inputs, self.neurons, *scales, device, neuron, steps, seed))
         if self.spectral_radius is None:
             return liquid
         scaled = with_spectral_radius(liquid.trained, "liquid_to_liquid", self.spectral_radius)

@@ -104,17 +104,3 @@ def resistive_liquid(chip: Chip, time_seconds: float = 0.0, read: int | None = N
     network = Network(dense.network.populations, tuple(projections), dense.network.dt)
     trained = TrainedNetwork(network, parameters, dense.steps, dense.info, chip.digest())
     return Liquid(trained, np.zeros(network.output.size, np.bool_))
-
-
-def resistive_reservoir(
-    inputs: int,
-    neurons: int = 200,
-    scale: float = 0.07,
-    input_scale: float | None = None,
-    device: Device | None = None,
-    neuron: Lif | None = None,
-    steps: int = 50,
-    seed: int = 0,
-) -> Liquid:
-    """The liquid of a new chip, as it is read without noise; arguments and errors as those of `resistive_chip`."""
-    return resistive_liquid(resistive_chip(inputs, neurons, scale, input_scale, device, neuron, steps, seed))

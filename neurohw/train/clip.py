@@ -1,6 +1,7 @@
 """Clipping of weights at some standard deviations of their layer, tile or column, for devices whose range the largest weight of a group sets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -47,10 +48,7 @@ def weight_clipper(module: SpikingModule, config: TrainConfig) -> Callable[[], N
             places.append((weight, None, 1))
             continue
         layout = layout_of(module.to_trained(1), projection)
-        per = CrossbarMapping(
-            scale_per=config.weight_clip_per, tile_rows=mapping.tile_rows, tile_columns=mapping.tile_columns
-        )
-        group, count = groups(layout, per)
+        group, count = groups(layout, replace(mapping, scale_per=config.weight_clip_per))
         places.append((weight, torch.from_numpy(np.ascontiguousarray(group)).reshape(-1).to(weight.device), count))
 
     def clip() -> None:

@@ -102,7 +102,6 @@ class ChipNoise:
             gain = torch.where(now > 0, before / now, 1.0).index_select(0, place.tile)
             delta = (weight + delta) * gain - weight
         if factor is not None:
-            delta = torch.where(
-                factor.expand_as(clean).reshape(-1) != 0, delta / factor.expand_as(clean).reshape(-1), 0.0
-            )
+            folded = factor.expand_as(clean).reshape(-1)
+            delta = torch.where(folded != 0, delta / folded, 0.0)
         return delta.reshape(clean.shape)

@@ -147,9 +147,8 @@ class SpikingModule(nn.Module):
         self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
         self.rounds_delays = True  # in evaluation; False measures what the rounding costs
-        self.perturbation: dict[
-            str, Tensor
-        ] = {}  # by projection, added to its weight: see `neurohw.train.device_noise`
+        # by projection, added to its weight: see `neurohw.train.device_noise`
+        self.perturbation: dict[str, Tensor] = {}
         self.generator = torch.Generator().manual_seed(seed)
         self.part: Part | None = None  # of a batch that several processes share: see `neurohw.train.distributed`
         if weight_bits is not None:

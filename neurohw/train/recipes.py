@@ -99,8 +99,7 @@ def mnist_recipe() -> Recipe:
 def for_pcm(recipe: Recipe) -> Recipe:
     """The same, trained for phase-change memory at 25 seconds to a year after programming: a new chip for every mini-batch, with drift compensation.
 
-    Scales are per column of a tile, so that every column uses the whole range of conductances. Weights are not clipped: on this device clipping costs more than it
-    saves (benchmarks/noise_aware_training.md).
+    Scales are per column of a tile, so that every column uses the whole range of conductances. It is the set-up of pcm in benchmarks/noise_aware_training.py.
     """
     noise = DeviceNoise(device_named("pcm"), CrossbarMapping(scale_per="column"), compensate=True)
     tuned = None if recipe.finetune is None else replace(recipe.finetune, device_noise=noise)

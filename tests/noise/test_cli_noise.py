@@ -24,7 +24,7 @@ from neurohw.readout import accuracy, scores
 from neurohw.report.noise_figures import accuracy_over_time, baselines, curves
 from tests.noise.common import experiment, trained_digits
 
-RUN = ["--processes", "1", "--chips", "3", "--samples", "60"]
+RUN = "--processes 1 --chips 3 --samples 60"
 
 
 def call(*arguments: str, code: int = 0) -> str:
@@ -33,6 +33,11 @@ def call(*arguments: str, code: int = 0) -> str:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
+
+
+def judged(model: Path, out: Path, options: str, code: int = 0) -> str:
+    """The command for the saved network of the digits."""
+    return call(str(model), "--recipe", "digits", "--out", str(out), *options.split(), code=code)
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +56,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_saved_network(model: Path, tmp_path: Path, wide: None) -> None:
     out = tmp_path / "out"
-    output = call(
-        *(
-            str(model),
-            "--recipe",
-            "digits",
-            "--out",
-            str(out),
-            "--device",
-            "pcm",
-            "--device",
-            "reram_wan:read_fraction=0.02",
-        ),
-        *("--times", "25s,1d,1y", *RUN),
-    )
+    output = judged(model, out, f"--device pcm --device reram_wan:read_fraction=0.02 --times 25s,1d,1y {RUN}")
     results = json.loads((out / "results.json").read_text())
     assert list(results) == ["pcm", "reram_wan-read_fraction=0.02"]
     trained, dataset, encoder = trained_digits()
@@ -94,48 +86,24 @@ def test_again_does_only_what_is_missing(model: Path, tmp_path: Path, monkeypatc
     done: list[tuple[Any, int]] = []
     real = executors.judge_chip
     monkeypatch.setattr("neurohw.noise.executors.judge_chip", lambda e, s: done.append((e, s)) or real(e, s))  # type: ignore[func-returns-value]
-    common = [
-        str(model),
-        "--recipe",
-        "digits",
-        "--out",
-        str(tmp_path),
-        "--times",
-        "1h",
-        "--samples",
-        "30",
-        "--processes",
-        "1",
-    ]
-    call(*common, "--chips", "2", "--read-noise", "none")
+    common = "--times 1h --samples 30 --processes 1 --read-noise none"
+    judged(model, tmp_path, f"{common} --chips 2")
     assert [seed for _, seed in done] == [0, 1]
-    call(*common, "--chips", "3", "--read-noise", "none", "--device", "pcm", "--device", "additive")
+    judged(model, tmp_path, f"{common} --chips 3 --device pcm --device additive")
     assert [seed for _, seed in done[2:]] == [0, 1, 2, 2]
-    call(*common, "--chips", "2", "--seed", "1", "--read-noise", "none")
+    judged(model, tmp_path, f"{common} --chips 2 --seed 1")
     assert len(done) == 6
     assert list(json.loads((tmp_path / "results.json").read_text())["pcm"]["accuracy"]) == ["1", "2"]
     with pytest.raises(InvalidData, match=r"scenario\.compensate is False there, and True now\. Choose another folder"):
-        call(*common, "--read-noise", "none", "--compensate", code=1)
+        judged(model, tmp_path, f"{common} --compensate", code=1)
 
 
 def test_every_option_reaches_the_chip(model: Path, tmp_path: Path) -> None:
-    call(
-        *(
-            str(model),
-            "--recipe",
-            "digits",
-            "--out",
-            str(tmp_path),
-            "--times",
-            "1h",
-            "--samples",
-            "20",
-            "--processes",
-            "1",
-        ),
-        *("--chips", "1", "--adc-bits", "6", "--dac-bits", "5", "--levels", "16", "--scheme", "offset_column"),
-        *("--scale-per", "column", "--tile", "32", "--stuck-low", "0.01", "--stuck-high", "0.02", "--unformed", "0.03"),
-        *("--wire-ohm", "2", "--exact-wires", "--compensate", "--recalibrate", "columns"),
+    judged(
+        model,
+        tmp_path,
+        "--times 1h --samples 20 --processes 1 --chips 1 --adc-bits 6 --dac-bits 5 --levels 16 --scheme offset_column --scale-per column --tile 32 "
+        "--stuck-low 0.01 --stuck-high 0.02 --unformed 0.03 --wire-ohm 2 --exact-wires --compensate --recalibrate columns",
     )
     scenario = json.loads((tmp_path / "results.json").read_text())["pcm"]["experiment"]["scenario"]
     assert scenario == {
@@ -159,41 +127,15 @@ def test_every_option_reaches_the_chip(model: Path, tmp_path: Path) -> None:
 
 
 def test_integers(model: Path, tmp_path: Path) -> None:
-    call(
-        *(
-            str(model),
-            "--recipe",
-            "digits",
-            "--out",
-            str(tmp_path),
-            "--times",
-            "1h",
-            "--bits",
-            "4",
-            "--read-noise",
-            "read",
-        ),
-        *RUN,
-    )
+    judged(model, tmp_path, f"--times 1h --bits 4 --read-noise read {RUN}")
     assert set(json.loads((tmp_path / "results.json").read_text())["pcm"]["ideal"]) == {"float", "int4"}
 
 
 def test_a_run_folder(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "digits", RunConfig(epochs=1))
     run_stages(run, ("train",), lambda *_: None)
-    call(
-        str(run.path),
-        "--times",
-        "1h",
-        "--read-noise",
-        "none",
-        "--device",
-        "additive:programming_scale=0",
-        "--chips",
-        "1",
-        "--processes",
-        "1",
-    )
+    options = "--times 1h --read-noise none --device additive:programming_scale=0 --chips 1 --processes 1"
+    call(str(run.path), *options.split())
     results = json.loads((run.path / "noise" / "results.json").read_text())["additive-programming_scale=0"]
     expected = run.need("train")["float_accuracy"]
     assert results["ideal"] == {"float": expected} and results["accuracy"] == {"0": [expected]}
@@ -235,7 +177,7 @@ def test_a_failed_chip_is_exit_code_1(model: Path, tmp_path: Path, monkeypatch: 
         return real(e, seed)
 
     monkeypatch.setattr("neurohw.noise.executors.judge_chip", fails)
-    output = call(str(model), "--recipe", "digits", "--out", str(tmp_path), "--times", "1h", *RUN, code=1)
+    output = judged(model, tmp_path, f"--times 1h {RUN}", code=1)
     assert "pcm: chip 1 failed: no room" in output
     assert list(json.loads((tmp_path / "results.json").read_text())["pcm"]["accuracy"]) == ["0", "2"]
 

@@ -11,7 +11,7 @@ from neurohw.errors import InvalidModel
 from neurohw.memristor import device_named, load_chip
 from neurohw.memristor.devices import Forming
 from neurohw.neurons import Lif
-from neurohw.reservoir import Liquid, LiquidConfig, resistive_chip, resistive_liquid, resistive_reservoir, run_liquid
+from neurohw.reservoir import Liquid, LiquidConfig, resistive_chip, resistive_liquid, run_liquid
 from neurohw.reservoir.resistive import formed_moments
 
 NEURON = Lif(decay=0.9, threshold=2.0, reset="hard")
@@ -43,7 +43,7 @@ def test_moments_of_a_device_that_may_be_formed(probability: float, spread: floa
 @pytest.mark.parametrize(("probability", "spread"), [(0.5, 0.3), (0.3, 0.2), (0.8, 0.25)])
 def test_weights_are_those_of_the_formulas(probability: float, spread: float) -> None:
     device = device_named("forming", probability=probability, spread=spread)
-    liquid = resistive_reservoir(100, 400, 0.2, 1.5, device, seed=5)
+    liquid = resistive_liquid(resistive_chip(100, 400, 0.2, 1.5, device, seed=5))
     for projection, sources, scale in (("input_to_liquid", 100, 1.5), ("liquid_to_liquid", 400, 0.2)):
         w = dense_weights(liquid, projection, sources).ravel()
         count = len(w)
@@ -66,13 +66,17 @@ def test_weights_are_those_of_the_formulas(probability: float, spread: float) ->
 def test_one_seed_one_reservoir(tmp_path: Path) -> None:
     chip = resistive_chip(7, 30, seed=3)
     liquid = resistive_liquid(chip)
-    assert liquid.digest() == resistive_reservoir(7, 30, seed=3).digest() != resistive_reservoir(7, 30, seed=4).digest()
+    assert (
+        liquid.digest()
+        == resistive_liquid(resistive_chip(7, 30, seed=3)).digest()
+        != resistive_liquid(resistive_chip(7, 30, seed=4)).digest()
+    )
     assert liquid.save(tmp_path / "liquid") == liquid.digest() == Liquid.load(tmp_path / "liquid").digest()
     chip.save(tmp_path / "chip")
     assert resistive_liquid(load_chip(tmp_path / "chip")).digest() == liquid.digest()
     assert liquid.trained.parent == chip.digest() and liquid.trained.info["topology"] == "resistive"
     # another scale is another gain of the same devices
-    larger = resistive_reservoir(7, 30, scale=0.14, seed=3).trained.parameters
+    larger = resistive_liquid(resistive_chip(7, 30, scale=0.14, seed=3)).trained.parameters
     for name in ("input_to_liquid", "liquid_to_liquid"):
         same = liquid.trained.parameters
         assert np.array_equal(larger[f"{name}.source"], same[f"{name}.source"])
@@ -131,7 +135,7 @@ def test_the_configuration_builds_it() -> None:
     liquid = config.build(9, 33, 7)
     device = device_named("forming", probability=0.4, spread=0.2)
     neuron = Lif(decay=0.75, threshold=3.0, reset="hard")
-    assert liquid.digest() == resistive_reservoir(9, 40, 0.3, 2.0, device, neuron, 33, 7).digest()
+    assert liquid.digest() == resistive_liquid(resistive_chip(9, 40, 0.3, 2.0, device, neuron, 33, 7)).digest()
     assert LiquidConfig.from_json(config.to_json()) == config
 
 
@@ -149,4 +153,4 @@ def test_the_configuration_builds_it() -> None:
 )
 def test_errors_say_what_is_wrong(options: dict, message: str) -> None:
     with pytest.raises(InvalidModel, match=message):
-        resistive_reservoir(3, 5, **options)
+        resistive_liquid(resistive_chip(3, 5, **options))

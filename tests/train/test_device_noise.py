@@ -18,7 +18,7 @@ from neurohw import (
     feed_forward,
     run_reference,
 )
-from neurohw.data import Dataset, Encoder, digits
+from neurohw.data import Dataset, digits
 from neurohw.errors import InvalidModel
 from neurohw.memristor import (
     KINDS,
@@ -38,23 +38,15 @@ from neurohw.train.clip import clip_at_deviations
 from neurohw.train.device_noise import ChipNoise
 from neurohw.train.recipes import recipe_named
 from tests.random_networks import random_graph, random_trained
-from tests.train.test_fit import StopAfter, assert_equal
+from tests.train.common import ENCODER, NETWORK, StopAfter, assert_equal, small_digits
 
 DAY = 86400.0
-NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
-ENCODER = Encoder("phase", 3, offset=0.5)
 PCM = device_named("pcm")
 
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    full = digits()
-    parts = [
-        (full.x_train[:200], full.y_train[:200]),
-        (full.x_validation, full.y_validation),
-        (full.x_test, full.y_test),
-    ]
-    return Dataset("small", *[a for part in parts for a in part], 10, (8, 8))
+    return small_digits()
 
 
 def with_batch_norm() -> Network:

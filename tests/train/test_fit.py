@@ -12,7 +12,6 @@ from neurohw import (
     Population,
     Projection,
     Source,
-    TrainedNetwork,
     feed_forward,
     load_trained,
     quantize,
@@ -24,39 +23,13 @@ from neurohw.data import Dataset, Encoder, coincidences, digits
 from neurohw.errors import BrokenFile, InvalidData, InvalidModel
 from neurohw.readout import accuracy, scores
 from neurohw.train import SpikingModule, TrainConfig, digits_recipe, fit
-from neurohw.train.fit import Metrics
 from neurohw.train.recipes import delayed
-
-NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
-ENCODER = Encoder("phase", 3, offset=0.5)
+from tests.train.common import ENCODER, NETWORK, StopAfter, assert_equal, small_digits
 
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
-    full = digits()
-    parts = [
-        (full.x_train[:200], full.y_train[:200]),
-        (full.x_validation, full.y_validation),
-        (full.x_test, full.y_test),
-    ]
-    return Dataset("small", *[a for part in parts for a in part], 10, (8, 8))
-
-
-def assert_equal(a: TrainedNetwork, b: TrainedNetwork) -> None:
-    assert a.info == b.info
-    assert set(a.parameters) == set(b.parameters)
-    assert all(np.array_equal(a.parameters[n], b.parameters[n]) for n in a.parameters)
-
-
-class StopAfter:
-    """Progress callback that presses Ctrl-C after an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __call__(self, epoch: int, epochs: int, metrics: Metrics) -> None:
-        if epoch == self.epoch:
-            raise KeyboardInterrupt
+    return small_digits()
 
 
 @pytest.mark.parametrize("kind", ["phase", "rate"])
