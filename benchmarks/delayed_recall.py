@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from intervals import student
 
 from neurohw import quantize, run_golden
 from neurohw.data import Dataset, Encoder, delayed_recall
@@ -47,7 +48,6 @@ WORDS = {
 Results = list[dict[str, Any]]
 Job = tuple[Path, str, int, int, float, float, int]  # folder, model, gap, seed, rate, radius, epochs
 SOME = 16  # samples
-STUDENT = 2.776  # 97.5 % of the t distribution with four degrees of freedom: five seeds
 
 
 def network_of(model: str) -> Network:
@@ -153,11 +153,6 @@ def run_all(jobs: list[Job], processes: int) -> Results:
     return results
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval, of values of five seeds."""
-    return float(np.mean(values)), STUDENT * float(np.std(values, ddof=1)) / float(np.sqrt(len(values)))
-
-
 def cell(values: list[float]) -> str:
     """Mean and standard deviation."""
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
@@ -184,7 +179,7 @@ def table(tuned: Results, found: dict[tuple[str, int], Results], longer: Results
         scores_of = {m: [r["float"] for r in found[m, gap]] for m in models}
         paired = []
         for other in ("lif", "slow lif"):
-            mean, half = interval([a - b for a, b in zip(scores_of["astrocyte gain"], scores_of[other], strict=True)])
+            mean, half = student([a - b for a, b in zip(scores_of["astrocyte gain"], scores_of[other], strict=True)])
             paired.append(f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]")
         lines.append(f"| {gap} | " + " | ".join(cell(scores_of[m]) for m in models) + " | " + " | ".join(paired) + " |")
     lines += ["", "Differences are paired by seed, with their 95 % interval (Student, four degrees of freedom)."]

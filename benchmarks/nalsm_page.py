@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+from intervals import student_text, table
 from work_folder import Results
 
 from neurohw.storage import write_atomically
@@ -27,24 +28,10 @@ def fixed_amplitude(results: Results, part: str = "paired") -> float:
     return float(max(found, key=lambda r: r["validation"])["depression"])
 
 
-def interval(differences: list[float]) -> str:
-    """Mean of paired differences with its 95 % interval (Student)."""
-    values = np.array(differences)
-    if len(values) < 2:
-        return "–"
-    half = scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.2f} ± {half:.2f}"
-
-
 def wilson(right: int, samples: int) -> str:
     """Accuracy in percent with its 95 % interval (Wilson)."""
     low, high = scipy.stats.binomtest(right, samples).proportion_ci(method="wilson")
     return f"{100 * right / samples:.1f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def table(header: str, rows: list[str]) -> list[str]:
-    """A Markdown table."""
-    return ["", header, "|" + "---|" * (header.count("|") - 1), *rows]
 
 
 def full_lines(results: Results) -> list[str]:
@@ -140,8 +127,8 @@ def compared(found: dict[str, dict[str, Any]], groups: list[str], prefix: str, n
             o: [(a["ridge"] - b["ridge"], a["adadelta"] - b["adadelta"]) for a, b in zip(of[o], results, strict=True)]
             for o in ("nalsm", "static")
         }
-        cells += [interval([d[i] for d in less["nalsm"]]) if m != "nalsm" else "" for i in (0, 1)]
-        cells += [interval([-d[i] for d in less["static"]]) if m != "static" else "" for i in (0, 1)]
+        cells += [student_text([d[i] for d in less["nalsm"]]) if m != "nalsm" else "" for i in (0, 1)]
+        cells += [student_text([-d[i] for d in less["static"]]) if m != "static" else "" for i in (0, 1)]
         cells += [sign_test(*([r["right"] for r in x] for x in (of["nalsm"], results))) if m != "nalsm" else ""]
         lines.append(f"| {m} | " + " | ".join(cells) + " |")
     return lines

@@ -1,10 +1,12 @@
 """The page and plot of `benchmarks/zero_shot.py`, from the results in its work folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.stats
+from intervals import student_text, table
 from numpy.typing import NDArray
 from work_folder import Results
 from zero_shot_setup import (
@@ -39,23 +41,14 @@ def percent(right: NDArray[np.bool_]) -> str:
     return f"{100 * right.mean():.1f} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def student(values: list[float] | NDArray[np.float64]) -> str:
-    """Mean with its 95 % interval (Student), in points."""
-    array = 100 * np.asarray(values, np.float64)
-    if len(array) < 2:
-        return f"{array.mean():+.2f}"
-    half = scipy.stats.t.ppf(0.975, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
-    return f"{array.mean():+.2f} ± {half:.2f}"
+def points(shares: Sequence[float] | NDArray[np.float64]) -> str:
+    """Mean of shares in points, with its 95 % interval (Student)."""
+    return student_text(100 * np.asarray(shares, np.float64))
 
 
 def small(p: float) -> str:
     """A p value."""
     return f"{p:.2g}" if p >= 1e-300 else "< 1e-300"
-
-
-def table(header: str, rows: list[str]) -> list[str]:
-    """A Markdown table."""
-    return ["", header, "|" + "---|" * (header.count("|") - 1), *rows]
 
 
 def chips_of(found: dict[str, Any], prefix: str) -> list[int]:
@@ -93,7 +86,7 @@ def probe_lines(results: Results) -> list[str]:
         raw_all, every_all = np.concatenate(raw), np.concatenate(every)
         rows.append(
             f"| all | {len(raw_all)} | {percent(every_all)} | {percent(raw_all)} | {100 * np.mean([j.mean() for j in joined]):.1f} ± {100 * np.std([j.mean() for j in joined], ddof=len(chips) > 1):.1f} | "
-            f"{student(differences)} | |"
+            f"{points(differences)} | |"
         )
         signs = []
         for j in joined:
@@ -144,7 +137,7 @@ def noise_lines(results: Results) -> list[str]:
             won, lost = int((right[kind] & ~right["clean"]).sum()), int((~right[kind] & right["clean"]).sum())
             p = scipy.stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
             rows.append(
-                f"| {title} | {fitted} | {len(chips)} | {len(right[kind])} | {100 * right['clean'].mean():.2f} | {percent(right[kind])} | {student(change)} | {won} : {lost}, p = {small(float(p))} | "
+                f"| {title} | {fitted} | {len(chips)} | {len(right[kind])} | {100 * right['clean'].mean():.2f} | {percent(right[kind])} | {points(change)} | {won} : {lost}, p = {small(float(p))} | "
                 f"{100 * np.mean([r['differ'] for r in found.values()]):.1f} |"
             )
     if not rows:
@@ -172,7 +165,7 @@ def integer_lines(results: Results) -> list[str]:
             continue
         weight = [r["samples"] for r in found]
         of = {k: 100 * np.average([r[k] for r in found], weights=weight) for k in ("float", "golden", "differ")}
-        change = student([r["golden"] - r["float"] for r in found])
+        change = points([r["golden"] - r["float"] for r in found])
         synapses = int(np.mean([r["synapses"] for r in found]))
         rows.append(
             f"| {title} | {sum(weight)} | {synapses:,} | {of['float']:.2f} | {of['golden']:.2f} | {change} | {of['differ']:.1f} |"
@@ -202,33 +195,31 @@ def digit_lines(results: Results) -> list[str]:
     rows, verdicts = [], []
     for way, title in WAYS.items():
         of = {pair: [found[f"digits-{pair[0]}{pair[1]}-chip{c}"][way] for c in chips] for pair in PAIRS}
-        means = np.array([np.mean([bools(r["right"]).mean() for r in results]) for results in of.values()])
-        chance = np.array([np.mean([r["chance"] for r in results]) for results in of.values()])
-        p = [[Retrieval(bools(r["right"]), r["chance"]).p_value() for r in results] for results in of.values()]
+        means = np.array([np.mean([bools(r["right"]).mean() for r in own]) for own in of.values()])
+        chance = np.array([np.mean([r["chance"] for r in own]) for own in of.values()])
+        p = [[Retrieval(bools(r["right"]), r["chance"]).p_value() for r in own] for own in of.values()]
         above = sum(max(x) < 0.01 for x in p)
         below = sum(
             max(
                 float(scipy.stats.binomtest(int(bools(r["right"]).sum()), len(r["right"]), r["chance"], "less").pvalue)
-                for r in results
+                for r in own
             )
             < 0.01
-            for results in of.values()
+            for own in of.values()
         )
-        for pair in ((8, 9), PAIRS[int(means.argmax())], PAIRS[int(means.argmin())]):
+        best, worst = PAIRS[int(means.argmax())], PAIRS[int(means.argmin())]
+        for name, pair in (("as published", (8, 9)), ("best", best), ("worst", worst)):
             right = [bools(r["right"]) for r in of[pair]]
-            name = {0: "as published", 1: "best"}.get(
-                0 if pair == (8, 9) else 1 if pair == PAIRS[int(means.argmax())] else 2, "worst"
-            )
             rows.append(
                 f"| {title} | {pair[0]}, {pair[1]} ({name}) | {len(right[0])} | {100 * np.mean([r['chance'] for r in of[pair]]):.1f} | "
                 + ", ".join(percent(x) for x in right)
                 + f" | {small(max(p[PAIRS.index(pair)]))} |"
             )
         test = scipy.stats.ttest_1samp(means - chance, 0, alternative="greater").pvalue
-        by_chip = np.array([[bools(r["right"]).mean() for r in results] for results in of.values()]).T
+        by_chip = np.array([[bools(r["right"]).mean() for r in own] for own in of.values()]).T
         agreement = np.corrcoef(by_chip)[np.triu_indices(len(chips), 1)].mean() if len(chips) > 1 else float("nan")
         verdicts.append(
-            f"{title}: mean {100 * means.mean():.1f} %, chance {100 * chance.mean():.1f} %, difference {student(means - chance)} points over the 45 pairs, p = {small(float(test))}; p < 0.01 over the queries on every "
+            f"{title}: mean {100 * means.mean():.1f} %, chance {100 * chance.mean():.1f} %, difference {points(means - chance)} points over the 45 pairs, p = {small(float(test))}; p < 0.01 over the queries on every "
             f"chip above chance for {above} pairs, below chance for {below}; correlation of the 45 accuracies between chips {agreement:.2f}"
         )
     return [
@@ -261,7 +252,6 @@ def pair_lines(results: Results) -> list[str]:
     chips = [s for s in sources if s != "raw"]
     if not chips:
         return []
-    lines: list[str] = []
     ways = {
         "audio_to_image": "sound to image, among the 5 unseen pairs",
         "image_to_audio": "image to sound, among the 5 unseen pairs",
@@ -296,7 +286,7 @@ def pair_lines(results: Results) -> list[str]:
             + ", ".join(percent(of[s]) for s in chips)
             + f" | {small(p)} | {classes} | {percent(of['raw']) if 'raw' in of else ''} |"
         )
-    lines += [
+    return [
         "",
         "## Pairs of digits that were never trained",
         "",
@@ -307,7 +297,6 @@ def pair_lines(results: Results) -> list[str]:
         "with a one-sided Wilcoxon test (pairs as units). Last column: the same heads on raw counts of the spikes that the liquids hear.",
         *table("| from, to | queries | chance | accuracy by chip | p | pairs above chance | raw counts |", rows),
     ]
-    return lines
 
 
 def plot(results: Results, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `benchmarks/zero_shot.py` and its page share: data, configurations of liquids, divisions of samples and of pairs of digits."""
+"""What the parts of `benchmarks/zero_shot.py` and its page share: data, configurations of liquids and their spike counts, divisions of samples and of pairs of digits."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from work_folder import Results
+from work_folder import Results, WorkFolder
 
 from neurohw.memristor import Chip, device_named
 from neurohw.neurons import Lif
-from neurohw.plasticity import Events
-from neurohw.reservoir import resistive_chip
+from neurohw.plasticity import Events, encode
+from neurohw.reservoir import resistive_chip, resistive_liquid
 
 Indices = NDArray[np.int64]
+Counts = NDArray[np.uint16]
 NEURONS, THRESHOLD, READ_NOISE, BITS = 400, 5.0, 0.05, 8
 SELECTION_CHIP = 1000
 FOLDS, SPEAKERS, DIGITS = 5, 6, 10
@@ -127,6 +128,24 @@ def load(folder: Path) -> Data:
     return Data(audio, image, speaker, index, fold)
 
 
+class Bench(WorkFolder):
+    """The work folder, and counts of liquids in it."""
+
+    def counts(self, name: str, config: Config, seed: int, events: Events, steps: int) -> Counts:
+        """Spike counts of a liquid, kept in the work folder."""
+        liquid = resistive_liquid(config.chip(events.inputs, steps, seed))
+        folder = self.work / f"counts-{name}-{config.key}-{seed}"
+        found: Counts = self.shown(
+            f"{name} {config.key}, chip {seed}",
+            lambda p: encode(liquid.trained, None, events, steps, checkpoint=folder, progress=p, threads=1),
+        )
+        return found
+
+    def single(self, modality: Modality, config: Config, seed: int) -> Counts:
+        """Spike counts of single digits."""
+        return self.counts(modality.name, config, seed, modality.events, modality.steps)
+
+
 def splits(data: Data, name: str) -> list[tuple[Indices, Indices]]:
     """Training and test samples: every speaker once, or every fold once."""
     group, count = (data.speaker, SPEAKERS) if name == "audio" else (data.fold, FOLDS)
@@ -145,6 +164,11 @@ def common(results: Results, name: str) -> Config:
     """The configuration that most splits selected, the first of equals."""
     chosen = [selected(results, name, split) for split in range(SPEAKERS if name == "audio" else FOLDS)]
     return max(chosen, key=chosen.count)
+
+
+def text(right: NDArray[np.bool_]) -> str:
+    """As it is stored."""
+    return "".join("1" if r else "0" for r in right)
 
 
 def bools(stored: str) -> NDArray[np.bool_]:
