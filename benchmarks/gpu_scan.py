@@ -52,10 +52,12 @@ def bandwidth(repeats: int) -> float:
 
 
 def triton_scan(currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Spikes and membranes by the kernels."""
     return fast_scan(NEURON, CONSTANTS, currents, "arctan", None, True, True)
 
 
 def steps_in_pytorch(currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same by one step after another."""
     record = pytorch_scan(NEURON, CONSTANTS, currents, surrogate("arctan"))
     return record.spikes, record.v
 
@@ -82,6 +84,7 @@ def measured(scan: Scan, currents: torch.Tensor, repeats: int) -> tuple[tuple[fl
 
 
 def rows_of(shape: tuple[int, int, int], speed: float, repeats: int) -> list[str]:
+    """Rows of the table for currents [step, sample, neuron], forward and backward."""
     currents = torch.randn(shape, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     assert usable(NEURON, currents, True)
     if not all(torch.equal(a, b) for a, b in zip(triton_scan(currents), steps_in_pytorch(currents), strict=True)):
@@ -115,6 +118,7 @@ def sweep(repeats: int) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Compare, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--sweep", action="store_true")

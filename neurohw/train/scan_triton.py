@@ -28,6 +28,12 @@ OPTIONS = {"num_warps": WARPS, "enable_fp_fusion": False}
 
 
 @triton.jit
+def constant(constants, row: tl.constexpr, place, inside, neurons):  # type: ignore[no-untyped-def]
+    """A row of the constants [6, neuron] of the neurons at flat places: decay, synapse decay, threshold, reset value, adaptation decay, adaptation strength."""
+    return tl.load(constants + row * neurons + place % neurons, mask=inside, other=0)
+
+
+@triton.jit
 def forward_kernel(  # type: ignore[no-untyped-def]
     currents,
     constants,
@@ -48,13 +54,12 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     """One block of the flat axis [sample, neuron] of length `size`. reset: 0 none, 1 soft, 2 hard, as in scan.cpp."""
     place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = place < size
-    own = constants + place % neurons
-    decay = tl.load(own, mask=inside, other=0)
-    synapse_decay = tl.load(own + neurons, mask=inside, other=0)
-    base = tl.load(own + 2 * neurons, mask=inside, other=0)
-    v_reset = tl.load(own + 3 * neurons, mask=inside, other=0)
-    adaptation_decay = tl.load(own + 4 * neurons, mask=inside, other=0)
-    adaptation_strength = tl.load(own + 5 * neurons, mask=inside, other=0)
+    decay = constant(constants, 0, place, inside, neurons)
+    synapse_decay = constant(constants, 1, place, inside, neurons)
+    base = constant(constants, 2, place, inside, neurons)
+    v_reset = constant(constants, 3, place, inside, neurons)
+    adaptation_decay = constant(constants, 4, place, inside, neurons)
+    adaptation_strength = constant(constants, 5, place, inside, neurons)
     zero = tl.zeros([block], decay.dtype)
     v, c, a = zero, zero, zero
     left = tl.zeros([block], tl.int32)
@@ -132,12 +137,11 @@ def backward_kernel(  # type: ignore[no-untyped-def]
     """From the last step to the first; v, c and a are gradients by the state after the step."""
     place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = place < size
-    own = constants + place % neurons
-    decay = tl.load(own, mask=inside, other=0)
-    synapse_decay = tl.load(own + neurons, mask=inside, other=0)
-    base = tl.load(own + 2 * neurons, mask=inside, other=0)
-    adaptation_decay = tl.load(own + 4 * neurons, mask=inside, other=0)
-    adaptation_strength = tl.load(own + 5 * neurons, mask=inside, other=0)
+    decay = constant(constants, 0, place, inside, neurons)
+    synapse_decay = constant(constants, 1, place, inside, neurons)
+    base = constant(constants, 2, place, inside, neurons)
+    adaptation_decay = constant(constants, 4, place, inside, neurons)
+    adaptation_strength = constant(constants, 5, place, inside, neurons)
     zero = tl.zeros([block], decay.dtype)
     v, c, a = zero, zero, zero
     place += tl.cast(size, tl.int64) * (steps - 1)
