@@ -9,7 +9,6 @@ from cache, one byte each.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 from threadpoolctl import threadpool_limits
+from timing import median_seconds
 
 from neurohw import Integrator, Lif, QuantizedNetwork, TrainedNetwork, feed_forward, infer, quantize, run_golden
 from neurohw.golden.native import run_native
@@ -31,6 +31,7 @@ SHIFT, GAIN, MEAN = (
     1.6,
     0.02,
 )  # decay 1 - 2^-SHIFT; standard deviation and mean of weights times the root of the inputs
+WALL = time.perf_counter
 SPECIFIED = 200  # samples for the specification, which is slow
 
 
@@ -66,21 +67,10 @@ def numpy_scores(model: QuantizedNetwork, spikes: NDArray[np.uint8]) -> NDArray[
     return membranes[-1].astype(np.int64)
 
 
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Of wall time, after a call that warms up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def floor_seconds(model: QuantizedNetwork, spikes: NDArray[np.uint8], events: list[int], repeats: int) -> float:
     """Of one thread for one sample: stimulus from memory and rows of weights from cache, at the rates of reading and of copying them here."""
     samples = spikes.shape[1]
-    read = median_seconds(lambda: int(spikes.max()), repeats) / samples
+    read = median_seconds(lambda: int(spikes.max()), repeats, WALL) / samples
     rows = sum(count * size for count, size in zip(events, SIZES[1:], strict=True)) / samples
     weights = np.zeros(SIZES[0] * SIZES[1], np.int8)
     target = np.empty_like(weights)
@@ -90,7 +80,7 @@ def floor_seconds(model: QuantizedNetwork, spikes: NDArray[np.uint8], events: li
         for _ in range(copies):
             np.copyto(target, weights)
 
-    return read + rows * median_seconds(copy, repeats) / copies / weights.size
+    return read + rows * median_seconds(copy, repeats, WALL) / copies / weights.size
 
 
 def main() -> None:
@@ -124,7 +114,9 @@ def main() -> None:
     ):
         raise SystemExit("scores differ: nothing was timed")
     with threadpool_limits(threads):
-        rates = {n: count / median_seconds(work, arguments.repeats) for n, (work, count) in track(ways.items(), "ways")}
+        rates = {
+            n: count / median_seconds(work, arguments.repeats, WALL) for n, (work, count) in track(ways.items(), "ways")
+        }
     with threadpool_limits(1):
         floor = floor_seconds(model, spikes, [int(s.sum(dtype=np.int64)) for s in fired], arguments.repeats)
     lines = [

@@ -7,14 +7,12 @@ those for means and variances, and a normal number for every sum of a tile. Weig
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
+from timing import median_seconds
 
 from neurohw.memristor import Converter, device_named
 from neurohw.network import feed_forward
@@ -35,17 +33,6 @@ SCENARIOS = {
 }
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median of the processor time, after one run that warms up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return statistics.median(times)
-
-
 def floors(samples: int, repeats: int) -> tuple[float, float]:
     """Seconds of one time: matrix products, and those of means and variances with normal numbers."""
     rng = np.random.default_rng(0)
@@ -62,7 +49,7 @@ def floors(samples: int, repeats: int) -> tuple[float, float]:
         products()
         rng.standard_normal((STEPS * samples, sums))
 
-    return seconds(products, repeats), seconds(noisy, repeats)
+    return median_seconds(products, repeats), median_seconds(noisy, repeats)
 
 
 def main() -> None:
@@ -89,7 +76,7 @@ def main() -> None:
         quiet, noisy = floors(count, arguments.repeats)
         for name, scenario in SCENARIOS.items():
             experiment = Experiment(trained, scenario, TIMES, spikes, labels, spikes[:, :200])
-            taken = seconds(lambda e=experiment: judge_chip(e, 0), arguments.repeats)  # type: ignore[misc]
+            taken = median_seconds(lambda e=experiment: judge_chip(e, 0), arguments.repeats)  # type: ignore[misc]
             floor = noisy if scenario.read_noise == "step" else quiet
             rate, most = count * len(TIMES) / taken, count / floor
             text = "" if scenario.bits else f"{most:,.0f} | {most / rate:.1f}"

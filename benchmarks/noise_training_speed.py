@@ -7,7 +7,6 @@ normal number per weight.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from timing import median_seconds
 
 from neurohw.data import load
 from neurohw.memristor import CrossbarMapping, device_named, layout_of, sample_weights
@@ -28,16 +28,6 @@ MAPPING = CrossbarMapping(scale_per="column")
 PCM = device_named("pcm")
 DAY = 86400.0
 CLIP = 2.0
-
-
-def median_milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Of processor time, after three calls that warm up."""
-    times = []
-    for _ in range(repeats + 3):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return 1e3 * statistics.median(times[3:])
 
 
 def main() -> None:
@@ -87,7 +77,9 @@ def main() -> None:
         "every device drawn (`sample_weights`)": every_device,
         f"weights clipped at {CLIP:g} deviations of their layer": clip,
     }
-    rows = [f"| {name} | {median_milliseconds(call, arguments.repeats):.2f} |" for name, call in calls.items()]
+    rows = [
+        f"| {name} | {1e3 * median_seconds(call, arguments.repeats, warm_up=3):.2f} |" for name, call in calls.items()
+    ]
     noise = DeviceNoise(PCM, MAPPING, compensate=True)
     for name, config in (
         ("without noise", recipe.config),
