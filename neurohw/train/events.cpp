@@ -1,111 +1,129 @@
-// Products of spikes with weights, event driven, in float32. Called by events.py.
+// Events of spikes, and their products with weights, in float32. Called by events.py.
 //
 //   y[r, i]  = sum over j of x[r, j] w[j, i]          a row is one step of one sample
 //   dw[j, i] = sum over r of x[r, j] dy[r, i]
 //
-// Weights are [source, target]: an event adds one contiguous row. Sums go through the events in the order of rows and sources, and belong to one thread.
+// Weights are [source, target], targets padded with 0 to whole lines: an event adds one contiguous row. Sums go through the events in the order of rows and sources,
+// and belong to one thread.
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
+#include "lines.h"
 #include "parallel.h"
 
 namespace {
 
-constexpr int64_t kLine = 16;    // floats
-constexpr int64_t kTargets = 8;  // lines of targets whose sums stay in registers
-constexpr int64_t kRows = 64;    // rows of a task
+constexpr int64_t kRows = 64;  // rows of a task
 
-typedef float Line __attribute__((vector_size(kLine * 4), aligned(4), may_alias));
+// The sources that each task found in its rows.
+typedef std::vector<std::vector<int32_t>> Finding;
 
-// out[0 .. 16 L) = sum of value times row of w
-template <int L>
-void add_events(const int32_t* sources, const float* values, int64_t count, const float* w, int64_t stride, float* out) {
-  Line sum[L] = {};
-  for (int64_t e = 0; e < count; e++) {
-    const Line* row = reinterpret_cast<const Line*>(w + sources[e] * stride);
-    for (int l = 0; l < L; l++) sum[l] += values[e] * row[l];
+// Writes the places of `size` numbers that are not 0; returns how many, and clears `ones` if one of them is not 1.
+int64_t places(const float* row, int64_t size, int32_t* to, bool& ones) {
+  int64_t count = 0, j = 0;
+  uint32_t odd = 0;
+#if defined(__AVX512F__)
+  __m512i place = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (; j + kLine <= size; j += kLine) {
+    const __m512 values = _mm512_loadu_ps(row + j);
+    const __mmask16 here = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    odd |= here & _mm512_cmp_ps_mask(values, _mm512_set1_ps(1.0f), _CMP_NEQ_UQ);
+    _mm512_storeu_si512(to + count, _mm512_maskz_compress_epi32(here, place));
+    count += __builtin_popcount(here);
+    place = _mm512_add_epi32(place, _mm512_set1_epi32(kLine));
   }
-  for (int l = 0; l < L; l++) reinterpret_cast<Line*>(out)[l] = sum[l];
-}
-
-void add_events_narrow(const int32_t* sources, const float* values, int64_t count, const float* w, int64_t stride,
-                       int64_t size, float* out) {
-  float sum[kLine] = {};
-  for (int64_t e = 0; e < count; e++) {
-    const float* row = w + sources[e] * stride;
-    for (int64_t i = 0; i < size; i++) sum[i] += values[e] * row[i];
+#else
+  for (; j + 2 * kLine <= size; j += 2 * kLine) {
+    uint32_t any = 0;  // the bits of all values: mostly none
+    for (int64_t i = j; i < j + 2 * kLine; i++) {
+      uint32_t bits;
+      std::memcpy(&bits, row + i, sizeof bits);
+      any |= bits;
+    }
+    if (!(any << 1)) continue;
+    for (int64_t i = j; i < j + 2 * kLine; i++) {
+      to[count] = static_cast<int32_t>(i);
+      count += row[i] != 0;
+      odd |= (row[i] != 0) & (row[i] != 1);
+    }
   }
-  std::memcpy(out, sum, static_cast<size_t>(size) * sizeof(float));
+#endif
+  for (; j < size; j++) {
+    to[count] = static_cast<int32_t>(j);
+    count += row[j] != 0;
+    odd |= (row[j] != 0) & (row[j] != 1);
+  }
+  if (odd) ones = false;
+  return count;
 }
 
 }  // namespace
 
 extern "C" {
 
-// The events of x [row, source], row after row: those of row r are first[r] .. first[r + 1] - 1. Returns how many; if they are more than `room`, nothing is written
-// behind it.
-int64_t neurohw_events(int64_t rows, int64_t sources, const float* x, int64_t room, int64_t* first, int32_t* source,
-                       float* value) {
-  int64_t count = 0;
-  for (int64_t r = 0; r < rows; r++) {
-    first[r] = count;
-    const float* row = x + r * sources;
-    for (int64_t begin = 0; begin < sources; begin += 4 * kLine) {
-      const int64_t end = std::min(begin + 4 * kLine, sources);
-      uint32_t any = 0;  // the bits of all values: mostly none
-      for (int64_t j = begin; j < end; j++) {
-        uint32_t bits;
-        std::memcpy(&bits, row + j, sizeof bits);
-        any |= bits;
-      }
-      if (!(any << 1)) continue;
-      for (int64_t j = begin; j < end; j++) {
-        if (row[j] == 0.0f) continue;
-        if (count == room) return room + 1;
-        source[count] = static_cast<int32_t>(j);
-        value[count++] = row[j];
-      }
+// The events of x [row, source], row after row: those of row r are first[r] .. first[r + 1] - 1. Returns what `neurohw_events_take` takes, or null if they are more than
+// `room`.
+void* neurohw_events_find(int64_t rows, int64_t sources, const float* x, int64_t room, int64_t* first, int32_t* ones, int32_t threads) {
+  auto* finding = new Finding(static_cast<size_t>((rows + kRows - 1) / kRows));
+  std::atomic<int64_t> total{0};
+  std::atomic<bool> all_ones{true};
+  parallel(static_cast<int64_t>(finding->size()), threads, [&](int64_t task, int32_t) {
+    if (total > room) return;
+    std::vector<int32_t>& found = (*finding)[static_cast<size_t>(task)];
+    std::vector<int32_t> buffer(static_cast<size_t>(sources + kLine));
+    bool mine = true;  // all are 1
+    const int64_t end = std::min(rows, (task + 1) * kRows);
+    for (int64_t r = task * kRows; r < end; r++) {
+      const float* row = x + r * sources;
+      const int64_t count = places(row, sources, buffer.data(), mine);
+      found.insert(found.end(), buffer.begin(), buffer.begin() + count);
+      first[r + 1] = count;
     }
+    total += static_cast<int64_t>(found.size());
+    if (!mine) all_ones = false;
+  });
+  if (total > room) {
+    delete finding;
+    return nullptr;
   }
-  first[rows] = count;
-  return count;
+  first[0] = 0;
+  for (int64_t r = 0; r < rows; r++) first[r + 1] += first[r];
+  *ones = all_ones;
+  return finding;
 }
 
-void neurohw_event_product(int64_t rows, int64_t targets, const int64_t* first, const int32_t* source, const float* value,
-                           const float* w, float* y, int32_t threads) {
+// Writes the sources of what was found, and the values unless they are null.
+void neurohw_events_take(void* found, int64_t rows, int64_t sources, const float* x, const int64_t* first, int32_t* source, float* value) {
+  auto* finding = static_cast<Finding*>(found);
+  for (const std::vector<int32_t>& task : *finding) source = std::copy(task.begin(), task.end(), source);
+  source -= first[rows];
+  for (int64_t r = 0; value && r < rows; r++) {
+    for (int64_t e = first[r]; e < first[r + 1]; e++) value[e] = x[r * sources + source[e]];
+  }
+  delete finding;
+}
+
+// y: [row, padded target]
+void neurohw_event_product(int64_t rows, int64_t padded, const int64_t* first, const int32_t* source, const float* value, const float* w, float* y, int32_t threads) {
   parallel((rows + kRows - 1) / kRows, threads, [&](int64_t task, int32_t) {
     for (int64_t r = task * kRows; r < std::min(rows, (task + 1) * kRows); r++) {
-      const int32_t* from = source + first[r];
-      const float* values = value + first[r];
-      const int64_t count = first[r + 1] - first[r];
-      float* out = y + r * targets;
-      int64_t i = 0;
-      for (; i + kTargets * kLine <= targets; i += kTargets * kLine) {
-        add_events<kTargets>(from, values, count, w + i, targets, out + i);
-      }
-      for (; i + kLine <= targets; i += kLine) add_events<1>(from, values, count, w + i, targets, out + i);
-      if (i < targets) add_events_narrow(from, values, count, w + i, targets, targets - i, out + i);
+      sum_rows({source + first[r], value ? value + first[r] : nullptr, first[r + 1] - first[r]}, w, padded, padded, y + r * padded);
     }
   });
 }
 
-// dw is written whole. Threads share the targets out.
-void neurohw_event_product_gradient(int64_t rows, int64_t sources, int64_t targets, const int64_t* first,
-                                    const int32_t* source, const float* value, const float* dy, float* dw,
+// dy: [row, padded target]. dw [source, padded target] is written whole. Threads share the targets out.
+void neurohw_event_product_gradient(int64_t rows, int64_t sources, int64_t padded, const int64_t* first, const int32_t* source, const float* value, const float* dy, float* dw,
                                     int32_t threads) {
-  const int64_t lines = (targets + kLine - 1) / kLine, share = (lines + threads - 1) / threads * kLine;
-  parallel((targets + share - 1) / share, threads, [&](int64_t task, int32_t) {
-    const int64_t begin = task * share, size = std::min(share, targets - begin);
-    for (int64_t j = 0; j < sources; j++) {
-      std::memset(dw + j * targets + begin, 0, static_cast<size_t>(size) * sizeof(float));
-    }
+  const int64_t lines = padded / kLine, share = (lines + threads - 1) / threads * kLine;
+  parallel((padded + share - 1) / share, threads, [&](int64_t task, int32_t) {
+    const int64_t begin = task * share, size = std::min(share, padded - begin);
+    for (int64_t j = 0; j < sources; j++) std::fill_n(dw + j * padded + begin, size, 0.0f);
     for (int64_t r = 0; r < rows; r++) {
-      const float* __restrict given = dy + r * targets + begin;
-      for (int64_t e = first[r]; e < first[r + 1]; e++) {
-        float* __restrict row = dw + source[e] * targets + begin;
-        const float factor = value[e];
-        for (int64_t i = 0; i < size; i++) row[i] += factor * given[i];
-      }
+      spread_row({source + first[r], value ? value + first[r] : nullptr, first[r + 1] - first[r]}, dy + r * padded + begin, padded, size, dw + begin);
     }
   });
 }

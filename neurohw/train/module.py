@@ -22,6 +22,7 @@ from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.distributed import Part, batch_norm
+from neurohw.train.events import find_events
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
 from neurohw.train.functional import (
     Carried,
@@ -35,6 +36,7 @@ from neurohw.train.functional import (
     rest,
     scan,
 )
+from neurohw.train.layer import Feed, Loop, known, run_layer
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
@@ -506,6 +508,40 @@ class SpikingModule(nn.Module):
         fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
         return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
+    def _takes_layer(self, projection: Projection) -> bool:
+        """True for a projection that `run_layer` can make part of its operator."""
+        normalises = projection.batch_norm and self.training
+        return isinstance(projection.connection, Dense) and projection.max_delay is None and not normalises
+
+    def _layer_record(self, population: Population, window: Window) -> dict[str, Tensor] | None:
+        """What `_fast_record` gives, in one operator with the projection that feeds a population, and the one on itself; None where it does not know them, and
+        where nearly all spikes are events of a projection that could as well be a matrix product."""
+        neuron, name = population.neuron, population.name
+        assert isinstance(neuron, Lif | Integrator)
+        into = self.network.into(name)
+        loops, feeds = [p for p in into if p.source == name], [p for p in into if p.source != name]
+        modulated = any(m.target == name for m in self.network.modulations)
+        if modulated or name in self.learning_decays or len(loops) > 1 or not all(map(self._takes_layer, loops)):
+            return None
+        if not known(neuron, self.array(f"{name}.bias"), self.detach_reset):
+            return None
+        feed = currents = bias = None
+        if len(feeds) == 1 and self._takes_layer(feeds[0]):
+            sent = window.sent[feeds[0].source]
+            events = find_events(sent)
+            feed = Feed(sent, events, self._folded_weight(feeds[0]), feeds[0].delay) if events is not None else None
+        constants = self._constants(population)
+        if feed is not None:
+            bias = self._bias(population)
+        elif not loops:
+            return None
+        else:
+            currents = self._known_current(population, window) + constants.membrane_bias
+        loop = Loop(self._folded_weight(loops[0]), loops[0].delay) if loops else None
+        wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
+        fired, v = run_layer(neuron, constants, feed, loop, bias, currents, self.surrogate, self.detach_reset, wanted)
+        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
+
     def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
@@ -536,7 +572,11 @@ class SpikingModule(nn.Module):
         following = Carried({}, {})
         for group in self.groups:
             head = group[0]
-            if len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
+            alone = len(group) == 1 and not states and carried is None
+            layer = self._layer_record(head, window) if alone else None
+            if layer is not None:
+                done = layer
+            elif len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
                 records = self._run_recurrent(group, window)
                 done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
             else:

@@ -23,7 +23,7 @@ from neurohw.train.functional import Constants
 from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("scan.cpp")
-RESETS = ("none", "soft", "hard")
+RESETS = ("none", "soft", "hard", "late")  # late: soft, one step after the spike
 CODES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -173,8 +173,10 @@ def _unknown(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> 
     if currents.dtype not in CODES:
         return f"currents of {currents.dtype}"
     if isinstance(neuron, Lif):
-        if neuron.delayed_reset or neuron.delayed_current or neuron.clears_current:
-            return "delayed_reset, delayed_current or clears_current"
+        if neuron.delayed_current or neuron.clears_current:
+            return "delayed_current or clears_current"
+        if neuron.delayed_reset and (neuron.reset != "soft" or neuron.adaptation is not None or not detach_reset):
+            return "delayed_reset that is not soft, adapts or passes a gradient"
         if neuron.membrane_bias and neuron.synapse_decay is not None:
             return "membrane_bias beside a synaptic current"
         if neuron.adaptation is not None and not detach_reset:
@@ -203,6 +205,24 @@ def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bo
     return (_library() if device == "cpu" else _triton()) is not None
 
 
+def reset_code(neuron: Lif) -> int:
+    """The reset of a neuron model, as an index into RESETS."""
+    return RESETS.index("late" if neuron.delayed_reset else neuron.reset)
+
+
+def constant_rows(neuron: Lif | Integrator, constants: Constants, like: Tensor, neurons: int) -> Tensor:
+    """The constants [6, neuron] of `lif_scan`, of the dtype and device of `like`. An Integrator is a neuron whose threshold is infinite."""
+
+    def row(value: float | Tensor | None) -> Tensor:
+        filled = value.to(like) if isinstance(value, Tensor) else like.new_full((), 0.0 if value is None else value)
+        return filled.expand(neurons)
+
+    threshold = torch.inf if isinstance(neuron, Integrator) else constants.threshold
+    values = (constants.decay, constants.synapse_decay, threshold, constants.v_reset)
+    rises = (constants.adaptation_decay, constants.adaptation_strength)
+    return torch.stack([row(value) for value in (*values, *rises)]).detach()
+
+
 def fast_scan(
     neuron: Lif | Integrator,
     constants: Constants,
@@ -214,27 +234,17 @@ def fast_scan(
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membranes [time, sample, neuron] of a population from rest; membranes are empty unless wanted.
 
-    Only for what is `usable`. An Integrator is a neuron whose threshold is infinite.
+    Only for what is `usable`.
     """
-    neurons = currents.shape[2]
-
-    def row(value: float | Tensor | None) -> Tensor:
-        filled = (
-            value.to(currents) if isinstance(value, Tensor) else currents.new_full((), 0.0 if value is None else value)
-        )
-        return filled.expand(neurons)
-
-    threshold = torch.inf if isinstance(neuron, Integrator) else constants.threshold
-    values = (constants.decay, constants.synapse_decay, threshold, constants.v_reset)
-    rises = (constants.adaptation_decay, constants.adaptation_strength)
+    rows = constant_rows(neuron, constants, currents, currents.shape[2])
     lif = neuron if isinstance(neuron, Lif) else Lif(reset="none")
     if lif.membrane_bias:
         currents = currents + constants.membrane_bias
     slopes = list(SLOPES)
     spikes, _, v = lif_scan(
         currents,
-        torch.stack([row(value) for value in (*values, *rises)]).detach(),
-        RESETS.index(lif.reset),
+        rows,
+        reset_code(lif),
         slopes.index(surrogate),
         SLOPES[surrogate] if slope is None else slope,
         lif.refractory,

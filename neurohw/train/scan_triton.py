@@ -1,6 +1,6 @@
-"""All steps of a population in one kernel on a GPU, forward and back: `scan.cpp` in Triton, called by `scan.py` for tensors on CUDA.
+"""All steps of a population in one kernel on a GPU, forward and back: `scan.cpp` and `neuron.h` in Triton, called by `scan.py` for tensors on CUDA.
 
-Equations, their order, arguments and what is kept for the gradient are those of `scan.cpp`. Multiply and add are not fused, so that spikes and membranes are
+Equations, their order, arguments and what is kept for the gradient are those of `neuron.h`. Multiply and add are not fused, so that spikes and membranes are
 those of `functional.lif_step` to the last bit; gradients are to rounding.
 
 [sample, neuron] is one axis to a program, which takes `BLOCK` neighbours of it through all steps, one per thread: neighbouring threads read neighbouring addresses
@@ -51,7 +51,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     block: tl.constexpr,
     stages: tl.constexpr,
 ):
-    """One block of the flat axis [sample, neuron] of length `size`. reset: 0 none, 1 soft, 2 hard, as in scan.cpp."""
+    """One block of the flat axis [sample, neuron] of length `size`. reset: 0 none, 1 soft, 2 hard, 3 soft and one step late, as in neuron.h."""
     place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = place < size
     decay = constant(constants, 0, place, inside, neurons)
@@ -61,12 +61,15 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     adaptation_decay = constant(constants, 4, place, inside, neurons)
     adaptation_strength = constant(constants, 5, place, inside, neurons)
     zero = tl.zeros([block], decay.dtype)
-    v, c, a = zero, zero, zero
+    v, c, a, late = zero, zero, zero, zero
     left = tl.zeros([block], tl.int32)
     for _ in tl.range(0, steps, num_stages=stages):
         c = synapse_decay * c + tl.load(currents + place, mask=inside, other=0)
-        u = decay * v + c
         threshold = base + a
+        drive = c
+        if reset == 3:
+            drive = c - threshold * late  # of the spike before
+        u = decay * v + drive
         x = u - threshold
         if strict:
             fires = u > threshold
@@ -90,6 +93,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
         else:
             v = tl.where(fires, after, u)
         fired = fires.to(decay.dtype)
+        late = fired
         a = adaptation_decay * a + adaptation_strength * fired
         tl.store(spikes + place, fired, mask=inside)
         tl.store(above + place, x, mask=inside)

@@ -79,6 +79,14 @@ def test_every_branch(reset, refractory, integrates, strict, coarse):
     check(neuron, "arctan", None, coarse, not coarse, (6, 2, 70), torch.float32, coarse, 1)
 
 
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("synapse_decay", [None, 0.25])
+def test_late_reset(synapse_decay, strict, coarse):
+    neuron = Lif(1.0 if coarse else 0.9, synapse_decay=synapse_decay, strict=strict, delayed_reset=True)
+    check(neuron, "arctan", None, True, not coarse, (6, 2, 70), torch.float32, coarse, 1)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     neuron=NEURONS | st.builds(Integrator, decay=DECAYS, synapse_decay=st.none() | DECAYS),

@@ -43,10 +43,11 @@ def test_events_are_counted():
     """Below DENSEST the events are found; above, there are none and the matrix product is taken."""
     spikes = torch.zeros(4, 10)
     spikes[1, 3], spikes[1, 9], spikes[3, 0] = 1, 2, 3
-    first, source, value = events._events(spikes)
-    assert first.tolist() == [0, 0, 2, 2, 3]
-    assert source[:3].tolist() == [3, 9, 0] and value[:3].tolist() == [1, 2, 3]
-    assert events._events(torch.ones(4, 10)) is None
+    found = events.find_events(spikes)
+    assert found.first.tolist() == [0, 0, 2, 2, 3]
+    assert found.source.tolist() == [3, 9, 0] and found.value.tolist() == [1, 2, 3]
+    assert events.find_events((spikes > 0).float()).value is None  # all of them are 1
+    assert events.find_events(torch.ones(4, 10)) is None
 
 
 def test_registered_operators():

@@ -26,6 +26,8 @@ NEURONS = st.builds(
     integrates_refractory=st.booleans(),
 )
 
+LATE = st.builds(Lif, decay=DECAYS, synapse_decay=st.none() | DECAYS, strict=st.booleans(), delayed_reset=st.just(True))
+
 
 def constants_of(neuron, neurons, dtype, single):
     """Constants of a population; single: values of every neuron."""
@@ -56,7 +58,7 @@ def both(neuron, currents, name, slope, detach, single):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    neuron=NEURONS | st.builds(Integrator, decay=DECAYS, synapse_decay=st.none() | DECAYS),
+    neuron=NEURONS | LATE | st.builds(Integrator, decay=DECAYS, synapse_decay=st.none() | DECAYS),
     name=st.sampled_from(sorted(SLOPES)),
     slope=st.none() | st.just(3.0),
     detach=st.booleans(),
@@ -71,7 +73,7 @@ def test_as_in_pytorch(neuron, name, slope, detach, single, shape, dtype, coarse
     if coarse:  # quarters: membranes meet the threshold exactly
         currents = (currents * 4).round() / 4
     if not scan.usable(neuron, currents, detach):
-        assert neuron.adaptation is not None and not detach
+        assert (neuron.adaptation is not None or neuron.delayed_reset) and not detach
         return
     fast, slow = both(neuron, currents, name, slope, detach, single)
     assert torch.equal(fast[0], slow[0])
@@ -91,7 +93,9 @@ def test_registered_operators():
     )
 
 
-@pytest.mark.parametrize("conventions", [{"delayed_reset": True}, {"delayed_current": True}, {"clears_current": True}])
+@pytest.mark.parametrize(
+    "conventions", [{"delayed_reset": True, "reset": "hard"}, {"delayed_current": True}, {"clears_current": True}]
+)
 def test_conventions_of_other_simulators_stay_in_pytorch(conventions):
     neuron = replace(Lif(synapse_decay=0.5), **conventions)
     assert not scan.usable(neuron, torch.zeros(1, 1, 1), True)

@@ -56,7 +56,7 @@ def compiled(kernel, pointers, constants, target, element):
 @needs_triton
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter replaces the compiler")
 @pytest.mark.parametrize(("target", "element"), [(80, "fp32"), (90, "fp64")])
-@pytest.mark.parametrize("reset", [0, 1, 2])
+@pytest.mark.parametrize("reset", [0, 1, 2, 3])
 def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch, target, element, reset):
     """What the interpreter accepts, the compiler may not. No multiply-add is fused, and the states are in registers: no local memory."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
@@ -74,7 +74,7 @@ def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch, target, element, reset
     backward = compiled(
         scan_triton.backward_kernel,
         ("above", "constants", "by_spikes", "by_membrane", "by_currents"),
-        {**conditions, **given, "surrogate": reset, "slope": 2.0},
+        {**conditions, **given, "surrogate": reset % 3, "slope": 2.0},
         target,
         element,
     )
@@ -144,7 +144,7 @@ def test_without_triton_a_gpu_takes_steps_in_pytorch(monkeypatch, fresh_warnings
 @pytest.mark.parametrize(
     ("changes", "detach", "dtype", "named"),
     [
-        ({"delayed_reset": True}, True, torch.float32, "delayed_reset"),
+        ({"delayed_reset": True, "reset": "hard"}, True, torch.float32, "delayed_reset"),
         ({"membrane_bias": True, "synapse_decay": 0.5}, True, torch.float32, "membrane_bias"),
         ({"adaptation": Adaptation(0.9, 0.1)}, False, torch.float32, "adaptive threshold"),
         ({}, True, torch.float16, "float16"),
