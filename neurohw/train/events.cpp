@@ -122,9 +122,9 @@ void neurohw_event_product_gradient(int64_t rows, int64_t sources, int64_t padde
   parallel((padded + share - 1) / share, threads, [&](int64_t task, int32_t) {
     const int64_t begin = task * share, size = std::min(share, padded - begin);
     for (int64_t j = 0; j < sources; j++) std::fill_n(dw + j * padded + begin, size, 0.0f);
-    for (int64_t r = 0; r < rows; r++) {
-      spread_row({source + first[r], value ? value + first[r] : nullptr, first[r + 1] - first[r]}, dy + r * padded + begin, padded, size, dw + begin);
-    }
+    Gathered gathered(dw + begin, sources, size, padded);
+    for (int64_t r = 0; r < rows; r++) gathered.add({source + first[r], value ? value + first[r] : nullptr, first[r + 1] - first[r]}, dy + r * padded + begin);
+    gathered.flush();
   });
 }
 

@@ -167,6 +167,7 @@ void backward(const Layer& p, const Model<float>& model, StepBack<float> retreat
   // gradients by the currents of the latest steps
   std::vector<Rows> by_current(static_cast<size_t>(loop ? delay + 1 : 1), Rows(count, n));
   Aligned product(count * std::max(feed ? feed->padded() : 0, loop ? loop->padded() : 0));
+  Gathered by_feed(sums.feed.data(), p.feed.sources, v.stride, v.stride), by_loop(sums.loop.data(), p.loop.sources, v.stride, v.stride);
   for (int64_t t = p.steps - 1; t >= 0; t--) {
     Rows& out = by_current[static_cast<size_t>(t) % by_current.size()];
     for (int64_t s = 0; s < count; s++) {
@@ -186,10 +187,8 @@ void backward(const Layer& p, const Model<float>& model, StepBack<float> retreat
       retreat(model, k, {v.at(s), c.at(s), a.at(s), nullptr}, x.at(s), by_spikes.at(s), by_membrane.at(s), out.stride, out.at(s));
       if (given.by_current) std::copy_n(out.at(s), n, given.by_current + (t * p.samples + begin + s) * n);
       if (!sums.bias.empty()) for (int64_t i = 0; i < out.stride; i++) sums.bias.data()[i] += out.at(s)[i];
-      if (!sums.feed.empty() && t >= p.feed.delay) {
-        spread_row(row_of(p.feed, (t - p.feed.delay) * p.samples + begin + s), out.at(s), out.stride, out.stride, sums.feed.data());
-      }
-      if (!sums.loop.empty() && t >= delay) spread_row(row_of(p.loop, (t - delay) * p.samples + begin + s), out.at(s), out.stride, out.stride, sums.loop.data());
+      if (!sums.feed.empty() && t >= p.feed.delay) by_feed.add(row_of(p.feed, (t - p.feed.delay) * p.samples + begin + s), out.at(s));
+      if (!sums.loop.empty() && t >= delay) by_loop.add(row_of(p.loop, (t - delay) * p.samples + begin + s), out.at(s));
     }
     if (feed && t >= p.feed.delay) {
       feed->multiply(out.at(0), count, out.stride, product.data());
@@ -198,6 +197,8 @@ void backward(const Layer& p, const Model<float>& model, StepBack<float> retreat
       }
     }
   }
+  by_feed.flush();
+  by_loop.flush();
 }
 
 void add_up(const std::vector<Sums>& parts, Aligned Sums::*which, int64_t size, float* total, int32_t threads) {

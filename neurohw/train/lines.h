@@ -1,6 +1,7 @@
 // Sums of rows of weights in lines of 16 floats, one or more vector registers. Multiply and add are fused where the processor can, whatever the flags.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstddef>
 #include <vector>
@@ -82,26 +83,76 @@ inline void sum_rows(const Events& events, const float* w, int64_t stride, int64
   else sum_rows<false>(events, w, stride, size, out);
 }
 
-// Every event's row of sums, `dw` [source, stride], grows by its value times `given` [size]; size: whole lines
-inline void spread_row(const Events& events, const float* given, int64_t stride, int64_t size, float* dw) {
-  constexpr int64_t block = 8 * kLine;
-  int64_t i = 0;
-  for (; i + block <= size; i += block) {
-    Line held[8];
-    for (int l = 0; l < 8; l++) held[l] = line(given + i + l * kLine);
-    for (int64_t e = 0; e < events.count; e++) {
-      float* row = dw + events.source[e] * stride + i;
-      const float factor = events.value ? events.value[e] : 1.0f;
-      for (int l = 0; l < 8; l++) line(row + l * kLine) = fused(factor, held[l], line(row + l * kLine));
+// The gradient of weights [source, stride] by sources that fired: every event adds the row of its step, times its value. Rows are gathered and their events sorted by
+// source, so that the sums of a source are fetched once for all of its events, whose rows lie in the first caches.
+class Gathered {
+ public:
+  // stride: whole lines; sums: of `size` targets, whole lines too, in rows of `stride`
+  Gathered(float* sums, int64_t sources, int64_t size, int64_t stride)
+      : sums_(sums), size_(size), stride_(stride), first_(static_cast<size_t>(sources) + 1), rows_(kRows * size) {}
+
+  void add(const Events& events, const float* row) {
+    if (events.count == 0) return;
+    if (static_cast<int64_t>(events_.size()) == kRows) flush();
+    for (int64_t i = 0; i < size_; i += kLine) line(rows_.data() + static_cast<int64_t>(events_.size()) * size_ + i) = line(row + i);
+    events_.push_back(events);
+  }
+
+  void flush() {
+    bool valued = false;
+    std::fill(first_.begin(), first_.end(), 0);
+    size_t count = 0;
+    for (const Events& events : events_) {
+      for (int64_t e = 0; e < events.count; e++) first_[static_cast<size_t>(events.source[e]) + 1]++;
+      count += static_cast<size_t>(events.count);
+      valued |= events.value != nullptr;
+    }
+    for (size_t j = 1; j < first_.size(); j++) first_[j] += first_[j - 1];
+    row_.resize(count);
+    value_.resize(count);
+    next_.assign(first_.begin(), first_.end() - 1);
+    for (size_t r = 0; r < events_.size(); r++) {
+      const Events& events = events_[r];
+      for (int64_t e = 0; e < events.count; e++) {
+        const size_t place = static_cast<size_t>(next_[static_cast<size_t>(events.source[e])]++);
+        row_[place] = static_cast<int32_t>(r);
+        if (valued) value_[place] = events.value ? events.value[e] : 1.0f;
+      }
+    }
+    for (int64_t i = 0; i < size_;) {
+      const bool wide = i + 8 * kLine <= size_;
+      if (valued) wide ? add_up<8, true>(i) : add_up<1, true>(i);
+      else wide ? add_up<8, false>(i) : add_up<1, false>(i);
+      i += wide ? 8 * kLine : kLine;
+    }
+    events_.clear();
+  }
+
+ private:
+  static constexpr int64_t kRows = 128;
+
+  // The targets [begin, begin + 16 L).
+  template <int L, bool Valued>
+  void add_up(int64_t begin) {
+    for (size_t j = 0; j + 1 < first_.size(); j++) {
+      if (first_[j] == first_[j + 1]) continue;
+      float* sums = sums_ + static_cast<int64_t>(j) * stride_ + begin;
+      Line total[L];
+      for (int l = 0; l < L; l++) total[l] = line(sums + l * kLine);
+      for (int32_t e = first_[j]; e < first_[j + 1]; e++) {
+        const float* row = rows_.data() + row_[static_cast<size_t>(e)] * size_ + begin;
+        for (int l = 0; l < L; l++) total[l] = Valued ? fused(value_[static_cast<size_t>(e)], line(row + l * kLine), total[l]) : total[l] + line(row + l * kLine);
+      }
+      for (int l = 0; l < L; l++) line(sums + l * kLine) = total[l];
     }
   }
-  for (; i < size; i += kLine) {
-    const Line held = line(given + i);
-    for (int64_t e = 0; e < events.count; e++) {
-      float* row = dw + events.source[e] * stride + i;
-      line(row) = fused(events.value ? events.value[e] : 1.0f, held, line(row));
-    }
-  }
-}
+
+  float* sums_;
+  int64_t size_, stride_;
+  std::vector<Events> events_;
+  std::vector<int32_t> first_, next_, row_;
+  std::vector<float> value_;
+  Aligned rows_;
+};
 
 }  // namespace
