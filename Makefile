@@ -38,4 +38,4 @@ bench: setup
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 clean:
-	rm -rf $(VENV) runs build sim_build
+	rm -rf $(VENV) .bench runs build sim_build

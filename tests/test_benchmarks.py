@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-SCRIPTS = ("bench", "environments", "machine_ceilings", "results_page", "results_plot", "intervals", "timing")
+SCRIPTS = ("bench", "environments", "machine_ceilings", "results_page", "results_plot", "intervals")
 TRAINING = ("training_floor", "training_speed", "training_workload")
 
 
@@ -159,7 +159,7 @@ def test_ratios_and_targets(scripts: Any) -> None:
                 "Brian2, Cython": {"samples_per_second": 100.0, "low": 1, "high": 2},
             }
         },
-        "verify_speed": {"cycles_per_second": 2e6, "mismatches": 1},
+        "verify_speed": {"clocks": 5_000_000, "command_seconds": {"spikes": 10.0}},
         "flow_time": {"error": "no tools"},
     }
     found = page.Measured(training, parts=parts)
