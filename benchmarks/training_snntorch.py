@@ -48,6 +48,8 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
             first.recurrent.weight.copy_(weights["recurrent"])
     neurons = nn.ModuleList([first, snn.Leaky(DECAY, spike_grad=arctan), snn.Leaky(DECAY, reset_mechanism="none")])
     neurons.to(dtype)
+    for layer in neurons:
+        layer.beta.fill_(DECAY)  # in float64 it would be the float32 number nearest to it
 
     def scores(spikes: Tensor) -> Tensor:
         zeros = [spikes.new_zeros(spikes.shape[1], layer.out_features) for layer in layers]

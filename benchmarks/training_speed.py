@@ -197,7 +197,7 @@ def scaling_points(best: Sequence[str]) -> list[Point]:
 
 def loss_points(quick: bool) -> list[Point]:
     """Both of every pair with equal equations, in float32 and, where rounding is out of sight, in float64."""
-    workload, steps = (replace(BASE, batch=16), 10) if quick else (BASE, 100)
+    workload, steps = (replace(BASE, batch=16, threads=1), 10) if quick else (replace(BASE, threads=1), 100)
     names = [name for pair in LOSS_PAIRS for name in pair]
     return [Point(name, workload, losses=steps, double=double) for double in (False, True) for name in names]
 
