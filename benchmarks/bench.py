@@ -113,7 +113,7 @@ def run_part(name: str, sources: str, machine: str, again: bool) -> dict[str, An
     script = HERE / f"{name}.py"
     if not script.is_file() or "--json" not in script.read_text():
         return {}
-    digest = source_digest(HERE, (f"{name}.py",))[:16]
+    digest = source_digest(HERE, (f"{name}*.py", f"{name}*.cpp"))[:16]
     path = WORK / "parts" / f"{name}-{digest}-{sources[:16]}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}.json"
     if again or not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
