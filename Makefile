@@ -1,13 +1,15 @@
-# make demo | test | check — each sets up what it needs.
+# make demo | test | check | bench — each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/digits
+# options of benchmarks/bench.py, such as --quick
+BENCH ?=
 # a process of tests per processor: threads of libraries would only wait for each other
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check bench clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -32,5 +34,8 @@ check: setup
 	$(BIN)/mypy neurohw
 	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth' -x -q
 
+bench: setup
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
 clean:
-	rm -rf $(VENV) runs build sim_build
+	rm -rf $(VENV) .bench runs build sim_build
