@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.children import run_child
 from neurohw.errors import InvalidData, MissingTool, NeurohwError
 from neurohw.paths import sim_folder
 from neurohw.rtlgen import RtlPackage
@@ -69,7 +68,7 @@ def build_harness(
                 (folder / library).write_bytes(b"!<arch>\n")
             arguments += ["--trace-fst", "-CFLAGS", f"-DNHW_TRACE -I{sim_folder() / 'fst'}", "-LDFLAGS", f"-L{folder}"]
         arguments += [*contents.sources(), str(harness or sim_folder() / "harness.cpp")]
-        result = run_program(arguments, package, environment)
+        result = run_child(arguments, package, environment)
         if result.returncode != 0:
             raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
         os.chmod(folder, 0o755)
@@ -78,21 +77,6 @@ def build_harness(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return program
-
-
-def run_program(
-    arguments: Sequence[str], folder: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a program in a folder and keep what it writes; it does not outlive an interrupt."""
-    with subprocess.Popen(
-        arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            output, errors = process.communicate()
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 @dataclass(frozen=True)
@@ -167,7 +151,7 @@ def run_harness(
             f"seed={seed}",
         ]
         arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
-        done = run_program(arguments, package, dict(os.environ))
+        done = run_child(arguments, package)
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

@@ -27,7 +27,7 @@ MIDDLE = {
     "crosscheck": ("neurohw.crosscheck", "compare"),
     "emit": ("neurohw.rtlgen.package", "replace_folder"),
     "verify": ("neurohw.verify.verify", "run_native"),
-    "report": ("neurohw.flow.report_data", "render_page"),
+    "report": ("neurohw.report", "render_page"),
 }
 
 
