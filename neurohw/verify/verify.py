@@ -25,7 +25,8 @@ from neurohw.rtlgen import RtlPackage
 from neurohw.trace import Trace, first_mismatch
 from neurohw.verify.harness import HarnessResult, build_harness, run_harness
 
-CHUNK = 100
+CHUNK = (100, 500)  # samples of one process of the harness: fewest, most,
+CELLS = 1 << 22  # and neurons times steps of them, to bound memory
 Progress = Callable[[str, float], None]
 
 
@@ -76,6 +77,12 @@ def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64
     if not isinstance(projection.connection, Sparse):
         stored[:] = True
     return np.bincount(found.source[stored], minlength=source)
+
+
+def chunk_size(samples: int, steps: int, neurons: int) -> int:
+    """Samples for one process: few processes, but enough for many cores, and the same on every machine, since clocks of a chunk end with its last output."""
+    fewest, most = CHUNK
+    return min(max(fewest, min(most, -(-samples // 16))), max(1, CELLS // (steps * neurons)))
 
 
 def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally) -> None:
@@ -161,12 +168,13 @@ def verify(
     total = spikes.shape[1]
     tally = _Tally()
     results: dict[int, HarnessResult] = {}
-    starts = list(range(0, total, CHUNK))
+    size = chunk_size(total, len(spikes), sum(p.size for p in model.network.populations))
+    starts = list(range(0, total, size))
 
     recorded = states or isinstance(model.network.output.neuron, Integrator)
 
     def run(start: int) -> tuple[int, HarnessResult, Trace]:
-        part = spikes[:, start : start + CHUNK]
+        part = spikes[:, start : start + size]
         rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1)
         return start, rtl, run_native(model, part, recorded, threads=1)
 
@@ -180,7 +188,7 @@ def verify(
                 # spikes and states are compared; only clocks and outputs are needed further
                 results[start] = dataclasses.replace(result, spikes={}, states={})
                 report(
-                    f"{len(results) * CHUNK if pending else total} of {total} samples, {tally.mismatches} mismatches",
+                    f"{len(results) * size if pending else total} of {total} samples, {tally.mismatches} mismatches",
                     len(results) / len(starts),
                 )
     first_text = waveform = None
