@@ -102,6 +102,20 @@ def slots_of(layer: dict[str, Any]) -> list[int]:
     return layer["slots"] if layer["slots"] is not None else list(range(layer["parameters"]["NEURONS"]))
 
 
+def event_words(spikes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Counts [time, sample, neuron] as words: by sample, then step, the number of events and their addresses, that of a neuron as often as it counts."""
+    counts = np.ascontiguousarray(spikes.transpose(1, 0, 2)).reshape(-1, spikes.shape[2])
+    numbers = counts.sum(axis=1, dtype=np.int64)
+    where = np.flatnonzero(counts)
+    addresses = np.repeat((where % counts.shape[1]).astype(np.uint32), counts.ravel()[where])
+    words = np.empty(len(addresses) + len(numbers), np.uint32)
+    heads = np.cumsum(numbers + 1) - numbers - 1
+    events = np.ones(len(words), bool)
+    events[heads] = False
+    words[heads], words[events] = numbers, addresses
+    return words
+
+
 def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
     """Write counts [time, sample, neuron] as events in the harness's format."""
     steps, samples, _ = spikes.shape
@@ -113,11 +127,7 @@ def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -
     for layer in layers:
         slots = slots_of(layer)
         words += [np.array([len(slots)], np.uint32), np.array(slots, np.int32).view(np.uint32)]
-    for sample in range(samples):
-        for step in range(steps):
-            counts = spikes[step, sample]
-            addresses = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
-            words += [np.array([len(addresses)], np.uint32), addresses]
+    words.append(event_words(spikes))
     path.write_bytes(np.concatenate(words).astype("<u4").tobytes())
 
 
