@@ -136,7 +136,9 @@ def _trainings(run: RunFolder) -> tuple[str, list["TrainConfig"]]:
 
 
 def _trained(run: RunFolder, key: str) -> bool:
-    return run.result("train", key) is not None and _intact(load_trained, run.path / "trained", run.path / "trained_float")
+    return run.result("train", key) is not None and _intact(
+        load_trained, run.path / "trained", run.path / "trained_float"
+    )
 
 
 def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: Progress, device: str) -> None:
