@@ -82,11 +82,10 @@ def _execute(run: RunFolder, stages: tuple[str, ...], states: bool = False, devi
             f"{processes.count()} processes were started, which only `neurohw train` can share its work among: leave torchrun out"
         )
     with stage_progress() as show:
-        for stage in stages:
-            if stage == "verify" and states:
-                verify_stage(run, show, states=True)
-            else:
-                run_stages(run, (stage,), show, device)
+        if states:
+            verify_stage(run, show, states=True)
+        else:
+            run_stages(run, stages, show, device)
     if processes.is_first():
         summary(run, stages[-1])
 
@@ -409,7 +408,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except NeurohwError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        where = f"error in {error.stage}" if error.stage else "error"
+        console.print(f"{where}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "show"):

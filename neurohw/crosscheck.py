@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.children import run_child, workers
 from neurohw.engines import ENGINES, Model, engine_named, kind_of
 from neurohw.errors import InvalidData, MissingTool, Unsupported
 from neurohw.model_files import save
@@ -114,18 +114,11 @@ def _run_engine(
     def failed(status: str, reason: str) -> tuple[EngineRun, None]:
         return EngineRun(engine, kind, status, reason, time.monotonic() - started), None
 
-    # a session of its own: what an engine starts ends with it
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=timeout)
-        except BaseException as error:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return failed("failed", f"no result after {timeout:.0f} s")
-            raise
+    try:
+        process = run_child(command, environment=environment, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return failed("failed", f"no result after {timeout:.0f} s")
+    output, errors = process.stdout, process.stderr
     if process.returncode != 0:
         try:
             message = json.loads(output.strip().splitlines()[-1])
@@ -189,10 +182,9 @@ def crosscheck(
         save_arrays(stimulus, {"spikes": spikes})
         done = 0
         results: dict[tuple[str, str], tuple[EngineRun, Trace | None]] = {}
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        with workers(jobs or os.cpu_count() or 1) as submit:
             futures = {
-                key: pool.submit(_run_engine, key[1], key[0], by_kind[key[0]], folder, stimulus, timeout)
-                for key in wanted
+                key: submit(_run_engine, key[1], key[0], by_kind[key[0]], folder, stimulus, timeout) for key in wanted
             }
             for key, future in futures.items():
                 results[key] = future.result()

@@ -2,7 +2,9 @@
 
 
 class NeurohwError(Exception):
-    """Base class of every error that a user of the framework can cause and cure."""
+    """Base class of every error that a user of the framework can cause and cure. stage: of the flow in which it arose, where it did."""
+
+    stage: str | None = None
 
 
 class InvalidModel(NeurohwError):

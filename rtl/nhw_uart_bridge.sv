@@ -44,8 +44,8 @@ module nhw_uart_bridge #(
   input  logic [31:0] m_axil_rdata
 );
   // ------------------------------------------------------------------------------------------------ received bytes
-  logic received_valid, byte_valid, byte_ready, queue_ready;
-  logic [7:0] received, byte_data;
+  logic received_valid, queue_ready, queued_valid, queued_ready, byte_valid, byte_ready;
+  logic [7:0] received, queued, byte_data;
 
   nhw_uart_rx #(.CLOCKS_PER_BIT(CLOCKS_PER_BIT)) u_rx (
     .clk_i,
@@ -61,6 +61,18 @@ module nhw_uart_bridge #(
     .in_valid_i(received_valid),
     .in_ready_o(queue_ready),
     .in_data_i(received),
+    .out_valid_o(queued_valid),
+    .out_ready_i(queued_ready),
+    .out_data_o(queued)
+  );
+
+  // a block RAM answers late in the clock: decoding starts at registers, or it would set the clock of the whole board
+  nhw_fifo #(.WORDS(2), .BITS(8), .MEMORY_STYLE("registers")) u_front (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i(queued_valid),
+    .in_ready_o(queued_ready),
+    .in_data_i(queued),
     .out_valid_o(byte_valid),
     .out_ready_i(byte_ready),
     .out_data_o(byte_data)

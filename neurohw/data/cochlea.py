@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import gammatone, lfilter
 
 from neurohw.data.spikes import Recordings
 from neurohw.errors import InvalidData
@@ -48,6 +47,8 @@ class Cochlea:
             raise InvalidData(
                 f"filters up to {self.high:g} Hz need more than {2 * self.high:g} samples per second, not {rate}"
             )
+        from scipy.signal import gammatone, lfilter  # local: takes long to load
+
         length = rate // 1000
         steps = -(-len(wave) // length)
         padded = np.pad(np.asarray(wave, np.float64), (0, steps * length - len(wave)))

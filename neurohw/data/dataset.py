@@ -12,6 +12,15 @@ from neurohw.storage import digest
 PARTS = ("train", "validation", "test")
 
 
+def _frozen(values: Any, kind: type) -> NDArray[Any]:
+    """The values as an array that cannot be written to: itself if it is one already, else a copy."""
+    array: NDArray[Any] = np.asarray(values, kind)
+    if array.flags.writeable or not array.flags.owndata:
+        array = np.array(values, kind)
+        array.setflags(write=False)
+    return array
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature], and labels int64 [sample] in 0..classes-1.
@@ -35,8 +44,8 @@ class Dataset:
         spikes = first.dtype == np.uint8 and first.ndim == 3
         shape = first.shape[1:] if spikes else first.shape[-1:]
         for part in PARTS:
-            x = np.array(getattr(self, f"x_{part}"), dtype=np.uint8 if spikes else np.float32)
-            y = np.array(getattr(self, f"y_{part}"), dtype=np.int64)
+            x = _frozen(getattr(self, f"x_{part}"), np.uint8 if spikes else np.float32)
+            y = _frozen(getattr(self, f"y_{part}"), np.int64)
             where = f"dataset {self.name!r}, {part}"
             if y.ndim != 1 or x.shape != (len(y), *shape):
                 wanted = ", ".join(str(n) for n in shape)
@@ -50,7 +59,6 @@ class Dataset:
             if y.min() < 0 or y.max() >= self.classes:
                 raise InvalidData(f"{where}: labels {y.min()}..{y.max()} lie outside 0..{self.classes - 1}")
             for key, array in ((f"x_{part}", x), (f"y_{part}", y)):
-                array.setflags(write=False)
                 object.__setattr__(self, key, array)
         if self.image is not None and self.image[0] * self.image[1] != self.features:
             raise InvalidData(f"dataset {self.name!r}: {self.features} features are no image of {self.image} pixels")

@@ -106,16 +106,23 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return _read_npz(path)
 
 
-def _scaled(values: NDArray[Any], where: str) -> NDArray[np.float32]:
-    """Features [sample, feature] in 0..1: 8-bit integers are divided by 255, floats are taken as they are."""
+def _features(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """Features [sample, feature] as they are stored, once they are known to be some."""
     if values.ndim < 2 or values.size == 0:
         raise InvalidData(f"{where}: shape {values.shape} holds no samples of features")
-    flat = values.reshape(len(values), -1)
-    if values.dtype == np.uint8:
-        return flat.astype(np.float32) / np.float32(255)
-    if values.dtype.kind != "f":
+    if values.dtype != np.uint8 and values.dtype.kind != "f":
         raise InvalidData(f"{where}: features are {values.dtype}; uint8 in 0..255 or floats in 0..1 are needed")
-    return flat.astype(np.float32)
+    return values.reshape(len(values), -1)
+
+
+def _scaled(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Features in 0..1, not to be written to: 8-bit integers are divided by 255, floats are taken as they are."""
+    if values.dtype == np.uint8:
+        scaled: NDArray[np.float32] = np.divide(values, np.float32(255), dtype=np.float32)
+    else:
+        scaled = values.astype(np.float32)
+    scaled.setflags(write=False)
+    return scaled
 
 
 def load(path: str | Path, validation: float = 1 / 12, seed: int = 0) -> Dataset:
@@ -126,7 +133,7 @@ def load(path: str | Path, validation: float = 1 / 12, seed: int = 0) -> Dataset
     """
     path = Path(path)
     arrays = read_arrays(path)
-    x = {part: _scaled(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
+    x = {part: _features(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
     y = {}
     for part in ("train", "test"):
         labels = arrays[f"y_{part}"]
@@ -142,11 +149,11 @@ def load(path: str | Path, validation: float = 1 / 12, seed: int = 0) -> Dataset
     name = path.stem if path.suffix else path.name
     return Dataset(
         name,
-        x["train"][kept],
+        _scaled(x["train"][kept]),
         y["train"][kept],
-        x["train"][held],
+        _scaled(x["train"][held]),
         y["train"][held],
-        x["test"],
+        _scaled(x["test"]),
         y["test"],
         int(max(y["train"].max(), y["test"].max())) + 1,
         (int(shape[0]), int(shape[1])) if len(shape) == 2 else None,

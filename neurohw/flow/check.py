@@ -10,7 +10,6 @@ from neurohw.data import Encoder
 from neurohw.engines import ENGINES
 from neurohw.errors import InvalidData
 from neurohw.flow.run_folder import RunFolder
-from neurohw.report import figures
 from neurohw.run_model import FOLDERS, load_model, load_spikes
 from neurohw.storage import write_atomically
 from neurohw.trace import first_mismatch
@@ -29,6 +28,8 @@ def first_words(result: CrosscheckResult) -> str:
 
 def draw_mismatch(result: CrosscheckResult) -> str:
     """The first mismatch as SVG: rasters and membranes of both engines around it."""
+    from neurohw.report import figures  # local: drawing takes long to load, and a mismatch is rare
+
     assert result.traces is not None
     pair = next(p for p in result.pairs if not p.agrees)
     found = first_mismatch(*result.traces, TOLERANCE[pair.kind])

@@ -17,7 +17,6 @@ from neurohw.model_files import load_trained
 from neurohw.network import TrainedNetwork
 from neurohw.noise import Experiment, Scenario, Study
 from neurohw.noise.summary import notes, to_csv, to_json, to_markdown
-from neurohw.report.noise_figures import accuracy_over_time
 from neurohw.storage import write_atomically
 
 CALIBRATION_SAMPLES = 200
@@ -95,6 +94,8 @@ def write_study(study: Study, folder: Path) -> list[Path]:
     if not any(study.outcomes.values()):
         reasons = "; ".join(f"{job.name}, chip {job.seed}: {e}" for job, e in list(study.failures.items())[:3])
         raise InvalidData(f"{folder}: no chip is finished ({reasons})")
+    from neurohw.report.noise_figures import accuracy_over_time  # local: drawing takes long to load
+
     page = [
         "# Accuracy on resistive memory",
         "",

@@ -11,7 +11,6 @@ from neurohw.flow.run_folder import RunFolder
 from neurohw.golden import run_golden
 from neurohw.model_files import digest_of, load_trained
 from neurohw.quantize import QuantizedNetwork
-from neurohw.report import figures, render_page
 from neurohw.storage import write_atomically
 from neurohw.synth import tool_versions
 
@@ -88,6 +87,8 @@ def write_report(
     run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: NDArray[np.uint8], label: int
 ) -> None:
     """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron]."""
+    from neurohw.report import figures, render_page  # local: drawing takes long to load
+
     trace = run_golden(model, spikes)
     history = None if run.config.liquid else load_trained(run.path / "trained_float").info["history"]
     network = model.network

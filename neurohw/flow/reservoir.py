@@ -28,8 +28,6 @@ from neurohw.model_files import load_trained, save
 from neurohw.plasticity import Bernoulli, Events, Plasticity, encode, initialise, nalsm
 from neurohw.plasticity.stimulus import Stimulus
 from neurohw.quantize import QuantizedNetwork, quantize
-from neurohw.report.reservoir_figures import reservoir_drawings
-from neurohw.report.reservoir_page import render_reservoir
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
@@ -166,6 +164,9 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
         "tuning": run.result("tune") if liquid.digest() != run.need("liquid")["digest"] else None,
     }
     progress("measure", "figures and page", 0.9)
+    from neurohw.report.reservoir_figures import reservoir_drawings  # local: drawing takes long to load
+    from neurohw.report.reservoir_page import render_reservoir
+
     page = render_reservoir(values, reservoir_drawings(liquid, summary, inputs[:, 0]))
     write_atomically(run.path / "reservoir.json", json.dumps(values, indent=1, allow_nan=False).encode())
     write_atomically(run.path / "reservoir.html", page.encode())

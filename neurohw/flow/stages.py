@@ -1,14 +1,19 @@
 """The stages. Each reads what earlier stages left in the run folder, and stamps the folder when it has finished."""
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, wait
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw import processes
+from neurohw.children import workers
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Dataset, Encoder, digits, load, read_counts, shd, spoken_digits, ssc
 from neurohw.engines import ENGINES, Model
@@ -17,6 +22,7 @@ from neurohw.flow.check import draw_mismatch, first_words
 from neurohw.flow.liquid_data import prepared
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
+from neurohw.flow.tasks import Task, run_tasks
 from neurohw.golden import run_golden
 from neurohw.model_files import digest_of, load_quantized, load_trained, save
 from neurohw.network import Network
@@ -27,6 +33,9 @@ from neurohw.rtlgen import RtlPackage, emit
 from neurohw.storage import write_atomically
 from neurohw.synth import BuildReport, build, load_board, tool_versions
 from neurohw.verify import verify
+
+if TYPE_CHECKING:
+    from neurohw.train import TrainConfig
 
 # stage, text, fraction done (None: unknown)
 Progress = Callable[[str, str, float | None], None]
@@ -96,19 +105,25 @@ def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
 
     Processes that `torchrun` has started do it together; the first one writes. device: see `fit`.
     """
+    key, trainings = _trainings(run)
+    if processes.count() == 1 and _trained(run, key):  # known without PyTorch, which takes longer to load
+        progress("train", "up to date", 1.0)
+        return
     from neurohw.train import distributed
 
     with distributed.joined():
-        _train(run, progress, device)
+        if distributed.from_first(lambda: _trained(run, key)):
+            progress("train", "up to date", 1.0)
+        else:
+            _train(run, key, trainings, progress, device)
 
 
-def _train(run: RunFolder, progress: Progress, device: str) -> None:
-    from neurohw.train import distributed, fit
+def _trainings(run: RunFolder) -> tuple[str, list["TrainConfig"]]:
+    """The key of the stage and its trainings, one after the other."""
     from neurohw.train.recipes import recipe_named
 
     config = run.config
     recipe = recipe_named(config.recipe)
-    dataset = load_data(config)
     changes: dict[str, Any] = {"seed": config.seed}
     if config.epochs is not None:
         changes["epochs"] = config.epochs
@@ -116,13 +131,21 @@ def _train(run: RunFolder, progress: Progress, device: str) -> None:
     if config.bits < 8:
         tuned = recipe.finetune or dataclasses.replace(recipe.config, learning_rate=recipe.config.learning_rate / 4)
         trainings.append(dataclasses.replace(tuned, **changes, weight_bits=config.bits))
-    key = run.key(
-        dataset.digest(), recipe.network.to_json(), recipe.encoder.to_json(), [t.to_json() for t in trainings]
+    values = recipe.network.to_json(), recipe.encoder.to_json(), [t.to_json() for t in trainings]
+    return run.key(load_data(config).digest(), *values), trainings
+
+
+def _trained(run: RunFolder, key: str) -> bool:
+    return run.result("train", key) is not None and _intact(
+        load_trained, run.path / "trained", run.path / "trained_float"
     )
-    saved = (run.path / "trained", run.path / "trained_float")
-    if distributed.from_first(lambda: run.result("train", key) is not None and _intact(load_trained, *saved)):
-        progress("train", "up to date", 1.0)
-        return
+
+
+def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: Progress, device: str) -> None:
+    from neurohw.train import distributed, fit
+    from neurohw.train.recipes import recipe_named
+
+    recipe, dataset = recipe_named(run.config.recipe), load_data(run.config)
     model: Any = recipe.network
     float_accuracy = 0.0
     spikes, labels = encode_test(dataset, recipe.encoder)
@@ -237,31 +260,37 @@ def verify_stage(run: RunFolder, progress: Progress, states: bool = False) -> No
         raise InvalidData(f"the RTL differs from the golden model: {result.first_mismatch}")
 
 
+def _build_board(run: RunFolder, name: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The result of one board, from its stamp if it is up to date."""
+    board, package = load_board(name), RtlPackage.load(run.path / "rtl")
+    texts = {p.name: p.read_text() for p in sorted(board.folder.iterdir())}
+    key = run.key(run.need("emit")["digest"], texts, tool_versions())
+    stage = f"build-{name}"
+    done = run.result(stage, key)
+    if done is None or not Path(done["bitstream"]).exists():
+        folder, output = run.path / "rtl", run.path / "build" / name
+        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell)
+        done = dataclasses.asdict(result)
+        run.finish(stage, key, done)
+    tell(f"{name}: done")
+    return done
+
+
 def build_stage(run: RunFolder, progress: Progress) -> None:
-    """Synthesise, place and route for every board of the run; a board that is up to date is kept."""
-    emitted = run.need("emit")
-    package = RtlPackage.load(run.path / "rtl")
-    boards = {}
-    for number, name in enumerate(run.config.boards):
-        board = load_board(name)
-        texts = {p.name: p.read_text() for p in sorted(board.folder.iterdir())}
-        key = run.key(emitted["digest"], texts, tool_versions())
-        stage = f"build-{name}"
-        done = run.result(stage, key)
-        if done is None or not Path(done["bitstream"]).exists():
-            share = number / len(run.config.boards)
-            result = build(
-                run.path / "rtl",
-                package.sources(),
-                board,
-                package.lanes(),
-                package.weight_bits(),
-                run.path / "build" / name,
-                lambda text, share=share: progress("build", text, share),  # type: ignore[misc]
-            )
-            done = dataclasses.asdict(result)
-            run.finish(stage, key, done)
-        boards[name] = done
+    """Synthesise, place and route for every board of the run, all boards at once; a board that is up to date is kept."""
+    emitted, names = run.need("emit"), run.config.boards
+    states: dict[str, str] = {}
+
+    def show(name: str, text: str) -> None:
+        states[name] = text
+        ended = sum(state.endswith(": done") for state in states.values())
+        progress("build", "; ".join(states[n] for n in names if n in states), ended / len(names))
+
+    with workers(os.cpu_count() or 1) as submit:
+        started = {name: submit(_build_board, run, name, partial(show, name)) for name in names}
+        for future in wait(started.values(), return_when=FIRST_EXCEPTION).done:
+            future.result()  # a failure stops the other boards
+        boards = {name: future.result() for name, future in started.items()}
     key = run.key(emitted["digest"], boards)
     report = {"boards": boards, "tools": tool_versions(), "parent": emitted["digest"]}
     BuildReport.from_json(report).save(run.path / "build" / "build.json")
@@ -284,15 +313,33 @@ _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
     "build": build_stage,
     "report": report_stage,
 }
+_NEEDS: dict[str, frozenset[str]] = {
+    "train": frozenset(),
+    "quantize": frozenset({"train"}),
+    "crosscheck": frozenset({"quantize"}),
+    "emit": frozenset({"quantize"}),
+    "verify": frozenset({"emit"}),
+    "build": frozenset({"emit"}),
+    "report": frozenset({"crosscheck", "verify", "build"}),
+}
 
 
-def run_stages(run: RunFolder, stages: tuple[str, ...], progress: Progress, device: str = "cpu") -> None:
-    """Run the named stages in the order of the flow, reporting (stage, text, fraction) to `progress`. device: of the training."""
-    for stage in STAGES:
-        if stage in stages:
-            progress(stage, "started", 0.0)
-            if stage == "train":
-                train(run, progress, device)
-            else:
-                _RUN[stage](run, progress)
-            progress(stage, "done", 1.0)
+def run_stages(
+    run: RunFolder, stages: tuple[str, ...], progress: Progress, device: str = "cpu", jobs: int | None = None
+) -> None:
+    """Run the named stages, reporting (stage, text, fraction) to `progress`, which is called from several threads.
+
+    A stage starts when those whose results it reads have finished: crosscheck, verify and build run beside each other (at most `jobs` together; by default all that
+    can, since they wait for other programs). The first failure or interrupt stops all; what has finished is stamped and not repeated. device: of the training.
+    """
+
+    def work(stage: str) -> None:
+        progress(stage, "started", 0.0)
+        if stage == "train":
+            train(run, progress, device)
+        else:
+            _RUN[stage](run, progress)
+        progress(stage, "done", 1.0)
+
+    tasks = [Task(stage, _NEEDS[stage], partial(work, stage)) for stage in STAGES if stage in stages]
+    run_tasks(tasks, jobs or len(tasks))

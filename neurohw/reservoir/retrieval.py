@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from neurohw.errors import InvalidData
 
@@ -28,12 +27,16 @@ class Retrieval:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The exact binomial interval of the accuracy (Clopper & Pearson)."""
+        from scipy.stats import binomtest  # local: scipy.stats takes long to load
+
         found = binomtest(int(self.right.sum()), len(self.right)).proportion_ci(confidence, method="exact")
         return float(found.low), float(found.high)
 
     def p_value(self) -> float:
         """Probability of at least so many right queries by chance, exact binomial. Where the share differs from query to query this errs on the safe side, because
         equal shares have the largest variance."""
+        from scipy.stats import binomtest  # local: scipy.stats takes long to load
+
         return float(binomtest(int(self.right.sum()), len(self.right), self.chance, alternative="greater").pvalue)
 
 

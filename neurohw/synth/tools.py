@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from neurohw.children import run_child
 from neurohw.errors import MissingTool, NeurohwError
 
 Progress = Callable[[str], None]
@@ -80,13 +81,7 @@ def run_tool(command: Sequence[str], folder: Path, log: str) -> None:
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(folder / log, "w") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        try:
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        code = run_child(command, folder, environment, output).returncode
     if code != 0:
         lines = (folder / log).read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if "ERROR" in line.upper()]

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.children import run_child
 from neurohw.errors import InvalidData, MissingTool, NeurohwError
 from neurohw.paths import sim_folder
 from neurohw.rtlgen import RtlPackage
@@ -69,7 +68,7 @@ def build_harness(
                 (folder / library).write_bytes(b"!<arch>\n")
             arguments += ["--trace-fst", "-CFLAGS", f"-DNHW_TRACE -I{sim_folder() / 'fst'}", "-LDFLAGS", f"-L{folder}"]
         arguments += [*contents.sources(), str(harness or sim_folder() / "harness.cpp")]
-        result = run_program(arguments, package, environment)
+        result = run_child(arguments, package, environment)
         if result.returncode != 0:
             raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
         os.chmod(folder, 0o755)
@@ -78,21 +77,6 @@ def build_harness(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return program
-
-
-def run_program(
-    arguments: Sequence[str], folder: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a program in a folder and keep what it writes; it does not outlive an interrupt."""
-    with subprocess.Popen(
-        arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            output, errors = process.communicate()
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 @dataclass(frozen=True)
@@ -118,6 +102,20 @@ def slots_of(layer: dict[str, Any]) -> list[int]:
     return layer["slots"] if layer["slots"] is not None else list(range(layer["parameters"]["NEURONS"]))
 
 
+def event_words(spikes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Counts [time, sample, neuron] as words: by sample, then step, the number of events and their addresses, that of a neuron as often as it counts."""
+    counts = np.ascontiguousarray(spikes.transpose(1, 0, 2)).reshape(-1, spikes.shape[2])
+    numbers = counts.sum(axis=1, dtype=np.int64)
+    where = np.flatnonzero(counts)
+    addresses = np.repeat((where % counts.shape[1]).astype(np.uint32), counts.ravel()[where])
+    words = np.empty(len(addresses) + len(numbers), np.uint32)
+    heads = np.cumsum(numbers + 1) - numbers - 1
+    events = np.ones(len(words), bool)
+    events[heads] = False
+    words[heads], words[events] = numbers, addresses
+    return words
+
+
 def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
     """Write counts [time, sample, neuron] as events in the harness's format."""
     steps, samples, _ = spikes.shape
@@ -129,11 +127,7 @@ def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -
     for layer in layers:
         slots = slots_of(layer)
         words += [np.array([len(slots)], np.uint32), np.array(slots, np.int32).view(np.uint32)]
-    for sample in range(samples):
-        for step in range(steps):
-            counts = spikes[step, sample]
-            addresses = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
-            words += [np.array([len(addresses)], np.uint32), addresses]
+    words.append(event_words(spikes))
     path.write_bytes(np.concatenate(words).astype("<u4").tobytes())
 
 
@@ -167,7 +161,7 @@ def run_harness(
             f"seed={seed}",
         ]
         arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
-        done = run_program(arguments, package, dict(os.environ))
+        done = run_child(arguments, package)
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

@@ -1,6 +1,5 @@
 """A learning core in Verilator against its golden model: every spike, state, trace, weight and the astrocyte."""
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.children import run_child
 from neurohw.errors import InvalidData, NeurohwError
 from neurohw.paths import sim_folder
 from neurohw.plasticity.golden import PlasticTrace
@@ -17,7 +17,7 @@ from neurohw.rtlgen import RtlPackage
 from neurohw.rtlgen.plastic import learning_layout, source_numbers
 from neurohw.step import letters
 from neurohw.trace import Trace, first_mismatch
-from neurohw.verify.harness import STATES, build_harness, run_program
+from neurohw.verify.harness import STATES, build_harness
 
 COUNTERS = (
     "identity", "cycles", "steps", "samples", "output_spikes", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
@@ -82,7 +82,7 @@ def run_learning(
             f"backpressure={backpressure}",
             f"seed={seed}",
         ]
-        done = run_program(arguments, package, dict(os.environ))
+        done = run_child(arguments, package)
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

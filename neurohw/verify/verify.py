@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.children import workers
 from neurohw.connections import Sparse, synapses
 from neurohw.errors import NeurohwError
 from neurohw.golden.native import run_native
@@ -24,7 +25,8 @@ from neurohw.rtlgen import RtlPackage
 from neurohw.trace import Trace, first_mismatch
 from neurohw.verify.harness import HarnessResult, build_harness, run_harness
 
-CHUNK = 100
+CHUNK = (100, 500)  # samples of one process of the harness: fewest, most,
+CELLS = 1 << 22  # and neurons times steps of them, to bound memory
 Progress = Callable[[str, float], None]
 
 
@@ -63,7 +65,7 @@ class _Tally:
     states_compared: int = 0
     mismatches: int = 0
     first: tuple[int, str] | None = None
-    operations: dict[str, list[int]] = field(default_factory=dict)  # synaptic operations by projection
+    events: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # spikes of every neuron, by population
 
 
 def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64]:
@@ -77,14 +79,18 @@ def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64
     return np.bincount(found.source[stored], minlength=source)
 
 
-def _compare(
-    model: QuantizedNetwork, stimulus: NDArray[np.uint8], first: int, rtl: HarnessResult, states: bool, tally: _Tally
-) -> None:
+def chunk_size(samples: int, steps: int, neurons: int) -> int:
+    """Samples for one process: few processes, but enough for many cores, and the same on every machine, since clocks of a chunk end with its last output."""
+    fewest, most = CHUNK
+    return min(max(fewest, min(most, -(-samples // 16))), max(1, CELLS // (steps * neurons)))
+
+
+def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally) -> None:
+    """Count the differences between both results of the samples from `first` on."""
     integrator = isinstance(model.network.output.neuron, Integrator)
-    golden = run_native(model, stimulus, states=states or integrator)
-    for projection in model.network.projections:
-        events = golden.spikes[projection.source].sum(axis=(0, 1), dtype=np.int64)
-        tally.operations.setdefault(projection.name, []).append(int(events @ fan_out(model, projection)))
+    for name, spikes in golden.spikes.items():
+        events = spikes.sum(axis=(0, 1), dtype=np.int64)
+        tally.events[name] = tally.events.get(name, np.zeros_like(events)) + events
     output = model.network.output.name
     expected_sent = golden.states[f"v.{output}"][-1] if integrator else golden.spikes[output]
     differences = 0
@@ -162,30 +168,29 @@ def verify(
     total = spikes.shape[1]
     tally = _Tally()
     results: dict[int, HarnessResult] = {}
-    starts = list(range(0, total, CHUNK))
+    size = chunk_size(total, len(spikes), sum(p.size for p in model.network.populations))
+    starts = list(range(0, total, size))
 
-    def run(start: int) -> tuple[int, HarnessResult]:
-        part = spikes[:, start : start + CHUNK]
-        return start, run_harness(program, package, part, states, idle, backpressure, seed=start + 1)
+    recorded = states or isinstance(model.network.output.neuron, Integrator)
 
-    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        pending = {pool.submit(run, start) for start in starts}
-        try:
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    start, result = future.result()
-                    _compare(model, spikes[:, start : start + CHUNK], start, result, states, tally)
-                    # spikes and states are compared; only clocks and outputs are needed further
-                    results[start] = dataclasses.replace(result, spikes={}, states={})
-                    report(
-                        f"{len(results) * CHUNK if pending else total} of {total} samples, {tally.mismatches} mismatches",
-                        len(results) / len(starts),
-                    )
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
+    def run(start: int) -> tuple[int, HarnessResult, Trace]:
+        part = spikes[:, start : start + size]
+        rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1)
+        return start, rtl, run_native(model, part, recorded, threads=1)
+
+    with workers(jobs or os.cpu_count() or 1) as submit:
+        pending = {submit(run, start) for start in starts}
+        while pending:
+            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                start, result, golden = future.result()
+                _compare(model, golden, start, result, tally)
+                # spikes and states are compared; only clocks and outputs are needed further
+                results[start] = dataclasses.replace(result, spikes={}, states={})
+                report(
+                    f"{len(results) * size if pending else total} of {total} samples, {tally.mismatches} mismatches",
+                    len(results) / len(starts),
+                )
     first_text = waveform = None
     if tally.first is not None:
         sample, text = tally.first
@@ -197,7 +202,8 @@ def verify(
         waveform = str(waveform_path)
     ordered = [results[s] for s in starts]
     _check_registers(ordered, contents, spikes)
-    operations = {q["projection"]: sum(tally.operations[q["projection"]]) for q in contents.projections()}
+    operations = {p.name: int(tally.events[p.source] @ fan_out(model, p)) for p in model.network.projections}
+    operations = {q["projection"]: operations[q["projection"]] for q in contents.projections()}
     waiting = sum(r.waiting[0] for r in ordered)
     first_projection = contents.projections()[0]["projection"]
     latency = np.concatenate([r.left - r.entered for r in ordered]).astype(np.int64)

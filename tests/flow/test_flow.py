@@ -15,7 +15,7 @@ import pytest
 
 from neurohw.cli import app
 from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool
-from neurohw.flow import RunConfig, RunFolder, run_stages
+from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
 from neurohw.rtlgen import RtlPackage
 
 pytestmark = pytest.mark.rtl
@@ -27,7 +27,7 @@ MIDDLE = {
     "crosscheck": ("neurohw.crosscheck", "compare"),
     "emit": ("neurohw.rtlgen.package", "replace_folder"),
     "verify": ("neurohw.verify.verify", "run_native"),
-    "report": ("neurohw.flow.report_data", "render_page"),
+    "report": ("neurohw.report", "render_page"),
 }
 
 
@@ -181,30 +181,6 @@ def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monk
         run_stages(run, ("build",), quiet)
 
 
-@pytest.mark.synth
-def test_interrupted_build_is_resumed_to_a_bitstream(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["neurohw.synth.build"]
-    real = module.run_tool
-
-    def interrupt_routing(command: list[str], folder: Path, log: str) -> None:
-        if log == "route.log":
-            raise KeyboardInterrupt
-        real(command, folder, log)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "run_tool", interrupt_routing)
-        with pytest.raises(KeyboardInterrupt):
-            run_stages(run, ("build",), quiet)
-    assert leftovers(run.path) == [] and run.result("build") is None
-    run_stages(run, ("build", "report"), quiet)
-    board = run.need("build")["boards"]["icebreaker"]
-    assert Path(board["bitstream"]).stat().st_size == board["bitstream_bytes"]
-    assert board["clock_mhz"] <= board["fmax_mhz"]
-    report = json.loads((run.path / "report.json").read_text())
-    assert {"lut", "ff", "bram", "fmax_mhz", "lanes"} <= set(report["hardware"]["icebreaker"])
-    assert report["performance"]["latency_us"] > 0
-
-
 def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
     names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     verbs = {"hear", "flow", "train", "quantize", "crosscheck", "emit", "verify", "build", "report", "doctor"}
@@ -262,3 +238,68 @@ def test_a_network_with_learned_delays_from_spikes_to_rtl(tmp_path: Path) -> Non
     assert slots == [32, 32, 1]
     with pytest.raises(InvalidData, match="needs --data"):
         run_stages(RunFolder(tmp_path / "none", RunConfig("shd")), ("train",), quiet)
+
+
+def processes_within(folder: Path) -> list[str]:
+    """Processes that work in the folder or below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if Path(os.readlink(entry)).is_relative_to(folder):
+                found.append((entry.parent / "cmdline").read_text())
+        except OSError:
+            continue  # it has ended, or is another user's
+    return found
+
+
+@pytest.mark.synth
+@pytest.mark.slow
+def test_an_interrupt_ends_all_stages_and_the_resumed_flow_gives_the_bytes_of_stages_in_turn(run: RunFolder) -> None:
+    """While crosscheck, verify and build run beside each other: no process and no temporary file is left."""
+    for made in ("crosscheck", "verify", "report"):
+        (run.path / "stages" / f"{made}.json").unlink(missing_ok=True)
+    shutil.rmtree(run.path / "rtl.sim")
+    command = [sys.executable, "-m", "neurohw.cli", "flow", "digits", "--epochs", "2", "--board", "icebreaker"]
+    command += ["--run", str(run.path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (list(run.path.glob("build/.icebreaker.*/synthesis.log")) and list(run.path.glob("rtl.sim/.*/*.mk"))):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    assert processes_within(run.path) != []
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on where it stopped" in output
+    assert leftovers(run.path) == [] and processes_within(run.path) == []
+    assert run.result("build") is None and run.result("verify") is None
+    seen: list[tuple[str, str]] = []
+    run_stages(run, STAGES, lambda stage, text, _: seen.append((stage, text)))
+    assert seen.index(("build", "started")) < seen.index(("verify", "done"))
+    board = run.need("build")["boards"]["icebreaker"]
+    assert Path(board["bitstream"]).stat().st_size == board["bitstream_bytes"]
+    assert board["clock_mhz"] <= board["fmax_mhz"]
+    report = json.loads((run.path / "report.json").read_text())
+    assert {"lut", "ff", "bram", "fmax_mhz", "lanes"} <= set(report["hardware"]["icebreaker"])
+    assert report["performance"]["latency_us"] > 0
+    together = {stage: run.need(stage) for stage in ("crosscheck", "verify", "build")}
+    page = (run.path / "report.html").read_bytes()
+    for stage in (*together, "build-icebreaker"):
+        run.forget(stage)
+    for stage in STAGES:
+        run_stages(run, (stage,), quiet, jobs=1)
+    assert {stage: run.need(stage) for stage in together} == together
+    assert (run.path / "report.html").read_bytes() == page
+
+
+def test_an_error_among_stages_names_its_own(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that fails ends the flow, whatever runs beside it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise DoesNotFit("too small")
+
+    run.forget("crosscheck")
+    monkeypatch.setattr("neurohw.flow.stages.build", fail)
+    with pytest.raises(DoesNotFit, match="too small") as found:
+        run_stages(run, STAGES, quiet)
+    assert found.value.stage == "build"
+    assert run.result("build") is None and leftovers(run.path) == []

@@ -4,7 +4,7 @@ import numpy as np
 
 from neurohw import Integrator, Lif, TrainedNetwork, feed_forward
 from neurohw.data import Dataset, Encoder, digits
-from neurohw.train.fit import Metrics
+from neurohw.train.fitting import Metrics
 
 NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
 ENCODER = Encoder("phase", 3, offset=0.5)

@@ -17,9 +17,9 @@ from neurohw.data import Dataset, Encoder, digits
 from neurohw.errors import InvalidData
 from neurohw.neurons import Adaptation
 from neurohw.train import SpikingModule, TrainConfig, distributed, fit
+from neurohw.train import fitting as training
 from neurohw.train.recipes import delayed, recipe_named
 
-training = sys.modules["neurohw.train.fit"]  # `neurohw.train.fit` is the function
 ENCODER = Encoder("rate", 4, seed=3)
 NETWORK = feed_forward([64, 16, 10], Lif(0.5), Integrator())
 CONFIG = TrainConfig(

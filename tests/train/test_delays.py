@@ -209,7 +209,7 @@ def test_the_spread_narrows_as_published() -> None:
 
 
 def test_delays_are_kept_in_their_range_and_have_their_own_rate() -> None:
-    from neurohw.train.fit import _make_optimizer
+    from neurohw.train.fitting import _make_optimizer
 
     module = SpikingModule(network(), learn_delays=True)
     optimizer = _make_optimizer(module, TrainConfig(learn_delays=True, delay_learning_rate=0.7, weight_decay=0.1))
