@@ -19,6 +19,7 @@
 namespace {
 
 constexpr int kPatience = 3;      // samples that a population may spoil before it computes in more bits
+constexpr int64_t kAhead = 3;  // steps whose input is on its way from memory
 
 // What one thread has: every population in proved bits and, where these are more than 16, in trusted ones.
 struct Worker {
@@ -57,13 +58,18 @@ struct Worker {
     if (++spoiled[k] == kPatience) active[k] = proved[k].get();
   }
 
+  void prefetch(const uint8_t* row) const {
+    for (int64_t j = 0; j < job.inputs; j += static_cast<int64_t>(kLine)) __builtin_prefetch(row + j);
+    __builtin_prefetch(row + job.inputs - 1);
+  }
+
   // The population whose numbers did not fit, or -1.
   int32_t attempt(int64_t index) {
     for (Population* population : active) population->rest();
     for (int64_t t = 0; t < job.steps; t++) {
       const size_t now = static_cast<size_t>(t % depth);
       const uint8_t* row = job.input + t * job.step_stride + index * job.sample_stride;
-      if (t + 1 < job.steps) for (int64_t j = 0; j < job.inputs; j += 64) __builtin_prefetch(row + job.step_stride + j);
+      if (t + kAhead < job.steps) prefetch(row + kAhead * job.step_stride);
       collect(row, static_cast<size_t>(job.inputs), events[0][now]);
       for (const auto& event : events[0][now].counted) {
         if (event.second > job.largest_count) {
