@@ -12,13 +12,13 @@ import numba
 import numpy as np
 
 
-@numba.njit(inline="always")
+@numba.njit(error_model="numpy")
 def layer(sent, count, weights, total):
     total[:] = 0
     for e in range(count):
-        row = weights[sent[e]]
-        for i in range(total.size):
-            total[i] += row[i]
+        j = np.uint32(sent[e])  # unsigned: no wrapping of negative places
+        for i in range(total.shape[0]):
+            total[i] += weights[j, i]
 
 
 @numba.njit(inline="always")
