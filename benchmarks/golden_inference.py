@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -161,7 +162,8 @@ def peer_times(
 
     few, many = steps
     with tempfile.TemporaryDirectory() as folder:  # Brian2 would compile anew in every run
-        with mock.patch("neurohw.engines.brian2.tempfile.TemporaryDirectory", lambda: nullcontext(folder)):
+        same = SimpleNamespace(TemporaryDirectory=lambda: nullcontext(folder))
+        with mock.patch("neurohw.engines.brian2.tempfile", same):
             seconds(few)
             return [(seconds(many) - seconds(few)) / (many - few) * STEPS / samples for _ in range(repeats)]
 
