@@ -194,6 +194,11 @@ def floor_seconds(
     return read, rows * cached / passes / weights.size
 
 
+def rate(value: float) -> str:
+    """Samples per second, with a decimal where there are few."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
 def processor() -> str:
     """The model of the processor, and how many there are."""
     try:
@@ -264,9 +269,9 @@ def main() -> None:
     ]
     for name, found in sorted(seconds.items(), key=lambda way: -median[way[0]]):
         used = 1 if name == one else threads
-        spread = f"({1 / max(found):,.4g} to {1 / min(found):,.4g})"
+        spread = f"({rate(1 / max(found))} to {rate(1 / min(found))})"
         lines.append(
-            f"| {name} | {1 / median[name]:,.4g} {spread} | {median[name] / median[ours]:,.3g} | {used * median[name] / floor:,.3g} |"
+            f"| {name} | {rate(1 / median[name])} {spread} | {median[name] / median[ours]:,.1f} | {used * median[name] / floor:,.1f} |"
         )
     lines += [
         "",
