@@ -15,6 +15,7 @@ from neurohw.errors import InvalidData, MissingTool
 from neurohw.fixedpoint import IntFormat
 from neurohw.golden import native
 from neurohw.golden.native import run_native
+from neurohw.network import Projection
 from neurohw.neurons import Adaptation
 from neurohw.quantize import QuantizedNetwork
 from tests.mutations import mutate_native
@@ -106,14 +107,80 @@ def test_what_leaves_16_bits_is_computed_in_more(threads: int) -> None:
     assert beyond > 20 and within > 10
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="names levels of x86-64")
-@pytest.mark.parametrize("level", ["x86-64", "x86-64-v3"])
-def test_processors_with_shorter_vectors(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+LEVELS = ["native", "x86-64-v3", "x86-64"]
+only_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="names levels of x86-64")
+
+
+def compile_for(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """Let the native golden model be compiled for a level of x86-64, whose vectors have 64, 32 or 16 bytes."""
     flags = (*native_library.FLAGS, f"-march={level}", "-O1", "-Wno-psabi")
     monkeypatch.setattr(native, "compiled", lambda source: native_library.compiled(source, flags))
+
+
+@only_x86
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_processors_with_shorter_vectors(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    compile_for(monkeypatch, level)
     for seed in range(12):
         model, spikes = large_case(seed)
         assert first_mismatch(run_golden(model, spikes), run_native(model, spikes)) is None, seed
+
+
+def plain_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    """Neurons that are advanced in one pass, in populations that fill vectors or just do not; sums meet thresholds and membranes their ends.
+
+    Thresholds are sums of a few weights of one size, decays none, halves or sixteenths, membranes of 6 bits or of all that they need, inputs counts up to 3.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = [int(n) for n in rng.choice([1, 31, 32, 33, 63, 64, 65, 129, 300], 4)]
+    reset = ("soft", "hard", "none")[seed % 3]
+    lif = Lif(float(rng.choice([0.5, 0.9375, 1.0])), reset=reset, strict=bool(rng.random() < 0.5))  # type: ignore[arg-type]
+    output = lif if rng.random() < 0.5 else Integrator(float(rng.choice([0.5, 1.0])))
+    graph = feed_forward(sizes, lif, output)
+    names = [p.name for p in graph.populations]
+    delayed = tuple(dataclasses.replace(p, delay=int(rng.integers(3))) for p in graph.projections)
+    loop = Projection(names[1], names[1], 1)
+    trained = random_trained(rng, dataclasses.replace(graph, projections=(*delayed, loop)), 15)
+    cap = 6 if rng.random() < 0.4 else None
+    model = quantize(trained, 8, membrane_cap=cap, max_count=3)
+    unit = int(rng.choice([1, 40, 127]))
+    weights = {
+        n: dataclasses.replace(p, weight=rng.integers(-1, 2, p.weight.shape).astype(p.weight.dtype) * unit)
+        for n, p in model.projections.items()
+    }
+    populations = {
+        n: dataclasses.replace(
+            p,
+            threshold=np.minimum(rng.integers(1, 4, p.threshold.shape) * unit, p.membrane.max),
+            accumulator=IntFormat(20),
+            current=IntFormat(22),
+        )
+        for n, p in model.populations.items()
+    }
+    model = dataclasses.replace(model, projections=weights, populations=populations)
+    density = np.geomspace(0.01, 1.0, 6)[:, None]
+    counts = rng.integers(1, 4 if rng.random() < 0.5 else 2, (15, 6, sizes[0]))
+    return model, (counts * (rng.random(counts.shape) < density)).astype(np.uint8)
+
+
+@only_x86
+@pytest.mark.parametrize("level", LEVELS)
+def test_plain_neurons_in_one_pass(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    compile_for(monkeypatch, level)
+    met = saturated = fired = 0
+    for seed in range(30):
+        model, spikes = plain_case(seed)
+        expected = run_golden(model, spikes)
+        assert first_mismatch(expected, run_native(model, spikes, threads=1)) is None, seed
+        assert first_mismatch(run_golden(model, spikes, False), run_native(model, spikes, False, threads=2)) is None, (
+            seed
+        )
+        for name, population in model.populations.items():
+            v, s = expected.states[f"v.{name}"], expected.spikes[name].astype(bool)
+            saturated += int((v == population.membrane.max).any() or (v == population.membrane.min).any())
+            fired += int(s.any())
+            met += int((v == population.threshold).any())
+    assert met > 20 and saturated > 10 and fired > 30
 
 
 def wrapping_case() -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
@@ -129,6 +196,26 @@ def wrapping_case() -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     spikes = np.zeros((4, 1, 200), np.uint8)
     spikes[1, 0, :172] = 3
     return model, spikes
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("whole[k] - (high[k] << 8)", "whole[k]"),
+        ("u = smaller(larger(u, Shorts{} + least), Shorts{} + most);", ""),
+        ("events.sent * weights.largest <= std::numeric_limits<int16_t>::max()", "true"),
+        ("events.counted.emplace_back(first + k, block[k]);", "events.counted.emplace_back(first + k, 1);"),
+        ("static_cast<uint64_t>(fires.bits()) << lane", "static_cast<uint64_t>(fires.bits())"),
+    ],
+)
+def test_an_error_in_vectors_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, right: str, wrong: str
+) -> None:
+    cases = [*(plain_case(seed) for seed in range(12)), *(large_case(seed) for seed in range(6)), wrapping_case()]
+    expected = [run_golden(m, s) for m, s in cases]
+    assert all(first_mismatch(e, run_native(m, s)) is None for e, (m, s) in zip(expected, cases, strict=True))
+    mutate_native(monkeypatch, tmp_path, right, wrong)
+    assert any(first_mismatch(e, run_native(m, s)) is not None for e, (m, s) in zip(expected, cases, strict=True))
 
 
 @pytest.mark.parametrize("check", ["if (beyond) fits = false;", "if (load > room)"])

@@ -44,6 +44,7 @@ from tests.verify.test_astrocytes import loop
 
 SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
 HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)
+HARD_CURRENT = Lif(0.5, reset="hard", v_reset=0.25, synapse_decay=0.5)
 ADAPTIVE, LATE = Lif(0.5, adaptation=Adaptation(0.5, 0.5)), Lif(0.5, delayed_reset=True)
 
 Case = tuple[TrainedNetwork, QuantizedNetwork, Any]
@@ -149,12 +150,17 @@ def test_torch(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: 
 @pytest.mark.parametrize(
     ("neuron", "right", "wrong"),
     [
-        (SHIFT, "T(x >= at)", "T(x > at)"),
-        (SHIFT, "from[k] - (from[k] >> constant[0])", "from[k] - from[k] / static_cast<T>(1 << constant[0])"),
+        (SHIFT, "Chosen::above(u, threshold[k], strict)", "Chosen::above(u, threshold[k], true)"),
+        (SHIFT, "u -= u >> shift;", "u -= u / static_cast<int16_t>(1 << shift);"),
+        (SHIFT, "fires.where(u - threshold[k], u)", "fires.where(Shorts{}, u)"),
+        (HARD, "fires.where(v_reset[k], u)", "fires.where(Shorts{}, u)"),
+        (SHIFT, "128 * events.sent", "127 * events.sent"),
+        (CURRENT, "T(x >= at)", "T(x > at)"),
+        (TWO, "from[k] - (from[k] >> constant[0])", "from[k] - from[k] / static_cast<T>(1 << constant[0])"),
         (PRODUCT, "value < 0 ? -magnitude : magnitude)", "value < 0 ? -magnitude - 1 : magnitude)"),
         (SHIFT, "static_cast<size_t>((t - q.delay) % depth)", "static_cast<size_t>((t - (q.delay > 1)) % depth)"),
-        (HARD, "spike[i] ? v_reset[i] : v[i]", "spike[i] ? T(0) : v[i]"),
-        (SHIFT, "v[i] - (spike[i] ? limit[i] : T(0))", "spike[i] ? T(0) : v[i]"),
+        (HARD_CURRENT, "spike[i] ? v_reset[i] : v[i]", "spike[i] ? T(0) : v[i]"),
+        (CURRENT, "v[i] - (spike[i] ? limit[i] : T(0))", "spike[i] ? T(0) : v[i]"),
         (TWO, "static_cast<T>(p.refractory)", "static_cast<T>(p.refractory - 1)"),
         (ADAPTIVE, "threshold[i] + a[i] + rise[i]", "threshold[i] + rise[i]"),
         (LATE, "driving[i] - (r[i] > 0 ? limit[i] : T(0))", "driving[i]"),
