@@ -31,7 +31,9 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
     with torch.no_grad():
         for name, weight in values.items():
             module.array(f"{name}.weight").copy_(weight)
-    return Built(list(module.parameters()), lambda spikes: module(spikes, states=False)["v.output"][-1], "neurohw")
+    return Built(
+        list(module.parameters()), lambda spikes: module(spikes, states=False, hidden=False)["v.output"][-1], "neurohw"
+    )
 
 
 if __name__ == "__main__":

@@ -21,36 +21,15 @@ constexpr int64_t kRows = 64;  // rows of a task
 // The sources that each task found in its rows.
 typedef std::vector<std::vector<int32_t>> Finding;
 
-// Writes the places of `size` numbers that are not 0; returns how many, and clears `ones` if one of them is not 1.
+// Writes the places of `size` numbers that are not 0, and perhaps kLine more; returns how many, and clears `ones` if one of them is not 1.
 int64_t places(const float* row, int64_t size, int32_t* to, bool& ones) {
   int64_t count = 0, j = 0;
   uint32_t odd = 0;
-#if defined(__AVX512F__)
-  __m512i place = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
   for (; j + kLine <= size; j += kLine) {
-    const __m512 values = _mm512_loadu_ps(row + j);
-    const __mmask16 here = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    odd |= here & _mm512_cmp_ps_mask(values, _mm512_set1_ps(1.0f), _CMP_NEQ_UQ);
-    _mm512_storeu_si512(to + count, _mm512_maskz_compress_epi32(here, place));
-    count += __builtin_popcount(here);
-    place = _mm512_add_epi32(place, _mm512_set1_epi32(kLine));
+    const uint32_t here = differing(row + j, 0.0f);
+    odd |= here & differing(row + j, 1.0f);
+    count += write_places(here, static_cast<int32_t>(j), to + count);
   }
-#else
-  for (; j + 2 * kLine <= size; j += 2 * kLine) {
-    uint32_t any = 0;  // the bits of all values: mostly none
-    for (int64_t i = j; i < j + 2 * kLine; i++) {
-      uint32_t bits;
-      std::memcpy(&bits, row + i, sizeof bits);
-      any |= bits;
-    }
-    if (!(any << 1)) continue;
-    for (int64_t i = j; i < j + 2 * kLine; i++) {
-      to[count] = static_cast<int32_t>(i);
-      count += row[i] != 0;
-      odd |= (row[i] != 0) & (row[i] != 1);
-    }
-  }
-#endif
   for (; j < size; j++) {
     to[count] = static_cast<int32_t>(j);
     count += row[j] != 0;

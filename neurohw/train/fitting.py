@@ -75,7 +75,9 @@ def evaluate(
             counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
             if noise is not None:
                 noise.draw(0, start)
-            values = scores(module(torch.from_numpy(counts).to(device), states=False), module.network, readout)
+            values = scores(
+                module(torch.from_numpy(counts).to(device), states=False, hidden=False), module.network, readout
+            )
             right = float((values.argmax(1) == labels).sum())
             figures.append((right, float(cross_entropy(values, labels, reduction="sum"))))
     if noise is not None:
@@ -124,7 +126,7 @@ def _backward(
 
     if config.truncation is not None and config.truncation < len(counts):
         return backward_in_windows(module, counts, config.truncation, readout, loss_of)
-    values = scores(module(counts, states=False), module.network, readout)
+    values = scores(module(counts, states=False, hidden=False), module.network, readout)
     loss = loss_of(values)
     loss.backward()
     return values.detach(), loss.detach()

@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #endif
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // lines are passed between functions of one file alone
+
 namespace {
 
 constexpr int64_t kLine = 16;  // floats
@@ -51,6 +53,45 @@ inline Line fused(float factor, const Line& values, const Line& sum) {
 #endif
 }
 
+// Which neurons of a line fire, a bit each, by u - threshold, which is not a number where they are refractory.
+inline uint32_t fired(const float* above, bool strict) {
+#if defined(__AVX512F__)
+  const __m512 values = _mm512_loadu_ps(above), zero = _mm512_setzero_ps();
+  return strict ? _mm512_cmp_ps_mask(values, zero, _CMP_GT_OQ) : _mm512_cmp_ps_mask(values, zero, _CMP_GE_OQ);
+#else
+  uint32_t result = 0;
+  for (int64_t i = 0; i < kLine; i++) result |= static_cast<uint32_t>(above[i] > 0 || (above[i] == 0 && !strict)) << i;
+  return result;
+#endif
+}
+
+// Which floats of a line differ from a number, a bit each.
+inline uint32_t differing(const float* place, float number) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(_mm512_loadu_ps(place), _mm512_set1_ps(number), _CMP_NEQ_UQ);
+#elif defined(__FMA__)
+  const __m256 all = _mm256_set1_ps(number);
+  const uint32_t low = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(place), all, _CMP_NEQ_UQ)));
+  return low | static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(place + 8), all, _CMP_NEQ_UQ))) << 8;
+#else
+  uint32_t result = 0;
+  for (int64_t i = 0; i < kLine; i++) result |= static_cast<uint32_t>(place[i] != number) << i;
+  return result;
+#endif
+}
+
+// Writes `first` + the places of the bits of a line, and perhaps more behind them; returns how many bits there are.
+inline int64_t write_places(uint32_t bits, int32_t first, int32_t* to) {
+#if defined(__AVX512F__)
+  const __m512i all = _mm512_add_epi32(_mm512_set1_epi32(first), _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+  _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), all));
+#else
+  int64_t count = 0;
+  for (uint32_t rest = bits; rest; rest &= rest - 1) to[count++] = first + __builtin_ctz(rest);
+#endif
+  return __builtin_popcount(bits);
+}
+
 // Events of one row: sources, and values or null where all are 1.
 struct Events {
   const int32_t* source;
@@ -84,18 +125,23 @@ inline void sum_rows(const Events& events, const float* w, int64_t stride, int64
 }
 
 // The gradient of weights [source, stride] by sources that fired: every event adds the row of its step, times its value. Rows are gathered and their events sorted by
-// source, so that the sums of a source are fetched once for all of its events, whose rows lie in the first caches.
+// source, so that the sums of a source are fetched once for all of its events, whose rows lie in the first caches. Rows must stay where they are until `flush`.
 class Gathered {
  public:
-  // stride: whole lines; sums: of `size` targets, whole lines too, in rows of `stride`
-  Gathered(float* sums, int64_t sources, int64_t size, int64_t stride)
-      : sums_(sums), size_(size), stride_(stride), first_(static_cast<size_t>(sources) + 1), rows_(kRows * size) {}
+  // sums: of `size` targets, whole lines, in rows of `stride`
+  Gathered(float* sums, int64_t sources, int64_t size, int64_t stride) : sums_(sums), size_(size), stride_(stride), first_(static_cast<size_t>(sources) + 1) {}
 
   void add(const Events& events, const float* row) {
-    if (events.count == 0) return;
-    if (static_cast<int64_t>(events_.size()) == kRows) flush();
-    for (int64_t i = 0; i < size_; i += kLine) line(rows_.data() + static_cast<int64_t>(events_.size()) * size_ + i) = line(row + i);
+    if (size_ < kNarrow) {  // sorting costs more
+      for (int64_t e = 0; e < events.count; e++) {
+        float* sums = sums_ + events.source[e] * stride_;
+        for (int64_t i = 0; i < size_; i += kLine) line(sums + i) = fused(events.value ? events.value[e] : 1.0f, line(row + i), line(sums + i));
+      }
+      return;
+    }
     events_.push_back(events);
+    rows_.push_back(row);
+    if (events_.size() == kRows) flush();
   }
 
   void flush() {
@@ -109,13 +155,13 @@ class Gathered {
     }
     for (size_t j = 1; j < first_.size(); j++) first_[j] += first_[j - 1];
     row_.resize(count);
-    value_.resize(count);
+    value_.resize(valued ? count : 0);
     next_.assign(first_.begin(), first_.end() - 1);
     for (size_t r = 0; r < events_.size(); r++) {
       const Events& events = events_[r];
       for (int64_t e = 0; e < events.count; e++) {
         const size_t place = static_cast<size_t>(next_[static_cast<size_t>(events.source[e])]++);
-        row_[place] = static_cast<int32_t>(r);
+        row_[place] = rows_[r];
         if (valued) value_[place] = events.value ? events.value[e] : 1.0f;
       }
     }
@@ -126,10 +172,12 @@ class Gathered {
       i += wide ? 8 * kLine : kLine;
     }
     events_.clear();
+    rows_.clear();
   }
 
  private:
-  static constexpr int64_t kRows = 128;
+  static constexpr size_t kRows = 128;
+  static constexpr int64_t kNarrow = 4 * kLine;
 
   // The targets [begin, begin + 16 L).
   template <int L, bool Valued>
@@ -140,7 +188,7 @@ class Gathered {
       Line total[L];
       for (int l = 0; l < L; l++) total[l] = line(sums + l * kLine);
       for (int32_t e = first_[j]; e < first_[j + 1]; e++) {
-        const float* row = rows_.data() + row_[static_cast<size_t>(e)] * size_ + begin;
+        const float* row = row_[static_cast<size_t>(e)] + begin;
         for (int l = 0; l < L; l++) total[l] = Valued ? fused(value_[static_cast<size_t>(e)], line(row + l * kLine), total[l]) : total[l] + line(row + l * kLine);
       }
       for (int l = 0; l < L; l++) line(sums + l * kLine) = total[l];
@@ -150,9 +198,9 @@ class Gathered {
   float* sums_;
   int64_t size_, stride_;
   std::vector<Events> events_;
-  std::vector<int32_t> first_, next_, row_;
+  std::vector<const float*> rows_, row_;
+  std::vector<int32_t> first_, next_;
   std::vector<float> value_;
-  Aligned rows_;
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ from neurohw.network import (
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
+from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.distributed import Part, batch_norm
 from neurohw.train.events import find_events
@@ -36,7 +37,6 @@ from neurohw.train.functional import (
     rest,
     scan,
 )
-from neurohw.train.layer import Feed, Loop, known, run_layer
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
 from neurohw.train.synapses import Operator, delayed, operators, per_weight
@@ -508,58 +508,107 @@ class SpikingModule(nn.Module):
         fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
         return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
-    def _takes_layer(self, projection: Projection) -> bool:
-        """True for a projection that `run_layer` can make part of its operator."""
+    def _joins(self, projection: Projection) -> bool:
+        """True for a projection that can be part of a chain (`neurohw.train.chain`)."""
         normalises = projection.batch_norm and self.training
         return isinstance(projection.connection, Dense) and projection.max_delay is None and not normalises
 
-    def _layer_record(self, population: Population, window: Window) -> dict[str, Tensor] | None:
-        """What `_fast_record` gives, in one operator with the projection that feeds a population, and the one on itself; None where it does not know them, and
-        where nearly all spikes are events of a projection that could as well be a matrix product."""
+    def _ends(self, population: Population) -> tuple[list[Projection], list[Projection]]:
+        """The projections that feed a population from others, and those on itself."""
+        into = self.network.into(population.name)
+        return [p for p in into if p.source != population.name], [p for p in into if p.source == population.name]
+
+    def _is_member(self, population: Population) -> bool:
+        """True for a population whose neurons and loop a chain knows."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
-        into = self.network.into(name)
-        loops, feeds = [p for p in into if p.source == name], [p for p in into if p.source != name]
-        modulated = any(m.target == name for m in self.network.modulations)
-        if modulated or name in self.learning_decays or len(loops) > 1 or not all(map(self._takes_layer, loops)):
-            return None
-        if not known(neuron, self.array(f"{name}.bias"), self.detach_reset):
-            return None
-        feed = currents = bias = None
-        if len(feeds) == 1 and self._takes_layer(feeds[0]):
-            sent = window.sent[feeds[0].source]
-            events = find_events(sent)
-            feed = Feed(sent, events, self._folded_weight(feeds[0]), feeds[0].delay) if events is not None else None
-        constants = self._constants(population)
-        if feed is not None:
-            bias = self._bias(population)
-        elif not loops:
-            return None
-        else:
-            currents = self._known_current(population, window) + constants.membrane_bias
-        loop = Loop(self._folded_weight(loops[0]), loops[0].delay) if loops else None
-        wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
-        fired, v = run_layer(neuron, constants, feed, loop, bias, currents, self.surrogate, self.detach_reset, wanted)
-        return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
+        loops = self._ends(population)[1]
+        modulates = any(name in (m.source, m.target) for m in self.network.modulations)
+        if modulates or isinstance(neuron, Astrocyte) or len(loops) > 1 or not all(map(self._joins, loops)):
+            return False
+        return known(neuron, self.array(f"{name}.bias"), self.detach_reset)
 
-    def forward(self, spikes: Tensor, states: bool = True) -> dict[str, Tensor]:
+    def _chain(self, groups: list[list[Population]]) -> list[Population]:
+        """The populations that the first groups have in a chain: each feeds the next one, which nobody else feeds."""
+        chain: list[Population] = []
+        for group in groups:
+            if len(group) > 1 or not self._is_member(group[0]):
+                break
+            feeds = self._ends(group[0])[0]
+            if chain and (
+                len(feeds) != 1
+                or feeds[0].source != chain[-1].name
+                or not self._joins(feeds[0])
+                or (self.training and self.dropout)
+            ):
+                break
+            chain.append(group[0])
+        return chain
+
+    def _member(self, population: Population, feed: Projection | None, spikes: bool) -> Member:
+        loops = self._ends(population)[1]
+        assert isinstance(population.neuron, Lif | Integrator)
+        return Member(
+            population.neuron,
+            self._constants(population),
+            None if feed is None else self._folded_weight(feed),
+            0 if feed is None else feed.delay,
+            self._folded_weight(loops[0]) if loops else None,
+            loops[0].delay if loops else 0,
+            None if feed is None else self._bias(population),
+            spikes,
+            population.name == self.network.output.name,
+        )
+
+    def _run_chain(self, chain: list[Population], window: Window, hidden: bool) -> dict[str, Tensor] | None:
+        """Spikes of the populations of a chain (not hidden: those that somebody outside needs), and membranes of the output, in one operator; None where matrix products around the scan do as well: without a chain,
+        or where it begins without a loop and with too many events."""
+        if not chain:
+            return None
+        feeds, loops = self._ends(chain[0])
+        sent = window.sent[feeds[0].source] if len(feeds) == 1 and self._joins(feeds[0]) else None
+        events = None if sent is None else find_events(sent)
+        if events is None and not loops:
+            return None
+        currents = None
+        if events is None:
+            currents = self._known_current(chain[0], window) + self._constants(chain[0]).membrane_bias
+        feed = None if events is None else feeds[0]
+        members = []
+        for population, following in zip(chain, [*chain[1:], None], strict=True):
+            inside = {population.name, following.name if following else ""}
+            needed = (
+                hidden
+                or following is None
+                or any(p.source == population.name and p.target not in inside for p in self.network.projections)
+            )
+            members.append(self._member(population, feed, needed))
+            feed = self._ends(following)[0][0] if following else None
+        done = run_chain(members, sent, events, currents, self.surrogate, self.detach_reset)
+        names = {"spikes": "spikes", "membrane": "v"}
+        return {f"{names[w]}.{p.name}": t for p, record in zip(chain, done, strict=True) for w, t in record.items()}
+
+    def forward(self, spikes: Tensor, states: bool = True, hidden: bool = True) -> dict[str, Tensor]:
         """Run counts [time, sample, input neuron].
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
         states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
+        hidden: False besides for the output alone; spikes of other populations may be missing, which is the fastest (`neurohw.train.chain`).
         Raises InvalidData for another shape.
         """
-        return self._run(spikes, states, None)[0]
+        return self._run(spikes, states, hidden, None)[0]
 
     def advance(self, spikes: Tensor, carried: Carried) -> tuple[dict[str, Tensor], Carried]:
         """Run the steps of one window, from what the windows before left; returns what `forward` does, and what the next window needs.
 
         Windows put together equal `forward` over all steps, except that batch normalisation in training knows the statistics of its window alone.
         """
-        result, following = self._run(spikes, True, carried)
+        result, following = self._run(spikes, True, True, carried)
         return result, following
 
-    def _run(self, spikes: Tensor, states: bool, carried: Carried | None) -> tuple[dict[str, Tensor], Carried]:
+    def _run(
+        self, spikes: Tensor, states: bool, hidden: bool, carried: Carried | None
+    ) -> tuple[dict[str, Tensor], Carried]:
         """`forward` (carried None) and `advance`."""
         source = self.network.input
         if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
@@ -570,20 +619,23 @@ class SpikingModule(nn.Module):
         window = Window(spikes, {source.name: spikes}, {}, carried or Carried({}, {}))
         result = {f"spikes.{source.name}": spikes}
         following = Carried({}, {})
-        for group in self.groups:
-            head = group[0]
-            alone = len(group) == 1 and not states and carried is None
-            layer = self._layer_record(head, window) if alone else None
-            if layer is not None:
-                done = layer
-            elif len(group) > 1 or any(p.source == head.name for p in self.network.into(head.name)):
-                records = self._run_recurrent(group, window)
+        remaining = self.groups
+        while remaining:
+            chain = [] if states or carried is not None else self._chain(remaining)
+            done = self._run_chain(chain, window, hidden)
+            taken = [[p] for p in chain] if done is not None else remaining[:1]
+            remaining = remaining[len(taken) :]
+            head = taken[0][0]
+            if done is None and (len(taken[0]) > 1 or any(p.source == head.name for p in self.network.into(head.name))):
+                records = self._run_recurrent(taken[0], window)
                 done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
-            else:
+            elif done is None:
                 done = self._run_alone(head, window, states)
             result |= done
-            for population in group:
+            for population in (p for group in taken for p in group):
                 name = population.name
+                if f"spikes.{name}" not in done:  # nobody needs them
+                    continue
                 window.sent[name] = self._dropped(done[f"spikes.{name}"])
                 if isinstance(population.neuron, Astrocyte):
                     v = done[f"v.{name}"]

@@ -50,9 +50,9 @@ struct State {
   T *v, *c, *a, *left;
 };
 
-// in: currents. Writes spikes and u - threshold, which is not a number where the neuron is refractory.
+// in: currents. Writes spikes and u - threshold, which is not a number where the neuron is refractory; `above` may be `in`.
 template <typename T, Reset R, bool Plain>
-void step(const Model<T>& model, const Constants<T>& k, const State<T>& s, const T* __restrict in, int64_t size, T* __restrict spikes, T* __restrict above) {
+void step(const Model<T>& model, const Constants<T>& k, const State<T>& s, const T* in, int64_t size, T* __restrict spikes, T* above) {
   const bool strict = model.strict, integrates = model.integrates;
   const T full = static_cast<T>(model.refractory);
   T *__restrict v = s.v, *__restrict c = s.c, *__restrict a = s.a, *__restrict left = s.left;
@@ -89,10 +89,10 @@ T bump(T x, T slope) {
   return y < 1 ? slope * (1 - y) : T(0);
 }
 
-// given: gradients by spikes and by membranes, or a row of zeros. s: gradients by the state after the step, then before it.
+// by_spikes, by_membrane: given gradients, or a row of zeros. s: gradients by the state after the step, then before it. `by_current` may be `above`.
 template <typename T, Reset R, Surrogate S, bool Plain>
-void step_back(const Model<T>& model, const Constants<T>& k, const State<T>& s, const T* __restrict above, const T* __restrict by_spikes,
-               const T* __restrict by_membrane, int64_t size, T* __restrict by_current) {
+void step_back(const Model<T>& model, const Constants<T>& k, const State<T>& s, const T* above, const T* __restrict by_spikes,
+               const T* __restrict by_membrane, int64_t size, T* by_current) {
   const bool strict = model.strict, integrates = model.integrates;
   const T slope = model.slope, through_reset = model.through_reset ? T(1) : T(0);  // a factor: a branch would keep the loop from vectors
   T *__restrict v = s.v, *__restrict c = s.c, *__restrict a = s.a;

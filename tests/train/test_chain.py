@@ -1,20 +1,22 @@
-"""A population with its projections as one operator against `functional.lif_step` and matrix products: spikes and membranes to the last bit, gradients to rounding.
+"""Populations with their projections as one operator against `functional.lif_step` and matrix products: spikes and membranes to the last bit, gradients to rounding.
 
 Weights, currents and biases are multiples of 1/64, whose sums are exact in any order.
 """
+
+import platform
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import Integrator, Lif, Network, Population, Projection
+from neurohw import Integrator, Lif, Network, Population, Projection, native_library
 from neurohw.neurons import Source
-from neurohw.train import SpikingModule
+from neurohw.train import SpikingModule, chain, events
+from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.events import find_events
 from neurohw.train.functional import integrator_step, lif_step, record, rest
 from neurohw.train.inference import torch_threads
-from neurohw.train.layer import Feed, Loop, known, run_layer
 from neurohw.train.surrogate import SLOPES, surrogate
 from neurohw.train.synapses import delayed
 from tests.train.test_scan import DECAYS, LATE, NEURONS, constants_of
@@ -24,14 +26,14 @@ def coarse(shape, generator, scale=1.0):
     return (torch.randn(shape, generator=generator) * scale * 64).round() / 64
 
 
-def in_pytorch(neuron, constants, spikes, weight, delay, loop, bias, currents, spike, detach):
+def in_pytorch(neuron, constants, spikes, weight, delay, loop, loop_delay, bias, currents, spike, detach):
     """Spikes and membranes, step by step."""
     if currents is None:
         currents = bias + delayed(spikes, delay) @ weight.T
     state, fired, states = rest(currents[0]), [], []
     for t, current in enumerate(currents.unbind(0)):
-        if loop is not None and t >= loop.delay:
-            current = current + fired[t - loop.delay] @ loop.weight.T
+        if loop is not None and t >= loop_delay:
+            current = current + fired[t - loop_delay] @ loop.T
         if isinstance(neuron, Integrator):
             state = integrator_step(constants, current, state)
             fired.append(torch.zeros_like(current))
@@ -77,17 +79,19 @@ def test_as_in_pytorch(
     for ours in (True, False):
         x, w, r, b = (t.clone().requires_grad_() for t in (spikes, weight, recurrent, bias))
         i = None if currents is None else currents.clone().requires_grad_()
-        loop = None if loop_delay is None else Loop(r, loop_delay)
+        loop = None if loop_delay is None else r
         if ours:
             found = find_events(x, densest=1.0)
             assert found is not None and (found.value is None) == bool((spikes <= 1).all())
-            feed = Feed(x, found, w, delay) if i is None else None
+            fed = (w, delay, loop, loop_delay or 0, b) if i is None else (None, 0, loop, loop_delay or 0, None)
+            member = Member(neuron, constants, *fed, True, True)
             with torch_threads(threads):
-                result = run_layer(neuron, constants, feed, loop, b if feed else None, i, (name, None), detach, True)
+                (record_,) = run_chain([member], x, found, i, (name, None), detach)
+                result = record_["spikes"], record_["membrane"]
                 ((result[0] * by_spikes).sum() + (result[1] * by_membrane).sum()).backward()
         else:
             spike = surrogate(name)
-            result = in_pytorch(neuron, constants, x, w, delay, loop, b, i, spike, detach)
+            result = in_pytorch(neuron, constants, x, w, delay, loop, loop_delay, b, i, spike, detach)
             ((result[0] * by_spikes).sum() + (result[1] * by_membrane).sum()).backward()
         results.append(([t.detach() for t in result], [t.grad for t in (x, w, r, b, i) if t is not None]))
     (ours, ours_gradients), (plain, plain_gradients) = results
@@ -128,24 +132,58 @@ def module_of(network, seed=0):
     return module
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("density", [0.1, 0.9])
 @pytest.mark.parametrize("neuron", [Lif(0.5), Lif(0.75, delayed_reset=True), Lif(0.5, reset="hard", refractory=2)])
-def test_a_recurrent_module_is_the_one_that_steps_in_pytorch(neuron, density):
-    network = recurrent_network(neuron)
+def test_a_recurrent_module_is_the_one_that_steps_in_pytorch(neuron, density, skip):
+    network = recurrent_network(neuron, skip)
     spikes = (torch.rand(15, 18, 40, generator=torch.Generator().manual_seed(1)) < density).float()
     results, gradients = [], []
-    for states in (True, False):
+    for options in ({"states": True}, {"states": False}, {"states": False, "hidden": False}):
         module = module_of(network)
-        result = module(spikes, states=states)
+        result = module(spikes, **options)
         result["v.output"][-1].square().sum().backward()
         results.append(result)
         gradients.append({n: p.grad for n, p in module.named_parameters()})
-    assert set(results[1]) < set(results[0])
-    assert all(torch.equal(results[0][name], value) for name, value in results[1].items())
+    assert set(results[2]) <= set(results[1]) < set(results[0])
+    assert ("spikes.first" in results[2]) == skip
+    for fewer, other in zip(results[1:], gradients[1:], strict=True):
+        assert all(torch.equal(results[0][name], value) for name, value in fewer.items())
+        for name, gradient in gradients[0].items():
+            scale = max(1.0, float(gradient.abs().max()))
+            torch.testing.assert_close(other[name] / scale, gradient / scale, rtol=1e-5, atol=1e-5)
     assert results[0]["spikes.second"].any()
-    for name, gradient in gradients[0].items():
-        scale = max(1.0, float(gradient.abs().max()))
-        torch.testing.assert_close(gradients[1][name] / scale, gradient / scale, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(params=["x86-64", "x86-64-v3"])
+def older_processor(request, monkeypatch):
+    """Kernels for a processor without the vectors of this one."""
+    if platform.machine() != "x86_64":
+        pytest.skip("other processors have one kind of kernels")
+    caches = (chain._library, events._library)
+    for module in (native_library, chain):
+        monkeypatch.setattr(module, "FLAGS", tuple(f.replace("native", request.param) for f in native_library.FLAGS))
+    monkeypatch.setattr(events, "compiled", lambda source: native_library.compiled(source, chain.FLAGS))
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_on_an_older_processor(older_processor):
+    """Sums of multiples of 1/64 are exact with and without fused multiply-add."""
+    network = recurrent_network(Lif(0.5))
+    spikes = (torch.rand(15, 18, 40, generator=torch.Generator().manual_seed(1)) < 0.2).float()
+    spikes[0, 0, 0] = 2
+    fast, slow = module_of(network), module_of(network)
+    results = fast(spikes, states=False), slow(spikes)
+    for result in results:
+        result["v.output"][-1].square().sum().backward()
+    assert all(torch.equal(results[1][name], value) for name, value in results[0].items())
+    for a, b in zip(fast.parameters(), slow.parameters(), strict=True):
+        scale = max(1.0, float(b.grad.abs().max()))
+        torch.testing.assert_close(a.grad / scale, b.grad / scale, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_do_not_depend_on_threads():
