@@ -137,11 +137,16 @@ def _back(ctx: Any, given: Tensor) -> tuple[Tensor | None, Tensor | None]:
 event_product.register_autograd(_back, setup_context=_keep)
 
 
+@torch.compiler.assume_constant_result
+def _available() -> bool:
+    return _library() is not None
+
+
 def product(spikes: Tensor, weight: Tensor) -> Tensor:
     """spikes [..., source] times weight [target, source]: [..., target]."""
     work = spikes.numel() * weight.shape[0]
     plain = weight.dtype != torch.float32 or weight.device.type != "cpu" or work < LEAST
-    if plain or _library() is None:
+    if plain or not _available():
         return spikes @ weight.T
     result: Tensor = event_product(spikes.reshape(-1, spikes.shape[-1]), weight)
     return result.reshape(*spikes.shape[:-1], weight.shape[0])

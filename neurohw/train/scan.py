@@ -192,6 +192,12 @@ def _warn_of(unknown: str) -> None:
     )
 
 
+@torch.compiler.assume_constant_result
+def _available(device: str) -> bool:
+    """True where the operator has a kernel; PyTorch's compiler takes the answer and does not look inside."""
+    return (_library() if device == "cpu" else _triton()) is not None
+
+
 def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bool:
     """True where the operator knows the neuron model, and runs: float32 or float64, on the processor with a compiler or on a GPU with Triton.
 
@@ -202,7 +208,7 @@ def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bo
         _warn_of(unknown)
     if unknown is not None or device not in ("cpu", "cuda"):
         return False
-    return (_library() if device == "cpu" else _triton()) is not None
+    return _available(device)
 
 
 def reset_code(neuron: Lif) -> int:
