@@ -4,8 +4,8 @@
 // their events feed the next population. What is written to memory is what is wanted and, for the way back, u - threshold, from which the spikes are known as well.
 // Going back, a block takes the populations and steps from the last to the first; gradients by currents and by spikes stay in the caches.
 //
-// Arrays outside are [time, sample, neuron], those of a block [step of a sample, neuron] with rows in whole lines, and u - threshold is kept as [sample, step, neuron]. Weights come as [source, target], targets padded
-// with 0 to whole lines. Sums of gradients over samples are made in parts that depend on the shapes alone, so that the result does not depend on the number of threads.
+// Arrays outside are [time, sample, neuron], those of a block [step of a sample, neuron] with rows in whole lines, and u - threshold is kept as [sample, step, neuron].
+// Weights come as [source, target], targets padded with 0 to whole lines. Sums of gradients over samples are made in parts that depend on the shapes alone, so that the result does not depend on the number of threads.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -213,7 +213,7 @@ class Block {
   // The events of a population that has been run.
   void recall(int64_t k) {
     const Population& p = c.populations[k];
-    if (k + 1 == c.count && !p.loop) return;
+    if (k + 1 == c.count && !p.loop_delay) return;
     Written& events = fired_[static_cast<size_t>(k)];
     events.clear(c.steps * count_, rows_[static_cast<size_t>(k)].stride);
     for (int64_t t = 0; t < c.steps; t++) {

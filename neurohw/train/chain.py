@@ -23,7 +23,7 @@ from neurohw.native_library import FLAGS, compiled
 from neurohw.neurons import Integrator, Lif
 from neurohw.train.events import LINE, Events, address, padded
 from neurohw.train.functional import Constants
-from neurohw.train.scan import constant_rows, reset_code, usable
+from neurohw.train.scan import EXACT, constant_rows, reset_code, usable
 from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("chain.cpp")
@@ -34,7 +34,7 @@ ARRAYS = 3  # of a population that have gradients: weight of the feed, weight of
 def _library() -> ctypes.CDLL | None:
     """The compiled operator, or None without a compiler: `scan.usable` warns."""
     try:
-        return compiled(SOURCE, (*FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
+        return compiled(SOURCE, (*FLAGS, *EXACT))
     except MissingTool:
         return None
 
@@ -96,25 +96,13 @@ class _Setting(NamedTuple):
     differentiates: bool
 
 
-def _native(
-    setting: _Setting, arrays: Sequence[Tensor | None], constants: Sequence[Tensor], events: Events | None
-) -> tuple[_Chain, Any, list[Tensor | None]]:
-    """The structures, and what has to stay alive while C++ reads them."""
+def _native(setting: _Setting, constants: Sequence[Tensor], events: Events | None) -> tuple[_Chain, Any]:
+    """The structures, without weights and biases; populations and tensors have to stay alive while C++ reads them."""
     populations = (_Population * len(constants))()
-    kept: list[Tensor | None] = list(constants)
     for k, population in enumerate(populations):
         for name, number in zip(INTEGERS, setting.numbers[k], strict=True):
             setattr(population, name, number)
-        weight, loop, bias = arrays[ARRAYS * k : ARRAYS * (k + 1)]
-        rows = [
-            None if t is None else padded(t)
-            for t in (None if weight is None else weight.T, None if loop is None else loop.T, bias)
-        ]
-        population.constants, (population.feed, population.loop, population.bias) = (
-            address(constants[k]),
-            map(address, rows),
-        )
-        kept += rows
+        population.constants = address(constants[k])
     chain = _Chain(
         steps=setting.steps,
         samples=setting.samples,
@@ -127,7 +115,7 @@ def _native(
     )
     if events is not None:
         chain.first, chain.source, chain.value = (address(t) for t in events)
-    return chain, populations, kept
+    return chain, populations
 
 
 class _Function(torch.autograd.Function):
@@ -146,8 +134,13 @@ class _Function(torch.autograd.Function):
         library = _library()
         assert library is not None
         currents = None if currents is None else currents.contiguous()
-        chain, populations, kept = _native(setting, arrays, constants, events)
+        chain, populations = _native(setting, constants, events)
         chain.currents = address(currents)
+        # by source, for C++; biases have one axis
+        by_source = [None if t is None else padded(t if t.ndim == 1 else t.T) for t in arrays]
+        for k, population in enumerate(populations):
+            own = by_source[ARRAYS * k : ARRAYS * (k + 1)]
+            population.feed, population.loop, population.bias = map(address, own)
         results = []
         for name, k in setting.wanted:
             results.append(torch.empty(setting.steps, setting.samples, populations[k].neurons))
@@ -159,7 +152,6 @@ class _Function(torch.autograd.Function):
             above = torch.from_numpy(np.empty(setting.steps * setting.samples * neurons, np.float32))
         chain.kept = address(above)
         library.neurohw_chain(ctypes.byref(chain))
-        del kept
         ctx.setting, ctx.has_events = setting, events is not None
         ctx.save_for_backward(above, currents, *constants, *(events or ()), *arrays)
         ctx.set_materialize_grads(False)
@@ -174,13 +166,14 @@ class _Function(torch.autograd.Function):
         constants, rest = rest[:count], rest[count:]
         events = Events(*rest[:3]) if ctx.has_events else None
         arrays = rest[3:] if ctx.has_events else rest
-        chain, populations, kept = _native(setting, arrays, constants, events)
+        chain, populations = _native(setting, constants, events)
         chain.currents, chain.kept = address(currents), address(above)
         given = tuple(None if t is None else t.contiguous() for t in given)
         for (name, k), gradient in zip(setting.wanted, given, strict=True):
             setattr(populations[k], f"by_{name}", address(gradient))
         _, _, _, currents_wanted, stimulus_wanted, *wanted = ctx.needs_input_grad
         results: list[Tensor | None] = []
+        alive = []  # while C++ reads them
         reached = stimulus_wanted or currents_wanted  # by a gradient that goes further
         for k, population in enumerate(populations):
             weight, loop = arrays[ARRAYS * k], arrays[ARRAYS * k + 1]
@@ -196,13 +189,13 @@ class _Function(torch.autograd.Function):
             population.feed_by_target, population.loop_by_target = map(address, passed)
             population.by_feed, population.by_loop, population.by_bias = map(address, own)
             reached = reached or any(t is not None for t in own)
-            kept += passed
+            alive += passed
             results += own
         by_currents = torch.empty_like(currents) if currents_wanted else None
         by_stimulus = torch.empty(setting.steps, setting.samples, populations[0].sources) if stimulus_wanted else None
         chain.by_currents, chain.by_stimulus = address(by_currents), address(by_stimulus)
         library.neurohw_chain_gradient(ctypes.byref(chain))
-        del kept
+        del alive
         gradients = []
         for i, t in enumerate(results):  # [source, padded target] or [padded target]
             t = None if t is None else t[..., : setting.numbers[i // ARRAYS][0]]

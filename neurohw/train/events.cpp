@@ -49,19 +49,20 @@ void* neurohw_events_find(int64_t rows, int64_t sources, const float* x, int64_t
   auto* finding = new Finding(static_cast<size_t>((rows + kRows - 1) / kRows));
   std::atomic<int64_t> total{0};
   std::atomic<bool> all_ones{true};
-  parallel(static_cast<int64_t>(finding->size()), threads, [&](int64_t task, int32_t) {
+  std::vector<std::vector<int32_t>> buffers(static_cast<size_t>(threads));
+  parallel(static_cast<int64_t>(finding->size()), threads, [&](int64_t task, int32_t thread) {
     if (total > room) return;
-    std::vector<int32_t>& found = (*finding)[static_cast<size_t>(task)];
-    std::vector<int32_t> buffer(static_cast<size_t>(sources + kLine));
+    std::vector<int32_t>& buffer = buffers[static_cast<size_t>(thread)];
+    buffer.resize(static_cast<size_t>(kRows * sources + kLine));
     bool mine = true;  // all are 1
+    int64_t count = 0;
     const int64_t end = std::min(rows, (task + 1) * kRows);
     for (int64_t r = task * kRows; r < end; r++) {
-      const float* row = x + r * sources;
-      const int64_t count = places(row, sources, buffer.data(), mine);
-      found.insert(found.end(), buffer.begin(), buffer.begin() + count);
-      first[r + 1] = count;
+      first[r + 1] = places(x + r * sources, sources, buffer.data() + count, mine);
+      count += first[r + 1];
     }
-    total += static_cast<int64_t>(found.size());
+    (*finding)[static_cast<size_t>(task)].assign(buffer.begin(), buffer.begin() + count);
+    total += count;
     if (!mine) all_ones = false;
   });
   if (total > room) {

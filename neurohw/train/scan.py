@@ -8,6 +8,7 @@ registered with PyTorch, so that compiling, autocast and data parallelism see th
 import ctypes
 import functools
 import importlib
+import platform
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,10 @@ from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 RESETS = ("none", "soft", "hard", "late")  # late: soft, one step after the spike
+# no fused multiply-add: spikes to the last bit; and the widest vectors there are, which compilers avoid on x86
+EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math") + (
+    ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+)
 CODES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -31,7 +36,7 @@ CODES = {torch.float32: "float", torch.float64: "double"}
 def _library() -> ctypes.CDLL | None:
     """The compiled operators, or None, with a warning, without a compiler."""
     try:
-        return compiled(SOURCE, (*FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
+        return compiled(SOURCE, (*FLAGS, *EXACT))
     except MissingTool as error:
         warnings.warn(f"{error}; populations are trained step by step in PyTorch, several times slower", stacklevel=2)
         return None
