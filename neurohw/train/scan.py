@@ -8,7 +8,6 @@ registered with PyTorch, so that compiling, autocast and data parallelism see th
 import ctypes
 import functools
 import importlib
-import platform
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -25,10 +24,7 @@ from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 RESETS = ("none", "soft", "hard", "late")  # late: soft, one step after the spike
-# no fused multiply-add: spikes to the last bit; and the widest vectors there are, which compilers avoid on x86
-EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math") + (
-    ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
-)
+EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")  # no fused multiply-add: spikes to the last bit
 CODES = {torch.float32: "float", torch.float64: "double"}
 
 
