@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/digits
-# options of benchmarks/bench.py, such as --quick
+# options of benchmarks/bench.py, such as --quick or --mnist FILE
 BENCH ?=
 # a process of tests per processor: threads of libraries would only wait for each other
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

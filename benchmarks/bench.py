@@ -1,11 +1,11 @@
 """All benchmarks against other frameworks in one run: what `make bench` does.
 
-    python benchmarks/bench.py [--quick] [--again] [--only training] [--out benchmarks/RESULTS.md]
+    python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out benchmarks/RESULTS.md]
 
 Writes the page RESULTS.md and results.png beside it. Every peer gets an environment of its own under `.bench/`, pinned, with the PyTorch of this package. Points are kept
 there too: an interrupted run goes on, and a second run measures only what has changed (workload, versions, workers, machine; for our own points the source of
-this package). --again: measure all anew. --quick: a look in few minutes, written to `.bench/`. --only: `training` or the name of one script of PARTS. Nothing else
-should run on the machine.
+this package). --again: measure all anew. --quick: a look in few minutes, written to `.bench/`. --only: `training` or the name of one script of PARTS. --mnist: the
+data set for verify_speed, which is left out without it. Nothing else should run on the machine.
 """
 
 import argparse
@@ -108,10 +108,17 @@ def run_training(quick: bool, again: bool, package: str, machine: str) -> Traini
     return Training(absent | results)
 
 
-def run_part(name: str, sources: str, machine: str, again: bool) -> dict[str, Any]:
-    """The JSON of another benchmark, {"error": words} where it fails, {} where this copy has no such script or it writes no JSON yet."""
-    script = HERE / f"{name}.py"
-    if not script.is_file() or "--json" not in script.read_text():
+def part_options(name: str, mnist: Path | None) -> list[str] | None:
+    """What the script of a part needs to be told; None where that is missing."""
+    if name != "verify_speed":
+        return []
+    return None if mnist is None else [str(mnist)]
+
+
+def run_part(name: str, mnist: Path | None, sources: str, machine: str, again: bool) -> dict[str, Any]:
+    """The JSON of another benchmark, {"error": words} where it fails, {} without the data that it needs."""
+    options = part_options(name, mnist)
+    if options is None:
         return {}
     digest = source_digest(HERE, (f"{name}*.py", f"{name}*.cpp"))[:16]
     path = WORK / "parts" / f"{name}-{digest}-{sources[:16]}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}.json"
@@ -119,7 +126,7 @@ def run_part(name: str, sources: str, machine: str, again: bool) -> dict[str, An
         path.parent.mkdir(parents=True, exist_ok=True)
         console.print(f"benchmarks/{name}.py", highlight=False)
         paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, str(script), "--json", str(path)]
+        command = [sys.executable, str(HERE / f"{name}.py"), *options, "--json", str(path)]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             return {"error": done.stderr.strip()[-500:]}
@@ -132,6 +139,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--only", choices=("training", *PARTS))
+    parser.add_argument("--mnist", type=Path, help="npz file or folder of MNIST, for verify_speed")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     out = arguments.out or (WORK if arguments.quick else HERE) / "RESULTS.md"
@@ -150,7 +158,7 @@ def main() -> None:
     found.parts = (
         {}
         if arguments.quick and arguments.only is None
-        else {name: run_part(name, sources, machine, arguments.again) for name in names}
+        else {name: run_part(name, arguments.mnist, sources, machine, arguments.again) for name in names}
     )
     found.versions = tool_versions() | found.training.versions()
     draw(found.training, out.with_name("results.png"))

@@ -8,7 +8,6 @@ with the processor time of the programs that they start, and as the command runs
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -20,8 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from outputs import add_outputs, write_outputs
+
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
-from neurohw.storage import write_atomically
 from neurohw.synth import tool_versions
 
 WALL = time.perf_counter
@@ -104,11 +104,12 @@ def page(found: dict[str, Any], repeats: int) -> str:
         if "first_seconds" in found
         else ""
     )
+    option = " --first" if first else ""
     lines = [
         "# Time of `neurohw flow digits`",
         "",
         f"From the trained model to bitstreams of both boards and the report: **{total:.1f} s**, {total / floor:.2f} of the floor of {floor:.1f} s (median of {repeats}, spread {found['spread']:.1f} s, "
-        f"wall time of the whole command on {found['processors']} processors).{first} `python benchmarks/flow_time.py --first` writes this page.",
+        f"wall time of the whole command on {found['processors']} processors).{first} `python benchmarks/flow_time.py{option}` writes this page.",
         "",
         "| stage | alone, s | of it programs, processor s | in the flow, s after its start |",
         "|---|---|---|---|",
@@ -129,16 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--first", action="store_true", help="time a run with empty caches, too")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    add_outputs(parser, __file__)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         found = measure(Path(name), arguments.repeats, arguments.first)
-    text = page(found, arguments.repeats)
-    write_atomically(arguments.out, text.encode())
-    if arguments.json:
-        write_atomically(arguments.json, json.dumps(found, indent=1).encode())
-    print(text)
+    write_outputs(arguments, page(found, arguments.repeats), found)
 
 
 if __name__ == "__main__":

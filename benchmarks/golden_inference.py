@@ -17,7 +17,6 @@ byte each, from the cache that holds them.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import tempfile
@@ -31,7 +30,9 @@ from unittest import mock
 
 import numpy as np
 from environments import environment
+from machine_ceilings import cores, processor
 from numpy.typing import NDArray
+from outputs import add_outputs, write_outputs
 from rich.progress import track
 from threadpoolctl import threadpool_limits
 from timing import median_seconds
@@ -51,7 +52,6 @@ from neurohw.engines import ENGINES
 from neurohw.golden import native
 from neurohw.golden.native import run_native
 from neurohw.readout import scores
-from neurohw.storage import write_atomically
 from neurohw.synth import tool_versions
 
 SIZES, STEPS, DENSITY = (700, 256, 256, 20), 100, 0.05
@@ -199,15 +199,6 @@ def rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
 
 
-def processor() -> str:
-    """The model of the processor, and how many there are."""
-    try:
-        name = Path("/proc/cpuinfo").read_text().split("model name", 1)[1].split(":", 1)[1].split("\n", 1)[0].strip()
-    except (OSError, IndexError):
-        name = platform.machine()
-    return f"{name}, {os.cpu_count()} processors"
-
-
 def main() -> None:
     """Compare, measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -215,8 +206,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-peers", action="store_true", help="leave out numba, Brian2 and Lava")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
-    parser.add_argument("--json", type=Path, help="also write the figures as JSON")
+    add_outputs(parser, __file__)
     arguments = parser.parse_args()
     model, threads, repeats, count = network(), arguments.threads, arguments.repeats, arguments.samples
     spikes = (np.random.default_rng(1).random((STEPS, count, SIZES[0]), dtype=np.float32) < DENSITY).astype(np.uint8)
@@ -262,7 +252,7 @@ def main() -> None:
         "",
         f"{'-'.join(map(str, SIZES))}, int8, {STEPS} steps, {count:,} samples, {threads} threads; inputs fire in {100 * DENSITY:g} % of the steps, hidden neurons in "
         f"{', '.join(f'{100 * s.mean():.1f}' for s in fired[1:])} %. Equal scores; Brian2 and Lava: equal spikes of all neurons. Wall time, medians of {repeats} (Brian2, Lava: 3), in brackets "
-        f"the slowest and the fastest. {processor()}. `python benchmarks/golden_inference.py` writes this page, and says what is counted.",
+        f"the slowest and the fastest. {processor()}, {cores()} processors. `python benchmarks/golden_inference.py` writes this page, and says what is counted.",
         "",
         "| | samples per second | ours is faster by | of the floor |",
         "|---|---|---|---|",
@@ -284,23 +274,20 @@ def main() -> None:
         ),
         "",
     ]
-    write_atomically(arguments.out, "\n".join(lines).encode())
-    if arguments.json:
-        rates = {
-            name: {
-                "median": 1 / median[name],
-                "lowest": 1 / max(found),
-                "highest": 1 / min(found),
-                "ratio": median[name] / median[ours],
-            }
-            for name, found in seconds.items()
+    rates = {
+        name: {
+            "median": 1 / median[name],
+            "lowest": 1 / max(found),
+            "highest": 1 / min(found),
+            "ratio": median[name] / median[ours],
         }
-        figures = {
-            "benchmark": "golden_inference", "machine": processor(), "threads": threads, "samples": count, "repeats": repeats, "ours": ours,
-            "samples_per_second": rates, "floor_seconds": {"memory": memory, "cache": cache, "sample_and_thread": floor},
-        }  # fmt: skip
-        write_atomically(arguments.json, json.dumps(figures, indent=1).encode())
-    print("\n".join(lines))
+        for name, found in seconds.items()
+    }
+    figures = {
+        "benchmark": "golden_inference", "machine": processor(), "threads": threads, "samples": count, "repeats": repeats, "ours": ours,
+        "samples_per_second": rates, "floor_seconds": {"memory": memory, "cache": cache, "sample_and_thread": floor},
+    }  # fmt: skip
+    write_outputs(arguments, "\n".join(lines), figures)
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ def part_lines(title: str, name: str, part: Mapping[str, Any]) -> list[str]:
     """The section of another benchmark: its numbers, and a table per dictionary."""
     lines = ["", f"## {title}", "", f"`python benchmarks/{name}.py` writes [its own page]({name}.md)."]
     if not part:
-        return [*lines, "", "Not measured in this run."]
+        return [*lines, "", "Not measured in this run, or without the data that it needs (`--mnist`)."]
     if "error" in part:
         return [*lines, "", "Failed:", "", "```", part["error"], "```"]
     rows = [f"| {key} | {_shown(value)} |" for key, value in part.items() if isinstance(value, str | int | float)]

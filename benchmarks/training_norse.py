@@ -12,20 +12,10 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from norse.torch.functional.reset import reset_subtract
 from norse.torch.module.leaky_integrator_box import LIBoxCell
 from torch import Tensor, nn
-from training_worker import Built, main
+from training_worker import Built, linear, main
 from training_workload import DECAY
 
 DT = 0.001
-
-
-def linear(weight: Tensor, bias: bool = True) -> nn.Linear:
-    """A layer with that weight and no bias yet."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, dtype=weight.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if bias:
-            layer.bias.zero_()
-    return layer
 
 
 def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any]) -> Built:

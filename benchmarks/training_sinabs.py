@@ -7,7 +7,7 @@ import sinabs.activation as activation
 import sinabs.layers as layers
 import torch
 from torch import Tensor, nn
-from training_worker import Built, main
+from training_worker import Built, linear, main
 from training_workload import DECAY
 
 TAU = -1 / math.log(DECAY)
@@ -16,16 +16,6 @@ TAU = -1 / math.log(DECAY)
 def arctan(v_mem: Tensor, spike_threshold: Tensor) -> Tensor:
     """The derivative of arctan with slope 2."""
     return 1 / (1 + (math.pi * (v_mem - spike_threshold)) ** 2)
-
-
-def linear(weight: Tensor, bias: bool = True) -> nn.Linear:
-    """A layer with that weight and no bias yet."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, dtype=weight.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if bias:
-            layer.bias.zero_()
-    return layer
 
 
 def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any]) -> Built:

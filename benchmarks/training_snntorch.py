@@ -7,7 +7,7 @@ import snntorch as snn
 import torch
 from snntorch import surrogate
 from torch import Tensor, nn
-from training_worker import Built, main
+from training_worker import Built, linear, main
 from training_workload import DECAY
 
 
@@ -25,15 +25,6 @@ class Arctan(torch.autograd.Function):
         return gradient / (1 + (math.pi * x) ** 2)
 
 
-def linear(weight: Tensor) -> nn.Linear:
-    """A layer with that weight and no bias yet."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.zero_()
-    return layer
-
-
 def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any]) -> Built:
     """The network."""
     width = len(weights["w1"])
@@ -43,9 +34,7 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
     recurrent = "recurrent" in weights
     if recurrent:
         first = snn.RLeaky(DECAY, linear_features=width, all_to_all=True, spike_grad=arctan)
-        first.recurrent = nn.Linear(width, width, bias=False, dtype=dtype)
-        with torch.no_grad():
-            first.recurrent.weight.copy_(weights["recurrent"])
+        first.recurrent = linear(weights["recurrent"], bias=False)
     neurons = nn.ModuleList([first, snn.Leaky(DECAY, spike_grad=arctan), snn.Leaky(DECAY, reset_mechanism="none")])
     neurons.to(dtype)
     for layer in neurons:

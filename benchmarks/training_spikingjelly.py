@@ -5,20 +5,10 @@ from typing import Any
 import torch
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import Tensor, nn
-from training_worker import Built, main
+from training_worker import Built, linear, main
 from training_workload import DECAY
 
 TAU = 1 / (1 - DECAY)
-
-
-def linear(weight: Tensor, bias: bool = True) -> nn.Linear:
-    """A layer with that weight and no bias yet."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, dtype=weight.dtype)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if bias:
-            layer.bias.zero_()
-    return layer
 
 
 def lif(mode: str) -> nn.Module:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from training_workload import spikes_of
 
@@ -37,6 +37,16 @@ class Built:
 
 
 Build = Callable[[dict[str, Any], torch.dtype, dict[str, Any]], Built]
+
+
+def linear(weight: Tensor, bias: bool = True) -> nn.Linear:
+    """A layer with that weight and biases of 0, or without."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, dtype=weight.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if bias:
+            layer.bias.zero_()
+    return layer
 
 
 def _status(field: str) -> int:

@@ -8,7 +8,6 @@ records, golden model or Python, its processor time divided by the processors. c
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outputs import add_outputs, write_outputs
 from timing import median_seconds
 
 from neurohw import load_quantized
@@ -29,7 +29,6 @@ from neurohw.flow import RunFolder
 from neurohw.flow.stages import encode_test, load_data
 from neurohw.golden.native import run_native
 from neurohw.rtlgen import RtlPackage
-from neurohw.storage import write_atomically
 from neurohw.synth import tool_versions
 from neurohw.verify.harness import build_harness, run_harness, verilator_environment, write_stimulus
 
@@ -205,32 +204,16 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cocotb-samples", type=int, default=30)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    add_outputs(parser, __file__)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         path = arguments.run or Path(name) / "mnist"
         if arguments.run is None:
-            options = [
-                "--data",
-                str(arguments.data),
-                "--bits",
-                "4",
-                "--lanes",
-                "32",
-                "--epochs",
-                "2",
-                "--run",
-                str(path),
-            ]
+            options = [*f"--bits 4 --lanes 32 --epochs 2 --run {path} --data".split(" "), str(arguments.data)]
             for verb in (["train", "mnist", *options], *(([v, "--run", str(path)]) for v in ("quantize", "emit"))):
                 subprocess.run([*COMMAND, *verb], check=True)
         found = measure(RunFolder(path), Path(name), arguments.repeats, arguments.cocotb_samples)
-    text = page(found, arguments.cocotb_samples, arguments.repeats)
-    write_atomically(arguments.out, text.encode())
-    if arguments.json:
-        write_atomically(arguments.json, json.dumps(found, indent=1).encode())
-    print(text)
+    write_outputs(arguments, page(found, arguments.cocotb_samples, arguments.repeats), found)
 
 
 if __name__ == "__main__":

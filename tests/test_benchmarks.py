@@ -213,3 +213,11 @@ def test_the_floor_takes_the_cheaper_product(scripts: Any) -> None:
     dense = floor(replace(workload, density=0.9), (0.9, 0.9), ceilings)
     assert dense["products with spikes"] == pytest.approx(2 * sum(pairs) / 2e9)
     assert json.dumps(sparse)
+
+
+def test_a_part_without_its_data_is_left_out(scripts, monkeypatch):
+    bench = scripts.bench
+    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: pytest.fail("nothing is to be run"))
+    assert bench.part_options("flow_time", None) == []
+    assert bench.part_options("verify_speed", Path("mnist.npz")) == ["mnist.npz"]
+    assert bench.run_part("verify_speed", None, "sources", "machine", True) == {}

@@ -64,15 +64,15 @@ def _threads() -> ctypes.c_int32:
     return ctypes.c_int32(torch.get_num_threads())
 
 
-def find_events(spikes: Tensor, densest: float = DENSEST) -> Events | None:
-    """The events of float32 spikes [..., source] on the processor; None if more than `densest` of the values are events, and without a compiler."""
+def find_events(spikes: Tensor) -> Events | None:
+    """The events of float32 spikes [..., source] on the processor; None if more than DENSEST of the values are events, and without a compiler."""
     library = _library()
     if library is None:
         return None
     spikes = spikes.detach().contiguous().reshape(-1, spikes.shape[-1])
     sizes = _sizes(*spikes.shape)
     first, ones = torch.empty(len(spikes) + 1, dtype=torch.int64), ctypes.c_int32()
-    room = ctypes.c_int64(int(densest * spikes.numel()))
+    room = ctypes.c_int64(int(DENSEST * spikes.numel()))
     found = library.neurohw_events_find(*sizes, address(spikes), room, address(first), ctypes.byref(ones), _threads())
     if found is None:
         return None

@@ -561,8 +561,10 @@ class SpikingModule(nn.Module):
         )
 
     def _run_chain(self, chain: list[Population], window: Window, hidden: bool) -> dict[str, Tensor] | None:
-        """Spikes of the populations of a chain (not hidden: those that somebody outside needs), and membranes of the output, in one operator; None where matrix products around the scan do as well: without a chain,
-        or where it begins without a loop and with too many events."""
+        """Spikes of the populations of a chain (not hidden: those that somebody outside needs), and membranes of the output, in one operator.
+
+        None where matrix products around the scan do as well: without a chain, or where it begins without a loop and with too many events.
+        """
         if not chain:
             return None
         feeds, loops = self._ends(chain[0])
@@ -572,7 +574,9 @@ class SpikingModule(nn.Module):
             return None
         currents = None
         if events is None:
-            currents = self._known_current(chain[0], window) + self._constants(chain[0]).membrane_bias
+            currents = self._known_current(chain[0], window)
+            if isinstance(chain[0].neuron, Lif) and chain[0].neuron.membrane_bias:
+                currents = currents + self._bias(chain[0])
         feed = None if events is None else feeds[0]
         members = []
         for population, following in zip(chain, [*chain[1:], None], strict=True):

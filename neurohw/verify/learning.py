@@ -17,7 +17,7 @@ from neurohw.rtlgen import RtlPackage
 from neurohw.rtlgen.plastic import learning_layout, source_numbers
 from neurohw.step import letters
 from neurohw.trace import Trace, first_mismatch
-from neurohw.verify.harness import STATES, build_harness
+from neurohw.verify.harness import STATES, build_harness, event_words
 
 COUNTERS = (
     "identity", "cycles", "steps", "samples", "output_spikes", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
@@ -66,11 +66,7 @@ def run_learning(
     steps, samples, _ = spikes.shape
     rows, lanes, neurons, sources = *layout.weights.shape, network.output.size, len(layout.first)
     header = [samples, steps, neurons, sources, rows, lanes, every, *np.broadcast_to(learning, samples).astype(int)]
-    words = [np.array(header, np.uint32)]
-    for sample in range(samples):
-        for step in range(steps):
-            addresses = np.flatnonzero(spikes[step, sample]).astype(np.uint32)
-            words += [np.array([len(addresses)], np.uint32), addresses]
+    words = [np.array(header, np.uint32), event_words((spikes != 0).astype(np.uint8))]
     with tempfile.TemporaryDirectory() as name:
         stimulus, result = Path(name) / "stimulus", Path(name) / "result"
         stimulus.write_bytes(np.concatenate(words).astype("<u4").tobytes())

@@ -71,6 +71,10 @@ def test_as_in_pytorch(
         return
     spikes = torch.randint(1, most + 1, (steps, samples, sources), generator=generator).float()
     spikes = spikes * (torch.rand(spikes.shape, generator=generator) < density)
+    found = find_events(spikes)
+    if found is None and not from_currents:  # too many for a chain
+        return
+    assert found is None or (found.value is None) == bool((spikes <= 1).all())
     weight, bias = coarse((neurons, sources), generator), coarse(neurons, generator)
     recurrent = coarse((neurons, neurons), generator, 0.5)
     currents = coarse((steps, samples, neurons), generator) if from_currents else None
@@ -81,8 +85,6 @@ def test_as_in_pytorch(
         i = None if currents is None else currents.clone().requires_grad_()
         loop = None if loop_delay is None else r
         if ours:
-            found = find_events(x, densest=1.0)
-            assert found is not None and (found.value is None) == bool((spikes <= 1).all())
             fed = (w, delay, loop, loop_delay or 0, b) if i is None else (None, 0, loop, loop_delay or 0, None)
             member = Member(neuron, constants, *fed, True, True)
             with torch_threads(threads):
