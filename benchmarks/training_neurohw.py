@@ -1,4 +1,5 @@
-"""The network in this package; option `delayed_reset`: with the conventions of snnTorch."""
+"""The network in this package. The stimulus is in bytes, as this package's own data sets are, or with option `floats` in the weights' type, as its peers need it.
+Option `delayed_reset`: with the conventions of snnTorch."""
 
 from typing import Any
 
@@ -32,7 +33,10 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
         for name, weight in values.items():
             module.array(f"{name}.weight").copy_(weight)
     return Built(
-        list(module.parameters()), lambda spikes: module(spikes, states=False, hidden=False)["v.output"][-1], "neurohw"
+        list(module.parameters()),
+        lambda spikes: module(spikes, states=False, hidden=False)["v.output"][-1],
+        "neurohw",
+        (lambda spikes: spikes) if options.get("floats") else (lambda spikes: spikes.to(torch.uint8)),
     )
 
 

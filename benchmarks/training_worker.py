@@ -96,7 +96,7 @@ def main(build: Build) -> None:
     spikes = built.prepare(torch.from_numpy(spikes_of(arrays)).to(dtype)).contiguous()
     labels = torch.from_numpy(arrays["labels"])
     del arrays
-    optimizer = torch.optim.Adam(built.parameters, lr=1e-3)
+    optimizer = torch.optim.Adam(built.parameters, lr=1e-3 if options["losses"] else 0.0)
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)

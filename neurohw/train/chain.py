@@ -21,7 +21,7 @@ from torch import Tensor
 from neurohw.errors import MissingTool
 from neurohw.native_library import FLAGS, compiled
 from neurohw.neurons import Integrator, Lif
-from neurohw.train.events import LINE, Events, address, padded
+from neurohw.train.events import LINE, Events, address
 from neurohw.train.functional import Constants
 from neurohw.train.scan import EXACT, constant_rows, reset_code, usable
 from neurohw.train.surrogate import SLOPES
@@ -40,7 +40,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 INTEGERS = ("neurons", "sources", "delay", "loop_delay", "reset", "refractory", "integrates", "strict")
-POINTERS = ("constants", "feed", "loop", "bias", "spikes", "membrane", "feed_by_target", "loop_by_target")
+POINTERS = ("constants", "feed", "loop", "bias", "spikes", "membrane")
 GRADIENTS = ("by_spikes", "by_membrane", "by_feed", "by_loop", "by_bias")
 
 
@@ -136,10 +136,9 @@ class _Function(torch.autograd.Function):
         currents = None if currents is None else currents.contiguous()
         chain, populations = _native(setting, constants, events)
         chain.currents = address(currents)
-        # by source, for C++; biases have one axis
-        by_source = [None if t is None else padded(t if t.ndim == 1 else t.T) for t in arrays]
+        arrays = tuple(None if t is None else t.contiguous() for t in arrays)
         for k, population in enumerate(populations):
-            own = by_source[ARRAYS * k : ARRAYS * (k + 1)]
+            own = arrays[ARRAYS * k : ARRAYS * (k + 1)]
             population.feed, population.loop, population.bias = map(address, own)
         results = []
         for name, k in setting.wanted:
@@ -173,34 +172,24 @@ class _Function(torch.autograd.Function):
             setattr(populations[k], f"by_{name}", address(gradient))
         _, _, _, currents_wanted, stimulus_wanted, *wanted = ctx.needs_input_grad
         results: list[Tensor | None] = []
-        alive = []  # while C++ reads them
         reached = stimulus_wanted or currents_wanted  # by a gradient that goes further
         for k, population in enumerate(populations):
-            weight, loop = arrays[ARRAYS * k], arrays[ARRAYS * k + 1]
-            sources, neurons = population.sources, population.neurons
-            stride = neurons + -neurons % LINE
-            sizes = ((sources, stride), (neurons, stride), (stride,))
+            of_population = slice(ARRAYS * k, ARRAYS * (k + 1))
+            weight, loop, _ = arrays[of_population]
+            asked = stimulus_wanted if k == 0 else reached
+            population.feed, population.loop = address(weight if asked else None), address(loop)
             own = [
-                torch.empty(size) if is_wanted else None
-                for size, is_wanted in zip(sizes, wanted[ARRAYS * k : ARRAYS * (k + 1)], strict=True)
+                torch.empty_like(t) if is_wanted else None
+                for t, is_wanted in zip(arrays[of_population], wanted[of_population], strict=True)
             ]
-            asked = weight is not None and (stimulus_wanted if k == 0 else reached)
-            passed = [t.contiguous() if t is not None else None for t in (weight if asked else None, loop)]
-            population.feed_by_target, population.loop_by_target = map(address, passed)
             population.by_feed, population.by_loop, population.by_bias = map(address, own)
             reached = reached or any(t is not None for t in own)
-            alive += passed
             results += own
         by_currents = torch.empty_like(currents) if currents_wanted else None
         by_stimulus = torch.empty(setting.steps, setting.samples, populations[0].sources) if stimulus_wanted else None
         chain.by_currents, chain.by_stimulus = address(by_currents), address(by_stimulus)
         library.neurohw_chain_gradient(ctypes.byref(chain))
-        del alive
-        gradients = []
-        for i, t in enumerate(results):  # [source, padded target] or [padded target]
-            t = None if t is None else t[..., : setting.numbers[i // ARRAYS][0]]
-            gradients.append(t if t is None or t.ndim == 1 else t.T.contiguous())
-        return (None, None, None, by_currents, by_stimulus, *gradients)
+        return (None, None, None, by_currents, by_stimulus, *results)
 
 
 def known(neuron: Lif | Integrator, like: Tensor, detach_reset: bool) -> bool:
@@ -222,8 +211,9 @@ def run_chain(
     Either currents [time, sample, neuron] of the first population, which hold everything but its loop, or a stimulus [time, sample, source] and its events. Only for
     neuron models that are `known`.
     """
-    like = stimulus if currents is None else currents
-    assert like is not None
+    given = stimulus if currents is None else currents
+    assert given is not None
+    (steps, samples), like = given.shape[:2], torch.empty(0, dtype=torch.float32)
     numbers, constants = [], []
     for member in members:
         neurons = currents.shape[2] if member.weight is None and currents is not None else len(member.weight)  # type: ignore[arg-type]
@@ -239,8 +229,8 @@ def run_chain(
     setting = _Setting(
         tuple(numbers),
         tuple((name, k) for k, m in enumerate(members) for name in ("spikes", "membrane") if getattr(m, name)),
-        like.shape[0],
-        like.shape[1],
+        steps,
+        samples,
         list(SLOPES).index(name),
         SLOPES[name] if slope is None else slope,
         not detach_reset,

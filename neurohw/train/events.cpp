@@ -20,13 +20,43 @@ constexpr int64_t kRows = 64;  // rows of a task
 // The sources that each task found in its rows.
 typedef std::vector<std::vector<int32_t>> Finding;
 
+#if defined(__AVX512VBMI2__) && defined(__AVX512BW__)
+// The places in as many whole vectors of bytes as there are, from place j on, which moves behind them.
+int64_t places_of_vectors(const uint8_t* row, int64_t size, int32_t* to, int64_t& j, uint32_t& odd) {
+  alignas(64) uint8_t numbers[64], found[64];
+  for (uint8_t i = 0; i < 64; i++) numbers[i] = i;
+  const __m512i all = _mm512_load_si512(numbers), one = _mm512_set1_epi8(1);
+  int64_t count = 0;
+  uint64_t others = 0;
+  for (; j + 64 <= size; j += 64) {
+    const __m512i values = _mm512_loadu_si512(row + j);
+    const uint64_t here = _mm512_test_epi8_mask(values, values);
+    others |= here & _mm512_cmpneq_epi8_mask(values, one);
+    _mm512_store_si512(found, _mm512_maskz_compress_epi8(here, all));
+    const int64_t more = __builtin_popcountll(here);
+    for (int64_t k = 0; k < more; k += kLine) {
+      const __m512i wide = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(found + k)));
+      _mm512_storeu_si512(to + count + k, _mm512_add_epi32(wide, _mm512_set1_epi32(static_cast<int32_t>(j))));
+    }
+    count += more;
+  }
+  odd |= others != 0;
+  return count;
+}
+#else
+int64_t places_of_vectors(const uint8_t*, int64_t, int32_t*, int64_t&, uint32_t&) { return 0; }
+#endif
+int64_t places_of_vectors(const float*, int64_t, int32_t*, int64_t&, uint32_t&) { return 0; }
+
 // Writes the places of `size` numbers that are not 0, and perhaps kLine more; returns how many, and clears `ones` if one of them is not 1.
-int64_t places(const float* row, int64_t size, int32_t* to, bool& ones) {
-  int64_t count = 0, j = 0;
+template <typename T>
+int64_t places(const T* row, int64_t size, int32_t* to, bool& ones) {
+  int64_t j = 0;
   uint32_t odd = 0;
+  int64_t count = places_of_vectors(row, size, to, j, odd);
   for (; j + kLine <= size; j += kLine) {
-    const uint32_t here = differing(row + j, 0.0f);
-    odd |= here & differing(row + j, 1.0f);
+    const uint32_t here = differing(row + j, T(0));
+    odd |= here & differing(row + j, T(1));
     count += write_places(here, static_cast<int32_t>(j), to + count);
   }
   for (; j < size; j++) {
@@ -38,13 +68,9 @@ int64_t places(const float* row, int64_t size, int32_t* to, bool& ones) {
   return count;
 }
 
-}  // namespace
-
-extern "C" {
-
-// The events of x [row, source], row after row: those of row r are first[r] .. first[r + 1] - 1. Returns what `neurohw_events_take` takes, or null if they are more than
-// `room`.
-void* neurohw_events_find(int64_t rows, int64_t sources, const float* x, int64_t room, int64_t* first, int32_t* ones, int32_t threads) {
+// Where the rows of x begin, and what `take` takes; null if there are more events than `room`.
+template <typename T>
+Finding* find(int64_t rows, int64_t sources, const T* x, int64_t room, int64_t* first, int32_t* ones, int32_t threads) {
   auto* finding = new Finding(static_cast<size_t>((rows + kRows - 1) / kRows));
   std::atomic<int64_t> total{0};
   std::atomic<bool> all_ones{true};
@@ -74,15 +100,33 @@ void* neurohw_events_find(int64_t rows, int64_t sources, const float* x, int64_t
   return finding;
 }
 
-// Writes the sources of what was found, and the values unless they are null.
-void neurohw_events_take(void* found, int64_t rows, int64_t sources, const float* x, const int64_t* first, int32_t* source, float* value) {
-  auto* finding = static_cast<Finding*>(found);
-  for (const std::vector<int32_t>& task : *finding) source = std::copy(task.begin(), task.end(), source);
-  source -= first[rows];
-  for (int64_t r = 0; value && r < rows; r++) {
-    for (int64_t e = first[r]; e < first[r + 1]; e++) value[e] = x[r * sources + source[e]];
+template <typename T>
+void take_values(int64_t rows, int64_t sources, const T* x, const int64_t* first, const int32_t* source, float* value) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t e = first[r]; e < first[r + 1]; e++) value[e] = static_cast<float>(x[r * sources + source[e]]);
   }
+}
+
+}  // namespace
+
+extern "C" {
+
+// The events of x [row, source], of bytes or of floats, row after row: those of row r are first[r] .. first[r + 1] - 1. Returns what `neurohw_events_take` takes, or null
+// if they are more than `room`.
+void* neurohw_events_find(int64_t rows, int64_t sources, const void* x, int32_t bytes, int64_t room, int64_t* first, int32_t* ones, int32_t threads) {
+  if (bytes) return find(rows, sources, static_cast<const uint8_t*>(x), room, first, ones, threads);
+  return find(rows, sources, static_cast<const float*>(x), room, first, ones, threads);
+}
+
+// Writes the sources of what was found, and the values unless they are null.
+void neurohw_events_take(void* found, int64_t rows, int64_t sources, const void* x, int32_t bytes, const int64_t* first, int32_t* source, float* value) {
+  auto* finding = static_cast<Finding*>(found);
+  int32_t* to = source;
+  for (const std::vector<int32_t>& task : *finding) to = std::copy(task.begin(), task.end(), to);
   delete finding;
+  if (!value) return;
+  if (bytes) take_values(rows, sources, static_cast<const uint8_t*>(x), first, source, value);
+  else take_values(rows, sources, static_cast<const float*>(x), first, source, value);
 }
 
 // y: [row, padded target]
@@ -101,7 +145,8 @@ void neurohw_event_product_gradient(int64_t rows, int64_t sources, int64_t padde
   parallel((padded + share - 1) / share, threads, [&](int64_t task, int32_t) {
     const int64_t begin = task * share, size = std::min(share, padded - begin);
     for (int64_t j = 0; j < sources; j++) std::fill_n(dw + j * padded + begin, size, 0.0f);
-    Gathered gathered(dw + begin, sources, size, padded);
+    Gathered gathered(sources, size, padded);
+    gathered.aim(dw + begin);
     for (int64_t r = 0; r < rows; r++) gathered.add({source + first[r], value ? value + first[r] : nullptr, first[r + 1] - first[r]}, dy + r * padded + begin);
     gathered.flush();
   });

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstddef>
 #include <vector>
-#if defined(__AVX512F__) || defined(__FMA__)
+#if defined(__AVX512F__) || defined(__FMA__) || defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -80,6 +80,18 @@ inline uint32_t differing(const float* place, float number) {
 #endif
 }
 
+// The same for bytes.
+inline uint32_t differing(const uint8_t* place, uint8_t number) {
+#if defined(__SSE2__)
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(place));
+  return ~static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(values, _mm_set1_epi8(static_cast<char>(number))))) & 0xFFFF;
+#else
+  uint32_t result = 0;
+  for (int64_t i = 0; i < kLine; i++) result |= static_cast<uint32_t>(place[i] != number) << i;
+  return result;
+#endif
+}
+
 // Writes `first` + the places of the bits of a line, and perhaps more behind them; returns how many bits there are.
 inline int64_t write_places(uint32_t bits, int32_t first, int32_t* to) {
 #if defined(__AVX512F__)
@@ -102,11 +114,15 @@ struct Events {
 // out[0 .. 16 L) = sum over events of value times row of w; the sums stay in registers
 template <int L, bool Valued>
 void add_lines(const Events& events, const float* w, int64_t stride, float* out) {
-  Line sum[L] = {};
+  Line sum[L];
+#pragma GCC unroll 16
+  for (int l = 0; l < L; l++) sum[l] = Line{};
   for (int64_t e = 0; e < events.count; e++) {
     const float* row = w + events.source[e] * stride;
+#pragma GCC unroll 16
     for (int l = 0; l < L; l++) sum[l] = Valued ? fused(events.value[e], line(row + l * kLine), sum[l]) : sum[l] + line(row + l * kLine);
   }
+#pragma GCC unroll 16
   for (int l = 0; l < L; l++) line(out + l * kLine) = sum[l];
 }
 
@@ -128,8 +144,11 @@ inline void sum_rows(const Events& events, const float* w, int64_t stride, int64
 // source, so that the sums of a source are fetched once for all of its events, whose rows lie in the first caches. Rows must stay where they are until `flush`.
 class Gathered {
  public:
-  // sums: of `size` targets, whole lines, in rows of `stride`
-  Gathered(float* sums, int64_t sources, int64_t size, int64_t stride) : sums_(sums), size_(size), stride_(stride), first_(static_cast<size_t>(sources) + 1) {}
+  // For `size` targets, whole lines, of sums in rows of `stride`.
+  Gathered(int64_t sources, int64_t size, int64_t stride) : size_(size), stride_(stride), first_(static_cast<size_t>(sources) + 1) {}
+
+  // Where to add from now on.
+  void aim(float* sums) { sums_ = sums; }
 
   void add(const Events& events, const float* row) {
     if (size_ < kNarrow) {  // sorting costs more
@@ -176,7 +195,7 @@ class Gathered {
   }
 
  private:
-  static constexpr size_t kRows = 128;
+  static constexpr size_t kRows = 1024;
   static constexpr int64_t kNarrow = 4 * kLine;
 
   // The targets [begin, begin + 16 L).
@@ -186,16 +205,19 @@ class Gathered {
       if (first_[j] == first_[j + 1]) continue;
       float* sums = sums_ + static_cast<int64_t>(j) * stride_ + begin;
       Line total[L];
+#pragma GCC unroll 16
       for (int l = 0; l < L; l++) total[l] = line(sums + l * kLine);
       for (int32_t e = first_[j]; e < first_[j + 1]; e++) {
         const float* row = row_[static_cast<size_t>(e)] + begin;
+#pragma GCC unroll 16
         for (int l = 0; l < L; l++) total[l] = Valued ? fused(value_[static_cast<size_t>(e)], line(row + l * kLine), total[l]) : total[l] + line(row + l * kLine);
       }
+#pragma GCC unroll 16
       for (int l = 0; l < L; l++) line(sums + l * kLine) = total[l];
     }
   }
 
-  float* sums_;
+  float* sums_ = nullptr;
   int64_t size_, stride_;
   std::vector<Events> events_;
   std::vector<const float*> rows_, row_;

@@ -23,7 +23,7 @@ from neurohw.step import letters
 from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.distributed import Part, batch_norm
-from neurohw.train.events import find_events
+from neurohw.train.events import find_events, is_bytes
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
 from neurohw.train.functional import (
     Carried,
@@ -93,13 +93,19 @@ def check_learnable_delays(network: Network) -> None:
 
 
 class Window(NamedTuple):
-    """What is known while some steps run: counts of the input [time, sample, neuron], spikes that populations have sent, levels of
-    astrocytes before every step, and what the steps before left."""
+    """What is known while some steps run: the shape and the type of the input's counts [time, sample, neuron], spikes that populations have sent (the
+    input's perhaps as bytes), levels of astrocytes before every step, and what the steps before left."""
 
-    like: Tensor
+    shape: torch.Size
+    dtype: torch.dtype
     sent: dict[str, Tensor]
     levels: dict[str, Tensor]
     carried: Carried
+
+    def spikes(self, name: str) -> Tensor:
+        """What a population has sent, as numbers to multiply."""
+        self.sent[name] = self.sent[name].to(self.dtype)
+        return self.sent[name]
 
 
 def _latest(before: Tensor | None, spikes: Tensor, steps: int) -> Tensor:
@@ -419,7 +425,7 @@ class SpikingModule(nn.Module):
 
     def _known_current(self, population: Population, window: Window) -> Tensor:
         """The currents from populations that are already done and, unless it enters the membrane or comes after a gain, the bias, [time, sample, neuron]."""
-        steps, samples, _ = window.like.shape
+        steps, samples, _ = window.shape
         current = self._bias(population)
         enters_membrane = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
         if enters_membrane or self.network.modulation(population.name, "gain") is not None:
@@ -428,7 +434,7 @@ class SpikingModule(nn.Module):
         for projection in self.network.into(population.name):
             if projection.source in window.sent:
                 before = window.carried.spikes.get(projection.name)
-                current = current + self._arriving_current(projection, window.sent[projection.source], before)
+                current = current + self._arriving_current(projection, window.spikes(projection.source), before)
         return current
 
     def _run_recurrent(self, group: list[Population], window: Window) -> dict[str, Record]:
@@ -455,7 +461,7 @@ class SpikingModule(nn.Module):
             if before is not None and len(before) > len(earlier[projection.source]):
                 earlier[projection.source] = list(before.unbind(0))
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
-        for t in range(len(window.like)):
+        for t in range(window.shape[0]):
             effects: dict[tuple[str, str], Tensor] = {}
             for m in modulations:  # levels after the step before, wherever the astrocyte stands in the order
                 inside = m.name not in given
@@ -593,7 +599,7 @@ class SpikingModule(nn.Module):
         return {f"{names[w]}.{p.name}": t for p, record in zip(chain, done, strict=True) for w, t in record.items()}
 
     def forward(self, spikes: Tensor, states: bool = True, hidden: bool = True) -> dict[str, Tensor]:
-        """Run counts [time, sample, input neuron].
+        """Run counts [time, sample, input neuron], in any type; bytes (uint8 or bool) are the fastest.
 
         Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
         states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
@@ -619,9 +625,11 @@ class SpikingModule(nn.Module):
             raise InvalidData(
                 f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
             )
-        spikes = spikes.to(self.array(f"{self.network.output.name}.bias").dtype)
-        window = Window(spikes, {source.name: spikes}, {}, carried or Carried({}, {}))
-        result = {f"spikes.{source.name}": spikes}
+        dtype = self.array(f"{self.network.output.name}.bias").dtype
+        if not is_bytes(spikes):
+            spikes = spikes.to(dtype)
+        window = Window(spikes.shape, dtype, {source.name: spikes}, {}, carried or Carried({}, {}))
+        result = {f"spikes.{source.name}": window.spikes(source.name)} if hidden else {}
         following = Carried({}, {})
         remaining = self.groups
         while remaining:
@@ -652,7 +660,7 @@ class SpikingModule(nn.Module):
                 reach = projection.max_delay or projection.delay
                 if reach:
                     inner = any({projection.source, projection.target} <= {p.name for p in g} for g in self.groups)
-                    fired = result[f"spikes.{projection.source}"] if inner else window.sent[projection.source]
+                    fired = result[f"spikes.{projection.source}"] if inner else window.spikes(projection.source)
                     following.spikes[projection.name] = _latest(carried.spikes.get(projection.name), fired, reach)
         return result, following
 

@@ -41,13 +41,20 @@ class Panels {
  private:
   template <int R>
   void tile(const float* rows, int64_t stride, const float* panel, float* out) const {
-    Line sum[R][kWide] = {};
+    Line sum[R][kWide];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+      for (int l = 0; l < kWide; l++) sum[r][l] = Line{};
+    }
     for (int64_t i = 0; i < inner_; i++) {
       for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
         for (int l = 0; l < kWide; l++) sum[r][l] = fused(rows[r * stride + i], line(panel + i * kPanel + l * kLine), sum[r][l]);
       }
     }
     for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
       for (int l = 0; l < kWide; l++) line(out + r * padded() + l * kLine) = sum[r][l];
     }
   }
