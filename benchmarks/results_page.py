@@ -14,6 +14,7 @@ from training_speed import (
     BASE,
     EXTREMES,
     LOSS_PAIRS,
+    OTHERS,
     OURS,
     PEERS,
     RECURRENT,
@@ -165,7 +166,7 @@ def floor_text(found: Measured, way: str, workload: Workload) -> str:
 def comparison(found: Measured, workload: Workload) -> list[str]:
     """The table of all frameworks on one workload."""
     training, rows = found.training, []
-    for way in (*ALL, "torch.compile"):
+    for way in (*ALL, *OTHERS):
         times = training.times(way, workload)
         if not times:
             continue
@@ -293,7 +294,9 @@ def page(found: Measured) -> str:
             f"Memory is the peak of a process above what it holds with its network and stimulus before the first step. Floor of a step ({BASE.name}): {floor}; "
             f"`benchmarks/training_floor.py` says what counts. Ceilings of this machine, measured in this run: {measured}. Hidden neurons fire as often as inputs do at the start.",
             "",
-            "Every framework gets the same weights, spikes and labels, prepared outside of the timing, and does the products of all steps at once where it can. SpikingJelly and sinabs have "
+            "Every framework gets the same weights, spikes and labels, prepared outside of the timing, and does the products of all steps at once where it can. This package takes "
+            "the stimulus in bytes, as its own data sets are; the others multiply it, and need float32. Timed steps have a learning rate of 0: the optimizer works, and neurons go on "
+            "firing as often as the page says. SpikingJelly and sinabs have "
             "our equations, snnTorch those of `Lif(delayed_reset=True)`; norse has its own surrogate and a scaled membrane.",
         ]
     lines += scaling(found) + loss_lines(found)

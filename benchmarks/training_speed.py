@@ -50,10 +50,12 @@ WAYS = {
     "sinabs": Way("sinabs", ("sinabs==3.1.3",)),
     "PyTorch loop": Way("pytorch"),
     "torch.compile": Way("pytorch", options={"compile": True}),
+    "neurohw, float32 stimulus": Way("neurohw", options={"floats": True}),
     "neurohw, delayed reset": Way("neurohw", options={"delayed_reset": True}),
 }
 PEERS = [name for name, way in WAYS.items() if way.is_peer]
 ALL = [OURS, *PEERS, "PyTorch loop"]
+OTHERS = ["neurohw, float32 stimulus", "torch.compile"]  # on the base alone
 BASE = Workload()
 RECURRENT = replace(BASE, recurrent=True)
 AXES: dict[str, tuple[float, ...]] = {
@@ -187,7 +189,7 @@ def comparison_points(quick: bool) -> list[Point]:
     count = 1 if quick else 3
     points = rounds(ALL, BASE, count, **options) + rounds(ALL, RECURRENT, count, **options)
     points += [p for workload in EXTREMES for p in rounds(ALL, workload, min(count, 2), **options)]
-    return points if quick else [*points, Point("torch.compile", BASE)]
+    return points if quick else [*points, *(Point(way, BASE) for way in OTHERS)]
 
 
 def scaling_points(best: Sequence[str]) -> list[Point]:

@@ -576,7 +576,7 @@ class SpikingModule(nn.Module):
         feeds, loops = self._ends(chain[0])
         sent = window.sent[feeds[0].source] if len(feeds) == 1 and self._joins(feeds[0]) else None
         events = None if sent is None else find_events(sent)
-        if events is None and not loops:
+        if events is None and not loops and len(chain) == 1:
             return None
         currents = None
         if events is None:

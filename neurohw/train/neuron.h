@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 
 namespace {
@@ -78,29 +77,15 @@ void step(const Model<T>& model, const Constants<T>& k, const State<T>& s, const
   }
 }
 
-// part / whole, whole from 1 on. In float32 by Newton's iterations from a guess that negates the exponent, within 3 units of the last place: vectors of divisions take
-// several times as long. A whole beyond 1e30 is taken for 1e30.
-inline double ratio(double part, double whole) { return part / whole; }
-inline float ratio(float part, float whole) {
-  whole = whole > 1e30f ? 1e30f : whole;
-  uint32_t bits;
-  std::memcpy(&bits, &whole, sizeof bits);
-  bits = 0x7EF127EA - bits;
-  float inverse;
-  std::memcpy(&inverse, &bits, sizeof bits);
-  for (int i = 0; i < 3; i++) inverse *= 2 - whole * inverse;
-  return part * inverse;
-}
-
 // d spike / d u at x = u - threshold: the table in surrogate.py
 template <typename T, Surrogate S>
 T bump(T x, T slope) {
   if (S == kArctan) {
     const T y = x * (static_cast<T>(M_PI / 2) * slope);
-    return ratio(slope / 2, 1 + y * y);
+    return slope / 2 / (1 + y * y);
   }
   const T y = slope * std::fabs(x);
-  if (S == kFastSigmoid) return ratio(T(1), (1 + y) * (1 + y));
+  if (S == kFastSigmoid) return 1 / ((1 + y) * (1 + y));
   return y < 1 ? slope * (1 - y) : T(0);
 }
 

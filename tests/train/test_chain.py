@@ -157,6 +157,32 @@ def test_a_recurrent_module_is_the_one_that_steps_in_pytorch(neuron, density, sk
     assert results[0]["spikes.second"].any()
 
 
+@pytest.mark.parametrize("density", [0.1, 0.9])  # events from the input on, or behind a matrix product
+@pytest.mark.parametrize("kind", [torch.uint8, torch.bool, torch.float64])
+def test_a_stimulus_of_any_type(kind, density):
+    populations = [p for p in recurrent_network(Lif(0.5)).populations]
+    plain = tuple(Projection(a.name, b.name) for a, b in zip(populations, populations[1:], strict=False))
+    network = Network(tuple(populations), (*plain, Projection("input", "second", delay=1)))
+    for graph in (Network(tuple(populations), plain), network, recurrent_network(Lif(0.5))):
+        spikes = (torch.rand(300, 9, 40, generator=torch.Generator().manual_seed(1)) < density).float()
+        results, gradients = [], []
+        for stimulus, options in (
+            (spikes, {}),
+            (spikes.to(kind), {"states": False}),
+            (spikes.to(kind), {"states": False, "hidden": False}),
+        ):
+            module = module_of(graph)
+            results.append(module(stimulus, **options))
+            results[-1]["v.output"][-1].square().sum().backward()
+            gradients.append({n: p.grad for n, p in module.named_parameters()})
+        assert results[1]["spikes.input"].dtype == torch.float32 and "spikes.input" not in results[2]
+        for fewer, other in zip(results[1:], gradients[1:], strict=True):
+            assert all(torch.equal(results[0][name], value) for name, value in fewer.items())
+            for name, gradient in gradients[0].items():
+                scale = max(1.0, float(gradient.abs().max()))
+                torch.testing.assert_close(other[name] / scale, gradient / scale, rtol=1e-5, atol=1e-5)
+
+
 @pytest.fixture(params=["x86-64", "x86-64-v3"])
 def older_processor(request, monkeypatch):
     """Kernels for a processor without the vectors of this one."""

@@ -10,7 +10,7 @@ from neurohw.train import events
 
 @settings(max_examples=80, deadline=None)
 @given(
-    rows=st.integers(1, 150),
+    rows=st.integers(1, 150) | st.just(2500),  # more than are gathered at once
     sources=st.sampled_from([1, 5, 64, 130]),
     targets=st.sampled_from([1, 10, 16, 129, 256]),
     density=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
@@ -48,6 +48,31 @@ def test_events_are_counted():
     assert found.source.tolist() == [3, 9, 0] and found.value.tolist() == [1, 2, 3]
     assert events.find_events((spikes > 0).float()).value is None  # all of them are 1
     assert events.find_events(torch.ones(4, 10)) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 150),
+    sources=st.sampled_from([1, 15, 16, 63, 64, 65, 130, 700]),
+    density=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
+    most=st.sampled_from([1, 255]),
+    seed=st.integers(0, 99),
+)
+def test_bytes_are_as_floats(rows, sources, density, most, seed):
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.randint(1, most + 1, (rows, sources), generator=generator, dtype=torch.uint8)
+    counts = counts * (torch.rand(rows, sources, generator=generator) < density)
+    kinds = [counts, counts.float()] + ([counts.bool()] if most == 1 else [])
+    found = [events.find_events(kind) for kind in kinds]
+    for other in found[1:]:
+        assert (other is None) == (found[0] is None)
+        for a, b in zip(found[0] or (), other or (), strict=True):
+            assert a is b is None or torch.equal(a, b)
+    if found[0] is not None:
+        dense = torch.zeros(rows, sources)
+        row = torch.repeat_interleave(torch.arange(rows), found[0].first.diff())
+        dense[row, found[0].source.long()] = 1.0 if found[0].value is None else found[0].value
+        assert torch.equal(dense, counts.float())
 
 
 def test_registered_operators():
