@@ -111,25 +111,29 @@ def _training_targets(training: Training) -> list[Target]:
     return rows
 
 
-def _rate(rates: Mapping[str, Any], word: str) -> float | None:
-    """The median of the fastest way whose name contains a word."""
-    return max((r["median"] for name, r in rates.items() if word.lower() in name.lower()), default=None)
+def _fastest(rates: Mapping[str, Any], word: str) -> Mapping[str, float]:
+    """The rates of the way with the highest median whose name contains a word; empty without one."""
+    found = [r for name, r in rates.items() if word.lower() in name.lower()]
+    return max(found, key=lambda r: float(r["median"]), default={})
 
 
 def _inference_targets(part: Mapping[str, Any]) -> list[Target]:
     rates = part.get("samples_per_second", {})
-    ours = _rate(rates, part["ours"]) if rates else None
+    ours = _fastest(rates, part["ours"]).get("median") if rates else None
     text = "–" if ours is None else f"{ours:,.0f}"
     reached = None if ours is None else ours >= 40_000
     rows: list[Target] = [("integer inference: 40,000 samples per second", text, reached)]
-    plain = _rate(rates, "without AVX-512")
+    plain = _fastest(rates, "without AVX-512").get("median")
     for word, least, mine in (("numba", 1.0, plain), ("Lava", 4000.0, ours), ("Brian2", 400.0, ours)):
-        theirs = _rate(rates, word)
-        ratio = mine / theirs if mine and theirs else None
-        text = "–" if ratio is None else f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}"
-        reached = None if ratio is None else ratio >= least
+        theirs = _fastest(rates, word)
         how = ", without AVX-512" if word == "numba" else ""
-        rows.append((f"integer inference{how}: {least:,.0f} times {word}'s rate", text, reached))
+        what = f"integer inference{how}: {least:,.0f} times {word}'s rate"
+        if not (mine and theirs):
+            rows.append((what, "–", None))
+            continue
+        ratio, low, high = (mine / theirs[which] for which in ("median", "highest", "lowest"))
+        digits = 0 if ratio >= 100 else 1
+        rows.append((what, f"{ratio:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})", ratio >= least))
     return rows
 
 
