@@ -1,4 +1,4 @@
-# make demo | test | check | bench — each sets up what it needs.
+# make demo | test | exhaustive | check | bench — each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ BENCH ?=
 # a process of tests per processor: threads of libraries would only wait for each other
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test exhaustive check bench clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -27,12 +27,15 @@ demo: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not exhaustive'
+
+exhaustive: setup
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m exhaustive
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy neurohw
-	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth' -x -q
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth and not exhaustive' -x -q
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py $(BENCH)

@@ -126,7 +126,14 @@ bool is_plain(const Chain& c, const Population& p) { return Constants<float>(p.c
 // A block of samples; `most` of them, and `widest` the most gradients by spikes of a row. Row t count + s of its arrays is step t of its sample s of `count`.
 class Block {
  public:
-  Block(const Chain& chain, const std::vector<Turned>& turned, int64_t most, int64_t widest) : c(chain), turned_(turned), fired_(static_cast<size_t>(chain.count)), by_feed_(static_cast<size_t>(chain.count)), by_loop_(static_cast<size_t>(chain.count)), given_(c.steps * most * widest), most_(most) {
+  Block(const Chain& chain, const std::vector<Turned>& turned, int64_t most, int64_t widest)
+      : c(chain),
+        turned_(turned),
+        fired_(static_cast<size_t>(chain.count)),
+        by_feed_(static_cast<size_t>(chain.count)),
+        by_loop_(static_cast<size_t>(chain.count)),
+        given_(c.steps * most * widest),
+        most_(most) {
     float* kept = c.kept;
     for (int64_t k = 0; k < c.count; k++) {
       rows_.emplace_back(c.steps * most, c.populations[k].neurons);

@@ -66,7 +66,7 @@ def test_saturating_membranes_agree() -> None:
         assert first_mismatch(run_golden(model, spikes), engine.run(model, spikes)) is None, seed
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_cython_agrees_too() -> None:
     # small ones, one in float and one in integers: every population and projection is compiled
     (gained, spikes), (raised, others) = random_case(37), random_case(49)

@@ -291,7 +291,7 @@ MODULATION_MUTATIONS = [
 
 
 @pytest.mark.rtl
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("file", "right", "wrong"), MODULATION_MUTATIONS)
 def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
     model, spikes = loop_case(loop(), 8)
@@ -299,7 +299,7 @@ def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file
 
 
 @pytest.mark.rtl
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
 def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
     _, model, spikes = case(neuron)

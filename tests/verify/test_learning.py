@@ -113,7 +113,7 @@ def mutation_bench() -> tuple[QuantizedPlasticity, np.ndarray, np.ndarray]:
     return q, (rng.random((30, 4, 6)) < 0.6).astype(np.uint8), np.array([True, True, False, True])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mutations_of_the_rtl_are_noticed(tmp_path: Path) -> None:
     q, spikes, learning = mutation_bench()
     emit_plastic(q, 4, 2).write(tmp_path / "rtl" / "rtl")
