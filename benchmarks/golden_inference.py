@@ -66,7 +66,7 @@ SPECIFIED = 200  # samples for the specification, which is slow
 NUMBA = ("numba==0.62.1", "numpy==2.3.5")
 # engine, samples side by side, options, and the two numbers of steps whose difference is counted
 PEERS: tuple[tuple[str, str, int, dict[str, Any], tuple[int, int]], ...] = (
-    ("Brian2, Cython", "brian2", 1, {"target": "cython"}, (100, 20100)),
+    ("Brian2, Cython, a sample at a time", "brian2", 1, {"target": "cython"}, (100, 20100)),
     ("Brian2, Cython, 16 samples in one network", "brian2", 16, {"target": "cython"}, (100, 3100)),
     ("Lava", "lava", 1, {"side_by_side": False}, (100, 10100)),
 )

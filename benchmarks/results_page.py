@@ -27,6 +27,8 @@ from training_workload import Workload
 ROUNDING = 10.0  # curves that differ by no more than so many times what float32 changes in the peer's own curve differ by rounding,
 LEAST_ROUNDING = 1e-6  # and so do those that differ by no more than some roundings of a loss
 
+BRIAN2 = ("Brian2, Cython, a sample at a time", "Brian2, Cython, 16 samples in one network")
+
 
 @dataclass
 class Measured:
@@ -111,23 +113,17 @@ def _training_targets(training: Training) -> list[Target]:
     return rows
 
 
-def _fastest(rates: Mapping[str, Any], word: str) -> Mapping[str, float]:
-    """The rates of the way with the highest median whose name contains a word; empty without one."""
-    found = [r for name, r in rates.items() if word.lower() in name.lower()]
-    return max(found, key=lambda r: float(r["median"]), default={})
-
-
 def _inference_targets(part: Mapping[str, Any]) -> list[Target]:
-    rates = part.get("samples_per_second", {})
-    ours = _fastest(rates, part["ours"]).get("median") if rates else None
+    rates: Mapping[str, Mapping[str, float]] = part.get("samples_per_second", {})
+    ours = rates[part["ours"]]["median"] if rates else None
     text = "–" if ours is None else f"{ours:,.0f}"
     reached = None if ours is None else ours >= 40_000
     rows: list[Target] = [("integer inference: 40,000 samples per second", text, reached)]
-    plain = _fastest(rates, "without AVX-512").get("median")
-    for word, least, mine in (("numba", 1.0, plain), ("Lava", 4000.0, ours), ("Brian2", 400.0, ours)):
-        theirs = _fastest(rates, word)
-        how = ", without AVX-512" if word == "numba" else ""
-        what = f"integer inference{how}: {least:,.0f} times {word}'s rate"
+    plain = rates.get("C++ without AVX-512, scores", {}).get("median")
+    for peer, least, mine in (("numba", 1.0, plain), ("Lava", 4000.0, ours), *((p, 400.0, ours) for p in BRIAN2)):
+        theirs = rates.get(peer)
+        how = ", without AVX-512" if peer == "numba" else ""
+        what = f"integer inference{how}: {least:,.0f} times the rate of {peer}"
         if not (mine and theirs):
             rows.append((what, "–", None))
             continue

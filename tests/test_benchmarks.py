@@ -160,9 +160,10 @@ def test_ratios_and_targets(scripts: Any) -> None:
             "ours": "C++, scores",
             "samples_per_second": {
                 "C++, scores": spread(50_000.0),
-                "C++ without AVX-512": spread(30_000.0),
+                "C++ without AVX-512, scores": spread(30_000.0),
                 "numba": spread(40_000.0),
-                "Brian2, Cython": spread(100.0),
+                "Brian2, Cython, a sample at a time": spread(100.0),
+                "Brian2, Cython, 16 samples in one network": spread(200.0),
             },
         },
         "verify_speed": {"clocks": 5_000_000, "command_seconds": {"spikes": 10.0}},
@@ -182,7 +183,8 @@ def test_ratios_and_targets(scripts: Any) -> None:
         "40,000 samples": True,
         "numba": False,
         "Lava": None,
-        "400 times Brian2": True,
+        "a sample at a time": True,
+        "16 samples in one network": False,
         "neurohw verify": False,
         "neurohw flow": None,
     }
