@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kTargets = 128;      // whose weights stay in the second cache while the steps of a block go by
 constexpr int64_t kBlock = 8;          // samples
-constexpr int64_t kNarrow = 2;         // the same going back without loops: the arrays of a block then stay in the second cache
+constexpr int64_t kBackward = 2;       // the same going back without loops: the arrays of a block then stay in the second cache
 constexpr int64_t kAhead = 4;          // steps whose events are fetched beforehand
 constexpr int64_t kParts = 32;         // of the samples, at most
 constexpr int64_t kPartial = 4 << 20;  // floats of sums in all parts together, if there is more than one
@@ -416,7 +416,7 @@ void neurohw_chain_gradient(const Chain* chain) {
   const int64_t parts = part_count(c), share = (c.samples + parts - 1) / parts;
   std::vector<std::vector<std::vector<Aligned>>> sums(static_cast<size_t>(parts));
   const bool loops_back = std::any_of(loops.begin(), loops.end(), [](const auto& panels) { return panels != nullptr; });
-  const int64_t block = std::min(share, kBlock), narrow = std::min(share, loops_back ? kBlock : kNarrow);
+  const int64_t block = std::min(share, kBlock), narrow = std::min(share, loops_back ? kBlock : kBackward);
   int64_t widest = 0;
   for (const auto& panels : feeds) widest = std::max(widest, panels ? panels->padded() : 0);
   const std::vector<Turned> none;

@@ -20,40 +20,11 @@ constexpr int64_t kRows = 64;  // rows of a task
 // The sources that each task found in its rows.
 typedef std::vector<std::vector<int32_t>> Finding;
 
-#if defined(__AVX512VBMI2__) && defined(__AVX512BW__)
-// The places in as many whole vectors of bytes as there are, from place j on, which moves behind them.
-int64_t places_of_vectors(const uint8_t* row, int64_t size, int32_t* to, int64_t& j, uint32_t& odd) {
-  alignas(64) uint8_t numbers[64], found[64];
-  for (uint8_t i = 0; i < 64; i++) numbers[i] = i;
-  const __m512i all = _mm512_load_si512(numbers), one = _mm512_set1_epi8(1);
-  int64_t count = 0;
-  uint64_t others = 0;
-  for (; j + 64 <= size; j += 64) {
-    const __m512i values = _mm512_loadu_si512(row + j);
-    const uint64_t here = _mm512_test_epi8_mask(values, values);
-    others |= here & _mm512_cmpneq_epi8_mask(values, one);
-    _mm512_store_si512(found, _mm512_maskz_compress_epi8(here, all));
-    const int64_t more = __builtin_popcountll(here);
-    for (int64_t k = 0; k < more; k += kLine) {
-      const __m512i wide = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(found + k)));
-      _mm512_storeu_si512(to + count + k, _mm512_add_epi32(wide, _mm512_set1_epi32(static_cast<int32_t>(j))));
-    }
-    count += more;
-  }
-  odd |= others != 0;
-  return count;
-}
-#else
-int64_t places_of_vectors(const uint8_t*, int64_t, int32_t*, int64_t&, uint32_t&) { return 0; }
-#endif
-int64_t places_of_vectors(const float*, int64_t, int32_t*, int64_t&, uint32_t&) { return 0; }
-
 // Writes the places of `size` numbers that are not 0, and perhaps kLine more; returns how many, and clears `ones` if one of them is not 1.
 template <typename T>
 int64_t places(const T* row, int64_t size, int32_t* to, bool& ones) {
-  int64_t j = 0;
+  int64_t count = 0, j = 0;
   uint32_t odd = 0;
-  int64_t count = places_of_vectors(row, size, to, j, odd);
   for (; j + kLine <= size; j += kLine) {
     const uint32_t here = differing(row + j, T(0));
     odd |= here & differing(row + j, T(1));
@@ -68,7 +39,7 @@ int64_t places(const T* row, int64_t size, int32_t* to, bool& ones) {
   return count;
 }
 
-// Where the rows of x begin, and what `take` takes; null if there are more events than `room`.
+// Writes where the rows of x begin; returns what `take` takes, or null if there are more events than `room`.
 template <typename T>
 Finding* find(int64_t rows, int64_t sources, const T* x, int64_t room, int64_t* first, int32_t* ones, int32_t threads) {
   auto* finding = new Finding(static_cast<size_t>((rows + kRows - 1) / kRows));

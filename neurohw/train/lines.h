@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstddef>
 #include <vector>
-#if defined(__AVX512F__) || defined(__FMA__) || defined(__SSE2__)
+#if defined(__SSE2__)  // and what is above it
 #include <immintrin.h>
 #endif
 
@@ -141,7 +141,7 @@ inline void sum_rows(const Events& events, const float* w, int64_t stride, int64
 }
 
 // The gradient of weights [source, stride] by sources that fired: every event adds the row of its step, times its value. Rows are gathered and their events sorted by
-// source, so that the sums of a source are fetched once for all of its events, whose rows lie in the first caches. Rows must stay where they are until `flush`.
+// source, so that the sums of a source are fetched once for all of its events. Rows and events must stay where they are until `flush`.
 class Gathered {
  public:
   // For `size` targets, whole lines, of sums in rows of `stride`.
