@@ -35,6 +35,8 @@ def joined() -> Iterator[None]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
+        # A thread of gloo may still hold the tensor of the last message, and a process that ends meanwhile is aborted: it ends when all are here. A barrier has no tensor.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
 
