@@ -31,11 +31,11 @@ from neurohw import (
     quantize,
     run_golden,
 )
-from neurohw.quantize import QuantizedNetwork
-from neurohw.rtlgen import emit
+from neurohw.hardware.build import place_and_route_network, tool_versions
+from neurohw.hardware.generate import emit
+from neurohw.hardware.verify import verify
+from neurohw.integers import QuantizedNetwork
 from neurohw.storage import write_atomically
-from neurohw.synth import place_and_route_network, tool_versions
-from neurohw.verify import verify
 
 STEPS, SAMPLES, INPUTS, CELLS, OUTPUTS = 100, 20, 64, 64, 10
 # name, domains, source of the astrocyte's spikes, and whether it is placed and routed

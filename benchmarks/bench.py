@@ -42,8 +42,8 @@ from training_speed import (
 )
 
 from neurohw.console import console
+from neurohw.hardware.build import tool_versions
 from neurohw.storage import write_atomically
-from neurohw.synth import tool_versions
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

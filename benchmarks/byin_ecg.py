@@ -29,10 +29,10 @@ from neurohw import (
     run_reference,
 )
 from neurohw.engines import engine_named
+from neurohw.hardware.build import build, load_board
+from neurohw.hardware.generate import emit
 from neurohw.neurons import Adaptation
-from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
-from neurohw.synth import build, load_board
 from neurohw.trace import count_mismatches, first_mismatch
 
 THRESHOLD, STRENGTH = 0.1, 1.8

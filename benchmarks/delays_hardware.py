@@ -21,13 +21,13 @@ from neurohw import Lif, TrainedNetwork, first_mismatch, load_trained, quantize
 from neurohw.data import spoken_digits
 from neurohw.engines import ENGINES
 from neurohw.golden.native import run_native
-from neurohw.quantize import QuantizedNetwork
+from neurohw.hardware.build import place_and_route_network, tool_versions
+from neurohw.hardware.generate import emit
+from neurohw.hardware.verify import verify
+from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
-from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
-from neurohw.synth import place_and_route_network, tool_versions
 from neurohw.train.recipes import delayed, spoken_digits_recipe
-from neurohw.verify import verify
 
 PUBLISHED = "104 samples/s at 125 MHz (arXiv 2511.01158, SHD 93.4 %)"
 CLIPS = 100  # compared in Brian2 and Lava

@@ -22,7 +22,7 @@ from typing import Any
 from outputs import add_outputs, write_outputs
 
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
-from neurohw.synth import tool_versions
+from neurohw.hardware.build import tool_versions
 
 WALL = time.perf_counter
 

@@ -51,8 +51,8 @@ from neurohw import (
 from neurohw.engines import ENGINES
 from neurohw.golden import native
 from neurohw.golden.native import run_native
+from neurohw.hardware.build import tool_versions
 from neurohw.readout import scores
-from neurohw.synth import tool_versions
 
 SIZES, STEPS, DENSITY = (700, 256, 256, 20), 100, 0.05
 SHIFT, GAIN, MEAN = (

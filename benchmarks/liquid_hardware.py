@@ -6,7 +6,7 @@ The liquid is a grid of 10 x 10 x 10 neurons, 80 % excitatory. Neurons i and j a
 excitatory to excitatory, 0.1 to inhibitory, 0.3 from inhibitory to excitatory, 0.05 to inhibitory; 15 % of all pairs of input and liquid are connected. Weights are
 +-1, from the input with random signs; all delays are one step. Lif: decay 1 - 1/64, synapse decay exp(-1), threshold 20, hard reset, 2 refractory steps. The readout is an Integrator
 without leak: ridge regression of the classes on the spike counts of the liquid's neurons, as the integers give them. All is drawn from --seed.
-DATA: images with labels (`neurohw.data.load`); a pixel of intensity x spikes in a step with probability --rate x. MODEL: another liquid, a trained network of
+DATA: images with labels (`neurohw.data.images`); a pixel of intensity x spikes in a step with probability --rate x. MODEL: another liquid, a trained network of
 an input of 784, a liquid, and any readout, which is fitted anew.
 
 Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain network top, AXI4-Lite registers and counters included.
@@ -28,13 +28,13 @@ from neurohw.connections import Dense, Sparse
 from neurohw.data import load
 from neurohw.data.encode import rate
 from neurohw.golden.native import run_native
-from neurohw.quantize import QuantizedNetwork
+from neurohw.hardware.build import place_and_route_network, tool_versions
+from neurohw.hardware.generate import emit
+from neurohw.hardware.verify import verify
+from neurohw.hardware.verify.comparison import fan_out
+from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
-from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
-from neurohw.synth import place_and_route_network, tool_versions
-from neurohw.verify import verify
-from neurohw.verify.verify import fan_out
 
 EDGE, EXCITATORY, LENGTH, INPUT_DENSITY = 10, 0.8, 3.0, 0.15
 PROBABILITY = {

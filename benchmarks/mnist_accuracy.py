@@ -2,7 +2,7 @@
 
     python benchmarks/mnist_accuracy.py MNIST MODELS [--recipe mnist] [--out benchmarks/mnist_accuracy.md]
 
-MNIST: see `neurohw.data.load`. MODELS: the folder for the models float, trained (quantization-aware) and int4, and for checkpoints, from which
+MNIST: see `neurohw.data.images`. MODELS: the folder for the models float, trained (quantization-aware) and int4, and for checkpoints, from which
 an interrupted run goes on. Writes the table, mnist_accuracy.md beside this file unless told otherwise.
 """
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from neurohw import load_quantized
 from neurohw.data import load
+from neurohw.hardware.build import place_and_route_network, tool_versions
+from neurohw.hardware.generate import emit
+from neurohw.hardware.verify import verify
 from neurohw.readout import accuracy
-from neurohw.rtlgen import emit
 from neurohw.storage import write_atomically
-from neurohw.synth import place_and_route_network, tool_versions
 from neurohw.train.recipes import recipe_named
-from neurohw.verify import verify
 
 # one open flow, same commands; Spiker+ 784-128-10 with 4-bit weights at T = 100
 SPIKER = {

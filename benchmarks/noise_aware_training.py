@@ -2,7 +2,7 @@
 
     python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5] [--processes 1] [--devices KIND ...] [--untrained KIND ...]
 
-MNIST: see `neurohw.data.load`. WORK: a folder for trained networks, checkpoints and finished chips, from which an interrupted run goes on. The network is that
+MNIST: see `neurohw.data.images`. WORK: a folder for trained networks, checkpoints and finished chips, from which an interrupted run goes on. The network is that
 of the recipe "mnist", 784-128-10 in 4 steps, trained as it says ("plain"). It is then trained on for --epochs with the noise of one device at all times of the
 table (noise-aware), on the loudest devices with weights clipped at 2 standard deviations of their layer. Writes noise_aware_training.md and .png beside this file unless told otherwise.
 """

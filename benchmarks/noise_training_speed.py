@@ -2,7 +2,7 @@
 
     python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out benchmarks/noise_training_speed.md]
 
-MNIST: see `neurohw.data.load`. Processor time, medians of a mini-batch; encoding and augmentation are left out but in the epochs, which are one each. The floor of drawing a chip is one
+MNIST: see `neurohw.data.images`. Processor time, medians of a mini-batch; encoding and augmentation are left out but in the epochs, which are one each. The floor of drawing a chip is one
 normal number per weight.
 """
 

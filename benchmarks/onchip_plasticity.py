@@ -29,14 +29,14 @@ from rich.progress import track
 from neurohw import Lif, Network, Population, Projection, Source, TrainedNetwork
 from neurohw.connections import Sparse
 from neurohw.data.spikes import spike_file
+from neurohw.hardware.build import place_and_route_network, tool_versions
+from neurohw.hardware.generate.plastic import emit_plastic, learning_layout, source_numbers
+from neurohw.hardware.verify.learning import learning_mismatch, run_learning
 from neurohw.plasticity.golden import PlasticTrace, run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.reference import run_plastic_reference
 from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
-from neurohw.rtlgen.plastic import emit_plastic, learning_layout, source_numbers
 from neurohw.storage import write_atomically
-from neurohw.synth import place_and_route_network, tool_versions
-from neurohw.verify.learning import learning_mismatch, run_learning
 
 SHAPE, INPUTS, SAMPLES, STEPS = (4, 4, 8), 64, 100, 100
 COMPARED, LAST, EDGE = 40, 20, 25

@@ -13,8 +13,8 @@ from rich.progress import track
 from neurohw.data import digits
 from neurohw.flow.liquid_data import liquid_encoder, prepared
 from neurohw.golden.native import run_native
-from neurohw.quantize import quantize
-from neurohw.quantize.post_training import weight_steps
+from neurohw.integers import quantize
+from neurohw.integers.post_training import weight_steps
 from neurohw.reservoir import liquid_named, ridge
 
 BITS = (8, 6, 4, 3)

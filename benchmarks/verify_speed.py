@@ -2,7 +2,7 @@
 
     python benchmarks/verify_speed.py DATA [--run FOLDER] [--repeats 3] [--cocotb-samples 30] [--json FILE] [--out benchmarks/verify_speed.md]
 
-DATA: see `neurohw.data.load`. FOLDER: a run of the recipe `mnist` that has its network emitted; without it one is trained for 2 epochs (the stimulus, and so nearly every
+DATA: see `neurohw.data.images`. FOLDER: a run of the recipe `mnist` that has its network emitted; without it one is trained for 2 epochs (the stimulus, and so nearly every
 clock, is that of any training). The command is started as a user starts it and timed by wall clock, medians. Floor: the Verilated design alone, without stimulus file,
 records, golden model or Python, its processor time divided by the processors. cocotb runs the first samples through the same design.
 """
@@ -28,9 +28,9 @@ from neurohw.data import Encoder
 from neurohw.flow import RunFolder
 from neurohw.flow.stages import encode_test, load_data
 from neurohw.golden.native import run_native
-from neurohw.rtlgen import RtlPackage
-from neurohw.synth import tool_versions
-from neurohw.verify.harness import build_harness, run_harness, verilator_environment, write_stimulus
+from neurohw.hardware.build import tool_versions
+from neurohw.hardware.generate import RtlPackage
+from neurohw.hardware.verify.harness import build_harness, run_harness, verilator_environment, write_stimulus
 
 COMMAND = [sys.executable, "-m", "neurohw"]
 HERE = Path(__file__).resolve().parent

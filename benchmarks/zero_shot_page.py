@@ -176,7 +176,7 @@ def integer_lines(results: Results) -> list[str]:
         "",
         "## Integers",
         "",
-        f"Liquid and readout as one network, int{BITS}, chip 0: accuracy in percent of the golden integers, with which the RTL agrees on every state and step (`tests/verify/test_resistive.py`), beside that of the float "
+        f"Liquid and readout as one network, int{BITS}, chip 0: accuracy in percent of the golden integers, with which the RTL agrees on every state and step (`tests/hardware/verify/test_resistive.py`), beside that of the float "
         "network; change in points with its 95 % interval over speakers or folds (Student); sum of the changes of the liquid's counts over their sum, in percent. Each readout is fitted to counts of its own liquid and is the "
         "one for hardware (normalised counts, no bias, docs/adr/0014), hence accuracies other than above.",
         *table("| data | samples | synapses of the liquid | float | golden | change | counts changed |", rows),

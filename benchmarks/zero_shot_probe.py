@@ -28,8 +28,8 @@ from zero_shot_setup import (
 
 from neurohw.golden import infer
 from neurohw.golden.native import run_native
+from neurohw.integers import quantize
 from neurohw.plasticity import Events
-from neurohw.quantize import quantize
 from neurohw.reservoir import attach_readout, resistive_liquid, ridge
 from neurohw.storage import write_atomically
 

@@ -1,11 +1,11 @@
 """neurohw: define a spiking network once; train it, quantize it, and prove that the FPGA does what the model does."""
 
 from neurohw.golden import infer, run_golden
+from neurohw.integers import QuantizedNetwork, quantize
 from neurohw.model_files import digest_of, load_quantized, load_trace, load_trained, save
 from neurohw.modulation import Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork, feed_forward
 from neurohw.neurons import Astrocyte, If, Integrator, Lif, Source
-from neurohw.quantize import QuantizedNetwork, quantize
 from neurohw.reference import run_reference
 from neurohw.trace import Trace, first_mismatch
 

@@ -22,11 +22,11 @@ from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
 from neurohw.flow.check import crosscheck_saved
 from neurohw.flow.run_folder import DEFAULT_BOARDS
 from neurohw.flow.stages import verify_stage
+from neurohw.hardware.build.tools import TOOLS, find_version
 from neurohw.interop import EXPORTS, import_model
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
 from neurohw.run_model import load_model, run_model
-from neurohw.synth.tools import TOOLS, find_version
 
 app = typer.Typer(
     help="Define a spiking network once; train, quantize, emit, verify, build, report.\n\n"

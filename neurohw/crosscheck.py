@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from neurohw.children import run_child, workers
 from neurohw.engines import ENGINES, Model, engine_named, kind_of
 from neurohw.errors import InvalidData, MissingTool, Unsupported
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
-from neurohw.quantize import QuantizedNetwork
 from neurohw.run_model import save_arrays
 from neurohw.trace import Trace, count_mismatches, first_mismatch
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from neurohw.engines import Model
 from neurohw.errors import Unsupported
+from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
-from neurohw.quantize import QuantizedNetwork
 
 
 def export_model(model: Model, to: str, path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.network import TrainedNetwork
-from neurohw.quantize.quantized import QuantizedNetwork
 from neurohw.storage import digest, load_value, save_value
 from neurohw.trace import Trace
 

@@ -1,7 +1,7 @@
 // Native harness: streams samples through a Verilated nhw_network and records what it did.
 //
 // usage: harness STIMULUS RESULT [states] [idle=P] [backpressure=P] [seed=N] [fst=FILE]
-// The binary formats are written and read by neurohw/verify/harness.py; all numbers are little-endian.
+// The binary formats are written and read by neurohw/hardware/verify/harness.py; all numbers are little-endian.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -2,7 +2,7 @@
 // weights back through the registers.
 //
 // usage: learning_harness STIMULUS RESULT [idle=P] [backpressure=P] [seed=N]
-// The binary formats are written and read by neurohw/verify/learning.py; all numbers are little-endian.
+// The binary formats are written and read by neurohw/hardware/verify/learning.py; all numbers are little-endian.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

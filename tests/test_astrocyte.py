@@ -32,9 +32,9 @@ from neurohw import (
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntFormat, MultiplyDecay, NoDecay, ShiftDecay
+from neurohw.integers import QuantizedModulation, QuantizedNetwork, QuantizedPopulation, QuantizedProjection, dequantize
 from neurohw.network import FloatArray
 from neurohw.neurons import Neuron
-from neurohw.quantize import QuantizedModulation, QuantizedNetwork, QuantizedPopulation, QuantizedProjection, dequantize
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from neurohw import Integrator, Lif, Source, Trace, feed_forward, first_mismatch, quantize, run_golden, run_reference
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.fixedpoint import Decay, IntFormat, MultiplyDecay, NoDecay, ShiftDecay
+from neurohw.integers import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurohw.neurons import Neuron
-from neurohw.quantize import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from tests.random_networks import random_stimulus, random_trained
 
 

@@ -15,9 +15,9 @@ from neurohw.errors import InvalidData, MissingTool
 from neurohw.fixedpoint import IntFormat
 from neurohw.golden import native
 from neurohw.golden.native import run_native
+from neurohw.integers import QuantizedNetwork
 from neurohw.network import Projection
 from neurohw.neurons import Adaptation
-from neurohw.quantize import QuantizedNetwork
 from tests.mutations import mutate_native
 from tests.random_networks import random_graph, random_stimulus, random_trained
 

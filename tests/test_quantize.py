@@ -4,8 +4,8 @@ import pytest
 from neurohw import Lif, feed_forward, quantize, run_reference
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import MultiplyDecay, NoDecay, ShiftDecay
-from neurohw.quantize import dequantize
-from neurohw.quantize.post_training import quantize_decay, weight_steps
+from neurohw.integers import dequantize
+from neurohw.integers.post_training import quantize_decay, weight_steps
 from tests.random_networks import random_network, random_stimulus, random_trained
 
 

@@ -16,15 +16,14 @@ LAYERS = [
     {"modulation"},
     {"network", "step"},
     {"reference", "readout"},
-    {"quantize"},
+    {"integers"},
     {"golden", "model_files"},
     {"plasticity"},
     {"memristor"},
     {"reservoir"},
     {"data"},
     {"train"},
-    {"rtlgen"},
-    {"verify", "synth", "host"},
+    {"hardware"},
     {"interop"},
     {"engines"},
     {"noise"},
@@ -94,3 +93,27 @@ def test_import_loads_no_heavy_library() -> None:
     code = "import sys, neurohw; print([m for m in ('torch', 'brian2', 'lava', 'nir', 'snntorch', 'h5py', 'sklearn', 'matplotlib', 'distributed') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+ROOMS = ("generate", "verify", "build")  # of `hardware`: a package, then its simulation, then its bitstream
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "hardware" in p.parts], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_hardware_imports_point_one_way(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[1]
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[:2] == ["neurohw", "hardware"] and len(parts) > 2:
+            assert parts[2] in ROOMS[: ROOMS.index(own) + 1], f"{path.name} imports {name}, which stands after it"
+
+
+@pytest.mark.parametrize("init", sorted(PACKAGE.rglob("__init__.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_module_is_hidden_by_a_name_of_its_package(init: Path) -> None:
+    bound = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(init.read_text()))
+        if isinstance(node, ast.ImportFrom) and not (node.module or "").endswith(".train")
+        for alias in node.names
+    }
+    modules = {p.stem for p in init.parent.glob("*.py")} | {p.parent.name for p in init.parent.glob("*/__init__.py")}
+    assert not bound & modules

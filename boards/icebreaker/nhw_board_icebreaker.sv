@@ -1,6 +1,6 @@
 // iCEBreaker: PLL, reset, host bridge, network.
 //
-// f = 12 MHz (PLL_DIVF + 1) / (2^PLL_DIVQ (PLL_DIVR + 1)); the values are computed by neurohw/synth/pll.py.
+// f = 12 MHz (PLL_DIVF + 1) / (2^PLL_DIVQ (PLL_DIVR + 1)); the values are computed by neurohw/hardware/build/pll.py.
 module nhw_board_icebreaker #(
   parameter int unsigned CLOCKS_PER_BIT = 24,
   parameter int unsigned PLL_DIVR = 0,

@@ -1,7 +1,7 @@
 // ULX3S: PLL, reset, host bridge, network. ftdi_rxd is what the host receives, ftdi_txd what it sends.
 //
 // The PLL divides the input by PLL_REFERENCE_DIVIDER, multiplies by PLL_FEEDBACK_DIVIDER and PLL_OUTPUT_DIVIDER inside the VCO, and divides
-// the VCO by PLL_OUTPUT_DIVIDER. The values are computed by neurohw/synth/pll.py.
+// the VCO by PLL_OUTPUT_DIVIDER. The values are computed by neurohw/hardware/build/pll.py.
 module nhw_board_ulx3s #(
   parameter int unsigned CLOCKS_PER_BIT = 25,
   parameter int unsigned PLL_REFERENCE_DIVIDER = 1,

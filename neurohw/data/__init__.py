@@ -3,7 +3,7 @@
 from neurohw.data.cochlea import Cochlea
 from neurohw.data.dataset import Dataset
 from neurohw.data.encode import Encoder
-from neurohw.data.load import digits, load
+from neurohw.data.images import digits, load
 from neurohw.data.spikes import Recordings, read_counts, shd, spike_file, spoken_digits, ssc
 from neurohw.data.synthetic import coincidences, delayed_recall
 

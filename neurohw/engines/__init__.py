@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.errors import Unsupported
+from neurohw.integers import QuantizedNetwork
 from neurohw.network import TrainedNetwork
-from neurohw.quantize import QuantizedNetwork
 from neurohw.trace import Trace
 
 Model = TrainedNetwork | QuantizedNetwork

@@ -13,10 +13,10 @@ import numpy as np
 from neurohw.connections import Convolution, Sparse, sum_pool
 from neurohw.engines import ENGINES, Engine
 from neurohw.errors import InvalidData, Unsupported
+from neurohw.integers import quantize
 from neurohw.modulation import Effect, Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Neuron, Source
-from neurohw.quantize import quantize
 from neurohw.storage import write_atomically
 
 BEGIN, END = "<!-- engines: begin -->", "<!-- engines: end -->"

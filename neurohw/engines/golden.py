@@ -1,7 +1,7 @@
 """The integer golden model as an engine."""
 
 from neurohw.golden import run_golden as run
-from neurohw.quantize import QuantizedNetwork
+from neurohw.integers import QuantizedNetwork
 
 __all__ = ["check", "run"]
 

@@ -1,7 +1,7 @@
 """The golden model in C++ as an engine."""
 
 from neurohw.golden.native import run_native as run
-from neurohw.quantize import QuantizedNetwork
+from neurohw.integers import QuantizedNetwork
 
 __all__ = ["check", "run"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.hardware.generate import emit
+from neurohw.hardware.generate.plan import check_supported
+from neurohw.hardware.verify.harness import build_harness, run_harness
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
-from neurohw.quantize import QuantizedNetwork
 from neurohw.reference import check_stimulus
-from neurohw.rtlgen import emit
-from neurohw.rtlgen.plan import check_supported
 from neurohw.trace import Trace
-from neurohw.verify.harness import build_harness, run_harness
 
 
 def check(model: QuantizedNetwork) -> None:

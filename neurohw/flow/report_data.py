@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from neurohw.flow.run_folder import RunFolder
 from neurohw.golden import run_golden
+from neurohw.hardware.build import tool_versions
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of, load_trained
-from neurohw.quantize import QuantizedNetwork
 from neurohw.storage import write_atomically
-from neurohw.synth import tool_versions
 
 
 def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from neurohw.flow.liquid_data import liquid_encoder
 from neurohw.flow.run_folder import RunFolder
 from neurohw.flow.stages import EVALUATION_CHUNK, Progress, encode_test, load_data
 from neurohw.golden.native import run_native
+from neurohw.integers import QuantizedNetwork, quantize
 from neurohw.model_files import load_trained, save
 from neurohw.plasticity import Bernoulli, Events, Plasticity, encode, initialise, nalsm
 from neurohw.plasticity.stimulus import Stimulus
-from neurohw.quantize import QuantizedNetwork, quantize
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise

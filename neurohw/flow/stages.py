@@ -24,15 +24,15 @@ from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.flow.tasks import Task, run_tasks
 from neurohw.golden import run_golden
+from neurohw.hardware.build import BuildReport, build, load_board, tool_versions
+from neurohw.hardware.generate import RtlPackage, emit
+from neurohw.hardware.verify import verify
+from neurohw.integers import dequantize, quantize
 from neurohw.model_files import digest_of, load_quantized, load_trained, save
 from neurohw.network import Network
-from neurohw.quantize import dequantize, quantize
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
-from neurohw.rtlgen import RtlPackage, emit
 from neurohw.storage import write_atomically
-from neurohw.synth import BuildReport, build, load_board, tool_versions
-from neurohw.verify import verify
 
 if TYPE_CHECKING:
     from neurohw.train import TrainConfig

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.golden.native import NativeModel, run_native
-from neurohw.quantize.quantized import QuantizedNetwork
+from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.readout import Readout, check_readout, default_readout, scores
 from neurohw.reference import check_stimulus
 from neurohw.trace import Trace

@@ -25,9 +25,9 @@ from neurohw.golden.native_structures import (
     native_projection,
 )
 from neurohw.golden.specification import run_golden
+from neurohw.integers.quantized import QuantizedNetwork
+from neurohw.integers.widths import Drive
 from neurohw.native_library import compiled
-from neurohw.quantize.quantized import QuantizedNetwork
-from neurohw.quantize.widths import Drive
 from neurohw.reference import check_stimulus
 from neurohw.step import letters
 from neurohw.trace import Trace

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Matrix
 from neurohw.fixedpoint import Decay, IntArray, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.integers.quantized import GAIN_FRACTION_BITS, QuantizedNetwork
+from neurohw.integers.widths import Drive
 from neurohw.modulation import Modulation
 from neurohw.network import Network, Population, Projection
 from neurohw.neurons import Lif, Source
-from neurohw.quantize.quantized import GAIN_FRACTION_BITS, QuantizedNetwork
-from neurohw.quantize.widths import Drive
 
 Pointer = ctypes.c_void_p
 

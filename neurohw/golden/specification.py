@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from neurohw.connections import Matrix, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntArray, exact_matmul
+from neurohw.integers.quantized import QuantizedNetwork, scaled
 from neurohw.network import Population, Projection
-from neurohw.quantize.quantized import QuantizedNetwork, scaled
 from neurohw.reference import simulate
 from neurohw.step import Arithmetic
 from neurohw.trace import Trace

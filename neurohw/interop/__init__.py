@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neurohw.errors import BrokenFile, InvalidData, Unsupported
+from neurohw.integers import QuantizedNetwork
 from neurohw.network import TrainedNetwork
-from neurohw.quantize import QuantizedNetwork
 
 ExportFormat = Literal["nir", "snntorch", "brian2", "lava"]
 EXPORTS: tuple[ExportFormat, ...] = ("nir", "snntorch", "brian2", "lava")

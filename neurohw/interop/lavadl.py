@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from neurohw.connections import Connection, Convolution, Dense, delay_matrices
 from neurohw.errors import BrokenFile, InvalidModel, Unsupported
 from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, IntArray, IntFormat, MultiplyDecay, NoDecay
+from neurohw.integers import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.integers.to_float import decay_factor
+from neurohw.integers.widths import Constants, Drive, prove_widths
 from neurohw.network import Network, Population, Projection
 from neurohw.neurons import Integrator, Lif, Source
-from neurohw.quantize import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurohw.quantize.dequantize import decay_factor
-from neurohw.quantize.widths import Constants, Drive, prove_widths
 
 WEIGHT_SHIFT = 6  # weights, biases and thresholds stand this many bits above the last one of a state
 MAX_WEIGHT_BITS = 8

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from neurohw.golden.native import run_native
+from neurohw.integers import quantize
 from neurohw.memristor import Chip
 from neurohw.network import Network, TrainedNetwork
 from neurohw.noise.experiment import Experiment
 from neurohw.noise.outcome import Outcome
-from neurohw.quantize import quantize
 from neurohw.readout import scores
 from neurohw.trace import Trace
 

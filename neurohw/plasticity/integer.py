@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntArray, IntFormat, MultiplyDecay
+from neurohw.integers.post_training import quantize_decay
+from neurohw.integers.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.integers.widths import Constants, Drive, prove_widths
 from neurohw.network import CONNECTION_FIELDS, Network, Projection, TrainedNetwork
 from neurohw.neurons import Lif
 from neurohw.plasticity.rule import Plasticity
-from neurohw.quantize.post_training import quantize_decay
-from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurohw.quantize.widths import Constants, Drive, prove_widths
 from neurohw.storage import digest
 
 

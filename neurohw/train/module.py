@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
+from neurohw.integers.post_training import weight_steps
 from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,
@@ -18,7 +19,6 @@ from neurohw.network import (
     TrainedNetwork,
 )
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
-from neurohw.quantize.post_training import weight_steps
 from neurohw.step import letters
 from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current

@@ -22,7 +22,7 @@ from neurohw import (
     run_reference,
 )
 from neurohw.engines import brian2 as engine
-from neurohw.engines.brian2.equations import Code, equations
+from neurohw.engines.brian2.equation_text import Code, equations
 from neurohw.errors import InvalidData, Unsupported
 from neurohw.fixedpoint import IntFormat
 from neurohw.neurons import Adaptation

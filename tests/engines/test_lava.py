@@ -16,12 +16,12 @@ import pytest
 from neurohw import Lif, Network, feed_forward, first_mismatch, quantize, run_golden
 from neurohw.engines import lava as engine
 from neurohw.engines.lava import session
-from neurohw.engines.lava.plan import plan
+from neurohw.engines.lava.planning import plan
 from neurohw.errors import InvalidData, MissingTool, NeurohwError, Unsupported
 from neurohw.fixedpoint import IntFormat, MultiplyDecay, NoDecay, ShiftDecay
+from neurohw.integers import QuantizedNetwork
 from neurohw.network import Population, Projection
 from neurohw.neurons import Adaptation, Integrator, Source
-from neurohw.quantize import QuantizedNetwork
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
 pytestmark = pytest.mark.slow  # Lava takes seconds to start
@@ -339,12 +339,12 @@ MUTATIONS: dict[str, tuple[Lif, str, str, str]] = {
     "order of leak and sum": (SOFT, "step.py", "decay_v(before) + drive)", "decay_v(before + drive))"),
     "rounding of the shift": (SOFT, "fixedpoint.py", "values - (values >> self.shift)", "values - np.fix(values / 2**self.shift)"),
     "reset": (SOFT, "step.py", "u - threshold, u)", "0, u)"),
-    "offset of a connection": (SOFT, "engines/lava/plan.py", "- late[projection.source] - 1", "- late[projection.source]"),
+    "offset of a connection": (SOFT, "engines/lava/planning.py", "- late[projection.source] - 1", "- late[projection.source]"),
     "offset of a population": (SOFT, "engines/lava/processes/soft_reset_lif.py", "- 1 - self.offset", "- 1"),
     "adaptation": (Lif(0.5, adaptation=Adaptation(0.5, 0.5)), "step.py", "decay_a(state.a) +", "decay_a(state.a) * 0 +"),
     "saturation": (SOFT, "fixedpoint.py", "np.clip(values, self.min, self.max)", "np.clip(values, self.min + 1, self.max)"),
-    "Lava's LIF: comparison": (HARD, "engines/lava/plan.py", "0 if neuron.strict else 1", "64"),
-    "Lava's LIF: current decay": (HARD, "engines/lava/plan.py", "LifPlan(decay_c - 1", "LifPlan(decay_c - 300"),
+    "Lava's LIF: comparison": (HARD, "engines/lava/planning.py", "0 if neuron.strict else 1", "64"),
+    "Lava's LIF: current decay": (HARD, "engines/lava/planning.py", "LifPlan(decay_c - 1", "LifPlan(decay_c - 300"),
     "Lava's LIF: offset": (HARD, "engines/lava/processes/recorder.py", "- 1 - self.offset", "- self.offset"),
     "Lava's LIF: bias": (HARD, "engines/lava/simulate.py", "for stop in sorted({p.offset for p in biased}", "for stop in sorted(set()"),
     "Lava's Dense: last bit": (HARD, "engines/lava/simulate.py", "2 * _dense(p.matrices[0][1])", "_dense(p.matrices[0][1])"),

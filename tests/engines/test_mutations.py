@@ -32,15 +32,15 @@ from neurohw.engines import rtl
 from neurohw.engines import torch as torch_engine
 from neurohw.fixedpoint import MultiplyDecay, ShiftDecay
 from neurohw.golden import native, specification
+from neurohw.hardware.generate import package
+from neurohw.integers import QuantizedModulation, QuantizedNetwork
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Adaptation
-from neurohw.quantize import QuantizedModulation, QuantizedNetwork
-from neurohw.rtlgen import package
 from neurohw.train import functional, module
+from tests.hardware.verify.test_astrocytes import case as loop_case
+from tests.hardware.verify.test_astrocytes import loop
 from tests.mutations import mutate_native
 from tests.random_networks import random_stimulus, random_trained
-from tests.verify.test_astrocytes import case as loop_case
-from tests.verify.test_astrocytes import loop
 
 SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
 HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)

@@ -16,7 +16,7 @@ import pytest
 from neurohw.cli import app
 from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
-from neurohw.rtlgen import RtlPackage
+from neurohw.hardware.generate import RtlPackage
 
 pytestmark = pytest.mark.rtl
 CONFIG = RunConfig(epochs=2, boards=("icebreaker",))
@@ -25,8 +25,8 @@ MIDDLE = {
     "train": ("torch", "save"),
     "quantize": ("neurohw.flow.stages", "run_golden"),
     "crosscheck": ("neurohw.crosscheck", "compare"),
-    "emit": ("neurohw.rtlgen.package", "replace_folder"),
-    "verify": ("neurohw.verify.verify", "run_native"),
+    "emit": ("neurohw.hardware.generate.package", "replace_folder"),
+    "verify": ("neurohw.hardware.verify.comparison", "run_native"),
     "report": ("neurohw.report", "render_page"),
 }
 
@@ -167,7 +167,7 @@ def test_altered_rtl_is_not_built(run: RunFolder) -> None:
 def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(run.path / "rtl.sim")
     (run.path / "stages" / "verify.json").unlink()
-    monkeypatch.setattr("neurohw.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true")
+    monkeypatch.setattr("neurohw.hardware.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true")
     with pytest.raises(MissingTool, match=r"g\+\+ is not installed"):
         run_stages(run, ("verify",), quiet)
 
@@ -175,7 +175,7 @@ def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch
 def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RtlPackage, "weight_bits", lambda self: {"hidden1": 784 * 128 * 4})
     monkeypatch.setattr(
-        sys.modules["neurohw.synth.build"], "synthesise", lambda *_: pytest.fail("synthesis was started")
+        sys.modules["neurohw.hardware.build.bitstream"], "synthesise", lambda *_: pytest.fail("synthesis was started")
     )
     with pytest.raises(DoesNotFit, match="has 30 block RAMs"):
         run_stages(run, ("build",), quiet)

@@ -8,11 +8,11 @@ import pytest
 from neurohw import quantize, run_reference
 from neurohw.data import digits
 from neurohw.golden.native import run_native
+from neurohw.hardware.generate import emit
+from neurohw.hardware.verify import verify
 from neurohw.readout import accuracy, scores
-from neurohw.rtlgen import emit
 from neurohw.train import fit
 from neurohw.train.recipes import recipe_named
-from neurohw.verify import verify
 
 
 @pytest.mark.rtl

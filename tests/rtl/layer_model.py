@@ -11,11 +11,11 @@ import numpy as np
 from neurohw.fixedpoint import Decay, IntFormat, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.golden import run_golden
 from neurohw.golden.specification import integer_arithmetic
+from neurohw.hardware.generate.neuron import MULTIPLY_EACH, NEURON_FLAGS
+from neurohw.hardware.generate.pack import parameter_image
+from neurohw.integers.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurohw.network import feed_forward
 from neurohw.neurons import Adaptation, Integrator, Lif, Neuron
-from neurohw.quantize.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurohw.rtlgen.neuron import MULTIPLY_EACH, NEURON_FLAGS
-from neurohw.rtlgen.pack import parameter_image
 from neurohw.step import State, advance
 
 # the defaults of `nhw_layer`

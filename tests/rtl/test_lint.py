@@ -10,7 +10,7 @@ import pytest
 
 from neurohw import quantize
 from neurohw.errors import Unsupported
-from neurohw.rtlgen import emit
+from neurohw.hardware.generate import emit
 from tests.random_networks import FEATURES, random_graph, random_trained
 from tests.rtl.common import RTL, require, rtl_sources, tool_environment
 from tests.rtl.layer_model import random_data, write_images

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
+from neurohw.hardware.generate.plastic import emit_plastic, learning_layout
 from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
-from neurohw.rtlgen.plastic import emit_plastic, learning_layout
 from tests.random_plasticity import random_learning
 from tests.rtl.common import start, step_frame, stream_sink, stream_source, tool_environment
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge
 
-from neurohw.rtlgen.pack import lane_image, table_image
+from neurohw.hardware.generate.pack import lane_image, table_image
 from tests.rtl.common import bench_description, run_bench, start
 
 MINIMUM_STEP_CLOCKS = 8

@@ -10,7 +10,7 @@ import pytest
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from neurohw import Integrator, Lif, QuantizedNetwork, digest_of, feed_forward, quantize, run_golden
-from neurohw.rtlgen import emit
+from neurohw.hardware.generate import emit
 from tests.random_networks import random_stimulus, random_trained
 from tests.rtl.common import STREAM_CONDITIONS, start, step_frame, stream_sink, stream_source, tool_environment
 

@@ -16,7 +16,15 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from neurohw import Lif, Population, Projection
 from neurohw.connections import Convolution, Synapses
 from neurohw.fixedpoint import IntArray, IntFormat
-from neurohw.rtlgen.layout import Layout, Rows, compressed_rows, convolution_rows, dense_rows, layout, sparse_rows
+from neurohw.hardware.generate.layout import (
+    Layout,
+    Rows,
+    compressed_rows,
+    convolution_rows,
+    dense_rows,
+    layout,
+    sparse_rows,
+)
 from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_source
 
 Operation = list[int]  # barrier, end of sample, row, group; row and group of a barrier are 0

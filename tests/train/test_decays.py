@@ -10,9 +10,9 @@ import torch
 from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, feed_forward, quantize
 from neurohw.data import Encoder, delayed_recall
 from neurohw.errors import InvalidModel
+from neurohw.integers.to_float import decay_factor
 from neurohw.modulation import Modulation
 from neurohw.neurons import Astrocyte
-from neurohw.quantize.dequantize import decay_factor
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
 from neurohw.train import SpikingModule, TrainConfig, fit

@@ -102,7 +102,10 @@ def test_conventions_of_other_simulators_stay_in_pytorch(conventions):
 
 
 def test_module_without_states_is_the_module():
-    """Spikes and gradients of a recipe's network do not depend on whether states are wanted."""
+    """Spikes and gradients of a recipe's network do not depend on whether states are wanted.
+
+    Membranes are equal up to the order of float32 sums, which differs between processors.
+    """
     network = recipes.spoken_digits_recipe().network
     spikes = (torch.rand(20, 3, network.input.size, generator=torch.Generator().manual_seed(1)) < 0.3).float()
     results, gradients = [], []
@@ -113,6 +116,9 @@ def test_module_without_states_is_the_module():
         results.append(result)
         gradients.append({n: p.grad for n, p in module.named_parameters()})
     assert set(results[1]) < set(results[0])
-    assert all(torch.equal(results[0][name], value) for name, value in results[1].items())
+    for name, value in results[1].items():
+        if name.startswith("spikes."):
+            assert torch.equal(results[0][name], value)
+        torch.testing.assert_close(results[0][name], value, rtol=1e-5, atol=1e-5)
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-5)

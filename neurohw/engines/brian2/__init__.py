@@ -13,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines.brian2.equations import Code, check_integers, equations
-from neurohw.engines.brian2.export import export
+from neurohw.engines.brian2.equation_text import Code, check_integers, equations
+from neurohw.engines.brian2.script import export
 from neurohw.engines.brian2.synapses import SynapseList, synapse_list
 from neurohw.errors import MissingTool
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Source
-from neurohw.quantize import QuantizedNetwork
 from neurohw.reference import check_stimulus
 from neurohw.step import letters
 from neurohw.trace import Trace

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.connections import synapses
+from neurohw.integers import QuantizedNetwork
 from neurohw.network import CONNECTION_FIELDS, Projection, TrainedNetwork
-from neurohw.quantize import QuantizedNetwork
 
 
 @dataclass(frozen=True)

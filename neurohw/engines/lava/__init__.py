@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines.lava.export import export
-from neurohw.engines.lava.plan import Plan, check, offsets, plan
+from neurohw.engines.lava.planning import Plan, check, offsets, plan
+from neurohw.engines.lava.script import export
 from neurohw.engines.lava.session import Job, run_jobs
 from neurohw.errors import Unsupported
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
-from neurohw.quantize import QuantizedNetwork
 from neurohw.reference import check_stimulus
 from neurohw.trace import Trace
 

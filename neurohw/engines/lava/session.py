@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from neurohw import errors
 from neurohw.engines.lava.child import FAILED
 from neurohw.errors import NeurohwError
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import save
-from neurohw.quantize import QuantizedNetwork
 
 SHARED_MEMORY = Path("/dev/shm")
 LAST_WORDS = 1500  # characters

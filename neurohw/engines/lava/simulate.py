@@ -17,12 +17,12 @@ from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from neurohw.connections import Convolution, Matrix
-from neurohw.engines.lava.plan import Levels, Plan, PopulationPlan, ProjectionPlan, plan
+from neurohw.engines.lava.planning import Levels, Plan, PopulationPlan, ProjectionPlan, plan
 from neurohw.engines.lava.processes.integer_synapses import IntegerSynapses
 from neurohw.engines.lava.processes.recorder import LifRecorder
 from neurohw.engines.lava.processes.soft_reset_lif import SoftResetLIF
 from neurohw.golden.specification import integer_arithmetic
-from neurohw.quantize import QuantizedNetwork
+from neurohw.integers import QuantizedNetwork
 from neurohw.step import letters
 
 CHUNK_SYNAPSES = 4_000_000  # samples are simulated side by side, up to this many synapses

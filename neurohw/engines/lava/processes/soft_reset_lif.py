@@ -15,7 +15,7 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurohw.engines.lava.plan import Levels
+from neurohw.engines.lava.planning import Levels
 from neurohw.modulation import spread
 from neurohw.neurons import Astrocyte, Integrator, Lif
 from neurohw.step import Arithmetic, State, advance, letters

@@ -1,0 +1,122 @@
+"""A model as a Lava script: a readable .py file with its arrays in an .npz beside it."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from neurohw.connections import Convolution
+from neurohw.engines.lava.planning import PopulationPlan, ProjectionPlan, plan
+from neurohw.errors import InvalidData
+from neurohw.integers import QuantizedNetwork
+from neurohw.neurons import Lif
+from neurohw.storage import write_atomically
+
+
+def export(model: QuantizedNetwork, path: Path) -> list[Path]:
+    """Write the script `path` and its arrays, and return both paths.
+
+    `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
+    `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
+    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does.
+    """
+    path = Path(path)
+    if path.suffix != ".py":
+        raise InvalidData(f"{path}: a Lava export is a Python script, name it *.py")
+    planned = plan(model, model.steps, model.max_count)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, p in planned.populations.items():
+        arrays |= {f"{name}.{key}": value for key, value in _population_arrays(model, p).items()}
+    for name, q in planned.projections.items():
+        arrays |= {f"{name}.{key}": value for key, value in _projection_arrays(q).items()}
+    for name, levels in planned.levels.items():
+        arrays[f"{name}.rest"] = levels.rest
+        arrays |= {} if levels.integers.table is None else {f"{name}.table": levels.integers.table}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("neurohw.engines.lava", "."),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["conventions"] = _conventions
+    beside = path.with_suffix(".npz")
+    own = [p for p in planned.populations.values() if p.lif is None]
+    text = environment.get_template("script.py.j2").render(
+        script=path.name,
+        arrays=beside.name,
+        network=model.network,
+        model=model,
+        populations=list(planned.populations.values()),
+        projections=list(planned.projections.values()),
+        levels=planned.levels,
+        latency=planned.latency,
+        soft=own,
+        neuron_kinds=sorted({type(p.population.neuron).__name__ for p in own}),
+        adaptive=any(getattr(p.population.neuron, "adaptation", None) is not None for p in own),
+        formats=sorted({type(d).__name__ for p in own for d in _decays(model, p) if d is not None}),
+        kinds=sorted({q.process for q in planned.projections.values()}),
+    )
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(beside, buffer.getvalue())
+    write_atomically(path, text.encode())
+    return [path, beside]
+
+
+def _decays(model: QuantizedNetwork, p: PopulationPlan) -> tuple[Any, ...]:
+    q = model.populations[p.population.name]
+    return q.decay, q.synapse_decay, q.adaptation_decay
+
+
+def _conventions(p: PopulationPlan) -> str:
+    """The neuron model as source text, with what steers the integer step; its decays and thresholds are in the arithmetic."""
+    neuron = p.population.neuron
+    if not isinstance(neuron, Lif):
+        return f"{type(neuron).__name__}(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
+    default = Lif()
+    names: tuple[str, ...] = (
+        "reset",
+        "synapse_decay",
+        "refractory",
+        "adaptation",
+        "strict",
+        "delayed_reset",
+        "membrane_bias",
+    )
+    names += ("delayed_current", "clears_current", "integrates_refractory")
+    different = [n for n in names if getattr(neuron, n) != getattr(default, n)]
+    return f"Lif({', '.join(f'{n}={getattr(neuron, n)!r}' for n in different)})"
+
+
+def _population_arrays(model: QuantizedNetwork, p: PopulationPlan) -> dict[str, NDArray[Any]]:
+    if p.lif is not None:
+        return {"bias_mant": p.lif.bias_mant, "bias_exp": p.lif.bias_exp}
+    q = model.populations[p.population.name]
+    strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
+    values = {"bias": q.bias, "threshold": q.threshold, "v_reset": q.v_reset, "adaptation_strength": strength}
+    values |= {} if q.offset is None else {"offset": q.offset}
+    return {key: p.population.expand(value) for key, value in values.items()}
+
+
+def _projection_arrays(p: ProjectionPlan) -> dict[str, NDArray[Any]]:
+    if p.conv_weight is not None:
+        assert isinstance(p.projection.connection, Convolution)
+        return {"weight": p.conv_weight}
+    parts = [(delay, scipy.sparse.coo_array(matrix)) for delay, matrix in p.matrices]
+    weight, delays = sum(matrix.toarray() for _, matrix in parts), {}
+    if p.process in ("Dense", "DelayDense"):
+        if p.process == "DelayDense":
+            delays = {"delay": sum(delay * (matrix.toarray() != 0) for delay, matrix in parts)}
+        return {"weight": weight, **delays}
+    keep = [(delay, matrix) for delay, matrix in parts if matrix.nnz] or parts[:1]
+    return {
+        "i": np.concatenate([m.coords[0] for _, m in keep]).astype(np.int64),
+        "j": np.concatenate([m.coords[1] for _, m in keep]).astype(np.int64),
+        "w": np.concatenate([m.data for _, m in keep]).astype(np.int64),
+        "delay": np.concatenate([np.full(m.nnz, delay) for delay, m in keep]).astype(np.int64),
+    }

@@ -1,0 +1,5 @@
+"""The RTL against the golden model, on whole test sets."""
+
+from neurohw.hardware.verify.comparison import VerifyResult, verify
+
+__all__ = ["VerifyResult", "verify"]

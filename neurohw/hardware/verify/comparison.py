@@ -1,0 +1,231 @@
+"""Streams a test set through the RTL and compares it, spike for spike and state for state, with the golden model."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.children import workers
+from neurohw.connections import Sparse, synapses
+from neurohw.errors import NeurohwError
+from neurohw.golden.native import run_native
+from neurohw.hardware.generate import RtlPackage
+from neurohw.hardware.verify.harness import HarnessResult, build_harness, run_harness
+from neurohw.integers import QuantizedNetwork
+from neurohw.model_files import digest_of
+from neurohw.network import Projection
+from neurohw.neurons import Integrator
+from neurohw.readout import scores
+from neurohw.reference import check_stimulus
+from neurohw.trace import Trace, first_mismatch
+
+CHUNK = (100, 500)  # samples of one process of the harness: fewest, most,
+CELLS = 1 << 22  # and neurons times steps of them, to bound memory
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What was compared, what differed, and what it cost in clocks.
+
+    spikes_compared, states_compared: entries compared; the membranes or spikes that left through the output stream count too.
+    cycles_per_inference: clocks of the whole run divided by samples, with the pipeline kept full. latency_cycles: mean over samples of the
+    clocks from the first beat accepted to the last output beat. synaptic_operations_per_cycle: of the first projection, while events wait.
+    scores: [sample, class] from the output stream of the RTL, not from the golden model.
+    """
+
+    samples: int
+    steps: int
+    spikes_compared: int
+    states_compared: int
+    mismatches: int
+    first_mismatch: str | None
+    waveform: str | None
+    cycles_per_inference: float
+    latency_cycles: float
+    latency_cycles_max: int
+    synaptic_operations_per_cycle: float
+    synaptic_operations: dict[str, int]
+    scores: NDArray[Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the scores."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "scores"}
+
+
+@dataclass
+class _Tally:
+    compared: int = 0
+    states_compared: int = 0
+    mismatches: int = 0
+    first: tuple[int, str] | None = None
+    events: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # spikes of every neuron, by population
+
+
+def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64]:
+    """Synapses of every source neuron of a projection that the hardware works on: of a sparse one those with a weight other than 0, else all."""
+    source, target = (model.network.population(n).size for n in (projection.source, projection.target))
+    arrays = model.projections[projection.name].arrays()
+    found = synapses(projection.connection, source, target, arrays, projection.delay, projection.delay_per)
+    stored = model.projections[projection.name].weight.ravel()[found.weight_index] != 0
+    if not isinstance(projection.connection, Sparse):
+        stored[:] = True
+    return np.bincount(found.source[stored], minlength=source)
+
+
+def chunk_size(samples: int, steps: int, neurons: int) -> int:
+    """Samples for one process: few processes, but enough for many cores, and the same on every machine, since clocks of a chunk end with its last output."""
+    fewest, most = CHUNK
+    return min(max(fewest, min(most, -(-samples // 16))), max(1, CELLS // (steps * neurons)))
+
+
+def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally) -> None:
+    """Count the differences between both results of the samples from `first` on."""
+    integrator = isinstance(model.network.output.neuron, Integrator)
+    for name, spikes in golden.spikes.items():
+        events = spikes.sum(axis=(0, 1), dtype=np.int64)
+        tally.events[name] = tally.events.get(name, np.zeros_like(events)) + events
+    output = model.network.output.name
+    expected_sent = golden.states[f"v.{output}"][-1] if integrator else golden.spikes[output]
+    differences = 0
+    for name, spikes in rtl.spikes.items():
+        tally.compared += spikes.size
+        differences += int(np.count_nonzero(spikes != golden.spikes[name]))
+    for name, values in rtl.states.items():
+        tally.states_compared += values.size
+        differences += int(np.count_nonzero(values != golden.states[name]))
+    if integrator:
+        tally.states_compared += rtl.sent.size
+    else:
+        tally.compared += rtl.sent.size
+    sent_differs = rtl.sent != expected_sent
+    differences += int(np.count_nonzero(sent_differs))
+    tally.mismatches += differences
+    if differences and (tally.first is None or first < tally.first[0]):
+        mismatch = first_mismatch(golden, Trace(rtl.spikes, rtl.states))
+        if mismatch is not None:
+            text = str(dataclasses.replace(mismatch, sample=mismatch.sample + first))
+            sample = mismatch.sample + first
+        else:
+            where = np.argwhere(sent_differs)[0]
+            sample = int(where[0] if integrator else where[1]) + first
+            text = f"output stream of population {output!r}, sample {sample}, neuron {int(where[-1])}: expected {expected_sent[tuple(where)]}, got {rtl.sent[tuple(where)]}"
+        tally.first = (sample, text)
+
+
+def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
+    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold the model's digest and the counts of the stimulus."""
+    samples, steps, events = spikes.shape[1], spikes.shape[0] * spikes.shape[1], int(spikes.sum(dtype=np.int64))
+    counted = {
+        "samples": sum(r.counters["samples"] for r in results),
+        "steps": sum(r.counters["steps"] for r in results),
+    }
+    first = package.projections()[0]
+    if first["delay"] == 0:
+        counted["events"] = sum(r.events[0] for r in results)
+    else:
+        events = 0
+    found = {"events": 0, **counted}
+    if found != {"samples": samples, "steps": steps, "events": events}:
+        raise NeurohwError(
+            f"the registers counted {found}, the stimulus has {samples} samples, {steps} steps, {events} events"
+        )
+    digest = "".join(f"{results[0].counters[f'digest{i}']:08x}" for i in range(8))
+    if digest != package.manifest["parent"]:
+        raise NeurohwError(f"the digest register holds {digest}, the model's digest is {package.manifest['parent']}")
+
+
+def verify(
+    package: Path,
+    model: QuantizedNetwork,
+    spikes: NDArray[np.uint8],
+    states: bool = False,
+    jobs: int | None = None,
+    idle: float = 0.0,
+    backpressure: float = 0.0,
+    progress: Progress | None = None,
+    optimize: bool = True,
+) -> VerifyResult:
+    """Compare the written package with the golden model on counts [time, sample, input neuron].
+
+    Builds the native harness once per package (kept beside it in `<package>.sim`), runs chunks of samples in `jobs` processes (default: the
+    machine's cores), and compares every spike, the output stream, and with `states` every membrane, current and refractory count.
+    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower.
+    Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
+    """
+    report = progress or (lambda text, fraction: None)
+    check_stimulus(model.network, spikes)
+    contents = RtlPackage.load(package)
+    cache = Path(package).resolve().with_name(Path(package).name + ".sim")
+    report("building the simulation", 0.0)
+    program = build_harness(package, cache, optimize=optimize)
+    total = spikes.shape[1]
+    tally = _Tally()
+    results: dict[int, HarnessResult] = {}
+    size = chunk_size(total, len(spikes), sum(p.size for p in model.network.populations))
+    starts = list(range(0, total, size))
+
+    recorded = states or isinstance(model.network.output.neuron, Integrator)
+
+    def run(start: int) -> tuple[int, HarnessResult, Trace]:
+        part = spikes[:, start : start + size]
+        rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1)
+        return start, rtl, run_native(model, part, recorded, threads=1)
+
+    with workers(jobs or os.cpu_count() or 1) as submit:
+        pending = {submit(run, start) for start in starts}
+        while pending:
+            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                start, result, golden = future.result()
+                _compare(model, golden, start, result, tally)
+                # spikes and states are compared; only clocks and outputs are needed further
+                results[start] = dataclasses.replace(result, spikes={}, states={})
+                report(
+                    f"{len(results) * size if pending else total} of {total} samples, {tally.mismatches} mismatches",
+                    len(results) / len(starts),
+                )
+    first_text = waveform = None
+    if tally.first is not None:
+        sample, text = tally.first
+        first_text = f"network {digest_of(model)[:12]}: {text}"
+        report("recording a waveform of the first mismatch", 1.0)
+        waveform_path = cache / f"mismatch-sample{sample}.fst"
+        traced = build_harness(package, cache, waveforms=True, optimize=False)
+        run_harness(traced, package, spikes[:, sample : sample + 1], waveform=waveform_path)
+        waveform = str(waveform_path)
+    ordered = [results[s] for s in starts]
+    _check_registers(ordered, contents, spikes)
+    operations = {p.name: int(tally.events[p.source] @ fan_out(model, p)) for p in model.network.projections}
+    operations = {q["projection"]: operations[q["projection"]] for q in contents.projections()}
+    waiting = sum(r.waiting[0] for r in ordered)
+    first_projection = contents.projections()[0]["projection"]
+    latency = np.concatenate([r.left - r.entered for r in ordered]).astype(np.int64)
+    cycles = sum(int(r.left[-1]) - int(r.entered[0]) for r in ordered)
+    output = model.network.output.name
+    if isinstance(model.network.output.neuron, Integrator):
+        values: NDArray[Any] = np.concatenate([r.sent for r in ordered])
+    else:
+        sent = np.concatenate([r.sent for r in ordered], axis=1)
+        values = scores(Trace({output: sent.astype(np.uint8)}), model.network)
+    return VerifyResult(
+        samples=total,
+        steps=total * spikes.shape[0],
+        spikes_compared=tally.compared,
+        states_compared=tally.states_compared,
+        mismatches=tally.mismatches,
+        first_mismatch=first_text,
+        waveform=waveform,
+        cycles_per_inference=cycles / total,
+        latency_cycles=float(latency.mean()),
+        latency_cycles_max=int(latency.max()),
+        synaptic_operations_per_cycle=operations[first_projection] / waiting if waiting else 0.0,
+        synaptic_operations=operations,
+        scores=values,
+    )

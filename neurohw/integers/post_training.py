@@ -1,0 +1,330 @@
+"""Post-training quantization: float parameters to integers.
+
+One power-of-two scale 2^-f belongs to a population. Each neuron may stretch its weights by its own factor, which
+moves into its threshold, bias and reset value: scaling every input of a neuron together with its threshold changes no
+spike. The outputs of an Integrator are compared with each other, so all of them keep the common scale.
+With `step_j` the weight of one unit in the last place of neuron j, and g guard bits below it in the membrane:
+
+    w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
+
+An Astrocyte keeps one scale, too, with guard bits for its slow leak. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
+threshold, the scales of both are powers of two, so that a shift turns the one into the other.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from neurohw.connections import Convolution, Sparse, delay_matrices
+from neurohw.errors import InvalidModel
+from neurohw.fixedpoint import (
+    MULTIPLY_UNIT,
+    Decay,
+    IntArray,
+    IntFormat,
+    MultiplyDecay,
+    MultiplyDecays,
+    NoDecay,
+    ShiftDecay,
+)
+from neurohw.integers.quantized import (
+    GAIN_BITS,
+    GAIN_FRACTION_BITS,
+    LARGEST_SHIFT,
+    TABLE_ENTRIES,
+    QuantizedModulation,
+    QuantizedNetwork,
+    QuantizedPopulation,
+    QuantizedProjection,
+)
+from neurohw.integers.to_float import decay_factor
+from neurohw.integers.widths import Constants, Drive, prove_widths
+from neurohw.modulation import Modulation
+from neurohw.network import CONNECTION_FIELDS, FloatArray, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Astrocyte, Lif, Source
+
+DecayKind = Literal["auto", "shift", "multiply"]
+CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
+GUARD_BELOW_LEAK = 3
+COARSEST_LEVEL = 0.125  # distance of the entries of a gain's table, up to twice this
+
+
+def quantize_decay(factors: float | FloatArray, kind: DecayKind = "auto", node: str = "decay") -> Decay:
+    """The integer decay for a float factor per step, or for factors [parameter].
+
+    auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the multiply by (4096 - delta)/4096; different factors get a multiply
+    each. shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+    """
+    different = np.unique(factors)
+    if len(different) > 1:
+        if kind == "shift":
+            raise InvalidModel(
+                f"{node}: {len(different)} different factors in one population need the multiplying decay"
+            )
+        return MultiplyDecays(tuple(np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int).tolist()))
+    factor = float(different[0])
+    if factor == 1.0:
+        return NoDecay()
+    shift = round(-np.log2(1.0 - factor))
+    exact = 1 <= shift <= 15 and factor == 1.0 - 2.0**-shift
+    if kind != "multiply" and exact:
+        return ShiftDecay(shift)
+    if kind == "shift":
+        nearest = min(max(shift, 1), 15)
+        raise InvalidModel(
+            f"{node}: {factor} is not 1 - 2^-k, so no shift equals it; train with {1 - 2.0**-nearest} "
+            "or quantize with the multiplying decay"
+        )
+    return MultiplyDecay(round((1.0 - factor) * MULTIPLY_UNIT))
+
+
+def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
+    """Weight of one unit in the last place, per target neuron [target].
+
+    8 bits and more use the largest weight; below, a grid search over clipping points minimises the squared error of each
+    row (of the whole matrix if `common`). A row of zeros takes the matrix's step.
+    """
+    limit = IntFormat(bits).max
+    rows = weight.reshape(1, -1) if common else weight
+    largest = np.abs(rows).max(axis=1)
+    largest[largest == 0] = np.abs(weight).max() or 1.0
+    best, error = largest / limit, np.full(len(rows), np.inf)
+    for clip in CLIP_CANDIDATES if bits < 8 else [1.0]:
+        step = clip * largest / limit
+        integers = np.clip(np.round(rows / step[:, None]), -limit - 1, limit)
+        candidate = ((rows - integers * step[:, None]) ** 2).sum(axis=1)
+        better = candidate < error
+        best, error = np.where(better, step, best), np.where(better, candidate, error)
+    return np.broadcast_to(best, weight.shape[:1]).copy()
+
+
+def _membrane_guard_bits(threshold: FloatArray, step: FloatArray, resolution_bits: int) -> int:
+    """Fewest guard bits that give every threshold at least 2^resolution_bits units."""
+    guard = 0
+    while guard < 16 and float((threshold / step).min()) * 2**guard < 2**resolution_bits:
+        guard += 1
+    return guard
+
+
+def _guard_bits_of_decay(factors: FloatArray) -> int:
+    """Guard bits with which a slow leak does not stall: GUARD_BELOW_LEAK below the last bit that the slowest leak takes away, at most 16."""
+    leaks = 1.0 - factors[factors < 1.0]
+    return min(16, GUARD_BELOW_LEAK + int(np.ceil(-np.log2(leaks.min())))) if len(leaks) else GUARD_BELOW_LEAK
+
+
+def _rows_of_synapses(values: FloatArray, owner: IntArray, count: int) -> FloatArray:
+    """Values [synapse] as rows [owner, value] in their order, filled up with zeros."""
+    order = np.argsort(owner, kind="stable")
+    sizes = np.bincount(owner, minlength=count)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = np.zeros((count, max(int(sizes.max()), 1)))
+    rows[owner[order], place] = values[order]
+    return rows
+
+
+def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
+    """The incoming weights of every parameter of a population [parameter, weight], filled up with zeros.
+
+    Where a convolution reaches neurons with parameters of their own, a row is a channel: its neurons share weights, so they share a step.
+    """
+    channels = [
+        p.connection.channels
+        for p in model.network.into(population.name)
+        if isinstance(p.connection, Convolution) and population.channels is None
+    ]
+    count = min([population.parameters, *channels])
+    parts: list[FloatArray] = []
+    for projection in model.network.into(population.name):
+        weight = model.parameters[f"{projection.name}.weight"]
+        if isinstance(projection.connection, Sparse):
+            owner = model.parameters[f"{projection.name}.target"].astype(np.int64) // (population.size // count)
+            parts.append(_rows_of_synapses(weight, owner, count))
+        else:
+            parts.append(weight.reshape(count, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def _drive(network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int) -> Drive:
+    source, target = network.population(projection.source).size, network.population(projection.target).size
+    count = max_count if projection.source == network.input.name else 1
+    matrices = delay_matrices(
+        projection.connection,
+        source,
+        target,
+        quantized.weight,
+        quantized.arrays(),
+        projection.delay,
+        projection.delay_per,
+    )
+    return Drive.of(matrices, quantized.exponent, count)
+
+
+def _gain_table(modulation: Modulation, unit: float) -> QuantizedModulation:
+    """The table of a gain for an astrocyte whose membrane counts in `unit`: entry i is round(256 max_gain sigmoid((i - 64 + 1/2) delta)).
+
+    delta = unit 2^shift lies in [0.125, 0.25).
+    """
+    shift = int(np.ceil(np.log2(COARSEST_LEVEL / unit)))
+    levels = (np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2 + 0.5) * unit * 2.0**shift
+    table = np.round(modulation.values(levels) * (1 << GAIN_FRACTION_BITS)).astype(np.int64)
+    return QuantizedModulation(shift, np.minimum(table, (1 << GAIN_BITS) - 1))
+
+
+def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray:
+    """One step for a population whose threshold an astrocyte moves, or for that astrocyte: the largest, rounded up to a power of two."""
+    common = 2.0 ** np.ceil(np.log2(step.max()))
+    if learned and np.any(step != common):
+        raise InvalidModel(
+            f"population {node!r} takes part in a threshold modulation: its learned weight steps must be one power of two; "
+            "train it in float and quantize afterwards"
+        )
+    return np.full_like(step, common)
+
+
+def quantize(
+    trained: TrainedNetwork,
+    bits: int = 8,
+    decay: DecayKind = "auto",
+    membrane_cap: int | None = None,
+    resolution_bits: int = 5,
+    max_count: int = 1,
+    steps: int | None = None,
+    common_scale: Collection[str] = (),
+) -> QuantizedNetwork:
+    """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
+
+    membrane_cap: accept saturation at this membrane width in bits. resolution_bits: a threshold is worth at least 2^resolution_bits units,
+    so that rounding leaks and thresholds stays small. max_count: largest spike count per input and step. common_scale: spiking populations whose
+    membranes are compared with each other (a readout), so that all their neurons keep one scale. Steps learned by quantization-aware
+    training are used as they are. The report of scales and errors is in `.info`.
+    Raises InvalidModel for what cannot be expressed.
+    """
+    if not 2 <= bits <= 8:
+        raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    for name in common_scale:
+        trained.network.population(name)
+    model = trained.folded()
+    network, parameters = model.network, model.parameters
+    steps = steps or trained.steps
+    report: dict[str, Any] = {"bits": bits, "populations": {}}
+    populations: dict[str, QuantizedPopulation] = {}
+    projections: dict[str, QuantizedProjection] = {}
+    modulations: dict[str, QuantizedModulation] = {}
+    largest_level: dict[str, int] = {}  # of an astrocyte
+    shifting = {end for m in network.modulations if m.effect == "threshold" for end in (m.source, m.target)}
+    # astrocytes first: what they modulate has room for the largest level
+    for population in sorted(network.populations[1:], key=lambda p: not isinstance(p.neuron, Astrocyte)):
+        name, neuron, incoming = population.name, population.neuron, network.into(population.name)
+        assert not isinstance(neuron, Source)
+        spiking, astrocyte = isinstance(neuron, Lif), isinstance(neuron, Astrocyte)
+        rows = weight_rows(model, population)
+        learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
+        step = (
+            learned[0]
+            if len(learned) == len(incoming) == 1
+            else weight_steps(rows, bits, not spiking or name in common_scale or name in shifting)
+        )
+        step = np.repeat(step, population.parameters // len(step))
+        if name in shifting:
+            step = _power_of_two_step(step, name, len(learned) > 0)
+        threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
+        guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0
+        if astrocyte:
+            guard = _guard_bits_of_decay(model.values(population, "decay"))
+            while guard < 16 and step.max() * 2.0**-guard >= 2 * COARSEST_LEVEL:
+                guard += 1
+        unit = step * 2.0**-guard
+        limits = IntFormat(bits)
+
+        def to_int(values: FloatArray, unit: FloatArray = unit) -> IntArray:
+            return np.round(values / unit).astype(np.int64)
+
+        squared_error, synapses, drives = 0.0, 0, []
+        for projection in incoming:
+            weight = parameters[f"{projection.name}.weight"]
+            weight_step = model.per_weight(projection, step)
+            integers = np.clip(np.round(weight / weight_step), limits.min, limits.max).astype(np.int64)
+            squared_error += float(((weight - integers * weight_step) ** 2).sum())
+            synapses += weight.size
+            where = {k: parameters.get(f"{projection.name}.{k}") for k in CONNECTION_FIELDS}
+            projections[projection.name] = QuantizedProjection(
+                integers, bits, guard, **{k: v.astype(np.int64) for k, v in where.items() if v is not None}
+            )
+            drives.append(_drive(network, projection, projections[projection.name], max_count))
+
+        def integer_decay(kind: str, population: Population = population) -> Decay:
+            return quantize_decay(model.values(population, kind), decay, f"{population.name}.{kind}")
+
+        adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
+        hard = isinstance(neuron, Lif) and neuron.reset == "hard"
+        bias = to_int(parameters[f"{name}.bias"])
+        constants = Constants(
+            bias=bias,
+            threshold=np.maximum(to_int(threshold), 1) if spiking else np.ones_like(bias),
+            v_reset=to_int(model.values(population, "v_reset")) if hard else np.zeros_like(bias),
+            decay=integer_decay("decay"),
+            synapse_decay=None if neuron.synapse_decay is None else integer_decay("synapse_decay"),
+            adaptation_decay=integer_decay("adaptation_decay") if adaptive else None,
+            adaptation_strength=to_int(model.values(population, "adaptation_strength")) if adaptive else None,
+            offset=to_int(parameters[f"{name}.offset"]) if astrocyte else None,
+        )
+        for modulation in (m for m in network.modulations if m.target == name):
+            source_unit = report["populations"][modulation.source]["unit"][0]
+            if modulation.effect == "gain":
+                if source_unit >= 2 * COARSEST_LEVEL:
+                    raise InvalidModel(
+                        f"modulation {modulation.name!r}: one unit of {modulation.source!r} is {source_unit:g}, a table of gains needs less than "
+                        f"{2 * COARSEST_LEVEL}; scale down the weights of {modulation.source!r}"
+                    )
+                made = _gain_table(modulation, source_unit)
+                assert made.table is not None
+                constants = replace(constants, largest_gain=int(made.table.max()))
+            else:
+                made = QuantizedModulation(round(np.log2(unit[0] / source_unit)))
+                if abs(made.shift) > LARGEST_SHIFT:
+                    raise InvalidModel(
+                        f"modulation {modulation.name!r}: its ends count in units that differ by 2^{made.shift}, at most 2^{LARGEST_SHIFT} is allowed"
+                    )
+                level = largest_level[modulation.source]
+                rise = level >> made.shift if made.shift >= 0 else level << -made.shift
+                constants = replace(constants, largest_rise=rise)
+            modulations[modulation.name] = made
+        widths = prove_widths(neuron, drives, constants, steps, membrane_cap)
+        populations[name] = QuantizedPopulation(
+            constants.bias,
+            constants.threshold,
+            constants.v_reset,
+            constants.decay,
+            constants.synapse_decay,
+            widths.membrane,
+            widths.current,
+            widths.accumulator,
+            widths.capped,
+            constants.adaptation_decay,
+            constants.adaptation_strength,
+            constants.offset,
+        )
+        if constants.offset is not None:
+            largest_level[name] = max(widths.largest + int(constants.offset.max()), 0)
+        decay_error = model.values(population, "decay") - decay_factor(constants.decay)
+        exponent = float(np.floor(np.log2(np.median(step))))
+        report["populations"][name] = {
+            "scale_exponent": exponent,
+            "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
+            "unit": [float(x) for x in unit],
+            "guard_bits": guard,
+            "weight_rms_error": float(np.sqrt(squared_error / synapses)),
+            "accumulator_bits": widths.accumulator.bits,
+            "current_bits": widths.current.bits,
+            "membrane_bits": widths.membrane.bits,
+            "proved_membrane_bits": widths.proved_membrane.bits,
+            "capped": widths.capped,
+            "decay_error": float(np.abs(decay_error).max()),
+        }
+    populations = {p.name: populations[p.name] for p in network.populations[1:]}
+    report["populations"] = {name: report["populations"][name] for name in populations}
+    projections = {p.name: projections[p.name] for p in network.projections}
+    modulations = {m.name: modulations[m.name] for m in network.modulations}
+    return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest(), modulations)

@@ -1,0 +1,61 @@
+"""The float network that a quantized one stands for: rounded parameters, exact arithmetic."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.integers.quantized import QuantizedNetwork
+from neurohw.network import FloatArray, TrainedNetwork, per_weight
+from neurohw.neurons import Integrator, Lif
+
+
+def decay_factor(decay: Decay) -> float | FloatArray:
+    """The factor per step that an integer decay approximates by rounding; [parameter] for decays of single neurons."""
+    match decay:
+        case ShiftDecay(shift):
+            return 1.0 - 2.0**-shift
+        case MultiplyDecay(delta):
+            return 1.0 - delta / MULTIPLY_UNIT
+        case MultiplyDecays(deltas):
+            return 1.0 - np.asarray(deltas) / MULTIPLY_UNIT
+        case NoDecay():
+            return 1.0
+
+
+def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
+    """Every parameter back in the trained network's units, decays as the integer decays' factors.
+
+    weight = w_int 2^exponent unit, bias and threshold = integer * unit, with `unit` [parameter] from the quantization
+    report (1 where there is none, as in imported integers). Simulated by the float reference it shows what rounding the parameters costs;
+    the golden model adds what rounding the leak costs.
+    """
+    parameters: dict[str, FloatArray] = {}
+    populations = [model.network.input]
+    for population in model.network.populations[1:]:
+        name, quantized = population.name, model.populations[population.name]
+        unit = np.asarray(model.info.get("populations", {}).get(name, {}).get("unit", np.ones(population.parameters)))
+        parameters[f"{name}.bias"] = quantized.bias * unit
+        neuron = population.neuron
+        assert isinstance(neuron, Lif | Integrator)
+        decays = {"decay": quantized.decay, "synapse_decay": quantized.synapse_decay}
+        if isinstance(neuron, Lif):
+            parameters[f"{name}.threshold"] = quantized.threshold * unit
+            if neuron.reset == "hard":
+                parameters[f"{name}.v_reset"] = quantized.v_reset * unit
+            if quantized.adaptation_strength is not None:
+                parameters[f"{name}.adaptation_strength"] = quantized.adaptation_strength * unit
+                decays["adaptation_decay"] = quantized.adaptation_decay
+        if quantized.offset is not None:
+            parameters[f"{name}.offset"] = quantized.offset * unit
+        for kind, decay in decays.items():
+            if decay is not None:
+                parameters[f"{name}.{kind}"] = np.broadcast_to(decay_factor(decay), (population.parameters,))
+        for projection in model.network.into(name):
+            synapses = model.projections[projection.name]
+            scale = per_weight(projection, population, unit, synapses.target)
+            parameters[f"{projection.name}.weight"] = (synapses.weight << synapses.exponent) * scale
+            parameters |= {f"{projection.name}.{k}": v.astype(np.float64) for k, v in synapses.arrays().items()}
+        populations.append(population)
+    network = replace(model.network, populations=tuple(populations))
+    return TrainedNetwork(network, parameters, model.steps, parent=model.parent)

@@ -1,5 +1,0 @@
-"""From a quantized network to an RTL package: plan, images, text. The generator computes no behaviour."""
-
-from neurohw.rtlgen.package import RtlPackage, emit
-
-__all__ = ["RtlPackage", "emit"]
