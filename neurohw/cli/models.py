@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from neurohw.cli.runs import execute
+from neurohw.cli.values import whole_numbers
 from neurohw.console import console
 from neurohw.crosscheck import CrosscheckResult
 from neurohw.engines import ENGINES
@@ -44,28 +45,35 @@ def crosscheck(
         str | None,
         typer.Option("--engines", help=f"Engines, separated by commas: {', '.join(ENGINES)}. Default: all but rtl."),
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", help="Samples to compare.")] = 3,
+    samples: Annotated[
+        int | None, typer.Option("--samples", help="Samples to compare. Default: all of --input, else 3.")
+    ] = None,
     spikes: Annotated[
         Path | None,
         typer.Option("--input", help="Spikes as .npz, array `spikes` [time, neuron] or [sample, time, neuron]."),
     ] = None,
-    picture: Annotated[Path, typer.Option("--picture", help="Where to draw a first mismatch.")] = Path("mismatch.svg"),
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Where to draw a first mismatch. Default: mismatch.svg.")
+    ] = None,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
     `neurohw crosscheck --run runs/digits` repeats the stage of a run. `neurohw crosscheck runs/digits --engines golden,lava,rtl --samples 10` compares
     chosen engines; `neurohw crosscheck model/ --input spikes.npz` any saved model. Exit code 1 if two engines differ.
     """
-    if model is None and run is not None and engines is None and spikes is None:
+    if model is None and run is not None and not any((engines, spikes, samples is not None, picture)):
         execute(RunFolder(run), ("crosscheck",))
         return
     path = model or run
     if path is None:
         raise typer.BadParameter("name a model or a run folder")
     chosen = engines.split(",") if engines else None
+    picture = picture or Path("mismatch.svg")
     with console.status("crosscheck") as status:
         result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text))
     _show_crosscheck(result)
+    missing = f"; {samples:,} were asked for, more are not there" if samples and samples > result.samples else ""
+    console.print(f"compared {result.samples:,} of {result.samples_there or 0:,} samples{missing}")
     if not result.agrees:
         if result.traces is not None:
             console.print(f"picture of the first mismatch: {picture}")
@@ -121,7 +129,7 @@ def import_verb(
 
     What the file leaves open (step, discretisation, reset) is an option; what cannot be expressed exactly is refused by name.
     """
-    shape = tuple(int(n) for n in input_shape.split(",")) if input_shape else None
+    shape = whole_numbers(input_shape)
     value = import_model(
         source,
         dt=dt,
