@@ -1,4 +1,4 @@
-"""The terminal: one console, and the progress of stages."""
+"""The terminal: a console for results and one for errors, and the progress of stages."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from neurohw import processes
 
 console = Console()
+errors = Console(stderr=True)
 Show = Callable[[str, str, float | None], None]
 
 

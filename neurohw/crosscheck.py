@@ -66,13 +66,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class CrosscheckResult:
-    """Every engine and every pair. traces: of the first pair that disagrees, for a picture; not saved."""
+    """Every engine and every pair.
+
+    traces: of the first pair that disagrees, for a picture; not saved. samples_there: how many there
+    were to choose `samples` from, None where that is not known.
+    """
 
     samples: int
     steps: int
     runs: tuple[EngineRun, ...]
     pairs: tuple[Pair, ...]
     traces: tuple[Trace, Trace] | None = None
+    samples_there: int | None = None
 
     @property
     def agrees(self) -> bool:
@@ -83,6 +88,7 @@ class CrosscheckResult:
         """JSON value of everything but the traces and the seconds: equal results give equal text."""
         return {
             "samples": self.samples,
+            "samples_there": self.samples_there,
             "steps": self.steps,
             "agrees": self.agrees,
             "runs": [{k: v for k, v in asdict(r).items() if k != "seconds"} for r in self.runs],

@@ -5,12 +5,14 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
+from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
 from neurohw.reference import check_stimulus
 from neurohw.storage import write_atomically
@@ -28,7 +30,9 @@ def load_model(path: Path, kind: str | None = None) -> Model:
     if (path / "run.json").exists():
         for name in [FOLDERS[kind]] if kind else list(FOLDERS.values())[::-1]:
             if (path / name).exists():
-                return load_model(path / name)
+                model = load_model(path / name)
+                _check_parent(path, model)
+                return model
         raise InvalidData(
             f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw train` and `neurohw quantize`"
         )
@@ -43,6 +47,12 @@ def load_model(path: Path, kind: str | None = None) -> Model:
     return load_trained(path)
 
 
+def _check_parent(path: Path, model: Model) -> None:
+    """Raise InvalidData for a quantized network of a run that comes from another training than the run's."""
+    if isinstance(model, QuantizedNetwork) and model.parent != load_trained(path / FOLDERS["float"]).digest():
+        raise InvalidData(f"{path}: the quantized network was made from another training: run `neurohw quantize`")
+
+
 def model_for(path: Path, engine: Engine) -> Model:
     """The model that an engine takes: of a run folder, the one of its kind (integers first), else the saved one."""
     path = Path(path)
@@ -55,9 +65,12 @@ def model_for(path: Path, engine: Engine) -> Model:
 def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
     """Counts [time, sample, neuron] of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise InvalidData(f"{path} is one array without a name: save it with np.savez(path, spikes=array)")
+        with file:
             spikes = np.asarray(file["spikes"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
     if spikes.ndim not in (2, 3):
         raise InvalidData(

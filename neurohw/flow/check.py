@@ -1,19 +1,22 @@
 """Crosschecks of saved models, and what is shown of them."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from neurohw.crosscheck import TOLERANCE, CrosscheckResult, crosscheck
-from neurohw.data import Encoder
-from neurohw.engines import ENGINES
+from neurohw.engines import ENGINES, Model
 from neurohw.errors import InvalidData
+from neurohw.flow.data import run_test_split
 from neurohw.flow.run_folder import RunFolder
-from neurohw.run_model import FOLDERS, load_model, load_spikes
+from neurohw.run_model import load_model, load_spikes
 from neurohw.storage import write_atomically
 from neurohw.trace import first_mismatch
 
+DEFAULT_SAMPLES = 3
+MOST_RANDOM = 1 << 26  # numbers of random spikes
 WITHOUT_INPUT_STEPS = 50  # of random spikes, where the user gives none
 
 
@@ -38,44 +41,59 @@ def draw_mismatch(result: CrosscheckResult) -> str:
     return figures.mismatch(result.traces, (pair.left, pair.right), population, found.sample, found.step, found.neuron)
 
 
-def _stimulus(path: Path, samples: int, spikes: Path | None, inputs: int) -> np.ndarray:
-    if (path / "run.json").exists() and spikes is None:
-        from neurohw.flow.stages import encode_test, load_data
+def _models(path: Path) -> list[Model]:
+    if not (path / "run.json").exists():
+        return [load_model(path)]
+    run = RunFolder(path)
+    models: list[Model] = [run.trained()]
+    if run.stamp("quantize"):
+        models.append(run.quantized())
+    return models
 
-        run = RunFolder(path)
-        return encode_test(load_data(run.config), Encoder.from_json(run.need("train")["encoder"]))[0][:, :samples]
+
+def _stimulus(path: Path, wanted: int, inputs: int) -> np.ndarray:
+    """Counts [time, sample, neuron] without a file: the test samples of a run, else random ones."""
+    if (path / "run.json").exists():
+        return run_test_split(RunFolder(path))[0]
+    cells = WITHOUT_INPUT_STEPS * wanted * inputs
+    if cells > MOST_RANDOM:
+        raise InvalidData(
+            f"{wanted} random samples of {WITHOUT_INPUT_STEPS} steps and {inputs} inputs are {cells:,} numbers, "
+            f"at most {MOST_RANDOM:,} are made: ask for fewer with --samples"
+        )
     generator = np.random.default_rng(0)
-    return (generator.random((WITHOUT_INPUT_STEPS, samples, inputs)) < 0.1).astype(np.uint8)
+    return (generator.random((WITHOUT_INPUT_STEPS, wanted, inputs)) < 0.1).astype(np.uint8)
 
 
 def crosscheck_saved(
     path: Path,
     engines: Sequence[str] | None,
-    samples: int,
+    samples: int | None,
     spikes: Path | None,
     picture: Path,
     progress: Callable[[str, float], None],
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
-    engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model. picture: where
-    a first mismatch is drawn. Raises InvalidData if there is nothing to compare.
+    - engines: None for all but the RTL
+    - samples: None for all of a file, else 3
+    - spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model
+    - picture: where a first mismatch is drawn
+
+    Raises InvalidData if there is nothing to compare.
     """
     path = Path(path)
-    if samples < 1:
+    if samples is not None and samples < 1:
         raise InvalidData(f"samples must be at least 1, not {samples}")
-    if (path / "run.json").exists():
-        models = [load_model(path / folder) for folder in FOLDERS.values() if (path / folder).exists()]
-        if not models:
-            raise InvalidData(f"{path}: this run has no trained network yet; run `neurohw train`")
-    else:
-        models = [load_model(path)]
+    models = _models(path)
     if spikes is not None:
-        stimulus = load_spikes(spikes, models[0])[0][:, :samples]
+        there = load_spikes(spikes, models[0])[0]
     else:
-        stimulus = _stimulus(path, samples, None, models[0].network.input.size)
+        samples = samples or DEFAULT_SAMPLES
+        there = _stimulus(path, samples, models[0].network.input.size)
     chosen = list(engines) if engines else [name for name in ENGINES if name != "rtl"]
-    result = crosscheck(models, chosen, stimulus, progress)
+    result = crosscheck(models, chosen, there[:, :samples], progress)
+    result = dataclasses.replace(result, samples_there=there.shape[1])
     if result.traces is not None:
         write_atomically(picture, draw_mismatch(result).encode())
     return result

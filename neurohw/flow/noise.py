@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from neurohw.data import Dataset, Encoder
 from neurohw.errors import InvalidData
-from neurohw.flow.run_folder import RunConfig, RunFolder
-from neurohw.flow.stages import load_data
+from neurohw.flow.config import RunConfig
+from neurohw.flow.data import load_data
+from neurohw.flow.run_folder import RunFolder
 from neurohw.model_files import load_trained
 from neurohw.network import TrainedNetwork
 from neurohw.noise import Experiment, Scenario, Study
@@ -37,7 +38,7 @@ def load_judged(path: Path, recipe: str | None, data: str | None) -> tuple[Train
             raise InvalidData(
                 f"{path}: the data are not those of the training; give those, or run `neurohw train` again"
             )
-        return load_trained(path / "trained"), dataset, Encoder.from_json(result["encoder"])
+        return run.trained(), dataset, Encoder.from_json(result["encoder"])
     if not path.is_dir():
         raise InvalidData(f"{path}: there is no such model folder")
     if recipe is None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.errors import BrokenFile
 from neurohw.flow.run_folder import RunFolder
 from neurohw.golden import run_golden
 from neurohw.hardware.build import tool_versions
@@ -15,11 +16,30 @@ from neurohw.model_files import digest_of, load_trained
 from neurohw.storage import write_atomically
 
 
-def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
-    """The content of `report.json`: every number comes from the stage that measured it."""
+def _comparison(trained: dict[str, Any], bits: int) -> str:
+    """What was trained how long, in words: the accuracies of the page are those of equally long trainings."""
+    epochs = trained.get("epochs")
+    if epochs is None:
+        return "Float and integers: one network, trained once."
+    first = epochs["float"]
+    if "quantization-aware" not in epochs:
+        return f"Float and integers: one network, trained for {first} epochs in float."
+    alone = 100 * trained["float_accuracies"]["float"]
+    return (
+        f"Float: {first} epochs, then {epochs['float twin']} more. Integers: the same {first} epochs, then "
+        f"{epochs['quantization-aware']} quantization-aware at {bits} bits. After the first {first} alone, float has {alone:.2f} %."
+    )
+
+
+def assemble_report(run: RunFolder) -> dict[str, Any]:
+    """The content of `report.json`: every number comes from the stage that measured it, or from what it made.
+
+    Raises InvalidData or BrokenFile, saying which command to run, where these do not belong together.
+    """
+    model, package = run.quantized(), run.package()
     trained, quantized, verified = run.need("train"), run.need("quantize"), run.need("verify")
-    built = run.result("build")
-    boards: dict[str, Any] = built["boards"] if built and built["parent"] == run.need("emit")["digest"] else {}
+    built = run.need("build") if run.stamp("build") else {"boards": {}, "failed": {}}
+    boards: dict[str, Any] = built["boards"]
     cycles = verified["cycles_per_inference"]
     hardware = {
         name: {**numbers, "latency_us": verified["latency_cycles"] / numbers["clock_mhz"]}
@@ -36,14 +56,16 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
         },
         "dataset": {"name": trained["dataset"], "digest": trained["dataset_digest"]},
         "steps": model.steps,
-        "bits": run.config.bits,
-        "seed": run.config.seed,
+        "bits": quantized["bits"],
+        "lanes": package.lanes(),
+        "seed": trained["seed"],
         "accuracy": {
             "float": trained["float_accuracy"],
             "quantized": quantized["quantized_accuracy"],
             "golden": quantized["golden_accuracy"],
             "rtl": verified["rtl_accuracy"],
             "samples": trained["test_samples"],
+            "compared": _comparison(trained, quantized["bits"]),
         },
         "agreement": {
             "rtl": {
@@ -53,6 +75,7 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
         },
         "crosscheck": run.need("crosscheck"),
         "hardware": hardware,
+        "failed_boards": built["failed"],
         "performance": {
             "cycles_per_inference": cycles,
             "latency_cycles": verified["latency_cycles"],
@@ -77,20 +100,30 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
             "dataset": trained["dataset_digest"],
             "trained": trained["digest"],
             "quantized": digest_of(model),
-            "rtl": run.need("emit")["digest"],
+            "rtl": package.digest(),
             **{f"bitstream {name}": numbers["bitstream_sha256"] for name, numbers in boards.items()},
         },
     }
 
 
+def _float_history(run: RunFolder) -> list[dict[str, float]]:
+    model = load_trained(run.path / "trained_float")
+    if model.digest() != run.need("train")["float_digest"]:
+        raise BrokenFile(f"{run.path / 'trained_float'} is not what the training left: run `{run.command('train')}`")
+    return list(model.info["history"])
+
+
 def write_report(
     run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: NDArray[np.uint8], label: int
 ) -> None:
-    """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron]."""
+    """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron].
+
+    Raises BrokenFile unless the float network is the one of the training.
+    """
     from neurohw.report import figures, render_page  # local: drawing takes long to load
 
     trace = run_golden(model, spikes)
-    history = None if run.config.liquid else load_trained(run.path / "trained_float").info["history"]
+    history = None if run.config.liquid else _float_history(run)
     network = model.network
     drawings = {
         "accuracy": figures.accuracy_bars({k: report["accuracy"][k] for k in ("float", "quantized", "golden", "rtl")}),

@@ -6,34 +6,45 @@ measure   reservoir.json, .html      what it does on test samples
 readout   counts.npz, trained/       spike counts of every sample, a linear readout fitted to them, and both as one network
 """
 
+import functools
 import hashlib
 import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.data import Dataset, Encoder
 from neurohw.data.dataset import PARTS
-from neurohw.errors import BrokenFile, InvalidData
+from neurohw.errors import InvalidData
+from neurohw.flow.accuracy import CHUNK as EVALUATION_CHUNK
+from neurohw.flow.config import stage_options
+from neurohw.flow.data import encode_test, load_data
 from neurohw.flow.liquid_data import liquid_encoder
+from neurohw.flow.progress import Progress
 from neurohw.flow.run_folder import RunFolder
-from neurohw.flow.stages import EVALUATION_CHUNK, Progress, encode_test, load_data
 from neurohw.golden.native import run_native
 from neurohw.integers import QuantizedNetwork, quantize
-from neurohw.model_files import load_trained, save
+from neurohw.model_files import save
 from neurohw.plasticity import Bernoulli, Events, Plasticity, encode, initialise, nalsm
 from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
-from neurohw.storage import write_atomically
+from neurohw.storage import canonical_json, write_atomically
 
+P = ParamSpec("P")
+LARGEST_COUNT = 10**9  # of steps and samples
 JUDGED = 30  # test samples on which tuning compares branching factors
+
+
+def _check_count(option: str, value: int | None) -> None:
+    if value is not None and not 1 <= value <= LARGEST_COUNT:
+        raise InvalidData(f"--{option} is a whole number from 1 to {LARGEST_COUNT:,}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,18 @@ class Tuning:
     """How plasticity tunes a liquid: each training sample is heard for `steps` steps, in a random order, and its weights are carried to the next.
 
     gain: of the astrocyte that sets the depression, None for one of fixed strength. samples: at most so many, None for all.
+    Raises InvalidData for a value out of range.
     """
 
     gain: float | None = 0.015
     steps: int = 20
     samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.gain is not None and not 0 < self.gain < float("inf"):
+            raise InvalidData(f"--gain is a positive number, not {self.gain}")
+        _check_count("steps", self.steps)
+        _check_count("samples", self.samples)
 
     def to_json(self) -> dict[str, Any]:
         """For the key of the stage."""
@@ -58,37 +76,55 @@ def _config(run: RunFolder) -> LiquidConfig:
     return run.config.liquid
 
 
-def _intact_liquid(run: RunFolder, name: str, digest: str) -> bool:
-    """True if the liquid of that folder loads and is the one of the stamp."""
-    try:
-        return Liquid.load(run.path / name).digest() == digest
-    except BrokenFile:
-        return False
+def _options(run: RunFolder, stage: str) -> dict[str, Any]:
+    options = stage_options(stage, run.config)
+    assert options is not None
+    return options
 
 
 def current_liquid(run: RunFolder) -> Liquid:
-    """The tuned liquid if the liquid as built has been tuned, else that one."""
-    built = run.need("liquid")
-    tuned = run.result("tune")
-    name = "tuned" if tuned is not None and tuned["parent"] == built["digest"] else "liquid"
-    return Liquid.load(run.path / name)
+    """The tuned liquid if the liquid as built has been tuned, else that one. Raises what `RunFolder.need` does."""
+    if _is_tuned(run):
+        run.need("tune")
+        return Liquid.load(run.path / "tuned")
+    return Liquid.load(run.path / "liquid")
 
 
+def _is_tuned(run: RunFolder) -> bool:
+    return run.liquid_digest() != run.digest("liquid")
+
+
+def _holding(verb: str) -> Callable[[Callable[Concatenate[RunFolder, P], None]], Callable[Concatenate[RunFolder, P], None]]:
+    """A stage that owns its run folder."""
+
+    def of(stage: Callable[Concatenate[RunFolder, P], None]) -> Callable[Concatenate[RunFolder, P], None]:
+        @functools.wraps(stage)
+        def held(run: RunFolder, *arguments: P.args, **options: P.kwargs) -> None:
+            with run.hold(f"reservoir {verb}"):
+                stage(run, *arguments, **options)
+
+        return held
+
+    return of
+
+
+@_holding("build")
 def build_stage(run: RunFolder, progress: Progress) -> None:
     """Build the liquid of the configuration."""
     config = _config(run)
     dataset = load_data(run.config)
     steps = dataset.steps or config.steps
-    key = run.key(config.to_json(), dataset.features, steps, run.config.seed)
-    done = run.result("liquid", key)
-    if done is not None and _intact_liquid(run, "liquid", done["digest"]):
+    options, inputs = _options(run, "liquid"), {"features": dataset.features, "steps": steps}
+    if run.up_to_date("liquid", options, inputs):
+        run.save()
         progress("build", "up to date", 1.0)
         return
     liquid = config.build(dataset.features, steps, run.config.seed)
+    run.save()
     digest = liquid.save(run.path / "liquid")
     synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
     result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
-    run.finish("liquid", key, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
+    run.finish("liquid", options, inputs, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
     progress("build", "done", 1.0)
 
 
@@ -107,6 +143,7 @@ def _branching(liquid: Liquid, spikes: NDArray[np.uint8]) -> float | None:
     return None if np.isnan(found) else found
 
 
+@_holding("tune")
 def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None) -> None:
     """Let plasticity shape the weights on a stream of training samples; an interrupted tuning goes on where it stopped."""
     tuning = tuning or Tuning()
@@ -117,9 +154,8 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
             "build another topology"
         )
     dataset = load_data(run.config)
-    key = run.key(built["digest"], dataset.digest(), tuning.to_json())
-    done = run.result("tune", key)
-    if done is not None and _intact_liquid(run, "tuned", done["digest"]):
+    inputs = {"built": built["digest"], "dataset": dataset.digest()}
+    if run.up_to_date("tune", tuning.to_json(), inputs):
         progress("tune", "up to date", 1.0)
         return
     liquid = Liquid.load(run.path / "liquid")
@@ -137,26 +173,27 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     digest = tuned.save(run.path / "tuned")
     judged = encode_test(dataset, encoder)[0][:, :JUDGED]
     branching = {"before": _branching(liquid, judged), "after": _branching(tuned, judged)}
-    run.finish(
-        "tune", key, {"digest": digest, "parent": built["digest"], **tuning.to_json(), "branching_factor": branching}
-    )
-    run.forget("train")
+    result = {"digest": digest, **tuning.to_json(), "branching_factor": branching}
+    run.finish("tune", tuning.to_json(), inputs, result)
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
     progress("tune", "done", 1.0)
 
 
+@_holding("measure")
 def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None:
     """Measure the liquid on test samples and draw it: reservoir.json and reservoir.html."""
+    _check_count("samples", samples)
     config, liquid = _config(run), current_liquid(run)
     dataset = load_data(run.config)
     encoder = liquid_encoder(dataset, config, run.config.seed)
-    key = run.key(liquid.digest(), dataset.digest(), encoder.to_json(), samples)
-    if run.result("measure", key) is not None and (run.path / "reservoir.html").exists():
+    options = {"samples": samples, "encoder": encoder.to_json()}
+    inputs = {"liquid": liquid.digest(), "dataset": dataset.digest()}
+    if run.up_to_date("measure", options, inputs) and (run.path / "reservoir.html").exists():
         progress("measure", "up to date", 1.0)
         return
-    inputs = encode_test(dataset, encoder)[0][:, :samples]
+    spikes = encode_test(dataset, encoder)[0][:, :samples]
     summary = summarise(
-        liquid, inputs, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
+        liquid, spikes, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
     )
     values = {**summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
     values |= {
@@ -167,10 +204,10 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     from neurohw.report.reservoir_figures import reservoir_drawings  # local: drawing takes long to load
     from neurohw.report.reservoir_page import render_reservoir
 
-    page = render_reservoir(values, reservoir_drawings(liquid, summary, inputs[:, 0]))
+    page = render_reservoir(values, reservoir_drawings(liquid, summary, spikes[:, 0]))
     write_atomically(run.path / "reservoir.json", json.dumps(values, indent=1, allow_nan=False).encode())
     write_atomically(run.path / "reservoir.html", page.encode())
-    run.finish("measure", key, values)
+    run.finish("measure", options, inputs, values)
     progress("measure", "done", 1.0)
 
 
@@ -247,6 +284,7 @@ def _fit(
     return fit_linear_readout(*data, dataset.classes, seed=seed, progress=show)
 
 
+@_holding("readout")
 def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> None:
     """Count the spikes of every sample, fit the readout, and leave liquid and readout as the trained network of the run.
 
@@ -257,22 +295,15 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
     dataset = load_data(run.config)
     encoder = liquid_encoder(dataset, config, run.config.seed)
     stage = "plastic" if plastic else "train"
-    gain = (run.result("tune") or Tuning().to_json())["gain"]
-    key = run.key(
-        liquid.digest(),
-        dataset.digest(),
-        encoder.to_json(),
-        config.readout,
-        config.integers,
-        run.config.bits,
-        plastic and [gain],
-    )
-    done = run.result(stage, key)
-    if done is not None and (plastic or _intact_network(run, done["digest"])):
+    gain = run.need("tune")["gain"] if _is_tuned(run) else Tuning().gain
+    options = {"gain": gain} if plastic else _options(run, "train")
+    inputs = {"liquid": liquid.digest(), "dataset": dataset.digest(), "encoder": encoder.to_json()}
+    if run.up_to_date(stage, options, inputs):
         progress("readout", "up to date", 1.0)
         return
+    key = hashlib.sha256(canonical_json({"options": options, "inputs": inputs})).hexdigest()
     model = (
-        quantize(liquid.trained, run.config.bits, max_count=encoder.max_count)
+        quantize(liquid.trained, **_options(run, "quantize"), max_count=encoder.max_count)
         if config.integers and not plastic
         else None
     )
@@ -289,9 +320,9 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
     readout = _fit(config, counts, dataset, run.config.seed, progress)
     score = float((readout.predict(counts["test"]) == dataset.y_test).mean())
     result = {"dataset": dataset.name, "dataset_digest": dataset.digest(), "test_samples": len(dataset.y_test)}
-    result |= {"encoder": encoder.to_json(), "readout": readout.info}
+    result |= {"encoder": encoder.to_json(), "readout": readout.info, "seed": run.config.seed}
     if plastic:
-        run.finish(stage, key, {**result, "digest": liquid.digest(), "accuracy": score})
+        run.finish(stage, options, inputs, {**result, "digest": liquid.digest(), "accuracy": score})
     else:
         plain = score
         if model is not None:
@@ -304,13 +335,6 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         np.savez_compressed(buffer, **{f"x_{part}": counts[part] for part in PARTS}, **labels)  # type: ignore[arg-type]
         write_atomically(run.path / "counts.npz", buffer.getvalue())
         digest = save(attach_readout(liquid, readout), run.path / "trained")
-        run.finish(stage, key, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
+        run.finish(stage, options, inputs, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
     progress("readout", "done", 1.0)
-
-
-def _intact_network(run: RunFolder, digest: str) -> bool:
-    try:
-        return load_trained(run.path / "trained").digest() == digest
-    except BrokenFile:
-        return False

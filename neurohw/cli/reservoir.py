@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from neurohw.cli.values import whole_numbers
 from neurohw.console import console, stage_progress
-from neurohw.flow import RunConfig, RunFolder
+from neurohw.flow import RunFolder
 from neurohw.flow.reservoir import Tuning, build_stage, measure_stage, readout_stage, tune_stage
-from neurohw.flow.run_folder import DEFAULT_BOARDS
 from neurohw.reservoir import LIQUIDS, liquid_named
 
 reservoir = typer.Typer(
@@ -27,19 +27,12 @@ reservoir = typer.Typer(
 LiquidRun = Annotated[Path, typer.Option("--run", help="Run folder that `neurohw reservoir build` made.")]
 
 
-def _whole_numbers(text: str | None) -> tuple[int, ...] | None:
-    try:
-        return tuple(int(n) for n in text.split(",")) if text else None
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no list of whole numbers such as 10,10,10") from error
-
-
 def _show(rows: dict[str, str], after: str) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
-    console.print(after, soft_wrap=True)
+    console.print(after, markup=False, soft_wrap=True)
 
 
 def _decimal(value: float | None) -> str:
@@ -113,18 +106,23 @@ def build(
             help="Fit the readout to spikes of the quantized liquid (default) or of the float one.",
         ),
     ] = None,
-    bits: Annotated[int, typer.Option("--bits", help="Weight width, 2..8, of the hardware.")] = 8,
-    lanes: Annotated[int, typer.Option("--lanes", help="Synaptic operations per clock of the liquid.")] = 8,
+    bits: Annotated[
+        int | None, typer.Option("--bits", help="Weight width, 2..8, of the hardware. New runs: 8.")
+    ] = None,
+    lanes: Annotated[
+        int | None, typer.Option("--lanes", help="Synaptic operations per clock of the liquid. New runs: 8.")
+    ] = None,
     board: Annotated[list[str] | None, typer.Option("--board", help="Board to build for; repeat for several.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. New runs: 0.")] = None,
 ) -> None:
     """Build a liquid and start a run folder: `neurohw reservoir build mnist --data mnist.npz --shape 10,10,10`.
 
-    What is left out is what is known to work for the data. The same options and seed give the same liquid, synapse for synapse.
+    What is left out is what the run folder has, in a new one what is known to work for the data. The same
+    options and seed give the same liquid, synapse for synapse.
     """
     given: dict[str, Any] = {
         "topology": topology,
-        "shape": _whole_numbers(shape),
+        "shape": whole_numbers(shape),
         "degree": degree,
         "rewiring": rewiring,
         "weight": weight,
@@ -141,9 +139,13 @@ def build(
         "readout": readout,
         "integers": integers,
     }
-    liquid = dataclasses.replace(liquid_named(recipe, topology), **{k: v for k, v in given.items() if v is not None})
-    config = RunConfig(recipe, data, bits, lanes, boards=tuple(board or DEFAULT_BOARDS), seed=seed, liquid=liquid)
-    folder = RunFolder(run or Path("runs") / f"{recipe}-liquid", config)
+    path = run or Path("runs") / f"{recipe}-liquid"
+    own = RunFolder(path).config.liquid if (path / "run.json").exists() else None
+    if own is None or topology not in (None, own.topology):
+        own = liquid_named(recipe, topology)
+    liquid = dataclasses.replace(own, **{k: v for k, v in given.items() if v is not None})
+    options = {"data": data, "bits": bits, "lanes": lanes, "seed": seed, "boards": tuple(board) if board else None}
+    folder = RunFolder.start(path, recipe, liquid, **options)
     with stage_progress() as show:
         build_stage(folder, show)
     built = folder.need("liquid")
@@ -152,7 +154,7 @@ def build(
         **{name.replace("_", " "): f"{count:,} synapses" for name, count in built["synapses"].items()},
         "sample": f"{built['inputs']} inputs, {built['steps']} steps",
     }
-    _show(rows, f"next: neurohw reservoir tune --run {folder.path}, or measure, or readout")
+    _show(rows, f"next: {folder.command('tune')}, or measure, or readout")
 
 
 @reservoir.command()
@@ -179,7 +181,7 @@ def tune(
         tune_stage(folder, show, Tuning(gain if astrocyte else None, steps, samples))
     branching = folder.need("tune")["branching_factor"]
     text = f"{_decimal(branching['before'])} before, {_decimal(branching['after'])} after (1 is critical)"
-    _show({"branching factor": text}, f"next: neurohw reservoir measure --run {run}, or readout")
+    _show({"branching factor": text}, f"next: {folder.command('measure')}, or readout")
 
 
 @reservoir.command()
@@ -203,7 +205,7 @@ def measure(
         "rate": f"{statistics['rate']:.1f} Hz, {100 * statistics['active']:.0f} % of the neurons fire",
         "spectral radius": _decimal(values["spectral_radius"]),
     }
-    _show(rows, f"page: {run / 'reservoir.html'}\nnext: neurohw reservoir readout --run {run}")
+    _show(rows, f"page: {run / 'reservoir.html'}\nnext: {folder.command('train')}")
 
 
 @reservoir.command()
@@ -231,4 +233,4 @@ def readout(
     }
     if plastic:
         rows["accuracy, plastic"] = f"{100 * folder.need('plastic')['accuracy']:.2f} %"
-    _show(rows, f"next: neurohw quantize --run {run}")
+    _show(rows, f"next: {folder.command('quantize')}")

@@ -1,0 +1,206 @@
+"""The verbs that work on a run folder: flow, train, quantize, emit, verify, build, report."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from neurohw import processes
+from neurohw.console import console, stage_progress
+from neurohw.errors import InvalidData, NeurohwError
+from neurohw.flow import STAGES, RunFolder, run_stages
+from neurohw.flow.config import DEFAULT_BOARDS
+
+NEXT = dict(pairwise(STAGES))
+
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", help="Run folder; one that is there keeps its options. Default: runs/RECIPE."),
+]
+RecipeArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, mnist-pcm, spoken-digits, "
+        "shd, ssc, speech-commands (need --data). Default: the run's own, digits for a new one."
+    ),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="MNIST: folder of idx files or .npz; spoken digits: .npz of spikes; shd, ssc: folder of .h5 files.",
+    ),
+]
+BitsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--bits",
+        help="Weight width, 2..8. Below 8 the network is also trained quantization-aware, "
+        "and a float twin as long to compare with. New runs: 8.",
+    ),
+]
+LanesOption = Annotated[
+    int | None, typer.Option("--lanes", help="Synaptic operations per clock of the hidden population. New runs: 8.")
+]
+CapOption = Annotated[
+    int | None,
+    typer.Option("--membrane-cap", help="Membrane width at which saturation is accepted. Default: proved width."),
+]
+ResolutionOption = Annotated[
+    int | None,
+    typer.Option(
+        "--resolution-bits", help="A threshold is worth at least 2 to the power of this many units, 1..16. New runs: 5."
+    ),
+]
+BoardOption = Annotated[
+    list[str] | None,
+    typer.Option("--board", help=f"Board to build for; repeat for several. New runs: {', '.join(DEFAULT_BOARDS)}."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. New runs: 0.")]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", help="Epochs of every training. New runs: the recipe's.")
+]
+ExistingRun = Annotated[Path, typer.Option("--run", help="Run folder that `neurohw train` made.")]
+
+
+def execute(run: RunFolder, stages: tuple[str, ...], states: bool = False, device: str = "cpu") -> None:
+    """Run the stages, then say what the run holds, even if one of them failed."""
+    if processes.count() > 1 and stages != ("train",):
+        raise InvalidData(
+            f"{processes.count()} processes were started, which only `neurohw train` can share its work among: leave torchrun out"
+        )
+    try:
+        with stage_progress() as show:
+            run_stages(run, stages, show, device, states=states)
+    except NeurohwError:
+        if len(stages) > 1 and (run.path / "run.json").exists():
+            summary(run, stages[-1], failed=True)
+        raise
+    if processes.is_first():
+        summary(run, stages[-1])
+
+
+def _current(run: RunFolder, stage: str) -> dict[str, Any] | None:
+    """The result of a stage, None unless it belongs to what the run holds now."""
+    try:
+        return run.need(stage)
+    except NeurohwError:
+        return None
+
+
+def summary(run: RunFolder, last: str, failed: bool = False) -> None:
+    """Print what the run holds now and what comes next."""
+    trained, quantized, verified, built = (_current(run, s) for s in ("train", "quantize", "verify", "build"))
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    if trained:
+        table.add_row(
+            "float accuracy", f"{100 * trained['float_accuracy']:.2f} % of {trained['test_samples']} test samples"
+        )
+    if quantized:
+        table.add_row("golden accuracy", f"{100 * quantized['golden_accuracy']:.2f} %")
+    checked = _current(run, "crosscheck")
+    if checked:
+        engines = ", ".join(dict.fromkeys(r["engine"] for r in checked["runs"] if r["status"] == "ran"))
+        wrong = sum(p["mismatches"] for p in checked["pairs"])
+        table.add_row("crosscheck", f"{wrong} mismatches between {engines}")
+    if verified:
+        table.add_row("RTL accuracy", f"{100 * verified['rtl_accuracy']:.2f} %")
+        table.add_row("mismatches", f"{verified['mismatches']} in {verified['spikes_compared']:,} spike comparisons")
+        table.add_row("cycles per inference", f"{verified['cycles_per_inference']:.0f}")
+    for name, board in (built or {}).get("boards", {}).items():
+        numbers = f"{board['lut']:,} LUT, {board['bram']} BRAM, Fmax {board['fmax_mhz']:.1f} MHz"
+        table.add_row(name, escape(f"{numbers}: {run.path / board['bitstream']}"))
+    for name in (built or {}).get("failed", {}):
+        table.add_row(name, "[red]not built[/red]")
+    console.print(table)
+    if last == "report" and failed:
+        return
+    if last == "report":
+        console.print(f"report: {run.path / 'report.html'}", markup=False, soft_wrap=True)
+    else:
+        console.print(f"next: {run.command(NEXT[last])}", markup=False, soft_wrap=True)
+
+
+def _start(recipe: str | None, run: Path | None, boards: list[str] | None, **given: Any) -> RunFolder:
+    path = run or Path("runs") / (recipe or "digits")
+    return RunFolder.start(path, recipe, boards=tuple(boards) if boards else None, **given)
+
+
+def flow(
+    recipe: RecipeArgument = None,
+    run: RunOption = None,
+    data: DataOption = None,
+    bits: BitsOption = None,
+    lanes: LanesOption = None,
+    membrane_cap: CapOption = None,
+    resolution_bits: ResolutionOption = None,
+    board: BoardOption = None,
+    seed: SeedOption = None,
+    epochs: EpochsOption = None,
+) -> None:
+    """Everything: train, quantize, crosscheck the engines, emit RTL, verify it, build bitstreams, report.
+
+    A board that does not fit, or a stage that fails, takes nothing from the others: the report says what
+    failed, and the exit code is 1.
+    """
+    given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
+    execute(_start(recipe, run, board, resolution_bits=resolution_bits, **given), STAGES)
+
+
+def train(
+    recipe: RecipeArgument = None,
+    run: RunOption = None,
+    data: DataOption = None,
+    bits: BitsOption = None,
+    lanes: LanesOption = None,
+    membrane_cap: CapOption = None,
+    resolution_bits: ResolutionOption = None,
+    board: BoardOption = None,
+    seed: SeedOption = None,
+    epochs: EpochsOption = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU.")] = "cpu",
+) -> None:
+    """Start a run folder and train its network. Interrupted, it goes on from the last epoch.
+
+    Several processes train one network together: `torchrun --nproc-per-node 2 -m -- neurohw train digits`, on many machines with torchrun's --nnodes. Each takes
+    its part of every batch (and with --device cuda its own GPU); the result is that of one process, up to rounding. The two dashes keep torchrun from reading --run.
+    """
+    given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
+    execute(_start(recipe, run, board, resolution_bits=resolution_bits, **given), ("train",), device=device)
+
+
+def quantize(run: ExistingRun, resolution_bits: ResolutionOption = None) -> None:
+    """Quantize the trained network to integers, with widths by proof."""
+    folder = RunFolder(run)
+    if resolution_bits is not None:
+        folder = RunFolder(run, replace(folder.config, resolution_bits=resolution_bits))
+    execute(folder, ("quantize",))
+
+
+def emit(run: ExistingRun) -> None:
+    """Emit the RTL package: SystemVerilog, parameters, memory images, manifest."""
+    execute(RunFolder(run), ("emit",))
+
+
+def verify(
+    run: ExistingRun,
+    states: Annotated[
+        bool, typer.Option("--states", help="Compare every membrane, current and refractory count too.")
+    ] = False,
+) -> None:
+    """Stream the whole test split through the RTL and compare every spike with the golden model."""
+    execute(RunFolder(run), ("verify",), states)
+
+
+def build(run: ExistingRun) -> None:
+    """Synthesise, place and route, and pack a bitstream for every board of the run."""
+    execute(RunFolder(run), ("build",))
+
+
+def report(run: ExistingRun) -> None:
+    """Write report.json and report.html."""
+    execute(RunFolder(run), ("report",))

@@ -1,0 +1,6 @@
+"""What a stage tells of its progress."""
+
+from collections.abc import Callable
+
+# stage, text, fraction done (None: unknown)
+Progress = Callable[[str, str, float | None], None]
