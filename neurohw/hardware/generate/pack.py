@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from neurohw.fixedpoint import MULTIPLY_UNIT, IntArray, MultiplyDecays
+from neurohw.fixedpoint import MULTIPLY_UNIT, IntArray, IntFormat, MultiplyDecays
 from neurohw.hardware.generate.layout import Rows
 from neurohw.hardware.generate.neuron import MULTIPLY_EACH
 from neurohw.integers import QuantizedPopulation
@@ -131,10 +131,13 @@ def parameter_image(
 
 
 def parameter_fields(population: QuantizedPopulation, parameters: dict[str, Any]) -> list[tuple[IntArray, int, int]]:
-    """(values per parameter, bits, value of an empty slot) of each field that the neuron uses, least significant first."""
-    membrane = population.membrane
+    """(values per parameter, bits, value of an empty slot) of each field that the neuron uses, least significant first.
+
+    The widths are those of the hardware, at least 2, which may be more than a format needs.
+    """
+    membrane = IntFormat(parameters["MEMBRANE_BITS"])
     spiking = bool(parameters["SPIKING"])
-    fields = [(population.bias, population.current.bits, 0)]
+    fields = [(population.bias, parameters["CURRENT_BITS"], 0)]
     if spiking:
         fields.append((population.threshold, membrane.bits, membrane.max))
     if spiking and parameters["HARD_RESET"]:

@@ -67,7 +67,8 @@ def fields(text: bytes, widths: list[int], lanes: int) -> list[list[list[int]]]:
 
 def test_the_image_holds_every_field_of_the_neuron_in_each_slot() -> None:
     quantized = adaptive()
-    parameters = {"UPDATE_LANES": 2, "NEURONS": 4, **neuron_parameters(Population("p", 4, NEURON, 2), quantized)}
+    sizes = {"UPDATE_LANES": 2, "NEURONS": 4, "CURRENT_BITS": 5, "MEMBRANE_BITS": 7}
+    parameters = {**sizes, **neuron_parameters(Population("p", 4, NEURON, 2), quantized)}
     first = [31, 3, 128 - 5, 4096, 4095, 1, 8]
     second = [2, 4, 6, 0, 4094, 2, 9]
     empty = [0, 63, 0, 0, 0, 0, 0]
@@ -90,5 +91,15 @@ def test_the_image_holds_only_what_the_neuron_uses() -> None:
     bias, threshold, v_reset = (np.array([n]) for n in (1, 2, 3))
     plain = QuantizedPopulation(bias, threshold, v_reset, ShiftDecay(1), None, eight, eight, eight)
     for neuron, text in ((Lif(), b"0201\n"), (Lif(reset="hard"), b"030201\n"), (Integrator(), b"01\n")):
-        parameters = {"UPDATE_LANES": 1, "NEURONS": 1, **neuron_parameters(Population("p", 1, neuron), plain)}
+        sizes = {"UPDATE_LANES": 1, "NEURONS": 1, "CURRENT_BITS": 8, "MEMBRANE_BITS": 8}
+        parameters = {**sizes, **neuron_parameters(Population("p", 1, neuron), plain)}
         assert parameter_image(plain, parameters) == text
+
+
+def test_the_image_is_as_wide_as_the_hardware() -> None:
+    """A current that is always 0 needs 1 bit, the hardware has 2 at least: the threshold lies above both lanes of 2 bits."""
+    one, zero = IntFormat(1), np.array([0])
+    plain = QuantizedPopulation(zero, np.array([5]), zero, ShiftDecay(1), None, IntFormat(4), one, one)
+    sizes = {"UPDATE_LANES": 2, "NEURONS": 2, "CURRENT_BITS": 2, "MEMBRANE_BITS": 4}
+    parameters = {**sizes, **neuron_parameters(Population("p", 2, Lif()), plain)}
+    assert fields(parameter_image(plain, parameters), [2, 4], 2) == [[[0, 0], [5, 5]]]

@@ -1,0 +1,51 @@
+"""SystemVerilog as the standard says it (IEEE 1800-2017), by pyslang: what Vivado, ModelSim or VCS would refuse.
+
+Every warning of slang counts, those of -Wextra and -Wpedantic included, but two:
+  useless-cast             whether a cast is useless depends on the parameters of an instance;
+  case-redundant-default   `unique case` with a `default` is what Yosys needs to see a full case.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from neurohw.hardware.generate import RtlPackage
+from tests.rtl.common import require
+
+OPTIONS = (
+    "--std", "1800-2017", "-Wextra", "-Wpedantic", "-Wno-useless-cast", "-Wno-case-redundant-default",
+)  # fmt: skip
+_seen: set[str] = set()  # digests of packages that were found to conform
+
+
+def complaints(sources: Sequence[Path], top: str, arguments: Iterable[str] = ()) -> str:
+    """Errors and warnings of slang for the module `top`, one text; empty where there are none."""
+    require(find_spec("pyslang") is not None, "the Python package pyslang")
+    from pyslang import DiagnosticEngine, DiagnosticSeverity, driver
+
+    slang = driver.Driver()
+    slang.addStandardArgs()
+    quoted = [f'"{path}"' for path in sources]
+    command = " ".join(["slang", *OPTIONS, "--top", top, *arguments, *quoted])
+    if not (slang.parseCommandLine(command, driver.CommandLineOptions()) and slang.processOptions()):
+        raise ValueError(f"slang does not understand {command}")
+    slang.parseAllSources()
+    levels = (DiagnosticSeverity.Warning, DiagnosticSeverity.Error, DiagnosticSeverity.Fatal)
+    found = slang.createCompilation().getAllDiagnostics()
+    kept = [d for d in found if slang.diagEngine.getSeverity(d.code, d.location) in levels]
+    return DiagnosticEngine.reportAll(slang.sourceManager, kept) if kept else ""
+
+
+def parameters(values: Mapping[str, int | str]) -> list[str]:
+    """Arguments that set the parameters of the top."""
+    return [f"-G{name}={value}" for name, value in values.items()]
+
+
+def check_package(package: RtlPackage, folder: Path) -> None:
+    """Fail unless a written package conforms; equal packages are looked at once."""
+    if package.digest() in _seen:
+        return
+    sources = [Path(folder).resolve() / name for name in package.sources()]
+    text = complaints(sources, str(package.manifest["top"]))
+    assert not text, text
+    _seen.add(package.digest())
