@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Convolution, Sparse
 from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
-from neurohw.interop.chain import LINEAR, Chain, finish, kind_of_node, node_values, passed, scale_target, start
+from neurohw.interop.chain import LINEAR, Chain, ends_of, finish, kind_of_node, node_values, passed, scale_target, start
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Neuron, Reset, Source
 from neurohw.storage import write_atomically
@@ -431,9 +431,7 @@ def _add_projection(
     chain = scale_target(chain, node, gain) if np.any(gain != 1) else chain
     assert chain.weight is not None
     parameters[f"{projection.name}.weight"] = chain.weight
-    if isinstance(chain.connection, Sparse):
-        ends = np.arange(chain.connection.synapses, dtype=np.float64)
-        parameters |= {f"{projection.name}.{end}": ends for end in ("source", "target")}
+    parameters |= {f"{projection.name}.{end}": v for end, v in ends_of(chain).items()}
     if projection.max_delay is not None:
         parameters[f"{projection.name}.delay"] = _delays(chain, late, conventions, node).astype(np.float64)
 

@@ -1,0 +1,140 @@
+"""The text of an exported script. Fields in braces are filled in by `exporting`."""
+
+SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.
+
+    python {script} --input spikes.npz --out trace.npz
+
+Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with the
+axes of the input. `build()` returns the module, which can be trained like any other; its weights come
+from {arrays}.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import snntorch as snn
+import torch
+from torch import nn
+
+INPUT_SHAPE = {input_shape}
+# the population whose spikes leave each layer, or its values for a readout without neurons
+POPULATIONS = {populations}
+
+{classes}
+class SpikingNetwork(nn.Module):
+    """Layers in a row, run step by step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [
+{layers}
+            ]
+        )
+
+    def forward(self, spikes):
+        """Spikes [time, batch, *INPUT_SHAPE] to the spikes of every population [time, batch, ...]."""
+        state = [None] * len(self.layers)
+        for layer in self.layers:
+            for name in ("spk", "syn", "mem"):
+                if isinstance(layer, snn.SpikingNeuron) and hasattr(layer, name):
+                    setattr(layer, name, torch.zeros(0))  # what the last call left
+        record = {{name: [] for name in POPULATIONS if name}}
+        for x in spikes:
+            for i, layer in enumerate(self.layers):
+                if isinstance(layer, snn.SpikingNeuron):
+                    # snnTorch returns the spikes and then the state, and takes the state back
+                    recurrent = isinstance(layer, (snn.RLeaky, snn.RSynaptic))
+                    output = layer(x, *(state[i] or ()))
+                    x = output[0].to(x.dtype)
+                    state[i] = (x, *output[1:]) if recurrent else output[1:]
+                else:
+                    x = layer(x)
+                if POPULATIONS[i]:
+                    record[POPULATIONS[i]].append(x)
+        return {{name: torch.stack(values) for name, values in record.items()}}
+
+
+def build(dtype=torch.float64):
+    """The network with its weights."""
+    network = SpikingNetwork().to(dtype)
+    with np.load(Path(__file__).with_name("{arrays}")) as arrays:
+        for name in arrays.files:
+            index, _, key = name.partition("/")
+            owner = network.layers[int(index)]
+            *path, last = key.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+            getattr(owner, last).data = torch.tensor(arrays[name], dtype=dtype)
+    return network
+
+
+def main():
+    """Run the network on a file of spikes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--out", required=True)
+    options = parser.parse_args()
+    spikes = np.load(options.input)["spikes"]
+    samples = spikes if spikes.ndim == 3 else spikes[None]
+    x = torch.tensor(samples).double().transpose(0, 1)
+    with torch.no_grad():
+        record = build()(x.reshape(*x.shape[:2], *INPUT_SHAPE))
+    result = {{"spikes.input": samples}}
+    for name, values in record.items():
+        result["spikes." + name] = values.flatten(2).transpose(0, 1).numpy()
+    if spikes.ndim == 2:
+        result = {{name: values[0] for name, values in result.items()}}
+    np.savez_compressed(options.out, **result)
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+AT_THRESHOLD = '''
+class AtThreshold(torch.autograd.Function):
+    """1 from 0 on, so that a membrane at the threshold fires; snnTorch's own functions are 0 at 0.
+
+    The surrogate gradient is snnTorch's default, atan with alpha 2.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return gradient / (1 + (torch.pi * x) ** 2)
+
+'''
+
+AT_ONCE = '''
+class AtOnce:
+    """Resets in the step of the spike, once; snnTorch's own neurons reset a step later or twice."""
+
+    RESETS_AT_ONCE = True
+
+    def mem_reset(self, mem):
+        """Nothing is left to reset from the step before."""
+        return torch.zeros_like(mem)
+
+    def forward(self, input_, *state):
+        """The neuron's own step without a reset, and then the reset."""
+        output = super().forward(input_, *state)
+        taken = self.threshold if self.reset_mechanism == "subtract" else output[-1]
+        self.mem = output[-1] - output[0].detach() * taken
+        return (*output[:-1], self.mem)
+
+'''
+
+ONE_AT_ONCE = '''
+class {name}AtOnce(AtOnce, snn.{name}):
+    """snn.{name} with that reset."""
+
+'''

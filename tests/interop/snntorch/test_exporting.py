@@ -1,0 +1,138 @@
+"""Exported modules and scripts of snnTorch give our spikes."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snntorch as snn
+from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, run_reference
+from neurohw.engines.features import FEATURES
+from neurohw.errors import Unsupported
+from neurohw.interop.snntorch import export, from_snntorch, import_script, to_snntorch
+from neurohw.network import Network, Population, Projection
+from neurohw.neurons import Source
+from tests.random_networks import random_trained
+
+def exportable() -> TrainedNetwork:
+    leaky = Lif(0.7, 1.0, "soft", strict=True, delayed_reset=True)
+    synaptic = Lif(0.6, 1.0, "hard", synapse_decay=0.5, strict=True, refractory=1)
+    network = Network(
+        (
+            Population("input", 9, Source()),
+            Population("first", 8, leaky),
+            Population("second", 6, synaptic),
+            Population("output", 4, Integrator(0.9)),
+        ),
+        (
+            Projection("input", "first"),
+            Projection("first", "first", 1),
+            Projection("first", "second"),
+            Projection("second", "output"),
+        ),
+    )
+    return random_trained(np.random.default_rng(5), network, 20)
+
+
+def test_an_exported_module_gives_the_same_spikes_and_comes_back_the_same(tmp_path: Path) -> None:
+    model = exportable()
+    module = to_snntorch(model)
+    assert any(p.requires_grad for p in module.parameters())
+    x = (np.random.default_rng(1).random((20, 5, 9)) < 0.4).astype(np.uint8)
+    with torch.no_grad():
+        record = module(torch.from_numpy(x).double())
+    trace = run_reference(model, x)
+    for name in ("first", "second"):
+        assert trace.spikes[name].sum() > 30
+        assert np.array_equal(record[name].numpy(), trace.spikes[name])
+    again = from_snntorch(module, 9, 20)
+
+    def model_of(network: Network) -> list[Any]:
+        # the model's threshold is only a default: the arrays are compared below
+        return [
+            dataclasses.replace(p.neuron, threshold=1.0) if isinstance(p.neuron, Lif) else p.neuron
+            for p in network.populations
+        ]
+
+    assert model_of(again.network) == model_of(model.network)
+    for name, other in (("first", "layer1"), ("second", "layer3")):
+        assert np.array_equal(again.parameters[f"{other}.threshold"], model.parameters[f"{name}.threshold"])
+    assert [p.size for p in again.network.populations] == [p.size for p in model.network.populations]
+    ours, theirs = list(model.network.projections), list(again.network.projections)
+    for projection in ours:
+        ends = [[p.name for p in model.network.populations].index(n) for n in (projection.source, projection.target)]
+        [other] = [
+            q
+            for q in theirs
+            if [[p.name for p in again.network.populations].index(n) for n in (q.source, q.target)] == ends
+        ]
+        assert other.delay == projection.delay
+        assert np.array_equal(again.parameters[f"{other.name}.weight"], model.parameters[f"{projection.name}.weight"])
+    loss = sum(v.sum() for v in module(torch.from_numpy(x).double()).values())
+    loss.backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+def test_an_exported_script_runs_without_the_framework(tmp_path: Path) -> None:
+    model = exportable()
+    assert export(model, tmp_path / "net.py") == [tmp_path / "net.py", tmp_path / "net.npz"]
+    assert "neurohw" not in (tmp_path / "net.py").read_text()
+    x = (np.random.default_rng(1).random((5, 20, 9)) < 0.4).astype(np.uint8)
+    np.savez(tmp_path / "in.npz", spikes=x)
+    command = [sys.executable, "-I", "net.py", "--input", "in.npz", "--out", "out.npz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    trace = run_reference(model, x.transpose(1, 0, 2))
+    with np.load(tmp_path / "out.npz") as out:
+        for name in ("input", "first", "second"):
+            assert np.array_equal(out[f"spikes.{name}"], trace.spikes[name].transpose(1, 0, 2))
+    again = import_script(tmp_path / "net.py", "build")
+    assert again.network.output.neuron == Integrator(0.9)
+
+
+def test_a_convolution_survives_the_way_there_and_back() -> None:
+    torch.manual_seed(4)
+    module = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        snn.Leaky(0.8),
+        nn.Flatten(),
+        nn.Linear(48, 5),
+        snn.Leaky(0.9, reset_mechanism="zero"),
+    )
+    model = from_snntorch(module.double(), (1, 4, 4))
+    again = from_snntorch(to_snntorch(model), (1, 4, 4))
+    assert [p.connection for p in again.network.projections] == [p.connection for p in model.network.projections]
+    for mine, theirs in zip(model.parameters.values(), again.parameters.values(), strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("neuron_model", "message"),
+    [
+        (Lif(0.5), "hidden1.*at the threshold"),
+        (Lif(0.5, strict=True), "hidden1.*no neuron with soft reset"),
+        (Lif(0.5, strict=True, reset="hard", delayed_reset=True, v_reset=-0.5), "hidden1.*v_reset -0.5"),
+        (Lif(0.5, strict=True, reset="hard", refractory=3), "hidden1.*3 refractory"),
+        (
+            Lif(0.5, strict=True, reset="hard", refractory=1, integrates_refractory=True),
+            "hidden1.*integrates_refractory",
+        ),
+    ],
+)
+def test_what_snntorch_cannot_say_is_named(neuron_model: Lif, message: str) -> None:
+    with pytest.raises(Unsupported, match=message):
+        to_snntorch(random_trained(np.random.default_rng(0), feed_forward([3, 2, 2], neuron_model)))
+
+
+def test_an_astrocyte_is_named() -> None:
+    probe = next(f for f in FEATURES if f.name == "astrocyte: threshold")
+    with pytest.raises(Unsupported, match="'astrocyte_threshold_cells': snnTorch cannot say an astrocyte"):
+        to_snntorch(probe.make())
+
+
