@@ -1,7 +1,10 @@
 """All verbs together."""
 
+from typing import Annotated
+
 import typer
 
+from neurohw import __version__
 from neurohw.cli import models, runs, tools
 from neurohw.cli.noise import noise
 from neurohw.cli.reservoir import reservoir
@@ -13,6 +16,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"neurohw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Version of neurohw.")
+    ] = False,
+) -> None:
+    """Options that belong to no verb."""
+
+
 for verb in (runs.flow, runs.train, runs.quantize, runs.emit, runs.verify, runs.build, runs.report, models.crosscheck):
     app.command()(verb)
 app.command("run")(models.run_verb)

@@ -46,7 +46,10 @@ def _words_of(error: OSError) -> str:
 def _failed(error: Exception) -> int | None:
     """Say what is wrong in one line; the exit code, None for an error that is not the user's but ours."""
     from neurohw.errors import NeurohwError
+    from neurohw.extras import missing_package
 
+    if isinstance(error, ImportError):
+        error = missing_package(error) or error
     if isinstance(error, NeurohwError):
         for one in getattr(error, "errors", (error,)):
             _say(f"error in {one.stage}: {one}" if one.stage else f"error: {one}", "red")

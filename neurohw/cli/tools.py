@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from neurohw.console import console
 from neurohw.data.speech import hear_to_file
+from neurohw.errors import MissingTool
 from neurohw.hardware.build.tools import TOOLS, find_version
+from neurohw.paths import boards_folder, rtl_folder, sim_folder
+
+SOURCES = {"rtl": rtl_folder, "sim": sim_folder, "boards": boards_folder}
 
 
 def hear(
@@ -35,14 +40,23 @@ def hear(
 
 
 def doctor() -> None:
-    """Which tools are here, their versions, and how to get the missing ones."""
+    """Which tools are here, their versions, and how to get the missing ones.
+
+    Exit code 1 if `neurohw flow digits` lacks one; what only some verbs need is called optional.
+    """
     table = Table("tool", "for", "version", "if missing")
-    missing = 0
+    broken = False
     for tool in TOOLS:
         found = find_version(tool)
-        missing += found is None
-        cure = f"pip install {tool.package}" if tool.package else f"install {tool.name} from the system's packages"
-        table.add_row(tool.name, tool.purpose, found or "[red]missing[/red]", "" if found else cure)
+        broken |= found is None and not tool.optional
+        missing = "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
+        table.add_row(tool.name, tool.purpose, found or missing, "" if found else escape(tool.cure))
+    for name, folder in SOURCES.items():
+        try:
+            table.add_row(name, "sources of neurohw", str(folder()), "")
+        except MissingTool as error:
+            broken = True
+            table.add_row(name, "sources of neurohw", "[red]missing[/red]", escape(str(error)))
     console.print(table)
-    if missing:
+    if broken:
         raise typer.Exit(1)

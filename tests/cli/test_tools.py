@@ -1,0 +1,42 @@
+"""The verbs that say what is here."""
+
+import pytest
+from typer.testing import CliRunner
+
+import neurohw
+from neurohw.cli import tools
+from neurohw.cli.app import app
+from neurohw.errors import MissingTool
+from neurohw.hardware.build.tools import Tool
+
+RUNNER = CliRunner(env={"COLUMNS": "200"})
+
+
+def test_version() -> None:
+    assert RUNNER.invoke(app, ["--version"]).output == f"neurohw {neurohw.__version__}\n"
+
+
+def test_doctor_is_content_without_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "TOOLS", (Tool("elsewhere", "testing", "nhw-nowhere", "'neurohw[dev]'", optional=True),))
+    done = RUNNER.invoke(app, ["doctor"])
+    assert done.exit_code == 0
+    assert "pip install 'neurohw[dev]'" in done.output
+
+
+def test_doctor_fails_without_what_the_flow_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "TOOLS", (Tool("nhw-nowhere", "testing"),))
+    done = RUNNER.invoke(app, ["doctor"])
+    assert done.exit_code == 1
+    assert "from the system's packages" in done.output
+
+
+def test_doctor_fails_where_the_installation_lacks_its_own_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty `site-packages/rtl` once left the doctor green."""
+
+    def missing() -> None:
+        raise MissingTool("rtl: nhw_population.sv is not there")
+
+    monkeypatch.setattr(tools, "SOURCES", {"rtl": missing})
+    done = RUNNER.invoke(app, ["doctor"])
+    assert done.exit_code == 1
+    assert "nhw_population.sv is not there" in done.output
