@@ -5,7 +5,6 @@ import signal
 import sys
 from typing import Any
 
-SIGPIPE_CODE = 128 + 13  # what a shell says of a program whose reader has gone
 INTERRUPTED = 130
 
 
@@ -53,7 +52,7 @@ def _failed(error: Exception) -> int | None:
         return 1
     if isinstance(error, BrokenPipeError):
         _drop(sys.stdout)
-        return SIGPIPE_CODE
+        return 1
     if isinstance(error, OSError):
         _say(f"error: {_words_of(error)}", "red")
         return 1
