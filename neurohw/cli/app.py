@@ -12,6 +12,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 for verb in (runs.flow, runs.train, runs.quantize, runs.emit, runs.verify, runs.build, runs.report, models.crosscheck):
     app.command()(verb)

@@ -19,7 +19,7 @@ def _open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "r+"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -33,7 +33,7 @@ def _drop(stream: Any) -> None:
 def _say(text: str, colour: str) -> None:
     from neurohw.console import errors
 
-    errors.print(text, style=colour, markup=False, highlight=False, soft_wrap=True)
+    errors.print(text, style=colour, highlight=False, soft_wrap=True)
 
 
 def _words_of(error: OSError) -> str:

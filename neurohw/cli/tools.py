@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from neurohw.console import console
 from neurohw.data.speech import hear_to_file
@@ -16,7 +17,7 @@ def hear(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of <digit>_<speaker>_<index>.wav or of Speech Commands; fsdd downloads 3,000 digits."
+            help="Folder of digit_speaker_index.wav (7_jackson_32.wav) or of Speech Commands; fsdd downloads 3,000 digits."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
@@ -26,7 +27,7 @@ def hear(
 
     A cochlea of gammatone filters and integrate-and-fire neurons; nothing is downloaded unless fsdd is named.
     """
-    with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=console) as display:
+    with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False), console=console) as display:
         task = display.add_task("reading", total=1.0)
         words = hear_to_file(
             source, out, channels, lambda text, done: display.update(task, description=text, completed=done)
@@ -42,7 +43,7 @@ def doctor() -> None:
         found = find_version(tool)
         missing += found is None
         cure = f"pip install {tool.package}" if tool.package else f"install {tool.name} from the system's packages"
-        table.add_row(tool.name, tool.purpose, found or "[red]missing[/red]", "" if found else cure)
+        table.add_row(tool.name, tool.purpose, found or Text("missing", style="red"), "" if found else cure)
     console.print(table)
     if missing:
         raise typer.Exit(1)
