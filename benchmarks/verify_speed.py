@@ -26,7 +26,7 @@ from neurohw import load_quantized
 from neurohw.children import workers
 from neurohw.data import Encoder
 from neurohw.flow import RunFolder
-from neurohw.flow.stages import encode_test, load_data
+from neurohw.flow.data import encode_test, load_data
 from neurohw.golden.native import run_native
 from neurohw.hardware.build import tool_versions
 from neurohw.hardware.generate import RtlPackage

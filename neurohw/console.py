@@ -8,8 +8,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from neurohw import processes
 
-console = Console()
-errors = Console(stderr=True)
+# names of files are printed as they are, brackets too: what is coloured has a style
+console = Console(markup=False)
+errors = Console(stderr=True, markup=False)
 Show = Callable[[str, str, float | None], None]
 
 
@@ -23,7 +24,7 @@ def stage_progress() -> Iterator[Show]:
         SpinnerColumn(),
         TextColumn("{task.fields[stage]:9}"),
         BarColumn(24),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as display:

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from neurohw.cli.runs import execute
 from neurohw.cli.values import whole_numbers
@@ -27,7 +29,7 @@ def _show_crosscheck(result: CrosscheckResult) -> None:
         late = ", ".join(f"{name} +{steps}" for name, steps in r.offsets.items() if steps)
         colour = {"ran": "green", "refused": "yellow", "failed": "red"}[r.status]
         note = r.reason or (f"steps late inside it, aligned here: {late}" if late else "")
-        runs.add_row(r.engine, r.kind, f"[{colour}]{r.status}[/{colour}]", f"{r.seconds:.1f}", note)
+        runs.add_row(r.engine, r.kind, Text(r.status, style=colour), f"{r.seconds:.1f}", note)
     console.print(runs)
     pairs = Table("model", "pair", "spikes compared", "mismatches", "states compared", "largest |dv|", "first mismatch")
     for p in result.pairs:
@@ -91,7 +93,7 @@ def run_verb(
 
     The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
     """
-    with console.status(f"{engine} is running"):
+    with console.status(escape(f"{engine} is running")):
         trace = run_model(model, engine, spikes, out, states)
     table = Table("population", "neurons", "spikes", "spikes per neuron and step")
     for name, array in trace.spikes.items():

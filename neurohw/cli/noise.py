@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from neurohw.console import console
+from neurohw.flow.lock import locked
 from neurohw.flow.noise import folder_name, noise_experiments, write_study
 from neurohw.memristor import KINDS, Converter, CrossbarMapping, Faults, Wires
 from neurohw.noise import Executor, Scenario, Study, dask, device_from_text, monte_carlo, parse_time, processes, serial
@@ -28,9 +28,9 @@ def _table(study: Study) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)  # four times fit into 80 columns
     shown.add_column("device", overflow="fold")
     for cell in head[1:]:
-        shown.add_column(escape(cell), no_wrap=True)
+        shown.add_column(cell, no_wrap=True)
     for cells in body:
-        shown.add_row(*(escape(cell) for cell in cells))
+        shown.add_row(*cells)
     return shown
 
 
@@ -43,7 +43,7 @@ def noise(
             help=f"Device model; repeat to compare several. One of {', '.join(KINDS)}; parameters after a colon: pcm:drift_scale=0. Default: pcm.",
         ),
     ] = None,
-    chips: Annotated[int, typer.Option("--chips", help="Chips of each device.", min=1)] = 20,
+    chips: Annotated[int, typer.Option("--chips", help="Chips of each device.", min=1, max=1_000_000)] = 20,
     times: Annotated[
         str, typer.Option("--times", help="Times after programming: s, min, h, d, w, y, separated by commas.")
     ] = "25s,1h,1d,1y",
@@ -75,7 +75,7 @@ def noise(
     scale_per: Annotated[
         str, typer.Option("--scale-per", help="One scale of weights per tile, or per column.")
     ] = "tile",
-    tile: Annotated[int, typer.Option("--tile", help="Rows and columns of a tile.", min=1)] = 256,
+    tile: Annotated[int, typer.Option("--tile", help="Rows and columns of a tile.", min=1, max=65536)] = 256,
     stuck_low: Annotated[float, typer.Option("--stuck-low", help="Share of devices stuck at the lowest.")] = 0.0,
     stuck_high: Annotated[float, typer.Option("--stuck-high", help="Share of devices stuck at the highest.")] = 0.0,
     unformed: Annotated[float, typer.Option("--unformed", help="Share of devices that never conduct.")] = 0.0,
@@ -103,7 +103,7 @@ def noise(
     dask_address: Annotated[
         str | None, typer.Option("--dask", help="Address of a Dask scheduler, tcp://HOST:8786, to use its workers.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the first chip; the others follow.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the first chip; the others follow.", min=0, max=2**32 - 1)] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of results. Default: noise in the run folder, else ./noise.")
     ] = None,
@@ -151,7 +151,7 @@ def noise(
     columns = (
         SpinnerColumn(),
         BarColumn(24),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -163,11 +163,12 @@ def noise(
             bar.update(task, description=f"{done}/{total} chips", completed=done, total=total)
             live.update(Group(_table(study), bar))
 
-        study = monte_carlo(experiments, range(seed, seed + chips), executor, folder, show)
-    files = write_study(study, folder)
+        with locked(folder, f"noise {model}"):
+            study = monte_carlo(experiments, range(seed, seed + chips), executor, folder, show)
+            files = write_study(study, folder)
     console.print(_table(study))
     for note in notes(study):
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
     console.print(f"results: {', '.join(str(f) for f in files)}", soft_wrap=True)
     if study.failures:
         raise typer.Exit(1)

@@ -32,7 +32,7 @@ def _show(rows: dict[str, str], after: str) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
-    console.print(after, markup=False, soft_wrap=True)
+    console.print(after, soft_wrap=True)
 
 
 def _decimal(value: float | None) -> str:

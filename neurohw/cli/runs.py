@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from neurohw import processes
 from neurohw.console import console, stage_progress
@@ -113,16 +113,16 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
         table.add_row("cycles per inference", f"{verified['cycles_per_inference']:.0f}")
     for name, board in (built or {}).get("boards", {}).items():
         numbers = f"{board['lut']:,} LUT, {board['bram']} BRAM, Fmax {board['fmax_mhz']:.1f} MHz"
-        table.add_row(name, escape(f"{numbers}: {run.path / board['bitstream']}"))
+        table.add_row(name, f"{numbers}: {run.path / board['bitstream']}")
     for name in (built or {}).get("failed", {}):
-        table.add_row(name, "[red]not built[/red]")
+        table.add_row(name, Text("not built", style="red"))
     console.print(table)
     if last == "report" and failed:
         return
     if last == "report":
-        console.print(f"report: {run.path / 'report.html'}", markup=False, soft_wrap=True)
+        console.print(f"report: {run.path / 'report.html'}", soft_wrap=True)
     else:
-        console.print(f"next: {run.command(NEXT[last])}", markup=False, soft_wrap=True)
+        console.print(f"next: {run.command(NEXT[last])}", soft_wrap=True)
 
 
 def _start(recipe: str | None, run: Path | None, boards: list[str] | None, **given: Any) -> RunFolder:

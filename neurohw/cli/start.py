@@ -5,7 +5,6 @@ import signal
 import sys
 from typing import Any
 
-SIGPIPE_CODE = 128 + 13  # what a shell says of a program whose reader has gone
 INTERRUPTED = 130
 
 
@@ -20,7 +19,7 @@ def _open_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "r+"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -34,7 +33,7 @@ def _drop(stream: Any) -> None:
 def _say(text: str, colour: str) -> None:
     from neurohw.console import errors
 
-    errors.print(text, style=colour, markup=False, highlight=False, soft_wrap=True)
+    errors.print(text, style=colour, highlight=False, soft_wrap=True)
 
 
 def _words_of(error: OSError) -> str:
@@ -56,7 +55,7 @@ def _failed(error: Exception) -> int | None:
         return 1
     if isinstance(error, BrokenPipeError):
         _drop(sys.stdout)
-        return SIGPIPE_CODE
+        return 1
     if isinstance(error, OSError):
         _say(f"error: {_words_of(error)}", "red")
         return 1

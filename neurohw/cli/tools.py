@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from neurohw.console import console
 from neurohw.data.speech import hear_to_file
@@ -21,7 +21,7 @@ def hear(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of <digit>_<speaker>_<index>.wav or of Speech Commands; fsdd downloads 3,000 digits."
+            help="Folder of digit_speaker_index.wav (7_jackson_32.wav) or of Speech Commands; fsdd downloads 3,000 digits."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
@@ -31,7 +31,7 @@ def hear(
 
     A cochlea of gammatone filters and integrate-and-fire neurons; nothing is downloaded unless fsdd is named.
     """
-    with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=console) as display:
+    with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False), console=console) as display:
         task = display.add_task("reading", total=1.0)
         words = hear_to_file(
             source, out, channels, lambda text, done: display.update(task, description=text, completed=done)
@@ -49,14 +49,14 @@ def doctor() -> None:
     for tool in TOOLS:
         found = find_version(tool)
         broken |= found is None and not tool.optional
-        missing = "[yellow]optional[/yellow]" if tool.optional else "[red]missing[/red]"
-        table.add_row(tool.name, tool.purpose, found or missing, "" if found else escape(tool.cure))
+        missing = Text("optional", "yellow") if tool.optional else Text("missing", "red")
+        table.add_row(tool.name, tool.purpose, found or missing, "" if found else tool.cure)
     for name, folder in SOURCES.items():
         try:
             table.add_row(name, "sources of neurohw", str(folder()), "")
         except MissingTool as error:
             broken = True
-            table.add_row(name, "sources of neurohw", "[red]missing[/red]", escape(str(error)))
+            table.add_row(name, "sources of neurohw", Text("missing", "red"), str(error))
     console.print(table)
     if broken:
         raise typer.Exit(1)

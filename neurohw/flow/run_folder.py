@@ -88,7 +88,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     there, here = (json.loads(canonical_json(value)) for value in (there, here))
     names = [n for n in {**there, **here} if there.get(n) != here.get(n)]
     short = {n: f"{n} {there.get(n)} then, {here.get(n)} now" for n in names}
-    return ", ".join(text if len(text) < 80 else f"another {name}" for name, text in short.items())
+    return ", ".join(text if len(text) < 80 else f"{name} differ" for name, text in short.items())
 
 
 class RunFolder:
@@ -103,6 +103,8 @@ class RunFolder:
         """
         self.path = Path(path)
         self._held = False
+        if self.path.exists() and not self.path.is_dir():
+            raise InvalidData(f"{self.path} is a file, no run folder: name a folder with --run")
         there = self._read_config() if (self.path / "run.json").exists() else None
         if config is None:
             if there is None:

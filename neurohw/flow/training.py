@@ -55,11 +55,12 @@ def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
 
 
 def _is_trained(run: RunFolder, options: dict[str, Any], inputs: dict[str, str]) -> bool:
+    if not run.up_to_date("train", options, inputs):
+        return False
     try:
-        load_trained(run.path / "trained_float")
+        return load_trained(run.path / "trained_float").digest() == run.need("train")["float_digest"]
     except BrokenFile:
         return False
-    return run.up_to_date("train", options, inputs)
 
 
 def _train(run: RunFolder, dataset: Dataset, progress: Progress, device: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from neurohw import cli, load_trained, run_golden
 from neurohw.data import Dataset, digits
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.flow import RunConfig, RunFolder, reservoir, run_stages
+from neurohw.flow.data import encode_test, load_data
 from neurohw.flow.liquid_data import liquid_encoder, prepared
 from neurohw.flow.reservoir import Tuning, build_stage, current_liquid, measure_stage, readout_stage, tune_stage
-from neurohw.flow.stages import encode_test, load_data
 from neurohw.model_files import load_quantized
 from neurohw.readout import scores
 from neurohw.report.reservoir_page import render_reservoir

@@ -1,8 +1,11 @@
 """Building and running the native Verilator harness of one RTL package."""
 
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from neurohw.hardware.generate import RtlPackage
 from neurohw.paths import sim_folder
 from neurohw.storage import replace_folder
 
+SAFE = re.compile(r"[\w./+-]+", re.ASCII)
 STATES = "vcra"
 COUNTERS = ("identity", "cycles", "steps", "samples", "output_spikes", *[f"digest{i}" for i in range(8)])
 
@@ -42,6 +46,23 @@ def verilator_environment() -> dict[str, str]:
     }
 
 
+@contextmanager
+def _working_folder(folder: Path) -> Iterator[Path]:
+    """The folder, or a temporary one if make cannot work in it: of the characters of a path it takes few as they are.
+
+    Raises NeurohwError where the place of temporary folders is no better.
+    """
+    if SAFE.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as name:
+        if not SAFE.fullmatch(name):
+            raise NeurohwError(
+                f"make cannot work in {name}: set TMPDIR to a folder with only letters, digits, '_', '-', '.' in its path"
+            )
+        yield Path(name)
+
+
 def build_harness(
     package: Path, cache: Path, waveforms: bool = False, optimize: bool = True, harness: Path | None = None
 ) -> Path:
@@ -57,25 +78,32 @@ def build_harness(
     if program.exists():
         return program
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
+    finished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
     try:
-        arguments = [
-            "verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-Wall", "-DNHW_PROBE", "--top-module", "nhw_network",
-            "--Mdir", str(folder), "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
-        ]  # fmt: skip
-        if waveforms:
-            # the writer asks for lz4 and zlib, which a machine may lack: sim/fst has the few functions, and the linker gets empty archives
-            for library in ("liblz4.a", "libz.a"):
-                (folder / library).write_bytes(b"!<arch>\n")
-            arguments += ["--trace-fst", "-CFLAGS", f"-DNHW_TRACE -I{sim_folder() / 'fst'}", "-LDFLAGS", f"-L{folder}"]
-        arguments += [*contents.sources(), str(harness or sim_folder() / "harness.cpp")]
-        result = run_child(arguments, package, environment)
-        if result.returncode != 0:
-            raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
-        os.chmod(folder, 0o755)
-        replace_folder(folder, target)
+        with _working_folder(finished) as folder:
+            # Verilator and make run inside the folder, and see names within it alone
+            source = harness or sim_folder() / "harness.cpp"
+            for file in [*(Path(package) / name for name in contents.sources()), source]:
+                shutil.copy(file, folder)
+            arguments = [
+                "verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-Wall", "-DNHW_PROBE", "--top-module", "nhw_network",
+                "--Mdir", ".", "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
+            ]  # fmt: skip
+            if waveforms:
+                # the writer asks for lz4 and zlib, which a machine may lack: sim/fst has the few functions, and the linker gets empty archives
+                for library in ("liblz4.a", "libz.a"):
+                    (folder / library).write_bytes(b"!<arch>\n")
+                shutil.copytree(sim_folder() / "fst", folder / "fst")
+                arguments += ["--trace-fst", "-CFLAGS", "-DNHW_TRACE -Ifst", "-LDFLAGS", "-L."]
+            result = run_child([*arguments, *contents.sources(), source.name], folder, environment)
+            if result.returncode != 0:
+                raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
+            if folder != finished:
+                shutil.move(folder / program.name, finished)
+        os.chmod(finished, 0o755)
+        replace_folder(finished, target)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(finished, ignore_errors=True)
         raise
     return program
 
