@@ -126,9 +126,9 @@ def check_neurons(
                 f"{node}: run by snnTorch {snn.__version__} it gives {wrong} of {ours.size} spikes other "
                 "than its import: this layer computes something that is not known here"
             )
-    error = membrane_error(v, membranes.reshape(v.shape), ours, level)
-    if error > TOLERANCE:
+    difference = membrane_error(v, membranes.reshape(v.shape), ours, level)
+    if difference > TOLERANCE:
         raise Unsupported(
             f"{node}: run by snnTorch {snn.__version__} its membrane differs from its import by up to "
-            f"{error:.3g} of the threshold: this layer computes something that is not known here"
+            f"{difference:.3g} of the threshold: this layer computes something that is not known here"
         )

@@ -20,6 +20,7 @@ from neurohw.network import Network, Population, Projection
 from neurohw.neurons import Adaptation, Source
 from tests.random_networks import random_trained
 
+
 def exportable() -> TrainedNetwork:
     leaky = Lif(0.7, 1.0, "soft", strict=True, delayed_reset=True)
     synaptic = Lif(0.6, 1.0, "hard", synapse_decay=0.5, strict=True, refractory=1)

@@ -13,7 +13,7 @@ from neurohw import run_reference
 from neurohw.connections import Convolution, Sparse
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
 from neurohw.interop.snntorch import from_snntorch
-from tests.interop.snntorch.judge import SAMPLES, STEPS, assert_same, counts, scaled, simulate
+from tests.interop.snntorch.judge import SAMPLES, STEPS, assert_same, counts, simulate
 
 
 def values(layers: list[nn.Module], shape: tuple[int, ...], highest: int = 3) -> None:
