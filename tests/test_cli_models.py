@@ -77,7 +77,7 @@ def test_run_writes_a_trace(model: Path, engine: str, kind: str, capsys: pytest.
         (("export", "float", "--to", "lava", "--out", "o.py"), "quantize the model first"),
         (("export", "float", "--to", "pynn", "--out", "o.py"), "no export to 'pynn'"),
         (("export", "float", "--to", "brian2", "--out", "o.txt"), "name it *.py"),
-        (("export", "float", "--to", "snntorch", "--out", "o.py"), "hidden1"),
+        (("export", "float", "--to", "snntorch", "--out", "o.txt"), "name it *.py"),
         (("import", "one.npz", "--out", "m"), "neither a NIR graph nor a lava-dl network"),
         (("import", "gone.nir", "--out", "m"), "no such file"),
     ],

@@ -52,7 +52,7 @@ def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwo
     kind = recognise(source)
     allowed = {
         "nir": {"dt", "discretisation", "reset", "delayed_reset", "strict", "recurrent_delay", "steps"},
-        "lava-dl": {"steps", "strict"},
+        "lava-dl": {"steps", "strict", "input_shape"},
         "snntorch": {"input_shape", "steps"},
     }[kind]
     foreign = sorted(set(given) - allowed)

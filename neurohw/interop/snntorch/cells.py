@@ -81,8 +81,11 @@ def _fires_strictly(layer: Any, node: str) -> bool:
     """Whether a membrane at the threshold does not fire; Unsupported for a spike_grad that is no step."""
     points = [1e-30, 1e-9, 1e-3, 0.1, 0.5, 1.0, 3.0, 1e3]
     x = torch.tensor([[*(-p for p in points), 0.0, *points]], dtype=torch.float64)
-    with torch.no_grad():
-        values = [torch.as_tensor(layer.spike_grad(x)).double() for _ in range(3)]
+    try:
+        with torch.no_grad():
+            values = [torch.as_tensor(layer.spike_grad(x)).double() for _ in range(3)]
+    except Exception as error:  # whatever a function of others may raise
+        raise Unsupported(f"{node}: its spike_grad fails with {type(error).__name__}: {error}") from error
     for strict, step in ((True, x > 0), (False, x >= 0)):
         if all(torch.equal(v, step.double()) for v in values):
             return strict

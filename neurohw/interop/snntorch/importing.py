@@ -99,9 +99,9 @@ def row_of(module: Any) -> list[tuple[str, Any]] | None:
             row.append((name, child))
             continue
         inner = row_of(child)
-        if inner is None:
+        if inner is None and type(module) is nn.Sequential:
             return None
-        row += [(f"{name}.{key}", layer) for key, layer in inner]
+        row += [(name, child)] if inner is None else [(f"{name}.{k}", layer) for k, layer in inner]
     return row
 
 

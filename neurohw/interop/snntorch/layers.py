@@ -53,12 +53,12 @@ IDENTITIES = (
 )
 MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
-AXES = {  # of one sample
+AXES: dict[type, tuple[int, ...]] = {  # of one sample
     nn.Conv1d: (2,),
     nn.Conv2d: (3,),
     nn.BatchNorm1d: (1, 2),
     nn.BatchNorm2d: (3,),
-    **{kind: (2 if "1d" in kind.__name__ else 3,) for kind in (*MEANS, *MAXIMA)},
+    **{kind: (2,) if "1d" in kind.__name__ else (3,) for kind in (*MEANS, *MAXIMA)},
 }
 PLANES_AT_ONCE = 256
 ONE_TO_ONE = (rleaky.RecurrentOneToOne, rsynaptic.RecurrentOneToOne)
@@ -116,9 +116,9 @@ def _windows(layer: Any, channels: int, plane: tuple[int, ...], matrix: Matrix) 
     for name, alone in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
         pair = _pair(getattr(layer, name, 1))
         rest.append((alone, pair[1]) if flat else pair)
-    image = (1, 1, plane[0]) if flat else (1, *plane)
+    rows, columns = (1, plane[0]) if flat else plane
     try:
-        one = Convolution(image, 1, *rest)  # type: ignore[arg-type]
+        one = Convolution((1, rows, columns), 1, *rest)  # type: ignore[arg-type]
     except InvalidModel:
         return None
     size = math.prod(plane), math.prod(one.output_shape)
@@ -128,7 +128,8 @@ def _windows(layer: Any, channels: int, plane: tuple[int, ...], matrix: Matrix) 
         return None
     if np.any(matrix.data != matrix.data[0]):
         return None
-    return replace(one, input_shape=(channels, *image[1:]), channels=channels, groups=channels)
+    image = (channels, rows, columns)
+    return replace(one, input_shape=image, channels=channels, groups=channels)
 
 
 @dataclass

@@ -107,7 +107,12 @@ def check_neurons(
     weight = np.round(rng.uniform(-0.15, 0.25, (size, SOURCES)) * (scale / grid)[:, None])
     weight = weight * grid[:, None]
     currents = (counts.astype(np.float64) @ weight.T).reshape(STEPS, SAMPLES, *shape)
-    spikes, membranes = run_neurons(layer, currents)
+    try:
+        spikes, membranes = run_neurons(layer, currents)
+    except Exception as error:  # whatever a layer of others may raise
+        raise Unsupported(
+            f"{node}: it cannot be run on {shape}: {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
     builder = Builder.of_input((SOURCES,))
     chain = replace(start((SOURCES,)), connection=Dense(), weight=weight, shape=shape)
     builder.append("cell", cell, chain, recurrent=recurrent)
@@ -121,9 +126,9 @@ def check_neurons(
                 f"{node}: run by snnTorch {snn.__version__} it gives {wrong} of {ours.size} spikes other "
                 "than its import: this layer computes something that is not known here"
             )
-    error = membrane_error(v, membranes.reshape(v.shape), ours, level)
-    if error > TOLERANCE:
+    difference = membrane_error(v, membranes.reshape(v.shape), ours, level)
+    if difference > TOLERANCE:
         raise Unsupported(
             f"{node}: run by snnTorch {snn.__version__} its membrane differs from its import by up to "
-            f"{error:.3g} of the threshold: this layer computes something that is not known here"
+            f"{difference:.3g} of the threshold: this layer computes something that is not known here"
         )

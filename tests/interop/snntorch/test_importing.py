@@ -12,7 +12,7 @@ from torch import nn
 
 from neurohw import TrainedNetwork, first_mismatch, quantize, run_golden, run_reference
 from neurohw.engines import engine_named
-from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError, Unsupported
+from neurohw.errors import BrokenFile, InvalidData, Unsupported
 from neurohw.interop.snntorch import from_snntorch, import_script
 from tests.interop.snntorch.judge import (
     SAMPLES,

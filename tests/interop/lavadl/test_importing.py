@@ -292,7 +292,7 @@ def drop(name: str) -> Callable[[list[dict[str, Any]]], None]:
         (change(weight=np.ones((5, 7))), InvalidModel, r"layer 1: weight has shape \(5, 7\)"),
         (change(weight=np.full((5, 6), 301.0)), Unsupported, "layer 1: weight 301 needs more than 8 bits"),
         (change(inFeatures=9), InvalidModel, "layer 1: inFeatures is 9, the layer before has 6"),
-        (change(bias=np.ones(4)), InvalidModel, "layer 1: bias holds 4 values, 5 are needed"),
+        (change(bias=np.ones(4)), InvalidModel, "layer 1: bias holds 4 numbers, 5 are needed"),
         (change(type=b"attention"), Unsupported, "layer 1: layer type 'attention'"),
         (change(**{"neuron/type": b"ALIF"}), Unsupported, "layer 1: neuron type 'ALIF'"),
         (change(**{"neuron/gradedSpike": True}), Unsupported, "layer 1: graded spikes"),
