@@ -147,9 +147,7 @@ def steps_of_sums(
         arriving = np.array([row]) << parameters["WEIGHT_EXPONENT"]
         spikes = advance(neuron, counting.arithmetic, state, arriving, gain, raised)
         columns = (spikes[0], state.v[0], state.c[0], state.r[0], state.a[0], counting.steps()[-1, 0])
-        result.append(
-            [NeuronState(*map(int, values), bool(over)) for *values, over in zip(*columns, strict=True)]
-        )
+        result.append([NeuronState(*map(int, values), bool(over)) for *values, over in zip(*columns, strict=True)])
     return result
 
 

@@ -20,7 +20,14 @@ SATURATED, INVALID = 2, 4  # in STATUS
 
 async def traffic(dut: Any, layers: int, populations: int, random: Random, clocks: int) -> dict[str, Any]:
     """Random handshakes on both streams; what they must have been counted as."""
-    counted: dict[str, Any] = {"steps": 0, "samples": 0, "spikes": 0, "invalid": 0, "events": [0] * layers, "waiting": [0] * layers}
+    counted: dict[str, Any] = {
+        "steps": 0,
+        "samples": 0,
+        "spikes": 0,
+        "invalid": 0,
+        "events": [0] * layers,
+        "waiting": [0] * layers,
+    }
     counted["saturations"] = [0] * populations
     open_samples = 0
     inside = False
@@ -81,6 +88,7 @@ async def registers(dut: Any, pause: float) -> None:
             (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel)
         ):
             channel.set_pause_generator(pauses(number, pause)())
+
     async def saturations() -> list[int]:
         result = []
         for population in range(populations):
@@ -143,6 +151,11 @@ async def fill(dut: Any, slot: int) -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize(("layers", "populations"), [(1, 1), (2, 2), (15, 15), (9, 4)])
 def test_nhw_registers(layers: int, populations: int, tmp_path: Path) -> None:
-    parameters: dict[str, int | str] = {"PROJECTIONS": layers, "POPULATIONS": populations, "INPUTS": INPUTS, "OUTPUTS": 10}
+    parameters: dict[str, int | str] = {
+        "PROJECTIONS": layers,
+        "POPULATIONS": populations,
+        "INPUTS": INPUTS,
+        "OUTPUTS": 10,
+    }
     parameters["UPDATE_LANES"] = UPDATE_LANES
     run_bench("test_nhw_registers", "nhw_registers", {**parameters, "DIGEST": f"256'h{DIGEST}"}, tmp_path)
