@@ -31,7 +31,7 @@ from neurohw.golden.native import run_native
 from neurohw.hardware.build import place_and_route_network, tool_versions
 from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
-from neurohw.hardware.verify.comparison import fan_out
+from neurohw.hardware.verify.operations import fan_out
 from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
 from neurohw.storage import write_atomically

@@ -61,7 +61,8 @@ module nhw_learning_core #(
   parameter REACH_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter MEMORY_STYLE = "auto",
-  localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1
+  localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1,
+  localparam int unsigned SaturatedBits = $clog2(UPDATE_LANES + 1)
 ) (
   input  logic clk_i,
   input  logic rst_ni,
@@ -89,11 +90,12 @@ module nhw_learning_core #(
   input  logic [LANES-1:0][WEIGHT_BITS-1:0] host_weights_i,
   output logic [LANES-1:0][WEIGHT_BITS-1:0] host_weights_o,
 
-  // observed: an input event, a source visited, a row visited, a clock of a pass
+  // observed: an input event, a source visited, a row visited, a clock of a pass, neurons of which a state has saturated
   output logic event_o,
   output logic source_o,
   output logic row_o,
-  output logic passing_o
+  output logic passing_o,
+  output logic [SaturatedBits-1:0] saturated_o
 );
   localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES;
   localparam int unsigned Parts = LANES / UPDATE_LANES;
@@ -449,7 +451,8 @@ module nhw_learning_core #(
     .word_last_o(word_last),
     .word_sample_end_o(word_sample_end),
     .spikes_o(spikes),
-    .membranes_o(unused_membranes)
+    .membranes_o(unused_membranes),
+    .saturated_o
   );
 
   nhw_spike_output #(

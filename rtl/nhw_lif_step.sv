@@ -11,6 +11,8 @@
 //                     with a soft reset;  v = u, r = s
 //   a = saturate(decay(a) + s * strength) with an adaptation
 //
+// `saturated_o` tells that a saturation of c, u or a changed its value, also a u that a refractory neuron does not keep.
+//
 // A delayed hard reset needs no second path: what is stored (`membrane_next_o`) is v_reset, what is reported (`membrane_o`) is u.
 //
 // Inputs and outputs belong to different clocks (nhw_neuron_update, which holds the schedule, reads every memory just in time,
@@ -50,6 +52,7 @@ module nhw_lif_step #(
   parameter int unsigned THETA_DELAY = 0,               // theta to its comparison
   parameter int unsigned REFRACTORY_CURRENT_DELAY = 0,  // refractory_i to CurrentClock
   parameter int unsigned REFRACTORY_DONE_DELAY = 0,     // refractory_i to DoneClock
+  parameter int unsigned CURRENT_DONE_DELAY = 0,        // CurrentClock to DoneClock
   parameter int unsigned ADAPTATION_DELAY = 0           // risen adaptation to DoneClock
 ) (
   input  logic                               clk_i,
@@ -77,7 +80,8 @@ module nhw_lif_step #(
   output logic [REFRACTORY_BITS-1:0]         refractory_next_o,
   output logic [MEMBRANE_BITS-2:0]           adaptation_o,    // before the clear
   output logic [MEMBRANE_BITS-2:0]           adaptation_next_o,
-  output logic                               spike_o
+  output logic                               spike_o,
+  output logic                               saturated_o
 );
   localparam bit SoftDelayed = SPIKING && DELAYED_RESET && !HARD_RESET && !RESET_NONE;
   localparam bit Adaptive = SPIKING && ADAPTATION_KIND != 0;
@@ -140,14 +144,16 @@ module nhw_lif_step #(
 
   // --- synaptic current ----------------------------------------------------------------------------------------------
   logic signed [CURRENT_BITS-1:0] integrated_current;  // before CLEARS_CURRENT
+  logic current_saturated;                             // in DoneClock
 
   if (SYNAPSE_KIND == 0) begin : gen_no_synapse
     logic unused_current;
     assign unused_current = &{1'b0, current_i, synapse_factor_i};
     assign integrated_current = input_current;
+    assign current_saturated = 1'b0;
   end else begin : gen_synapse
     logic signed [CURRENT_BITS-1:0] decayed_current;
-    logic current_increment;
+    logic current_increment, saturated;
 
     nhw_decay #(
       .BITS(CURRENT_BITS),
@@ -169,7 +175,17 @@ module nhw_lif_step #(
       .state_i(decayed_current),
       .increment_i(current_increment),
       .input_i(input_current),
-      .sum_o(integrated_current)
+      .sum_o(integrated_current),
+      .saturated_o(saturated)
+    );
+
+    nhw_delay #(
+      .BITS(1),
+      .CLOCKS(CURRENT_DONE_DELAY)
+    ) u_saturated (
+      .clk_i,
+      .data_i(saturated),
+      .data_o(current_saturated)
     );
   end
 
@@ -238,7 +254,8 @@ module nhw_lif_step #(
 
   // --- membrane --------------------------------------------------------------------------------------------------------
   logic signed [MEMBRANE_BITS-1:0] decayed_membrane, integrated;
-  logic membrane_increment;
+  logic membrane_increment, integrated_saturated;
+  logic membrane_saturated, adaptation_saturated;  // in DoneClock
 
   nhw_decay #(
     .BITS(MEMBRANE_BITS),
@@ -260,8 +277,20 @@ module nhw_lif_step #(
     .state_i(decayed_membrane),
     .increment_i(membrane_increment),
     .input_i(drive),
-    .sum_o(integrated)
+    .sum_o(integrated),
+    .saturated_o(integrated_saturated)
   );
+
+  nhw_delay #(
+    .BITS(1),
+    .CLOCKS(SPIKING ? 1 : 0)
+  ) u_membrane_saturated (
+    .clk_i,
+    .data_i(integrated_saturated),
+    .data_o(membrane_saturated)
+  );
+
+  assign saturated_o = current_saturated || membrane_saturated || adaptation_saturated;
 
   // --- threshold with its addition ---------------------------------------------------------------------------------------
   if (ADDITION && SPIKING) begin : gen_addition
@@ -280,7 +309,7 @@ module nhw_lif_step #(
     logic signed [MEMBRANE_BITS-1:0] adaptation, decayed, raised;
     logic [MEMBRANE_BITS-2:0] lowered, late_lowered, late_raised;
     logic signed [ThetaBits-1:0] theta_q;
-    logic increment;
+    logic increment, raised_saturated, late_saturated;
 
     assign adaptation = {1'b0, adaptation_i};
     always_ff @(posedge clk_i) theta_q <= ThetaBits'(base) + ThetaBits'(adaptation);
@@ -306,7 +335,8 @@ module nhw_lif_step #(
       .state_i(decayed),
       .increment_i(1'b0),
       .input_i(strength_i),
-      .sum_o(raised)
+      .sum_o(raised),
+      .saturated_o(raised_saturated)
     );
 
     nhw_delay #(
@@ -319,20 +349,22 @@ module nhw_lif_step #(
     );
 
     nhw_delay #(
-      .BITS(2 * (MEMBRANE_BITS - 1)),
+      .BITS(2 * (MEMBRANE_BITS - 1) + 1),
       .CLOCKS(ADAPTATION_DELAY)
     ) u_outcomes (
       .clk_i,
-      .data_i({raised[MEMBRANE_BITS-2:0], lowered}),
-      .data_o({late_raised, late_lowered})
+      .data_i({raised_saturated, raised[MEMBRANE_BITS-2:0], lowered}),
+      .data_o({late_saturated, late_raised, late_lowered})
     );
 
     assign adaptation_o = spike_o ? late_raised : late_lowered;
+    assign adaptation_saturated = spike_o && late_saturated;
     logic unused_sign;
     assign unused_sign = &{1'b0, raised[MEMBRANE_BITS-1], increment};
   end else begin : gen_fixed_threshold
     assign theta = base;
     assign adaptation_o = '0;
+    assign adaptation_saturated = 1'b0;
     logic unused_adaptation;
     assign unused_adaptation = &{1'b0, adaptation_i, adaptation_factor_i, strength_i};
   end

@@ -8,6 +8,8 @@
 // GAIN, ADDITION: `gain_read_o` (`addition_read_o`) asks for the gains (additions to the thresholds) of the next word, `*_last_o` tells the last word
 // of the step; they are there 2 clocks later.
 //
+// `saturated_o`: of how many neurons of a word a state has saturated, 2 clocks after DoneClock; 0 in all other clocks, and while initialising.
+//
 // Latency: `word_valid_o` follows `sums_valid_i` by DoneClock + 1 clocks, 5 to 11. One word a clock, no stall. The same word must not
 // come again within 8 clocks (the step control sees to that): its states would not be written yet.
 //
@@ -41,7 +43,8 @@ module nhw_neuron_update #(
   parameter bit ADDITION = 1'b0,
   parameter int unsigned ADDITION_BITS = 15,
   parameter PARAMETER_FILE = "",
-  parameter MEMORY_STYLE = "auto"
+  parameter MEMORY_STYLE = "auto",
+  localparam int unsigned SaturatedBits = $clog2(UPDATE_LANES + 1)
 ) (
   input  logic clk_i,
   input  logic rst_ni,
@@ -63,7 +66,8 @@ module nhw_neuron_update #(
   output logic word_last_o,        // last word of the step
   output logic word_sample_end_o,
   output logic [UPDATE_LANES-1:0] spikes_o,
-  output logic [UPDATE_LANES*MEMBRANE_BITS-1:0] membranes_o
+  output logic [UPDATE_LANES*MEMBRANE_BITS-1:0] membranes_o,
+  output logic [SaturatedBits-1:0] saturated_o
 );
   localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
   localparam int unsigned WordBits = (Words > 1) ? $clog2(Words) : 1;
@@ -322,7 +326,7 @@ module nhw_neuron_update #(
   logic [UPDATE_LANES-1:0][CURRENT_BITS-1:0] current, current_now, current_next;
   logic [UPDATE_LANES-1:0][RefractoryBits-1:0] refractory, refractory_now, refractory_next;
   logic [UPDATE_LANES-1:0][AdaptationBits-1:0] adaptation, adaptation_now, adaptation_next;
-  logic [UPDATE_LANES-1:0] spikes;
+  logic [UPDATE_LANES-1:0] spikes, saturated, saturated_q;
   logic clear, clear_current;
 
   assign clear = sample_end[DoneClock] || initialise[DoneClock];
@@ -439,6 +443,7 @@ module nhw_neuron_update #(
       .THETA_DELAY(CompareClock - ThetaClock),
       .REFRACTORY_CURRENT_DELAY(CLEARS_CURRENT ? CurrentClock - RefractoryReadClock : 0),
       .REFRACTORY_DONE_DELAY(DoneClock - RefractoryReadClock),
+      .CURRENT_DONE_DELAY(DoneClock - CurrentClock),
       .ADAPTATION_DELAY(Adaptive ? DoneClock - StrengthClock - 2 : 0)
     ) u_lif_step (
       .clk_i,
@@ -466,7 +471,8 @@ module nhw_neuron_update #(
       .refractory_next_o(refractory_next[lane]),
       .adaptation_o(adaptation_now[lane]),
       .adaptation_next_o(adaptation_next[lane]),
-      .spike_o(spikes[lane])
+      .spike_o(spikes[lane]),
+      .saturated_o(saturated[lane])
     );
   end
 
@@ -477,6 +483,18 @@ module nhw_neuron_update #(
     word_sample_end_o <= sample_end[DoneClock];
     spikes_o <= spikes;
     membranes_o <= MODULATES ? membrane_next : membrane_now;
+  end
+
+  // --- how many states saturate, in registers of its own: nothing waits for it -------------------------------------------
+  logic [SaturatedBits-1:0] saturated_count;
+  always_comb begin
+    saturated_count = '0;
+    for (int unsigned lane = 0; lane < UPDATE_LANES; lane++) saturated_count += SaturatedBits'(saturated_q[lane]);
+  end
+
+  always_ff @(posedge clk_i) begin
+    saturated_q <= saturated & {UPDATE_LANES{rst_ni && valid[DoneClock] && !initialise[DoneClock]}};
+    saturated_o <= saturated_count;
   end
 
   // --- probe: simulation only ------------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ module nhw_population #(
   parameter int unsigned WORDS_PER_POSITION = 1,
   localparam int unsigned Groups = COMPRESSED ? 1 : (NEURONS + LANES - 1) / LANES,
   localparam int unsigned RowBits = (ROWS > 1) ? $clog2(ROWS) : 1,
-  localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1
+  localparam int unsigned GroupBits = (Groups > 1) ? $clog2(Groups) : 1,
+  localparam int unsigned SaturatedBits = $clog2(UPDATE_LANES + 1)
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -85,7 +86,9 @@ module nhw_population #(
   input  logic        m_axis_tready,
   output logic [31:0] m_axis_tdata,
   output logic        m_axis_tlast,
-  output logic        m_axis_tuser
+  output logic        m_axis_tuser,
+
+  output logic [SaturatedBits-1:0] saturated_o  // neurons of which a state has saturated, for nhw_registers
 );
   localparam int unsigned Words = (NEURONS + UPDATE_LANES - 1) / UPDATE_LANES;
   localparam int unsigned WordBits = (Words > 1) ? $clog2(Words) : 1;
@@ -356,7 +359,8 @@ module nhw_population #(
     .word_last_o(word_last),
     .word_sample_end_o(word_sample_end),
     .spikes_o(spikes),
-    .membranes_o(membranes)
+    .membranes_o(membranes),
+    .saturated_o
   );
 
   assign word_valid_o = MODULATES && word_valid;

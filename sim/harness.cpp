@@ -237,7 +237,23 @@ int main(int argc, char** argv) {
 
   // --- counters, through the bus that a host uses
   // counters lag by a scan over all of them
-  for (int i = 0; i < 64; ++i) { settle(); tick(); }
+  for (int i = 0; i < 100; ++i) { settle(); tick(); }
+  const auto write_register = [&](uint8_t address, uint32_t value) {
+    top->s_axil_awaddr = address;
+    top->s_axil_wdata = value;
+    top->s_axil_wstrb = 0xF;
+    top->s_axil_awvalid = top->s_axil_wvalid = 1;
+    for (int i = 0; i < 100; ++i) {
+      settle();
+      const bool address_taken = top->s_axil_awready, data_taken = top->s_axil_wready, done = top->s_axil_bvalid;
+      tick();
+      if (address_taken) top->s_axil_awvalid = 0;
+      if (data_taken) top->s_axil_wvalid = 0;
+      if (done) return;
+    }
+    std::cerr << "register " << static_cast<int>(address) << " does not answer a write\n";
+    std::exit(4);
+  };
   const auto read_register = [&](uint8_t address) {
     top->s_axil_araddr = address;
     top->s_axil_arvalid = 1;
@@ -255,11 +271,15 @@ int main(int argc, char** argv) {
     std::exit(4);
   };
   std::vector<uint32_t> counters;
-  for (uint8_t address : {0x00, 0x14, 0x18, 0x1C, 0x20}) counters.push_back(read_register(address));
+  for (uint8_t address : {0x00, 0x10, 0x14, 0x18, 0x1C, 0x20, 0x2C}) counters.push_back(read_register(address));
   for (uint8_t word = 0; word < 8; ++word) counters.push_back(read_register(static_cast<uint8_t>(0x40 + 4 * word)));
   for (size_t k = 0; k < projections; ++k) {
     counters.push_back(read_register(static_cast<uint8_t>(0x80 + 8 * k)));
     counters.push_back(read_register(static_cast<uint8_t>(0x84 + 8 * k)));
+  }
+  for (uint32_t k = 0; k < r.layers.size(); ++k) {
+    write_register(0x24, k);
+    counters.push_back(read_register(0x28));
   }
 #ifdef NHW_TRACE
   if (trace) trace->close();

@@ -213,7 +213,7 @@ int main(int argc, char** argv) {
   for (uint64_t k = 0; k < static_cast<uint64_t>(r.rows) * r.lanes; ++k) fetched.push_back(static_cast<int32_t>(read_register(0x68)));
   for (int i = 0; i < 64; ++i) { settle(); tick(); }
   std::vector<uint32_t> counters;
-  for (uint8_t address : {0x00, 0x14, 0x18, 0x1C, 0x20, 0x60, 0x6C, 0x70, 0x80, 0x84, 0x88, 0x8C}) counters.push_back(read_register(address));
+  for (uint8_t address : {0x00, 0x10, 0x14, 0x18, 0x1C, 0x20, 0x28, 0x2C, 0x60, 0x6C, 0x70, 0x80, 0x84, 0x88, 0x8C}) counters.push_back(read_register(address));
   for (uint8_t word = 0; word < 8; ++word) counters.push_back(read_register(static_cast<uint8_t>(0x40 + 4 * word)));
   top->final();
   if (r.neuron_calls != r.cells() * r.neurons || r.trace_calls != r.cells() * r.sources || r.astrocyte_calls != r.cells() ||

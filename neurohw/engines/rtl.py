@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurohw.hardware.generate import emit
 from neurohw.hardware.generate.plan import check_supported
-from neurohw.hardware.verify.harness import build_harness, run_harness
+from neurohw.hardware.verify.harness import build_harness, check_proof, run_harness
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.reference import check_stimulus
@@ -29,13 +29,19 @@ def run(
     idle: float = 0.0,
     backpressure: float = 0.0,
     optimize: bool = True,
+    allow_longer: bool = False,
 ) -> Trace:
-    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call."""
+    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call.
+
+    allow_longer: run more steps than the widths of the model are proved for; else InvalidData.
+    """
     check_stimulus(model.network, spikes)
     with tempfile.TemporaryDirectory() as name:
         package = Path(name) / "rtl"
-        emit(model, lanes).write(package)
+        contents, counts = emit(model, lanes), spikes.astype(np.uint8)
+        check_proof(contents, counts, allow_longer)
+        contents.write(package)
         program = build_harness(package, Path(name) / "sim", optimize=optimize)
-        result = run_harness(program, package, spikes.astype(np.uint8), states, idle, backpressure)
-    inputs = {model.network.input.name: spikes.astype(np.uint8)}
+        result = run_harness(program, package, counts, states, idle, backpressure, allow_longer=allow_longer)
+    inputs = {model.network.input.name: counts}
     return Trace({**inputs, **result.spikes}, result.states, digest_of(model))

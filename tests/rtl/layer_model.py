@@ -17,6 +17,7 @@ from neurohw.integers.quantized import QuantizedNetwork, QuantizedPopulation, Qu
 from neurohw.network import feed_forward
 from neurohw.neurons import Adaptation, Integrator, Lif, Neuron
 from neurohw.step import State, advance
+from tests.saturations import Counting
 
 # the defaults of `nhw_layer`
 DEFAULTS: dict[str, int] = {
@@ -43,13 +44,14 @@ class LayerData:
 
 @dataclass
 class NeuronState:
-    """State of one neuron after a step."""
+    """State of one neuron after a step; saturated: a saturation of the step changed one."""
 
     spike: int = 0
     membrane: int = 0
     current: int = 0
     refractory: int = 0
     adaptation: int = 0
+    saturated: bool = field(default=False, compare=False)
 
 
 def saturate(value: int, bits: int) -> int:
@@ -133,7 +135,7 @@ def steps_of_sums(
     """States by step and neuron of the golden model's own step, given the finished sums, the states before, and what an astrocyte does."""
     model = quantized_network(parameters, data)
     population = model.network.output
-    arithmetic = integer_arithmetic(model, population)
+    counting = Counting(integer_arithmetic(model, population))
     state = State(
         *(np.array([[getattr(s, n) for s in before]]) for n in ("membrane", "current", "refractory", "adaptation"))
     )
@@ -143,9 +145,9 @@ def steps_of_sums(
     for t, row in enumerate(sums):
         gain, raised = (None if values is None else np.array([values[t]]) for values in (gains, additions))
         arriving = np.array([row]) << parameters["WEIGHT_EXPONENT"]
-        spikes = advance(neuron, arithmetic, state, arriving, gain, raised)
-        columns = (spikes[0], state.v[0], state.c[0], state.r[0], state.a[0])
-        result.append([NeuronState(*map(int, values)) for values in zip(*columns, strict=True)])
+        spikes = advance(neuron, counting.arithmetic, state, arriving, gain, raised)
+        columns = (spikes[0], state.v[0], state.c[0], state.r[0], state.a[0], counting.steps()[-1, 0])
+        result.append([NeuronState(*map(int, values), bool(over)) for *values, over in zip(*columns, strict=True)])
     return result
 
 

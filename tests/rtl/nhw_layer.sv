@@ -32,7 +32,8 @@ module nhw_layer #(
   parameter WEIGHT_FILE = "",
   parameter PARAMETER_FILE = "",
   parameter int unsigned BANK_ROWS = 1024,
-  parameter MEMORY_STYLE = "auto"
+  parameter MEMORY_STYLE = "auto",
+  localparam int unsigned SaturatedBits = $clog2(UPDATE_LANES + 1)
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -50,7 +51,8 @@ module nhw_layer #(
   output logic        m_axis_tuser,
 
   output logic        event_o,    // an event is accepted in this clock
-  output logic        waiting_o   // an event is in hand or waiting
+  output logic        waiting_o,  // an event is in hand or waiting
+  output logic [SaturatedBits-1:0] saturated_o
 );
   localparam int unsigned Groups = (NEURONS + LANES - 1) / LANES;
   localparam int unsigned Rows = INPUTS * Groups;
@@ -142,6 +144,7 @@ module nhw_layer #(
     .m_axis_tready,
     .m_axis_tdata,
     .m_axis_tlast,
-    .m_axis_tuser
+    .m_axis_tuser,
+    .saturated_o
   );
 endmodule

@@ -178,7 +178,7 @@ def test_synthesis_maps_the_memories(family: str, style: str, cells: list[str], 
         f"nhw_layer #({settings}) u_layer(.clk_i, .rst_ni, .s_axis_tvalid(s_i[0]), .s_axis_tready(r_o),"
         " .s_axis_tdata(s_i[16:1]), .s_axis_tlast(s_i[17]), .s_axis_tuser(s_i[18]), .m_axis_tvalid(m_o[0]),"
         " .m_axis_tready(r_i), .m_axis_tdata(m_o[32:1]), .m_axis_tlast(m_o[33]), .m_axis_tuser(m_o[34]),"
-        " .event_o(), .waiting_o());\nendmodule\n"
+        " .event_o(), .waiting_o(), .saturated_o());\nendmodule\n"
     )
     statistics = tmp_path / "stat.txt"
     passes = [f"{read_sources()} {wrapper}", f"synth_{family} -top top", "check -assert"]

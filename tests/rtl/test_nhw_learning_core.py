@@ -87,7 +87,7 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     await run(0, spikes[:, 0])
     assert np.array_equal(await fetch(), placed(learned.weights))
     assert await read(SHAPE) == q.weight.bits << 24 | LANES << 16 | rows
-    assert await read(0x00) == 0x4E485731
+    assert await read(0x00) == 0x4E485732
     assert "".join([f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]) == q.digest()
     assert await read(0x18) == 3 * len(stimulus)
     assert await read(0x80) == int(stimulus[:, [0, 1, 0]].sum())

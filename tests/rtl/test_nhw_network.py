@@ -39,6 +39,7 @@ async def streams_and_registers(dut: Any, idle: float, backpressure: float) -> N
     for sample in range(samples):
         for step in range(steps):
             events = np.repeat(np.arange(9), stimulus[step, sample]).tolist()
+            events += [9, 40_000] if step == 1 else []  # there are no such neurons
             await source.send(step_frame(events, step == steps - 1))
     for sample in range(samples):
         if kind == "membranes":
@@ -50,10 +51,12 @@ async def streams_and_registers(dut: Any, idle: float, backpressure: float) -> N
                 frame = await sink.recv(compact=False)
                 counts = np.bincount([int(x) for x in frame.tdata][:-1], minlength=5)
                 assert np.array_equal(counts, golden.spikes["output"][step, sample]), (sample, step)
-    assert await registers.read_dword(0x00) == 0x4E485731
+    assert await registers.read_dword(0x00) == 0x4E485732
     assert "".join([f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]) == digest_of(model)
     assert await registers.read_dword(0x18) == steps * samples
-    assert await registers.read_dword(0x80) == int(stimulus.sum())
+    assert await registers.read_dword(0x10) == 4  # STATUS: invalid events
+    assert await registers.read_dword(0x2C) == 2 * samples
+    assert await registers.read_dword(0x80) == int(stimulus.sum()) + 2 * samples
     assert await registers.read_dword(0x88) == int(golden.spikes["hidden1"].sum())
 
 

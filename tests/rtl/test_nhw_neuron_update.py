@@ -20,10 +20,11 @@ STEPS = 100
 def expectation(
     parameters: dict[str, Any], data: LayerData, sums: list[list[int]], levels: dict[str, list[list[int]]]
 ) -> dict[str, Any]:
-    """Output words and probe calls of the golden model's step."""
+    """Output words, probe calls and saturations (of words that have any, in order) of the golden model's step."""
     lanes, neurons = parameters["UPDATE_LANES"], parameters["NEURONS"]
     words: list[Any] = []
     calls: list[list[int]] = []
+    saturated: list[int] = []
     if parameters["MODULATES"]:  # the membranes of the initialisation
         firsts = range(0, neurons, lanes)
         words = [[[0] * len(range(neurons)[n : n + lanes]), int(n + lanes >= neurons), 0] for n in firsts]
@@ -45,13 +46,14 @@ def expectation(
             for first in range(0, neurons, lanes):
                 chunk = states[first : first + lanes]
                 last = first + lanes >= neurons
+                saturated += [sum(s.saturated for s in chunk)] if any(s.saturated for s in chunk) else []
                 if parameters["SPIKING"]:
                     words.append([sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)])
                 elif parameters["MODULATES"]:  # after the clear
                     words.append([[0 if end else s.membrane for s in chunk], int(last), int(end)])
                 elif end:
                     words.append([[s.membrane for s in chunk], int(last), int(end)])
-    return {"words": words, "calls": calls}
+    return {"words": words, "calls": calls, "saturated": saturated}
 
 
 @cocotb.test()
@@ -61,8 +63,11 @@ async def every_word_and_state(dut: Any) -> None:
     lanes, neurons, bits = parameters["UPDATE_LANES"], parameters["NEURONS"], parameters["ACCUMULATOR_BITS"]
     membrane_bits = parameters["MEMBRANE_BITS"]
     received: list[Any] = []
+    saturated: list[int] = []
 
     def look() -> None:
+        if dut.saturated_o.value != 0:
+            saturated.append(int(dut.saturated_o.value))
         if dut.word_valid_o.value != 1:
             return
         if parameters["SPIKING"]:
@@ -121,6 +126,7 @@ async def every_word_and_state(dut: Any) -> None:
     await ClockCycles(dut.clk_i, 2)
     assert received == bench["words"]
     assert probe_log() == bench["calls"]
+    assert saturated == bench["saturated"]
 
 
 DEFAULTS: dict[str, int | str] = {
@@ -296,3 +302,5 @@ def test_the_stimulus_meets_thresholds(case: str) -> None:
 def test_the_stimulus_saturates(case: str, state: int, limits: list[int]) -> None:
     reached = {values[state] for values in states_reached(case)}
     assert reached.issuperset(limits)
+    parameters, data, sums, levels = constants_and_sums(case)
+    assert expectation(parameters, data, sums, levels)["saturated"]

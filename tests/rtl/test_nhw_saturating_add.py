@@ -25,7 +25,9 @@ async def every_pair(dut: Any) -> None:
         await FallingEdge(dut.clk_i)
         if number >= 2:
             state, added, increment = operands[number - 2]
-            assert dut.sum_o.value.to_signed() == saturate(state + added + increment, bits)
+            total = state + added + increment
+            assert dut.sum_o.value.to_signed() == saturate(total, bits)
+            assert bool(dut.saturated_o.value) == (saturate(total, bits) != total)
         if number < len(operands):
             dut.state_i.value, dut.input_i.value, dut.increment_i.value = operands[number]
 

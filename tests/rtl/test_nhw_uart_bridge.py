@@ -75,7 +75,7 @@ async def prepare(dut: Any, idle: float, backpressure: float) -> tuple[Any, Any,
     source, sink = stream_source(dut, idle), stream_sink(dut, 0.0)
     if backpressure:
         sink.set_pause_generator(pauses(5, backpressure)())
-    received, memory = bytearray(), {0x00: 0x4E485731, 0x14: 0x01020304}
+    received, memory = bytearray(), {0x00: 0x4E485732, 0x14: 0x01020304}
     await start(dut)
     cocotb.start_soon(receive(dut, received))
     cocotb.start_soon(registers(dut, memory))

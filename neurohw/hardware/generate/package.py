@@ -48,7 +48,8 @@ class RtlPackage:
         return list(self.manifest["sources"])
 
     def layers(self) -> list[dict[str, Any]]:
-        """Per population, in the order of the step: `population`, `parameters`, `slots` (the neuron of every slot, -1 for none; None: in order) and `adaptive`."""
+        """Per population, in the order of the step: `population`, `parameters`, `slots` (the neuron of every slot, -1 for none; None: in order), `adaptive` and
+        `capped` (the membrane has a user's cap instead of a proved width)."""
         return list(self.manifest["populations"])
 
     def projections(self) -> list[dict[str, Any]]:
@@ -58,6 +59,14 @@ class RtlPackage:
     def inputs(self) -> int:
         """Neurons of the input."""
         return int(self.manifest["inputs"])
+
+    def steps(self) -> int:
+        """Steps of a sample for which the widths are proved: in a longer one states may saturate."""
+        return int(self.manifest["steps"])
+
+    def max_count(self) -> int:
+        """The largest input count of one step for which the widths are proved: sums of more would wrap around."""
+        return int(self.manifest["max_count"])
 
     def lanes(self) -> int:
         """Lanes of the first population."""
@@ -145,6 +154,8 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
         "parent": digest,
         "top": "nhw_network",
         "inputs": network.input.size,
+        "steps": model.steps,
+        "max_count": model.max_count,
         "output": network.output.name,
         "sources": ["nhw_network_pkg.sv", *[core.name for core in cores], "nhw_network.sv"],
         "populations": [
@@ -153,6 +164,7 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
                 "parameters": p.parameters,
                 "slots": None if p.layout.in_order else list(p.layout.slots),
                 "adaptive": model.populations[p.name].adaptation_decay is not None,
+                "capped": model.populations[p.name].capped,
             }
             for p in populations
         ],

@@ -12,7 +12,17 @@ from neurohw.hardware.generate.neuron import NEURON_FLAGS, neuron_parameters
 from neurohw.hardware.generate.pack import parameter_image, table_image, word_text
 from neurohw.hardware.generate.package import MANIFEST, NOT_IN_PACKAGES, RtlPackage
 from neurohw.hardware.generate.plan import MAX_INPUTS, MAX_STATE_BITS
-from neurohw.hardware.generate.text import AXIL_IN, AXIL_OUT, CLOCK, INPUT, OUTPUT, STREAM, instance, literal
+from neurohw.hardware.generate.text import (
+    AXIL_IN,
+    AXIL_OUT,
+    CLOCK,
+    INPUT,
+    OUTPUT,
+    STREAM,
+    instance,
+    literal,
+    saturated_bits,
+)
 from neurohw.paths import rtl_folder
 from neurohw.plasticity.integer import QuantizedPlasticity
 from neurohw.storage import FORMAT_VERSION, canonical_json
@@ -248,6 +258,7 @@ def _network_text(parameters: dict[str, Any]) -> str:
     signals = [
         "  logic learning, host_wants, host_may, host_write, event_seen, source_seen, row_seen, passing;",
         f"  logic signed [{parameters['ASTROCYTE_BITS'] - 1}:0] astrocyte;",
+        f"  logic {span(saturated_bits(parameters))}saturated;",
         f"  logic {row}host_row;",
         f"  logic {weights}to_host, from_host;",
         *[f"  logic {span(width)}inner_{name};" for name, width in (*AXIL_IN.items(), *AXIL_OUT.items())],
@@ -261,6 +272,7 @@ def _network_text(parameters: dict[str, Any]) -> str:
     core_ports |= {f"{port}_{'o' if port == 'host_may' else 'i'}": name for port, name in host.items()}
     core_ports |= {"host_weights_i": "from_host", "host_weights_o": "to_host"}
     core_ports |= {"event_o": "event_seen", "source_o": "source_seen", "row_o": "row_seen", "passing_o": "passing"}
+    core_ports["saturated_o"] = "saturated"
     axil = {f"s_axil_{name}": f"s_axil_{name}" for name in (*AXIL_IN, *AXIL_OUT)}
     register_ports = {**CLOCK, **axil, **{f"m_axil_{name}": f"inner_{name}" for name in (*AXIL_IN, *AXIL_OUT)}}
     register_ports |= {"learning_o": "learning", "astrocyte_i": "astrocyte"}
@@ -274,10 +286,13 @@ def _network_text(parameters: dict[str, Any]) -> str:
         if s != "tdata"
     }
     counter_ports |= {"projection_event_i": "{source_seen, event_seen}", "projection_waiting_i": "{row_seen, passing}"}
+    counter_ports |= {"input_tdata_i": f"{INPUT}_tdata", "population_saturated_i": "saturated"}
     kept = ("ROWS", "LANES", "WEIGHT_BITS")
     register_parameters = {key: own[key] for key in kept} | {"STATE_BITS": own["ASTROCYTE_BITS"]}
     counter_parameters = {
         "PROJECTIONS": "2",
+        "POPULATIONS": "1",
+        "UPDATE_LANES": own["UPDATE_LANES"],
         "INPUTS": own["INPUTS"],
         "OUTPUTS": own["NEURONS"],
         "DIGEST": "nhw_network_pkg::Digest",
@@ -324,6 +339,8 @@ def emit_plastic(
         "parent": digest,
         "top": "nhw_network",
         "inputs": network.input.size,
+        "steps": quantized.model.steps,
+        "max_count": quantized.model.max_count,
         "output": network.output.name,
         "learning": True,
         "sources": ["nhw_network_pkg.sv", *[core.name for core in cores], "nhw_network.sv"],
@@ -333,6 +350,7 @@ def emit_plastic(
                 "parameters": {**parameters, "SLOTS": 1, "SHARED_DELAYS": 0},
                 "slots": None,
                 "adaptive": quantized.model.populations[network.output.name].adaptation_decay is not None,
+                "capped": quantized.model.populations[network.output.name].capped,
             }
         ],
         "projections": [

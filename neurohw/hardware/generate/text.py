@@ -79,6 +79,7 @@ def package_text(populations: Sequence[PlannedPopulation], inputs: int, digest: 
     ]
     lines.append(f"  localparam logic [255:0] Digest = 256'h{digest};")
     lines.append(f"  localparam int unsigned Projections = {sum(len(p.projections) for p in populations)};")
+    lines.append(f"  localparam int unsigned Populations = {len(populations)};")
     lines.append(f"  localparam int unsigned Inputs = {inputs};")
     for owner, comment, parameters in _groups(populations):
         if parameters:
@@ -239,7 +240,8 @@ class _Top:
             )
         stream = f"out_{name}"
         ports = {**CLOCK, **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{operation}_{s}" for s in OPERATION}}
-        ports |= self.modulation_ports(population)
+        ports |= self.modulation_ports(population) | {"saturated_o": f"saturated_{name}"}
+        self.signals.append(f"  logic {_range(saturated_bits(population.parameters))}saturated_{name};")
         if name == self.output and not population.parameters["SPIKING"]:
             ports |= _stream("m_axis", OUTPUT)
         else:
@@ -300,6 +302,11 @@ class _Top:
         )
 
 
+def saturated_bits(parameters: dict[str, Any]) -> int:
+    """Bits of the number of neurons of one word of which a state has saturated."""
+    return int(parameters["UPDATE_LANES"]).bit_length()
+
+
 def _projection_stream(projection: PlannedProjection) -> str:
     return f"to_{projection.name}"
 
@@ -319,6 +326,7 @@ def network_text(populations: Sequence[PlannedPopulation], network_input: str, o
     ports += [f"  output logic {_range(width)}s_axil_{name}" for name, width in AXIL_OUT.items()]
     top = _Top(populations, network_input, output)
     last = next(p for p in populations if p.name == output)
+    most = max(populations, key=lambda p: saturated_bits(p.parameters)).parameters
     head = ["// Generated: instances only.", "module nhw_network (", ",\n".join(ports), ");"]
     top.signals.append(f"  logic [{len(top.every) - 1}:0] projection_event, projection_waiting;")
     top.fork(network_input, INPUT)
@@ -326,6 +334,8 @@ def network_text(populations: Sequence[PlannedPopulation], network_input: str, o
         top.population(population)
     parameters = {
         "PROJECTIONS": "nhw_network_pkg::Projections",
+        "POPULATIONS": "nhw_network_pkg::Populations",
+        "UPDATE_LANES": str(most["UPDATE_LANES"]),
         "INPUTS": "nhw_network_pkg::Inputs",
         "OUTPUTS": str(sum(n >= 0 for n in last.layout.slots)),
         "OUTPUT_MEMBRANES": f"1'b{1 - last.parameters['SPIKING']}",
@@ -335,6 +345,9 @@ def network_text(populations: Sequence[PlannedPopulation], network_input: str, o
     connections |= {f"s_axil_{name}": f"s_axil_{name}" for name in (*AXIL_IN, *AXIL_OUT)}
     for side, prefix in (("input", INPUT), ("output", OUTPUT)):
         connections |= {f"{side}_{s}_i": f"{prefix}_{s}" for s in STREAM if s != "tdata"}
+    connections |= {"input_tdata_i": f"{INPUT}_tdata"}
     connections |= {"projection_event_i": "projection_event", "projection_waiting_i": "projection_waiting"}
+    saturated = ", ".join(f"{saturated_bits(most)}'(saturated_{p.name})" for p in reversed(populations))
+    connections["population_saturated_i"] = f"{{{saturated}}}"
     top.lines.append(instance("nhw_registers", "u_registers", parameters, connections))
     return "\n".join([*head, *top.signals, *top.lines, "endmodule", ""])

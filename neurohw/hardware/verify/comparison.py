@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.children import workers
-from neurohw.connections import Sparse, synapses
 from neurohw.errors import NeurohwError
 from neurohw.golden.native import run_native
 from neurohw.hardware.generate import RtlPackage
-from neurohw.hardware.verify.harness import HarnessResult, build_harness, run_harness
+from neurohw.hardware.verify.harness import (
+    IDENTITY,
+    INVALID,
+    SATURATED,
+    HarnessResult,
+    build_harness,
+    check_proof,
+    run_harness,
+)
+from neurohw.hardware.verify.operations import count_operations
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
-from neurohw.network import Projection
 from neurohw.neurons import Integrator
 from neurohw.readout import scores
 from neurohw.reference import check_stimulus
@@ -27,6 +34,7 @@ from neurohw.trace import Trace, first_mismatch
 
 CHUNK = (100, 500)  # samples of one process of the harness: fewest, most,
 CELLS = 1 << 22  # and neurons times steps of them, to bound memory
+LARGEST_COUNT = (1 << 32) - 1  # of a register
 Progress = Callable[[str, float], None]
 
 
@@ -36,7 +44,9 @@ class VerifyResult:
 
     spikes_compared, states_compared: entries compared; the membranes or spikes that left through the output stream count too.
     cycles_per_inference: clocks of the whole run divided by samples, with the pipeline kept full. latency_cycles: mean over samples of the
-    clocks from the first beat accepted to the last output beat. synaptic_operations_per_cycle: of the first projection, while events wait.
+    clocks from the first beat accepted to the last output beat. synaptic_operations, effective_synaptic_operations: by projection, see `Operations`;
+    synaptic_operations_per_cycle: of the first projection, while events wait. saturations: by population, neuron updates in which a state has saturated, as
+    counted by the registers of the RTL. proved_steps: for which the widths are proved; 0 saturations are certain in no longer samples of uncapped populations.
     scores: [sample, class] from the output stream of the RTL, not from the golden model.
     """
 
@@ -52,6 +62,9 @@ class VerifyResult:
     latency_cycles_max: int
     synaptic_operations_per_cycle: float
     synaptic_operations: dict[str, int]
+    effective_synaptic_operations: dict[str, int]
+    saturations: dict[str, int]
+    proved_steps: int
     scores: NDArray[Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -65,18 +78,7 @@ class _Tally:
     states_compared: int = 0
     mismatches: int = 0
     first: tuple[int, str] | None = None
-    events: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # spikes of every neuron, by population
-
-
-def fan_out(model: QuantizedNetwork, projection: Projection) -> NDArray[np.int64]:
-    """Synapses of every source neuron of a projection that the hardware works on: of a sparse one those with a weight other than 0, else all."""
-    source, target = (model.network.population(n).size for n in (projection.source, projection.target))
-    arrays = model.projections[projection.name].arrays()
-    found = synapses(projection.connection, source, target, arrays, projection.delay, projection.delay_per)
-    stored = model.projections[projection.name].weight.ravel()[found.weight_index] != 0
-    if not isinstance(projection.connection, Sparse):
-        stored[:] = True
-    return np.bincount(found.source[stored], minlength=source)
+    spikes: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # of all samples [time, neuron], by population
 
 
 def chunk_size(samples: int, steps: int, neurons: int) -> int:
@@ -85,12 +87,25 @@ def chunk_size(samples: int, steps: int, neurons: int) -> int:
     return min(max(fewest, min(most, -(-samples // 16))), max(1, CELLS // (steps * neurons)))
 
 
+def _saturations_differ(golden: Trace, rtl: HarnessResult) -> list[str]:
+    """In words, every population whose register counted other saturations than the golden model, if that counts any."""
+    counted: dict[str, int] | None = getattr(golden, "saturations", None)
+    if counted is None:
+        return []
+    expected = {name: min(counted.get(name, 0), LARGEST_COUNT) for name in rtl.saturations}
+    return [
+        f"saturations of population {name!r}, samples of one process: expected {expected[name]}, got {n}"
+        for name, n in rtl.saturations.items()
+        if n != expected[name]
+    ]
+
+
 def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally) -> None:
     """Count the differences between both results of the samples from `first` on."""
     integrator = isinstance(model.network.output.neuron, Integrator)
     for name, spikes in golden.spikes.items():
-        events = spikes.sum(axis=(0, 1), dtype=np.int64)
-        tally.events[name] = tally.events.get(name, np.zeros_like(events)) + events
+        total = spikes.sum(axis=1, dtype=np.int64)
+        tally.spikes[name] = tally.spikes.get(name, np.zeros_like(total)) + total
     output = model.network.output.name
     expected_sent = golden.states[f"v.{output}"][-1] if integrator else golden.spikes[output]
     differences = 0
@@ -106,12 +121,16 @@ def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessRes
         tally.compared += rtl.sent.size
     sent_differs = rtl.sent != expected_sent
     differences += int(np.count_nonzero(sent_differs))
+    wrong_counters = _saturations_differ(golden, rtl)
+    differences += len(wrong_counters)
     tally.mismatches += differences
     if differences and (tally.first is None or first < tally.first[0]):
         mismatch = first_mismatch(golden, Trace(rtl.spikes, rtl.states))
         if mismatch is not None:
             text = str(dataclasses.replace(mismatch, sample=mismatch.sample + first))
             sample = mismatch.sample + first
+        elif wrong_counters:
+            text, sample = wrong_counters[0], first
         else:
             where = np.argwhere(sent_differs)[0]
             sample = int(where[0] if integrator else where[1]) + first
@@ -120,7 +139,7 @@ def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessRes
 
 
 def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
-    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold the model's digest and the counts of the stimulus."""
+    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold identity, flags, the model's digest and the counts of the stimulus."""
     samples, steps, events = spikes.shape[1], spikes.shape[0] * spikes.shape[1], int(spikes.sum(dtype=np.int64))
     counted = {
         "samples": sum(r.counters["samples"] for r in results),
@@ -131,11 +150,18 @@ def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: 
         counted["events"] = sum(r.events[0] for r in results)
     else:
         events = 0
+    counted["invalid_events"] = sum(r.counters["invalid_events"] for r in results)
     found = {"events": 0, **counted}
-    if found != {"samples": samples, "steps": steps, "events": events}:
+    if found != {"samples": samples, "steps": steps, "events": events, "invalid_events": 0}:
         raise NeurohwError(
             f"the registers counted {found}, the stimulus has {samples} samples, {steps} steps, {events} events"
         )
+    for result in results:
+        flags = SATURATED * any(result.saturations.values()) | INVALID * (result.counters["invalid_events"] > 0)
+        if (result.counters["identity"], result.counters["status"]) != (IDENTITY, flags):
+            raise NeurohwError(
+                f"IDENTITY and STATUS hold {result.counters['identity']:#x} and {result.counters['status']}, expected are {IDENTITY:#x} and {flags}"
+            )
     digest = "".join(f"{results[0].counters[f'digest{i}']:08x}" for i in range(8))
     if digest != package.manifest["parent"]:
         raise NeurohwError(f"the digest register holds {digest}, the model's digest is {package.manifest['parent']}")
@@ -151,17 +177,20 @@ def verify(
     backpressure: float = 0.0,
     progress: Progress | None = None,
     optimize: bool = True,
+    allow_longer: bool = False,
 ) -> VerifyResult:
     """Compare the written package with the golden model on counts [time, sample, input neuron].
 
     Builds the native harness once per package (kept beside it in `<package>.sim`), runs chunks of samples in `jobs` processes (default: the
-    machine's cores), and compares every spike, the output stream, and with `states` every membrane, current and refractory count.
-    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower.
-    Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
+    machine's cores), and compares every spike, the output stream, the counters of saturations, and with `states` every membrane, current and refractory count.
+    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower. allow_longer: samples
+    may have more steps than the widths are proved for, and states saturate. Raises InvalidData for an unusable stimulus, longer ones unless allowed
+    among them, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
     """
     report = progress or (lambda text, fraction: None)
     check_stimulus(model.network, spikes)
     contents = RtlPackage.load(package)
+    check_proof(contents, spikes, allow_longer)
     cache = Path(package).resolve().with_name(Path(package).name + ".sim")
     report("building the simulation", 0.0)
     program = build_harness(package, cache, optimize=optimize)
@@ -175,7 +204,7 @@ def verify(
 
     def run(start: int) -> tuple[int, HarnessResult, Trace]:
         part = spikes[:, start : start + size]
-        rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1)
+        rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1, allow_longer=allow_longer)
         return start, rtl, run_native(model, part, recorded, threads=1)
 
     with workers(jobs or os.cpu_count() or 1) as submit:
@@ -198,14 +227,16 @@ def verify(
         report("recording a waveform of the first mismatch", 1.0)
         waveform_path = cache / f"mismatch-sample{sample}.fst"
         traced = build_harness(package, cache, waveforms=True, optimize=False)
-        run_harness(traced, package, spikes[:, sample : sample + 1], waveform=waveform_path)
+        wrong = spikes[:, sample : sample + 1]
+        run_harness(traced, package, wrong, waveform=waveform_path, allow_longer=allow_longer)
         waveform = str(waveform_path)
     ordered = [results[s] for s in starts]
     _check_registers(ordered, contents, spikes)
-    operations = {p.name: int(tally.events[p.source] @ fan_out(model, p)) for p in model.network.projections}
-    operations = {q["projection"]: operations[q["projection"]] for q in contents.projections()}
+    by_name = {p.name: p for p in model.network.projections}
+    ordered_projections = [by_name[q["projection"]] for q in contents.projections()]
+    operations = {p.name: count_operations(model, p, tally.spikes[p.source]) for p in ordered_projections}
     waiting = sum(r.waiting[0] for r in ordered)
-    first_projection = contents.projections()[0]["projection"]
+    first_projection = ordered_projections[0].name
     latency = np.concatenate([r.left - r.entered for r in ordered]).astype(np.int64)
     cycles = sum(int(r.left[-1]) - int(r.entered[0]) for r in ordered)
     output = model.network.output.name
@@ -225,7 +256,10 @@ def verify(
         cycles_per_inference=cycles / total,
         latency_cycles=float(latency.mean()),
         latency_cycles_max=int(latency.max()),
-        synaptic_operations_per_cycle=operations[first_projection] / waiting if waiting else 0.0,
-        synaptic_operations=operations,
+        synaptic_operations_per_cycle=operations[first_projection].synaptic / waiting if waiting else 0.0,
+        synaptic_operations={name: o.synaptic for name, o in operations.items()},
+        effective_synaptic_operations={name: o.effective for name, o in operations.items()},
+        saturations={name: sum(r.saturations[name] for r in ordered) for name in ordered[0].saturations},
+        proved_steps=contents.steps(),
         scores=values,
     )

@@ -22,7 +22,11 @@ from neurohw.storage import replace_folder
 
 SAFE = re.compile(r"[\w./+-]+", re.ASCII)
 STATES = "vcra"
-COUNTERS = ("identity", "cycles", "steps", "samples", "output_spikes", *[f"digest{i}" for i in range(8)])
+IDENTITY = 0x4E485732  # "NHW2", the register map of docs/hardware.md
+SATURATED, INVALID = 2, 4  # bits of STATUS
+COUNTERS = (
+    "identity", "status", "cycles", "steps", "samples", "output_spikes", "invalid_events", *[f"digest{i}" for i in range(8)],
+)  # fmt: skip
 
 
 def verilator_environment() -> dict[str, str]:
@@ -114,6 +118,7 @@ class HarnessResult:
 
     sent: final membranes [sample, neuron] for an Integrator output, else spike counts [time, sample, neuron]. entered, left: clock of each
     sample's first accepted beat and last output beat. events, waiting: per projection, in the order of the registers, see docs/hardware.md.
+    saturations: by population, neuron updates in which a state has saturated.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
@@ -124,6 +129,7 @@ class HarnessResult:
     counters: dict[str, int]
     events: list[int]
     waiting: list[int]
+    saturations: dict[str, int]
 
 
 def slots_of(layer: dict[str, Any]) -> list[int]:
@@ -160,6 +166,25 @@ def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -
     path.write_bytes(np.concatenate(words).astype("<u4").tobytes())
 
 
+def check_proof(package: RtlPackage, spikes: NDArray[Any], allow_longer: bool = False) -> None:
+    """Raise InvalidData for a stimulus [time, sample, neuron] that does not fit the inputs, or for which the widths of the package are not proved.
+
+    allow_longer: more steps than proved are welcome. Counts beyond the proved ones never are: sums would wrap around.
+    """
+    if spikes.shape[2] != package.inputs():
+        raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {package.inputs()} inputs")
+    if len(spikes) > package.steps() and not allow_longer:
+        raise InvalidData(
+            f"stimulus has {len(spikes)} steps, the widths of the RTL are proved for {package.steps()}: states may saturate. Quantize for {len(spikes)} steps, "
+            "or allow it (allow_longer)"
+        )
+    if spikes.max(initial=0) > package.max_count():
+        raise InvalidData(
+            f"stimulus holds a count of {spikes.max()} in one step, the widths of the RTL are proved for {package.max_count()}: sums may wrap around. "
+            f"Quantize with max_count={spikes.max()}"
+        )
+
+
 def run_harness(
     program: Path,
     package: Path,
@@ -169,15 +194,15 @@ def run_harness(
     backpressure: float = 0.0,
     seed: int = 1,
     waveform: Path | None = None,
+    allow_longer: bool = False,
 ) -> HarnessResult:
     """Stream counts [time, sample, neuron] through the RTL.
 
-    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. Raises NeurohwError with the
-    harness's words if the design hangs or breaks the stream protocol.
+    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. allow_longer: run more steps than the widths are
+    proved for. Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
-    if spikes.shape[2] != contents.inputs():
-        raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.inputs()} inputs")
+    check_proof(contents, spikes, allow_longer)
     with tempfile.TemporaryDirectory() as name:
         stimulus, result = Path(name) / "stimulus", Path(name) / "result"
         write_stimulus(stimulus, contents, spikes)
@@ -215,7 +240,8 @@ def _parse(content: bytes, package: RtlPackage, steps: int, samples: int, states
     all_states = take("<i4", samples, steps, total, len(STATES)).transpose(1, 0, 2, 3) if states else None
     sent = take("<i4", samples, outputs) if membranes else take("<i4", samples, steps, outputs).transpose(1, 0, 2)
     entered, left = take("<u8", samples), take("<u8", samples)
-    numbers = [int(n) for n in take("<u4", len(COUNTERS) + 2 * len(package.projections()))]  # type: ignore[call-overload]
+    projections = len(package.projections())
+    numbers = [int(n) for n in take("<u4", len(COUNTERS) + 2 * projections + len(layers))]  # type: ignore[call-overload]
     spikes, values, first = {}, {}, 0
     for layer, size in zip(layers, sizes, strict=True):
         name = layer["population"]
@@ -224,6 +250,8 @@ def _parse(content: bytes, package: RtlPackage, steps: int, samples: int, states
             for index, letter in enumerate(STATES if layer["adaptive"] else STATES[:-1]):
                 values[f"{letter}.{name}"] = all_states[:, :, first : first + size, index].astype(np.int64)
         first += size
-    per_projection = numbers[len(COUNTERS) :]
+    per_projection, per_population = numbers[len(COUNTERS) :][: 2 * projections], numbers[-len(layers) :]
     counters = dict(zip(COUNTERS, numbers, strict=False))
-    return HarnessResult(spikes, values, sent, entered, left, counters, per_projection[::2], per_projection[1::2])  # type: ignore[arg-type]
+    saturations = {layer["population"]: n for layer, n in zip(layers, per_population, strict=True)}
+    events, waiting = per_projection[::2], per_projection[1::2]
+    return HarnessResult(spikes, values, sent, entered, left, counters, events, waiting, saturations)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.children import run_child
-from neurohw.errors import InvalidData, NeurohwError
+from neurohw.errors import NeurohwError
 from neurohw.hardware.generate import RtlPackage
 from neurohw.hardware.generate.plastic import learning_layout, source_numbers
-from neurohw.hardware.verify.harness import STATES, build_harness, event_words
+from neurohw.hardware.verify.harness import STATES, build_harness, check_proof, event_words
 from neurohw.paths import sim_folder
 from neurohw.plasticity.golden import PlasticTrace
 from neurohw.plasticity.integer import QuantizedPlasticity
@@ -20,7 +20,7 @@ from neurohw.step import letters
 from neurohw.trace import Trace, first_mismatch
 
 COUNTERS = (
-    "identity", "cycles", "steps", "samples", "output_spikes", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
+    "identity", "status", "cycles", "steps", "samples", "output_spikes", "saturations", "invalid_events", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
     *[f"digest{i}" for i in range(8)],
 )  # fmt: skip
 
@@ -48,20 +48,20 @@ def run_learning(
     backpressure: float = 0.0,
     seed: int = 1,
     optimize: bool = True,
+    allow_longer: bool = False,
 ) -> LearningResult:
     """Stream spikes [time, sample, input neuron] through the RTL of a written package; arguments as of `run_plastic_golden`.
 
-    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. Raises NeurohwError with the harness's words if the design hangs
-    or breaks the stream protocol.
+    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. allow_longer: run more steps than the widths are proved for.
+    Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
+    check_proof(contents, spikes != 0, allow_longer)
     program = build_harness(
         package, package.parent / "harness", optimize=optimize, harness=sim_folder() / "learning_harness.cpp"
     )
     parameters = contents.layers()[0]["parameters"]
     network = quantized.model.network
-    if spikes.shape[2] != contents.inputs():
-        raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.inputs()} inputs")
     layout = learning_layout(quantized, parameters["LANES"], parameters["UPDATE_LANES"])
     steps, samples, _ = spikes.shape
     rows, lanes, neurons, sources = *layout.weights.shape, network.output.size, len(layout.first)

@@ -22,8 +22,8 @@ from neurohw.connections import Connection, Dense, Sparse
 from neurohw.engines import rtl
 from neurohw.fixedpoint import IntFormat
 from neurohw.hardware.generate import emit
-from neurohw.hardware.verify.comparison import fan_out
 from neurohw.hardware.verify.harness import build_harness, run_harness
+from neurohw.hardware.verify.operations import fan_out
 from neurohw.integers import QuantizedNetwork
 from tests.random_networks import random_neuron, random_stimulus, random_trained
 
