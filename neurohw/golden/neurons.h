@@ -36,6 +36,9 @@ inline int64_t largest(const int64_t* values, int64_t size) {
 
 // One population of one sample, whatever the type of its numbers. What returns bool says whether all numbers fitted.
 struct Population {
+  bool counting = false;    // say which neurons saturate, by a longer way, and not only whether one does
+  bool saturated = false;   // a neuron did, since the rest
+  int64_t saturations = 0;  // neuron updates in which a state did, where counting
   virtual ~Population() = default;
   virtual void rest() = 0;
   virtual void modulate(const NativeModulation& m, const Population& astrocyte) = 0;
@@ -58,10 +61,11 @@ struct Neurons final : Population {
   bool uniform[3];            // one decay for all
   Array<T> gain, rise;  // of this step, by astrocytes
   Array<T> sum, drive, level, spike;
+  Array<T> clipped;     // neurons with a state that saturates in this step
   Array<uint8_t> bytes;
 
   Neurons(const NativePopulation& population, bool unproved) : p(population), n(padded(population.size)), trusting(unproved) {
-    for (auto* x : {&v, &c, &r, &a, &sum, &drive, &level, &spike, &gain, &rise}) x->assign(n, T(0));
+    for (auto* x : {&v, &c, &r, &a, &sum, &drive, &level, &spike, &clipped, &gain, &rise}) x->assign(n, T(0));
     const auto fill = [&](Array<T>& x, const auto* values, T rest) {
       x.assign(n, rest);
       for (int64_t i = 0; i < p.size; i++) x[static_cast<size_t>(i)] = static_cast<T>(values[i]);
@@ -92,6 +96,8 @@ struct Neurons final : Population {
   void rest() override {
     for (auto* state : {&v, &c, &r, &a}) std::fill(state->begin(), state->end(), T(0));
     fits = true;
+    saturated = false;
+    saturations = 0;
     begin();
   }
   void begin() {
@@ -157,7 +163,22 @@ struct Neurons final : Population {
       if (low < -kTrusted && high > kTrusted) return;
     }
     const auto [least, most] = limits(low, high);
-    for (size_t i = 0; i < size; i++) x[i] = std::clamp(x[i], least, most);
+    if (counting) for (size_t i = 0; i < size; i++) clipped[i] |= static_cast<T>((x[i] < least) | (x[i] > most));
+    T changed = 0;
+    for (size_t i = 0; i < size; i++) {
+      const T within = std::clamp(x[i], least, most);
+      changed = static_cast<T>(changed | (within ^ x[i]));
+      x[i] = within;
+    }
+    if (changed) saturated = true;
+  }
+
+  // The neurons that a step has marked, once each.
+  void count_clipped() {
+    for (T& one : clipped) {
+      saturations += one;
+      one = 0;
+    }
   }
 
   // No current, adaptation or modulation, no refractory steps, and one shift for all.
@@ -201,6 +222,7 @@ struct Neurons final : Population {
       fired.append(bits, static_cast<int32_t>(i * kLanes));
     }
     load = 0;
+    if (Chosen::above(largest, Shorts{} + most, true).bits() | Chosen::above(Shorts{} + least, smallest, true).bits()) saturated = true;
     if (checks(p.membrane_min, p.membrane_max)) {
       const Shorts trusted = Shorts{} + static_cast<int16_t>(kTrusted);
       if (Chosen::above(largest, trusted, true).bits() | Chosen::above(-trusted, smallest, true).bits()) fits = false;
@@ -210,7 +232,7 @@ struct Neurons final : Population {
 
   // One step under the sums. The order of neurohw/step.py, one pass over all neurons for every line that applies.
   bool advance(Events& fired) override {
-    if constexpr (sizeof(T) == 2) if (plain) return advance_plain(fired);
+    if constexpr (sizeof(T) == 2) if (plain && !counting) return advance_plain(fired);
     const int32_t flags = p.flags;
     const size_t n = this->n;  // here and below: copies that no store of a byte can change, as the compiler must fear
     const bool delayed = flags & kDelayedReset, refractory = p.refractory && !delayed;
@@ -262,6 +284,7 @@ struct Neurons final : Population {
       for (size_t i = 0; i < n; i++) to[i] = static_cast<uint8_t>(from[i]);
       collect(bytes.data(), static_cast<size_t>(p.size), fired);
     }
+    if (counting) count_clipped();
     begin();
     return fits;
   }

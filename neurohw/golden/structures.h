@@ -56,6 +56,7 @@ struct Job {
   int32_t projection_count;
   const NativeModulation* modulations;
   int32_t modulation_count, largest_count;
+  int64_t* saturations;          // [population]: neuron updates in which a state saturated
 };
 
 }  // namespace
