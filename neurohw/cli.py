@@ -100,6 +100,8 @@ def summary(run: RunFolder, last: str) -> None:
         )
     if quantized:
         table.add_row("golden accuracy", f"{100 * quantized['golden_accuracy']:.2f} %")
+        for text in quantized.get("warnings", []):
+            table.add_row("warning", text)
     checked = run.result("crosscheck")
     if checked:
         engines = ", ".join(dict.fromkeys(r["engine"] for r in checked["runs"] if r["status"] == "ran"))

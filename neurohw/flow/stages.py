@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
@@ -17,13 +18,14 @@ from neurohw.children import workers
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Dataset, Encoder, digits, load, read_counts, shd, spoken_digits, ssc
 from neurohw.engines import ENGINES, Model
-from neurohw.errors import BrokenFile, InvalidData
+from neurohw.errors import BrokenFile, InvalidData, PrecisionWarning
 from neurohw.flow.check import draw_mismatch, first_words
+from neurohw.flow.integers import CALIBRATION_SAMPLES, SaturationCount, calibration_stimulus
 from neurohw.flow.liquid_data import prepared
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.flow.tasks import Task, run_tasks
-from neurohw.golden import run_golden
+from neurohw.golden import calibrated, run_golden
 from neurohw.hardware.build import BuildReport, build, load_board, tool_versions
 from neurohw.hardware.generate import RtlPackage, emit
 from neurohw.hardware.verify import verify
@@ -186,20 +188,27 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     """Quantize the trained network, prove its widths, and measure the accuracy that is left."""
     source = run.need("train")
     config = run.config
-    key = run.key(source["digest"], config.bits, config.membrane_cap)
+    key = run.key(source["digest"], config.bits, config.membrane_cap, CALIBRATION_SAMPLES)
     if run.result("quantize", key) is not None and _intact(load_quantized, run.path / "quantized"):
         progress("quantize", "up to date", 1.0)
         return
     trained = load_trained(run.path / "trained")
     encoder = Encoder.from_json(source["encoder"])
-    model = quantize(trained, config.bits, membrane_cap=config.membrane_cap, max_count=encoder.max_count)
+    with warnings.catch_warnings():  # they stay in the report of the model
+        warnings.simplefilter("ignore", PrecisionWarning)
+        model = quantize(trained, config.bits, membrane_cap=config.membrane_cap, max_count=encoder.max_count)
+    progress("quantize", "differences to float on calibration data", 0.1)
+    model = calibrated(trained, model, calibration_stimulus(load_data(config), encoder))
     spikes, labels = _test_split(run)
     progress("quantize", "accuracy with rounded parameters", 0.3)
     rounded = _accuracy(run_reference, dequantize(model), model.network, spikes, labels)
     progress("quantize", "accuracy of the golden model", 0.6)
-    golden = _accuracy(run_golden, model, model.network, spikes, labels)
+    counting = SaturationCount(run_golden)
+    golden = _accuracy(counting.run, model, model.network, spikes, labels)
     digest = save(model, run.path / "quantized")
-    run.finish("quantize", key, {"digest": digest, "quantized_accuracy": rounded, "golden_accuracy": golden})
+    result = {"digest": digest, "quantized_accuracy": rounded, "golden_accuracy": golden}
+    told = {"warnings": model.info["warnings"], "saturations": counting.to_json()}
+    run.finish("quantize", key, {**result, **told})
 
 
 def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
