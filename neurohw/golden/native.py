@@ -20,6 +20,7 @@ from neurohw.golden.native_structures import (
     NativeProjection,
     Pointer,
     bits_of,
+    common_exponent,
     native_modulation,
     native_population,
     native_projection,
@@ -66,9 +67,8 @@ class NativeModel:
                 drives.append(drive := Drive.of(matrices, exponent, count))
                 if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
                     return None
-                projections += [
-                    native_projection(projection, m, delay, exponent, position, arrays) for delay, m in matrices
-                ]
+                own = exponent - common_exponent(model, population)
+                projections += [native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices]
             bits = bits_of(model, population, drives)
             populations[population.name] = native_population(model, population, arrays, bits)
         modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]

@@ -83,14 +83,14 @@ struct Neurons final : Population {
     if (trusting) room = trusted_room(p);
   }
 
-  // How large a sum may be if states are kTrusted at most; 0 or less where constants are too large for 16 bits.
+  // How large a sum, before its shift, may be if states are kTrusted at most; 0 or less where constants are too large for 16 bits.
   // A membrane is decayed v + sum + bias, twice less a threshold: that of the reset before, and that of a reset one step late.
   static int64_t trusted_room(const NativePopulation& p) {
     const int64_t others = std::max({largest(p.strength, p.size), largest(p.v_reset, p.size), static_cast<int64_t>(p.refractory)});
     const int64_t moving = ((p.flags & kAdaptation) ? kTrusted : 0) + ((p.flags & kRise) ? kTrusted : 0);
     const int64_t rest = 32767 - 2 * largest(p.bias, p.size) - 2 * (largest(p.threshold, p.size) + moving) - kTrusted;
     if (others > kTrusted) return 0;
-    return (p.flags & kGain) ? (rest - 1) * (1 << kGainFractionBits) / (kLargestGain + 1) : rest;
+    return ((p.flags & kGain) ? (rest - 1) * (1 << kGainFractionBits) / (kLargestGain + 1) : rest) >> p.exponent;
   }
 
   void rest() override {
@@ -191,7 +191,7 @@ struct Neurons final : Population {
   bool advance_plain(Events& fired) {
     const bool spiking = p.flags & kSpiking, strict = p.flags & kStrict, soft = p.flags & kSoft, hard = p.flags & kHard;
     const bool recorded = p.spikes, keeps_current = p.states[1], decays = p.decay_kind[0] == kShift;
-    const int shift = decay[0][0];
+    const int shift = decay[0][0], exponent = static_cast<int>(p.exponent);
     const auto [least, most] = limits(p.membrane_min, p.membrane_max);
     const auto vectors = [](Array<T>& values) { return reinterpret_cast<Shorts*>(values.data()); };
     Shorts *const current = vectors(sum), *const v = vectors(this->v), *const c = vectors(this->c);
@@ -201,7 +201,7 @@ struct Neurons final : Population {
     for (size_t i = 0; i < n / kLanes; i++) {
       uint64_t bits = 0;
       for (size_t lane = 0, k = i * kLanes / kShorts; lane < kLanes; lane += kShorts, k++) {
-        const Shorts drive = current[k] + bias[k];
+        const Shorts drive = (current[k] << exponent) + bias[k];
         current[k] = Shorts{};
         if (keeps_current) c[k] = drive;
         Shorts u = v[k];
@@ -239,6 +239,7 @@ struct Neurons final : Population {
     const bool soft = !delayed && (flags & kSoft), hard = !delayed && (flags & kHard);
     T *const current = sum.data(), *const v = this->v.data(), *const c = this->c.data(), *const a = this->a.data(), *const r = this->r.data();
     const T *const bias = this->bias.data(), *const gain = this->gain.data();
+    if (p.exponent) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>(static_cast<Product<T>>(current[i]) * (Product<T>{1} << p.exponent));
     if (flags & kGain) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>((static_cast<Product<T>>(current[i]) * gain[i]) >> kGainFractionBits);
     if (!(flags & kMembraneBias)) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>(current[i] + bias[i]);
     T* driving = current;
