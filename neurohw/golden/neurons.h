@@ -187,7 +187,8 @@ struct Neurons final : Population {
     return sizeof(T) == 2 && !(p.flags & others) && !p.refractory && (p.decay_kind[0] == kNone || (p.decay_kind[0] == kShift && uniform[0]));
   }
 
-  // One step of a plain population: every number in registers from the sum to the event.
+  // One step of a plain population: every number in registers from the sum to the event. It does not saturate: a sample in which it should is run again
+  // by the longer way, which counts.
   bool advance_plain(Events& fired) {
     const bool spiking = p.flags & kSpiking, strict = p.flags & kStrict, soft = p.flags & kSoft, hard = p.flags & kHard;
     const bool recorded = p.spikes, keeps_current = p.states[1], decays = p.decay_kind[0] == kShift;
@@ -209,7 +210,6 @@ struct Neurons final : Population {
         u += drive;
         largest = larger(largest, u);
         smallest = smaller(smallest, u);
-        u = smaller(larger(u, Shorts{} + least), Shorts{} + most);
         if (spiking) {
           const Chosen fires = Chosen::above(u, threshold[k], strict);
           if (soft) u = fires.where(u - threshold[k], u);
@@ -222,7 +222,8 @@ struct Neurons final : Population {
       fired.append(bits, static_cast<int32_t>(i * kLanes));
     }
     load = 0;
-    if (Chosen::above(largest, Shorts{} + most, true).bits() | Chosen::above(Shorts{} + least, smallest, true).bits()) saturated = true;
+    const uint32_t beyond = Chosen::above(largest, Shorts{} + most, true).bits() | Chosen::above(Shorts{} + least, smallest, true).bits();
+    if (beyond) saturated = true;
     if (checks(p.membrane_min, p.membrane_max)) {
       const Shorts trusted = Shorts{} + static_cast<int16_t>(kTrusted);
       if (Chosen::above(largest, trusted, true).bits() | Chosen::above(-trusted, smallest, true).bits()) fits = false;
