@@ -26,7 +26,7 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
 from neurohw.run_model import save_arrays
-from neurohw.trace import Trace, count_mismatches, first_mismatch
+from neurohw.trace import Trace, count_mismatches, first_mismatch, saturation_mismatch
 
 TOLERANCE = {"float": 1e-9, "integer": 0.0}
 TIMEOUT = 900.0
@@ -136,17 +136,19 @@ def _run_engine(
     with np.load(out) as file:
         arrays = {name: file[name] for name in file.files}
     spikes = {n.removeprefix("spikes."): a for n, a in arrays.items() if n.startswith("spikes.")}
-    states = {n: a for n, a in arrays.items() if not n.startswith("spikes.")}
-    return EngineRun(engine, kind, "ran", "", time.monotonic() - started, offsets), Trace(spikes, states)
+    counts = {n.removeprefix("saturations."): int(a) for n, a in arrays.items() if n.startswith("saturations.")}
+    states = {n: a for n, a in arrays.items() if not n.startswith(("spikes.", "saturations."))}
+    run = EngineRun(engine, kind, "ran", "", time.monotonic() - started, offsets)
+    return run, Trace(spikes, states, saturations=counts)
 
 
 def compare(kind: str, left: str, right: str, a: Trace, b: Trace) -> Pair:
-    """Two traces, spike for spike and state for state."""
+    """Two traces, spike for spike, state for state, and their counts of saturations."""
     compared, mismatches = count_mismatches(a, b)
     common = [name for name in a.states if name in b.states]
     states = sum(a.states[name].size for name in common)
     membranes = [np.abs(a.states[n].astype(np.float64) - b.states[n]).max(initial=0.0) for n in common if n[0] == "v"]
-    first = first_mismatch(a, b, TOLERANCE[kind])
+    first = first_mismatch(a, b, TOLERANCE[kind]) or saturation_mismatch(a, b)
     text = None
     if first is not None:
         text = str(first).replace("expected", f"{left} says").replace("got", f"{right} says")
@@ -203,7 +205,7 @@ def crosscheck(
         for (left, a), (right, b) in combinations(ran, 2):
             pair = compare(kind, left, right, a, b)
             pairs.append(pair)
-            if not pair.agrees and traces is None:
+            if not pair.agrees and traces is None and first_mismatch(a, b, TOLERANCE[kind]) is not None:
                 traces = (a, b)
     runs = tuple(results[key][0] for key in wanted)
     return CrosscheckResult(spikes.shape[1], spikes.shape[0], runs, tuple(pairs), traces)

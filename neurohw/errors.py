@@ -7,6 +7,14 @@ class NeurohwError(Exception):
     stage: str | None = None
 
 
+class SaturationWarning(UserWarning):
+    """States of an integer network were clipped to their formats, so that its results are not those of the proved widths."""
+
+
+class PrecisionWarning(UserWarning):
+    """Integers do not follow the trained network as closely as the quantizer aims for. The message gives the number."""
+
+
 class InvalidModel(NeurohwError):
     """A network, its parameters or its integers contradict themselves."""
 

@@ -21,7 +21,8 @@ def _parts(value: Model) -> tuple[str, dict[str, Any], Mapping[str, NDArray[Any]
         case QuantizedNetwork():
             return ("quantized", *value.to_parts())
         case Trace():
-            return "trace", {"parent": value.parent}, value.arrays()
+            counted = {"saturations": value.saturations} if value.saturations else {}
+            return "trace", {"parent": value.parent, **counted}, value.arrays()
 
 
 def digest_of(value: Model) -> str:
@@ -49,4 +50,4 @@ def load_trace(path: Path) -> Trace:
     fields, arrays = load_value(path, "trace")
     spikes = {n.removeprefix("spikes."): a for n, a in arrays.items() if n.startswith("spikes.")}
     states = {n: a for n, a in arrays.items() if not n.startswith("spikes.")}
-    return Trace(spikes, states, fields["parent"])
+    return Trace(spikes, states, fields["parent"], fields.get("saturations", {}))

@@ -48,6 +48,7 @@ def simulate(
     order = network.update_order()
     sent: dict[str, NDArray[np.uint8]] = {network.input.name: spikes.astype(np.uint8)}
     trace: dict[str, NDArray[Any]] = {}
+    saturations: dict[str, int] = {}
     incoming = {p.name: [(q, *entry) for q in network.into(p.name) for entry in matrices(q)] for p in order}
     state = {p.name: State.rest(samples, p.size, dtype) for p in order}
     constants = {p.name: arithmetic(p) for p in order}
@@ -75,10 +76,13 @@ def simulate(
             sent[name][t] = advance(
                 neuron, constants[name], state[name], current, act.get("gain"), act.get("threshold")
             )
+            saturated = state[name].saturated
+            if saturated is not None:
+                saturations[name] = saturations.get(name, 0) + int(saturated.sum())
             if states:
                 for letter in letters(neuron):
                     trace[f"{letter}.{name}"][t] = getattr(state[name], letter)
-    return Trace(sent, trace)
+    return Trace(sent, trace, saturations=saturations)
 
 
 def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithmetic:

@@ -118,7 +118,9 @@ def main(arguments: list[str]) -> int:
         with np.load(stimulus) as file:
             spikes = file["spikes"]
         chosen = engine_named(engine)
-        save_arrays(Path(out), chosen.run(model_for(Path(path), chosen), spikes).arrays())
+        trace = chosen.run(model_for(Path(path), chosen), spikes)
+        counts = {f"saturations.{n}": np.array(k) for n, k in trace.saturations.items()}
+        save_arrays(Path(out), trace.arrays() | counts)
     except NeurohwError as error:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return 1

@@ -41,12 +41,17 @@ class Arithmetic:
 
 @dataclass
 class State:
-    """v, c, r and a of one population [sample, neuron], after the last step."""
+    """v, c, r and a of one population [sample, neuron], after the last step.
+
+    saturated: where the last step's saturation changed u, c or a, boolean; None where the
+    arithmetic does not saturate. A refractory neuron counts, too, although it discards its u.
+    """
 
     v: Array
     c: Array
     r: Array
     a: Array
+    saturated: Array | None = None
 
     @staticmethod
     def rest(samples: int, size: int, dtype: Any) -> "State":
@@ -68,11 +73,19 @@ def advance(
     """
     lif = neuron if isinstance(neuron, Lif) else Lif(synapse_decay=neuron.synapse_decay, reset="none")
     spiking = isinstance(neuron, Lif)
+    clipped: list[Array] = []
+
+    def saturate(function: Function, value: Array) -> Array:
+        result = function(value)
+        if result is not value:
+            clipped.append(result != value)
+        return result
+
     if gain is not None:
         arriving = arithmetic.scale(arriving, gain)
     current = arriving if lif.membrane_bias else arriving + arithmetic.bias
     if arithmetic.decay_c is not None:
-        current = arithmetic.saturate_c(arithmetic.decay_c(state.c) + current)
+        current = saturate(arithmetic.saturate_c, arithmetic.decay_c(state.c) + current)
     if lif.clears_current:
         current = np.where(state.r > 0, 0, current)
     drive = state.c if lif.delayed_current else current
@@ -86,7 +99,7 @@ def advance(
         before = np.where(pending, arithmetic.v_reset, before)
     if lif.delayed_reset and lif.reset == "soft":
         drive = drive - np.where(pending, threshold, 0)
-    u = arithmetic.saturate_v(arithmetic.decay_v(before) + drive)
+    u = saturate(arithmetic.saturate_v, arithmetic.decay_v(before) + drive)
     able = np.full(u.shape, spiking) if lif.delayed_reset or not spiking else ~pending
     spikes = able & ((u > threshold) if lif.strict else (u >= threshold))
     after = u
@@ -100,9 +113,9 @@ def advance(
     hold = 1 if lif.delayed_reset else lif.refractory
     state.r = np.where(spikes, hold, 0 if lif.delayed_reset else np.maximum(state.r - 1, 0))
     if arithmetic.decay_a is not None:
-        state.a = arithmetic.saturate_v(
-            arithmetic.decay_a(state.a) + np.where(spikes, arithmetic.adaptation_strength, 0)
-        )
+        risen = arithmetic.decay_a(state.a) + np.where(spikes, arithmetic.adaptation_strength, 0)
+        state.a = saturate(arithmetic.saturate_v, risen)
+    state.saturated = np.logical_or.reduce(clipped) if clipped else None
     return spikes
 
 

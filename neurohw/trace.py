@@ -16,11 +16,15 @@ class Trace:
     spikes: per population, uint8. states: `v.<population>` the membrane after the reset, `c.<population>` the synaptic current,
     `r.<population>` the refractory steps left; float64 from float engines, int64 from integer ones.
     parent: digest of the model that ran.
+    saturations: per population, the number of neuron updates (sample, step, neuron) in which
+    saturation changed the membrane, the synaptic current or the adaptation; empty where the engine
+    does not count them or cannot saturate.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
     states: dict[str, NDArray[Any]] = field(default_factory=dict)
     parent: str = ""
+    saturations: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {a.shape[:2] for a in [*self.spikes.values(), *self.states.values()]}
@@ -77,6 +81,15 @@ def first_mismatch(expected: Trace, actual: Trace, tolerance: float = 0.0) -> Mi
         where = (step, sample, neuron)
         found.append((sample, step, rank, Mismatch(name, *where, float(a[where]), float(b[where]))))
     return min(found, key=lambda entry: entry[:3])[3] if found else None
+
+
+def saturation_mismatch(expected: Trace, actual: Trace) -> str | None:
+    """The first population whose saturations both traces counted, and differently, in words."""
+    for name, count in expected.saturations.items():
+        other = actual.saturations.get(name, count)
+        if other != count:
+            return f"saturations of population {name!r}: expected {count}, got {other}"
+    return None
 
 
 def count_mismatches(expected: Trace, actual: Trace) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from neurohw import Integrator, Lif, Source, Trace, feed_forward, first_mismatch
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.fixedpoint import Decay, IntFormat, MultiplyDecay, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurohw.neurons import Neuron
+from neurohw.neurons import Adaptation, Neuron
 from tests.random_networks import random_stimulus, random_trained
 
 
@@ -138,17 +138,46 @@ def test_no_state_leaves_its_proved_range(seed: int, bits: int, max_count: int) 
     rng = np.random.default_rng(seed)
     trained = random_trained(rng)
     model = quantize(trained, bits, max_count=max_count)
+    check_proved_range(model, random_stimulus(rng, model.network, trained.steps, 5, max_count), max_count)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+@pytest.mark.filterwarnings("ignore::neurohw.errors.PrecisionWarning")
+def test_no_slow_state_leaves_its_proved_range(seed: int, bits: int) -> None:
+    """The same with leaks of 0.98 to 1 - 2^-10 in every state, their guard bits, and runs of hundreds of steps."""
+    rng = np.random.default_rng(seed)
+
+    def factor() -> float:
+        return float(rng.choice([0.98, 0.99, 0.995, 0.998, 1 - 2.0**-6, 1 - 2.0**-8, 1 - 2.0**-10]))
+
+    lif = Lif(
+        factor(),
+        reset="soft" if rng.random() < 0.5 else "hard",
+        synapse_decay=factor() if rng.random() < 0.5 else None,
+        adaptation=Adaptation(factor(), 0.2) if rng.random() < 0.5 else None,
+        delayed_reset=bool(rng.random() < 0.3),
+    )
+    sizes = [int(n) for n in rng.integers(1, 9, 3)]
+    steps = int(rng.integers(100, 500))
+    trained = random_trained(rng, feed_forward(sizes, lif, Integrator(factor(), factor())), steps)
+    model = quantize(trained, bits)
+    check_proved_range(model, random_stimulus(rng, model.network, steps, 4), 1)
+
+
+def check_proved_range(model: QuantizedNetwork, stimulus: np.ndarray, max_count: int) -> None:
+    """No state of the stimulus, with two samples that drive the first neuron as far as it goes, leaves its format."""
     wide = {
         n: dataclasses.replace(p, membrane=IntFormat(63), current=IntFormat(63), accumulator=IntFormat(63))
         for n, p in model.populations.items()
     }
     unlimited = dataclasses.replace(model, populations=wide)
-    stimulus = random_stimulus(rng, model.network, trained.steps, 5, max_count)
     weight = model.projections[model.network.projections[0].name].weight
     stimulus[:, 0] = max_count * (weight[0] > 0)  # drives the first neuron as high as it goes
     stimulus[:, 1] = max_count * (weight[0] < 0)
     narrow = run_golden(model, stimulus)
     assert first_mismatch(run_golden(unlimited, stimulus), narrow) is None
+    assert set(narrow.saturations.values()) == {0}
     for name, population in model.populations.items():
         assert population.membrane.allows(narrow.states[f"v.{name}"])
         assert population.current.allows(narrow.states[f"c.{name}"])

@@ -102,6 +102,8 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
         )
     if quantized:
         table.add_row("golden accuracy", f"{100 * quantized['golden_accuracy']:.2f} %")
+        for text in quantized.get("warnings", []):
+            table.add_row("warning", text)
     checked = _current(run, "crosscheck")
     if checked:
         engines = ", ".join(dict.fromkeys(r["engine"] for r in checked["runs"] if r["status"] == "ran"))

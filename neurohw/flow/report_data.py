@@ -92,9 +92,14 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
                 "membrane_bits": population.membrane.bits,
                 "proved_membrane_bits": model.info["populations"][name]["proved_membrane_bits"],
                 "capped": population.capped,
+                "guard_bits": model.info["populations"][name]["guard_bits"],
+                "rounding": model.info["populations"][name]["rounding"],
+                **quantized["saturations"][name],
             }
             for name, population in model.populations.items()
         },
+        "calibration": model.info["calibration"],
+        "warnings": model.info["warnings"],
         "tools": {"python": sys.version.split()[0], **tool_versions()},
         "digests": {
             "dataset": trained["dataset_digest"],

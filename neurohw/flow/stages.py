@@ -3,6 +3,7 @@
 Each reads what earlier stages left in the run folder, and stamps the folder when it has ended.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,18 +11,19 @@ from functools import partial
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Encoder
 from neurohw.engines import ENGINES
-from neurohw.errors import InvalidData
+from neurohw.errors import InvalidData, PrecisionWarning
 from neurohw.flow.accuracy import model_accuracy
 from neurohw.flow.building import build_stage
 from neurohw.flow.check import draw_mismatch, first_words
 from neurohw.flow.config import CROSSCHECK_SAMPLES, stage_options
-from neurohw.flow.data import run_test_split
+from neurohw.flow.data import load_data, run_test_split
+from neurohw.flow.integers import CALIBRATION_SAMPLES, SaturationCount, calibration_stimulus
 from neurohw.flow.progress import Progress
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunFolder
 from neurohw.flow.tasks import Task, run_tasks
 from neurohw.flow.training import train
-from neurohw.golden import run_golden
+from neurohw.golden import calibrated, run_golden
 from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
 from neurohw.integers import dequantize, quantize
@@ -38,22 +40,28 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     source, trained, config = run.need("train"), run.trained(), run.config
     options = stage_options("quantize", config)
     assert options is not None
-    inputs = {"train": source["digest"]}
+    inputs = {"train": source["digest"], "calibration_samples": CALIBRATION_SAMPLES}
     if run.up_to_date("quantize", options, inputs):
         run.save()
         progress("quantize", "up to date", 1.0)
         return
-    max_count = Encoder.from_json(source["encoder"]).max_count
-    model = quantize(trained, **options, max_count=max_count)
+    encoder = Encoder.from_json(source["encoder"])
+    with warnings.catch_warnings():  # they stay in the report of the model
+        warnings.simplefilter("ignore", PrecisionWarning)
+        model = quantize(trained, **options, max_count=encoder.max_count)
+    progress("quantize", "differences to float on calibration data", 0.1)
+    model = calibrated(trained, model, calibration_stimulus(load_data(config), encoder))
     spikes, labels = run_test_split(run)
     run.save()
     progress("quantize", "accuracy with rounded parameters", 0.3)
     rounded = model_accuracy(run_reference, dequantize(model), model.network, spikes, labels)
     progress("quantize", "accuracy of the golden model", 0.6)
-    golden = model_accuracy(run_golden, model, model.network, spikes, labels)
+    counting = SaturationCount(run_golden)
+    golden = model_accuracy(counting.run, model, model.network, spikes, labels)
     digest = save(model, run.path / "quantized")
     result = {"digest": digest, "bits": config.bits, "quantized_accuracy": rounded, "golden_accuracy": golden}
-    run.finish("quantize", options, inputs, result)
+    told = {"warnings": model.info["warnings"], "saturations": counting.to_json()}
+    run.finish("quantize", options, inputs, {**result, **told})
 
 
 def crosscheck_stage(run: RunFolder, progress: Progress) -> None:

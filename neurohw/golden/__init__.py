@@ -1,6 +1,7 @@
-"""The integer model: the specification, the same in C++, and decisions without a trace."""
+"""The integer model: the specification, the same in C++, decisions without a trace, and what integers change."""
 
+from neurohw.golden.calibration import Calibration, calibrated, calibration_differences
 from neurohw.golden.inference import infer
 from neurohw.golden.specification import run_golden
 
-__all__ = ["infer", "run_golden"]
+__all__ = ["Calibration", "calibrated", "calibration_differences", "infer", "run_golden"]

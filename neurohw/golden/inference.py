@@ -4,11 +4,15 @@ Only the output is recorded, some samples at a time, and the stimulus is read wh
 its file.
 """
 
+import warnings
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.errors import SaturationWarning
 from neurohw.golden.native import NativeModel, run_native
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.readout import Readout, check_readout, default_readout, scores
@@ -18,13 +22,27 @@ from neurohw.trace import Trace
 CHUNK = 1024  # samples at a time
 
 
+def warn_of_saturation(model: QuantizedNetwork, counts: Mapping[str, int], steps: int, samples: int) -> None:
+    """A SaturationWarning that names every population of `counts` that saturated, how often of how many neuron updates, and why it can."""
+    lines = []
+    for name, count in counts.items():
+        if count:
+            updates = steps * samples * model.network.population(name).size
+            q = model.populations[name]
+            why = f"the {q.membrane.bits}-bit cap of its membrane" if q.capped else f"widths proved for {model.steps} steps"
+            lines.append(f"population {name!r}: {count:,} of {updates:,} neuron updates of {steps} steps saturated at {why}")
+    if lines:
+        cure = f"quantize for steps={steps}, without a cap, and for the largest count of the input"
+        warnings.warn(f"{'; '.join(lines)}: {cure}", SaturationWarning, stacklevel=3)
+
+
 def infer(
     model: QuantizedNetwork, spikes: NDArray[np.uint8], readout: Readout | None = None, threads: int | None = None
 ) -> NDArray[np.int64]:
     """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
 
     readout: None for the network's default. threads: over samples, by default one per processor. Raises InvalidModel for a readout that the output does not
-    have, InvalidData for a stimulus of the wrong shape.
+    have, InvalidData for a stimulus of the wrong shape. Where a state saturates, a SaturationWarning names the population and says how often.
     """
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)
@@ -36,6 +54,7 @@ def infer(
     if spikes.strides[2] != 1:
         spikes = np.ascontiguousarray(spikes)
     native, found = NativeModel.of(model, model.max_count), []
+    saturations: Counter[str] = Counter()
     for begin in range(0, spikes.shape[1], CHUNK):
         part = spikes[:, begin : begin + CHUNK]
         shape = (part.shape[1], output.size)
@@ -45,9 +64,11 @@ def infer(
         else:
             name, array = f"spikes.{output.name}", np.zeros((len(part), *shape), np.uint8)
         if native is None or not native.run(part, {name: array}, threads, last=readout == "membrane"):
-            found.append(scores(run_native(model, part, readout == "membrane", threads), network, readout))
-        elif readout == "membrane":
-            found.append(array)
-        else:
-            found.append(scores(Trace({output.name: array}), network, readout))
+            trace = run_native(model, part, readout == "membrane", threads)
+            saturations.update(trace.saturations)
+            found.append(scores(trace, network, readout))
+            continue
+        saturations.update(native.saturations)
+        found.append(array if readout == "membrane" else scores(Trace({output.name: array}), network, readout))
+    warn_of_saturation(model, saturations, *spikes.shape[:2])
     return np.concatenate(found)

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -29,10 +30,12 @@ struct Worker {
   std::vector<std::unique_ptr<Population>> proved, trusting;
   std::vector<Population*> active;
   std::vector<int> spoiled;
+  bool counting = false;
+  std::vector<int64_t> saturations;  // by population, of all samples
   int64_t depth = 1;  // events are kept for as many steps as the longest delay
   std::vector<std::vector<Events>> events;  // of the input (position 0) and of every population
 
-  Worker(const Job& j, const std::vector<Weights>& w, std::atomic<bool>& b) : job(j), weights(w), beyond(b), spoiled(static_cast<size_t>(j.count)) {
+  Worker(const Job& j, const std::vector<Weights>& w, std::atomic<bool>& b) : job(j), weights(w), beyond(b), spoiled(static_cast<size_t>(j.count)), saturations(static_cast<size_t>(j.count)) {
     for (int32_t k = 0; k < job.count; k++) {
       const NativePopulation& p = job.populations[k];
       if (p.bits == 16) proved.push_back(std::make_unique<Neurons<int16_t>>(p, false));
@@ -48,14 +51,26 @@ struct Worker {
   }
 
   void sample(int64_t index) {
-    const int32_t failed = attempt(index);
+    const int32_t failed = counted(index);
     if (failed < 0) return;
     const size_t k = static_cast<size_t>(failed);
     const std::vector<Population*> before = active;
     for (size_t i = 0; i < active.size(); i++) active[i] = proved[i].get();
-    attempt(index);
+    counted(index);
     active = before;
     if (++spoiled[k] == kPatience) active[k] = proved[k].get();
+  }
+
+  // An attempt. The first sample in which a state saturates runs once more, and neurons are counted from there on.
+  int32_t counted(int64_t index) {
+    int32_t failed = attempt(index);
+    if (failed < 0 && !counting && std::any_of(active.begin(), active.end(), [](const Population* p) { return p->saturated; })) {
+      counting = true;
+      for (const auto* all : {&proved, &trusting}) for (const auto& population : *all) if (population) population->counting = true;
+      failed = attempt(index);
+    }
+    if (failed < 0) for (size_t k = 0; k < active.size(); k++) saturations[k] += active[k]->saturations;
+    return failed;
   }
 
   void prefetch(const uint8_t* row) const {
@@ -101,15 +116,18 @@ struct Worker {
 extern "C" int32_t neurohw_run(int64_t steps, int64_t samples, const uint8_t* input, int64_t inputs, int64_t step_stride, int64_t sample_stride,
                             const NativePopulation* populations, int32_t count, const NativeProjection* projections,
                             int32_t projection_count, const NativeModulation* modulations,
-                            int32_t modulation_count, int32_t largest_count, int32_t threads) {
-  const Job job{steps, samples, input, inputs, step_stride, sample_stride, populations, count, projections, projection_count, modulations, modulation_count, largest_count};
+                            int32_t modulation_count, int32_t largest_count, int64_t* saturations, int32_t threads) {
+  const Job job{steps, samples, input, inputs, step_stride, sample_stride, populations, count, projections, projection_count, modulations, modulation_count, largest_count, saturations};
   std::vector<Weights> weights;
   for (int32_t q = 0; q < projection_count; q++) weights.emplace_back(projections[q], populations[projections[q].target].size);
   std::atomic<int64_t> next{0};
   std::atomic<bool> beyond{false};
+  std::mutex adding;
   const auto work = [&] {
     Worker worker(job, weights, beyond);
     for (int64_t index = next++; index < samples && !beyond; index = next++) worker.sample(index);
+    const std::lock_guard<std::mutex> lock(adding);
+    for (size_t k = 0; k < worker.saturations.size(); k++) saturations[k] += worker.saturations[k];
   };
   std::vector<std::thread> pool;
   for (int32_t i = 1; i < threads; i++) pool.emplace_back(work);

@@ -6,7 +6,7 @@ The source is `native.cpp`, see `neurohw.native_library`.
 import ctypes
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from neurohw.golden.native_structures import (
     NativeProjection,
     Pointer,
     bits_of,
+    common_exponent,
     native_modulation,
     native_population,
     native_projection,
@@ -39,7 +40,10 @@ Recorded = Mapping[str, NDArray[Any]]
 
 @dataclass
 class NativeModel:
-    """A network in the arrays of native.cpp, for input counts up to `count`."""
+    """A network in the arrays of native.cpp, for input counts up to `count`.
+
+    saturations: of the last run, by population, as in a `Trace`.
+    """
 
     model: QuantizedNetwork
     count: int
@@ -47,6 +51,7 @@ class NativeModel:
     projections: list[NativeProjection]
     modulations: list[NativeModulation]
     arrays: Arrays
+    saturations: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def of(model: QuantizedNetwork, count: int) -> "NativeModel | None":
@@ -62,9 +67,8 @@ class NativeModel:
                 drives.append(drive := Drive.of(matrices, exponent, count))
                 if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
                     return None
-                projections += [
-                    native_projection(projection, m, delay, exponent, position, arrays) for delay, m in matrices
-                ]
+                own = exponent - common_exponent(model, population)
+                projections += [native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices]
             bits = bits_of(model, population, drives)
             populations[population.name] = native_population(model, population, arrays, bits)
         modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]
@@ -83,6 +87,7 @@ class NativeModel:
             native.states = (Pointer * 4)(*(None if s is None else s.ctypes.data for s in states))
             native.last = last
         steps, samples, inputs = stimulus.shape
+        saturations = np.zeros(len(self.populations), np.int64)
         beyond = compiled(SOURCE).neurohw_run(
             ctypes.c_int64(steps),
             ctypes.c_int64(samples),
@@ -97,8 +102,10 @@ class NativeModel:
             (NativeModulation * len(self.modulations))(*self.modulations),
             ctypes.c_int32(len(self.modulations)),
             ctypes.c_int32(self.count),
+            Pointer(saturations.ctypes.data),
             ctypes.c_int32(min(threads or os.cpu_count() or 1, samples)),
         )
+        self.saturations = dict(zip(self.populations, saturations.tolist(), strict=True))
         return not beyond
 
 
@@ -124,4 +131,4 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
             return run_golden(model, spikes, states)
     fired = {network.input.name: stimulus} | {n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")}
     kept = {n: a for n, a in recorded.items() if not n.startswith("spikes.")}
-    return Trace({p.name: fired[p.name] for p in network.populations}, kept)
+    return Trace({p.name: fired[p.name] for p in network.populations}, kept, saturations=native.saturations)

@@ -27,6 +27,7 @@ class NativePopulation(ctypes.Structure):
         ("bits", ctypes.c_int64),
         ("flags", ctypes.c_int32),
         ("refractory", ctypes.c_int32),
+        ("exponent", ctypes.c_int64),
         ("decay_kind", ctypes.c_int32 * 3),
         ("decay_value", Pointer * 3),
         ("bias", Pointer),
@@ -118,6 +119,11 @@ def _flags(network: Network, population: Population, has_synapse: bool) -> int:
     return sum(1 << bit for bit, condition in enumerate(conditions) if condition)
 
 
+def common_exponent(model: QuantizedNetwork, population: Population) -> int:
+    """The shift that all sums into a population have in common, which is done once a step and not with every weight."""
+    return min((model.projections[p.name].exponent for p in model.network.into(population.name)), default=0)
+
+
 def native_population(model: QuantizedNetwork, population: Population, arrays: Arrays, bits: int) -> NativePopulation:
     """The constants of a population; nothing of it is recorded yet. bits: see `bits_of`."""
     q, neuron = model.populations[population.name], population.neuron
@@ -129,6 +135,7 @@ def native_population(model: QuantizedNetwork, population: Population, arrays: A
         bits=bits,
         flags=_flags(model.network, population, q.synapse_decay is not None),
         refractory=neuron.refractory if isinstance(neuron, Lif) else 0,
+        exponent=common_exponent(model, population),
         decay_kind=(ctypes.c_int32 * 3)(*(kind for kind, _ in decays)),
         decay_value=(Pointer * 3)(*(arrays.pointer(value, np.int32) for _, value in decays)),
         bias=arrays.pointer(population.expand(q.bias), np.int64),
@@ -150,7 +157,7 @@ def native_projection(
     position: Mapping[str, int],
     arrays: Arrays,
 ) -> NativeProjection:
-    """One matrix of a projection, of the synapses with one delay. position: of a population in the update order, -1 for the input."""
+    """One matrix of a projection, of the synapses with one delay. exponent: shift of its weights beyond that of its target's sums. position: of a population in the update order, -1 for the input."""
     columns = None if isinstance(matrix, np.ndarray) else scipy.sparse.csc_array(matrix)
     weights = np.asarray(matrix.T if columns is None else columns.data).astype(np.int64) << exponent
     return NativeProjection(

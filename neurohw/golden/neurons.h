@@ -36,6 +36,9 @@ inline int64_t largest(const int64_t* values, int64_t size) {
 
 // One population of one sample, whatever the type of its numbers. What returns bool says whether all numbers fitted.
 struct Population {
+  bool counting = false;    // say which neurons saturate, by a longer way, and not only whether one does
+  bool saturated = false;   // a neuron did, since the rest
+  int64_t saturations = 0;  // neuron updates in which a state did, where counting
   virtual ~Population() = default;
   virtual void rest() = 0;
   virtual void modulate(const NativeModulation& m, const Population& astrocyte) = 0;
@@ -58,10 +61,11 @@ struct Neurons final : Population {
   bool uniform[3];            // one decay for all
   Array<T> gain, rise;  // of this step, by astrocytes
   Array<T> sum, drive, level, spike;
+  Array<T> clipped;     // neurons with a state that saturates in this step
   Array<uint8_t> bytes;
 
   Neurons(const NativePopulation& population, bool unproved) : p(population), n(padded(population.size)), trusting(unproved) {
-    for (auto* x : {&v, &c, &r, &a, &sum, &drive, &level, &spike, &gain, &rise}) x->assign(n, T(0));
+    for (auto* x : {&v, &c, &r, &a, &sum, &drive, &level, &spike, &clipped, &gain, &rise}) x->assign(n, T(0));
     const auto fill = [&](Array<T>& x, const auto* values, T rest) {
       x.assign(n, rest);
       for (int64_t i = 0; i < p.size; i++) x[static_cast<size_t>(i)] = static_cast<T>(values[i]);
@@ -79,19 +83,21 @@ struct Neurons final : Population {
     if (trusting) room = trusted_room(p);
   }
 
-  // How large a sum may be if states are kTrusted at most; 0 or less where constants are too large for 16 bits.
+  // How large a sum, before its shift, may be if states are kTrusted at most; 0 or less where constants are too large for 16 bits.
   // A membrane is decayed v + sum + bias, twice less a threshold: that of the reset before, and that of a reset one step late.
   static int64_t trusted_room(const NativePopulation& p) {
     const int64_t others = std::max({largest(p.strength, p.size), largest(p.v_reset, p.size), static_cast<int64_t>(p.refractory)});
     const int64_t moving = ((p.flags & kAdaptation) ? kTrusted : 0) + ((p.flags & kRise) ? kTrusted : 0);
     const int64_t rest = 32767 - 2 * largest(p.bias, p.size) - 2 * (largest(p.threshold, p.size) + moving) - kTrusted;
     if (others > kTrusted) return 0;
-    return (p.flags & kGain) ? (rest - 1) * (1 << kGainFractionBits) / (kLargestGain + 1) : rest;
+    return ((p.flags & kGain) ? (rest - 1) * (1 << kGainFractionBits) / (kLargestGain + 1) : rest) >> p.exponent;
   }
 
   void rest() override {
     for (auto* state : {&v, &c, &r, &a}) std::fill(state->begin(), state->end(), T(0));
     fits = true;
+    saturated = false;
+    saturations = 0;
     begin();
   }
   void begin() {
@@ -157,7 +163,22 @@ struct Neurons final : Population {
       if (low < -kTrusted && high > kTrusted) return;
     }
     const auto [least, most] = limits(low, high);
-    for (size_t i = 0; i < size; i++) x[i] = std::clamp(x[i], least, most);
+    if (counting) for (size_t i = 0; i < size; i++) clipped[i] |= static_cast<T>((x[i] < least) | (x[i] > most));
+    T changed = 0;
+    for (size_t i = 0; i < size; i++) {
+      const T within = std::clamp(x[i], least, most);
+      changed = static_cast<T>(changed | (within ^ x[i]));
+      x[i] = within;
+    }
+    if (changed) saturated = true;
+  }
+
+  // The neurons that a step has marked, once each.
+  void count_clipped() {
+    for (T& one : clipped) {
+      saturations += one;
+      one = 0;
+    }
   }
 
   // No current, adaptation or modulation, no refractory steps, and one shift for all.
@@ -166,11 +187,12 @@ struct Neurons final : Population {
     return sizeof(T) == 2 && !(p.flags & others) && !p.refractory && (p.decay_kind[0] == kNone || (p.decay_kind[0] == kShift && uniform[0]));
   }
 
-  // One step of a plain population: every number in registers from the sum to the event.
+  // One step of a plain population: every number in registers from the sum to the event. It does not saturate: a sample in which it should is run again
+  // by the longer way, which counts.
   bool advance_plain(Events& fired) {
     const bool spiking = p.flags & kSpiking, strict = p.flags & kStrict, soft = p.flags & kSoft, hard = p.flags & kHard;
     const bool recorded = p.spikes, keeps_current = p.states[1], decays = p.decay_kind[0] == kShift;
-    const int shift = decay[0][0];
+    const int shift = decay[0][0], exponent = static_cast<int>(p.exponent);
     const auto [least, most] = limits(p.membrane_min, p.membrane_max);
     const auto vectors = [](Array<T>& values) { return reinterpret_cast<Shorts*>(values.data()); };
     Shorts *const current = vectors(sum), *const v = vectors(this->v), *const c = vectors(this->c);
@@ -180,7 +202,7 @@ struct Neurons final : Population {
     for (size_t i = 0; i < n / kLanes; i++) {
       uint64_t bits = 0;
       for (size_t lane = 0, k = i * kLanes / kShorts; lane < kLanes; lane += kShorts, k++) {
-        const Shorts drive = current[k] + bias[k];
+        const Shorts drive = (current[k] << exponent) + bias[k];
         current[k] = Shorts{};
         if (keeps_current) c[k] = drive;
         Shorts u = v[k];
@@ -188,7 +210,6 @@ struct Neurons final : Population {
         u += drive;
         largest = larger(largest, u);
         smallest = smaller(smallest, u);
-        u = smaller(larger(u, Shorts{} + least), Shorts{} + most);
         if (spiking) {
           const Chosen fires = Chosen::above(u, threshold[k], strict);
           if (soft) u = fires.where(u - threshold[k], u);
@@ -201,6 +222,8 @@ struct Neurons final : Population {
       fired.append(bits, static_cast<int32_t>(i * kLanes));
     }
     load = 0;
+    const uint32_t beyond = Chosen::above(largest, Shorts{} + most, true).bits() | Chosen::above(Shorts{} + least, smallest, true).bits();
+    if (beyond) saturated = true;
     if (checks(p.membrane_min, p.membrane_max)) {
       const Shorts trusted = Shorts{} + static_cast<int16_t>(kTrusted);
       if (Chosen::above(largest, trusted, true).bits() | Chosen::above(-trusted, smallest, true).bits()) fits = false;
@@ -210,13 +233,14 @@ struct Neurons final : Population {
 
   // One step under the sums. The order of neurohw/step.py, one pass over all neurons for every line that applies.
   bool advance(Events& fired) override {
-    if constexpr (sizeof(T) == 2) if (plain) return advance_plain(fired);
+    if constexpr (sizeof(T) == 2) if (plain && !counting) return advance_plain(fired);
     const int32_t flags = p.flags;
     const size_t n = this->n;  // here and below: copies that no store of a byte can change, as the compiler must fear
     const bool delayed = flags & kDelayedReset, refractory = p.refractory && !delayed;
     const bool soft = !delayed && (flags & kSoft), hard = !delayed && (flags & kHard);
     T *const current = sum.data(), *const v = this->v.data(), *const c = this->c.data(), *const a = this->a.data(), *const r = this->r.data();
     const T *const bias = this->bias.data(), *const gain = this->gain.data();
+    if (p.exponent) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>(static_cast<Product<T>>(current[i]) * (Product<T>{1} << p.exponent));
     if (flags & kGain) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>((static_cast<Product<T>>(current[i]) * gain[i]) >> kGainFractionBits);
     if (!(flags & kMembraneBias)) for (size_t i = 0; i < n; i++) current[i] = static_cast<T>(current[i] + bias[i]);
     T* driving = current;
@@ -262,6 +286,7 @@ struct Neurons final : Population {
       for (size_t i = 0; i < n; i++) to[i] = static_cast<uint8_t>(from[i]);
       collect(bytes.data(), static_cast<size_t>(p.size), fired);
     }
+    if (counting) count_clipped();
     begin();
     return fits;
   }

@@ -56,7 +56,8 @@ def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arith
 def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Simulate in integers.
 
-    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population, int64.
+    spikes: counts [time, sample, input neuron]. Returns spikes, (if `states`) v, c, r and a of every population, int64, and
+    how many neuron updates saturated.
     Raises InvalidData for a stimulus of the wrong shape, InvalidModel if a sum leaves its accumulator format.
     """
 

@@ -18,6 +18,7 @@ extern "C" {
 struct NativePopulation {
   int64_t size, bits;            // bits that hold every number: 16, 32 or 64
   int32_t flags, refractory;
+  int64_t exponent;              // left shift of its finished sums
   int32_t decay_kind[3];         // membrane, current, adaptation
   const int32_t* decay_value[3]; // [neuron]
   const int64_t *bias, *threshold, *v_reset, *strength;
@@ -32,7 +33,7 @@ struct NativeProjection {
   int64_t delay, sources;        // source neurons
   const int64_t* first;          // sparse: [source + 1]; null: dense
   const int32_t* targets;        // sparse: [synapse]
-  const int32_t* weights;        // shifted by the exponent; dense [source, target], sparse [synapse]
+  const int32_t* weights;        // in units of the target's sums; dense [source, target], sparse [synapse]
 };
 
 struct NativeModulation {
@@ -56,6 +57,7 @@ struct Job {
   int32_t projection_count;
   const NativeModulation* modulations;
   int32_t modulation_count, largest_count;
+  int64_t* saturations;          // [population]: neuron updates in which a state saturated
 };
 
 }  // namespace

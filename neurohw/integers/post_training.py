@@ -7,10 +7,11 @@ With `step_j` the weight of one unit in the last place of neuron j, and g guard 
 
     w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
 
-An Astrocyte keeps one scale, too, with guard bits for its slow leak. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
+How many guard bits g a population has is in `neurohw.integers.precision`. An Astrocyte keeps one scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
 threshold, the scales of both are powers of two, so that a shift turns the one into the other.
 """
 
+import warnings
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from neurohw.connections import Convolution, Sparse, delay_matrices
-from neurohw.errors import InvalidModel
+from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
     Decay,
@@ -26,8 +27,18 @@ from neurohw.fixedpoint import (
     IntFormat,
     MultiplyDecay,
     MultiplyDecays,
-    NoDecay,
-    ShiftDecay,
+)
+from neurohw.integers.precision import (
+    BITS_BELOW_STEP,
+    LARGEST_GUARD,
+    LEAK_TOLERANCE,
+    LEAK_WARNING,
+    Guard,
+    LeakError,
+    Roundings,
+    check_resolution,
+    guard_bits,
+    nearest_decay,
 )
 from neurohw.integers.quantized import (
     GAIN_BITS,
@@ -47,37 +58,47 @@ from neurohw.neurons import Astrocyte, Lif, Source
 
 DecayKind = Literal["auto", "shift", "multiply"]
 CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
-GUARD_BELOW_LEAK = 3
 COARSEST_LEVEL = 0.125  # distance of the entries of a gain's table, up to twice this
 
 
-def quantize_decay(factors: float | FloatArray, kind: DecayKind = "auto", node: str = "decay") -> Decay:
+def quantize_decay(
+    factors: float | FloatArray,
+    kind: DecayKind = "auto",
+    node: str = "decay",
+    steps: int | None = None,
+    tolerance: float = LEAK_TOLERANCE,
+) -> Decay:
     """The integer decay for a float factor per step, or for factors [parameter].
 
-    auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the multiply by (4096 - delta)/4096; different factors get a multiply
-    each. shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+    - auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the nearest of the multiply by (4096 - delta)/4096 and
+      a shift by 13 to 15; different factors get a multiply each.
+    - shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+
+    Raises InvalidModel, too, where a constant input is worth more than `tolerance` more or less than in float after
+    `steps` steps (None: any number).
     """
     different = np.unique(factors)
-    if len(different) > 1:
-        if kind == "shift":
-            raise InvalidModel(
-                f"{node}: {len(different)} different factors in one population need the multiplying decay"
-            )
-        return MultiplyDecays(tuple(np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int).tolist()))
     factor = float(different[0])
-    if factor == 1.0:
-        return NoDecay()
-    shift = round(-np.log2(1.0 - factor))
-    exact = 1 <= shift <= 15 and factor == 1.0 - 2.0**-shift
-    if kind != "multiply" and exact:
-        return ShiftDecay(shift)
-    if kind == "shift":
-        nearest = min(max(shift, 1), 15)
+    decay: Decay
+    if kind == "shift" and len(different) > 1:
+        raise InvalidModel(f"{node}: {len(different)} different factors in one population need the multiplying decay")
+    if len(different) > 1:
+        decay = MultiplyDecays(tuple(np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int).tolist()))
+    else:
+        decay = nearest_decay(factor, multiply=kind == "multiply")
+    if kind == "shift" and (isinstance(decay, MultiplyDecay) or decay_factor(decay) != factor):
+        nearest = min(max(round(-np.log2(1.0 - factor)), 1), 15)
         raise InvalidModel(
             f"{node}: {factor} is not 1 - 2^-k, so no shift equals it; train with {1 - 2.0**-nearest} "
             "or quantize with the multiplying decay"
         )
-    return MultiplyDecay(round((1.0 - factor) * MULTIPLY_UNIT))
+    error = LeakError.of(factors, decay, steps, node)
+    if error.size > tolerance:
+        raise InvalidModel(
+            f"{error.text}, beyond the allowed {100 * tolerance:g} %: train with the factor of the integers, quantize for fewer steps, "
+            "or accept it with leak_tolerance"
+        )
+    return decay
 
 
 def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
@@ -98,20 +119,6 @@ def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
         better = candidate < error
         best, error = np.where(better, step, best), np.where(better, candidate, error)
     return np.broadcast_to(best, weight.shape[:1]).copy()
-
-
-def _membrane_guard_bits(threshold: FloatArray, step: FloatArray, resolution_bits: int) -> int:
-    """Fewest guard bits that give every threshold at least 2^resolution_bits units."""
-    guard = 0
-    while guard < 16 and float((threshold / step).min()) * 2**guard < 2**resolution_bits:
-        guard += 1
-    return guard
-
-
-def _guard_bits_of_decay(factors: FloatArray) -> int:
-    """Guard bits with which a slow leak does not stall: GUARD_BELOW_LEAK below the last bit that the slowest leak takes away, at most 16."""
-    leaks = 1.0 - factors[factors < 1.0]
-    return min(16, GUARD_BELOW_LEAK + int(np.ceil(-np.log2(leaks.min())))) if len(leaks) else GUARD_BELOW_LEAK
 
 
 def _rows_of_synapses(values: FloatArray, owner: IntArray, count: int) -> FloatArray:
@@ -183,6 +190,45 @@ def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray
     return np.full_like(step, common)
 
 
+def _precision(
+    model: TrainedNetwork,
+    population: Population,
+    decays: dict[str, Decay],
+    step: FloatArray,
+    threshold: FloatArray | None,
+    resolution_bits: int,
+    steps: int,
+) -> Guard:
+    """The guard bits of a population. An astrocyte has some for its offset, and more where a table of gains reads its level."""
+    neuron = population.neuron
+    roundings = Roundings.of(
+        decays["decay"],
+        decays.get("synapse_decay"),
+        decays.get("adaptation_decay"),
+        isinstance(neuron, Lif) and neuron.membrane_bias,
+        steps,
+        population.parameters,
+    )
+    least = 0
+    if isinstance(neuron, Astrocyte):
+        least = BITS_BELOW_STEP
+        while least < LARGEST_GUARD and step.max() * 2.0**-least >= 2 * COARSEST_LEVEL:
+            least += 1
+    bias = model.parameters[f"{population.name}.bias"]
+    return guard_bits(roundings, step, bias, threshold, resolution_bits, least)
+
+
+def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
+    """A warning about a population that all guard bits do not serve."""
+    of, cure = ("a threshold", "a smaller resolution_bits, ") if spiking else ("a weight step", "")
+    return (
+        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings of leaks add up to {precision.leak:.3g} and of "
+        f"biases to {precision.bias:.3g} of {of} within {steps} steps, more than the aim of {precision.aim:.3g}"
+        + (f" at resolution_bits={resolution_bits}" if spiking else "")
+        + f": accept it with {cure}fewer steps, or train with faster leaks"
+    )
+
+
 def quantize(
     trained: TrainedNetwork,
     bits: int = 8,
@@ -192,15 +238,21 @@ def quantize(
     max_count: int = 1,
     steps: int | None = None,
     common_scale: Collection[str] = (),
+    leak_tolerance: float = LEAK_TOLERANCE,
 ) -> QuantizedNetwork:
     """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
 
-    membrane_cap: accept saturation at this membrane width in bits. resolution_bits: a threshold is worth at least 2^resolution_bits units,
-    so that rounding leaks and thresholds stays small. max_count: largest spike count per input and step. common_scale: spiking populations whose
-    membranes are compared with each other (a readout), so that all their neurons keep one scale. Steps learned by quantization-aware
-    training are used as they are. The report of scales and errors is in `.info`.
-    Raises InvalidModel for what cannot be expressed.
+    - membrane_cap: accept saturation at this membrane width in bits.
+    - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what rounding leaks and biases adds up to
+      within `steps` steps is at most 2^-(resolution_bits + 3) of it (`neurohw.integers.precision`).
+    - max_count: largest spike count per input and step.
+    - common_scale: spiking populations whose membranes are compared with each other (a readout), so that all their neurons keep one scale.
+    - leak_tolerance: how much more or less a constant input may be worth after `steps` steps, because a factor per step has 12 bits.
+
+    Steps learned by quantization-aware training are used as they are. The report of scales and errors is in `.info`, and what it warns of
+    is a PrecisionWarning, too. Raises InvalidModel for what cannot be expressed.
     """
+    check_resolution(resolution_bits)
     if not 2 <= bits <= 8:
         raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
     for name in common_scale:
@@ -208,7 +260,12 @@ def quantize(
     model = trained.folded()
     network, parameters = model.network, model.parameters
     steps = steps or trained.steps
-    report: dict[str, Any] = {"bits": bits, "populations": {}}
+    report: dict[str, Any] = {
+        "bits": bits,
+        "resolution_bits": int(resolution_bits),
+        "populations": {},
+        "warnings": [],
+    }
     populations: dict[str, QuantizedPopulation] = {}
     projections: dict[str, QuantizedProjection] = {}
     modulations: dict[str, QuantizedModulation] = {}
@@ -230,11 +287,21 @@ def quantize(
         if name in shifting:
             step = _power_of_two_step(step, name, len(learned) > 0)
         threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
-        guard = _membrane_guard_bits(threshold, step, resolution_bits) if spiking else 0
-        if astrocyte:
-            guard = _guard_bits_of_decay(model.values(population, "decay"))
-            while guard < 16 and step.max() * 2.0**-guard >= 2 * COARSEST_LEVEL:
-                guard += 1
+        adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
+        decays: dict[str, Decay] = {}
+        leak_errors: dict[str, float] = {}
+        kinds = ["decay"] + ["synapse_decay"] * (neuron.synapse_decay is not None) + ["adaptation_decay"] * adaptive
+        for kind in kinds:
+            factors, node = model.values(population, kind), f"{name}.{kind}"
+            decays[kind] = quantize_decay(factors, decay, node, steps, leak_tolerance)
+            error = LeakError.of(factors, decays[kind], steps, node)
+            leak_errors[kind] = error.size
+            if error.size > LEAK_WARNING:
+                report["warnings"].append(f"{error.text}: train with the factor of the integers")
+        precision = _precision(model, population, decays, step, threshold if spiking else None, resolution_bits, steps)
+        if not precision.met:
+            report["warnings"].append(_imprecise(name, precision, spiking, resolution_bits, steps))
+        guard = precision.bits
         unit = step * 2.0**-guard
         limits = IntFormat(bits)
 
@@ -254,19 +321,15 @@ def quantize(
             )
             drives.append(_drive(network, projection, projections[projection.name], max_count))
 
-        def integer_decay(kind: str, population: Population = population) -> Decay:
-            return quantize_decay(model.values(population, kind), decay, f"{population.name}.{kind}")
-
-        adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
         hard = isinstance(neuron, Lif) and neuron.reset == "hard"
         bias = to_int(parameters[f"{name}.bias"])
         constants = Constants(
             bias=bias,
             threshold=np.maximum(to_int(threshold), 1) if spiking else np.ones_like(bias),
             v_reset=to_int(model.values(population, "v_reset")) if hard else np.zeros_like(bias),
-            decay=integer_decay("decay"),
-            synapse_decay=None if neuron.synapse_decay is None else integer_decay("synapse_decay"),
-            adaptation_decay=integer_decay("adaptation_decay") if adaptive else None,
+            decay=decays["decay"],
+            synapse_decay=decays.get("synapse_decay"),
+            adaptation_decay=decays.get("adaptation_decay"),
             adaptation_strength=to_int(model.values(population, "adaptation_strength")) if adaptive else None,
             offset=to_int(parameters[f"{name}.offset"]) if astrocyte else None,
         )
@@ -315,6 +378,12 @@ def quantize(
             "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
             "unit": [float(x) for x in unit],
             "guard_bits": guard,
+            "rounding": {
+                "leak": precision.leak,
+                "bias": precision.bias,
+                "of": "threshold" if spiking else "weight step",
+            },
+            "leak_error": leak_errors,
             "weight_rms_error": float(np.sqrt(squared_error / synapses)),
             "accumulator_bits": widths.accumulator.bits,
             "current_bits": widths.current.bits,
@@ -327,4 +396,6 @@ def quantize(
     report["populations"] = {name: report["populations"][name] for name in populations}
     projections = {p.name: projections[p.name] for p in network.projections}
     modulations = {m.name: modulations[m.name] for m in network.modulations}
+    for warning in report["warnings"]:
+        warnings.warn(warning, PrecisionWarning, stacklevel=2)
     return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest(), modulations)

@@ -304,7 +304,7 @@ def quantize_plasticity(
         quantized[projection.name] = QuantizedProjection(seen(own.weight), delivered_bits, exponent, **where)
 
     def decay(kind: str) -> Any:
-        return quantize_decay(trained.values(population, kind), "auto", f"{population.name}.{kind}")
+        return quantize_decay(trained.values(population, kind), "auto", f"{population.name}.{kind}", trained.steps)
 
     adaptive = neuron.adaptation is not None
     constants = Constants(

@@ -1,0 +1,40 @@
+"""What the quantize stage measures beside the accuracy: differences to float, saturations."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.data import Dataset, Encoder
+from neurohw.integers import QuantizedNetwork
+from neurohw.trace import Trace
+
+CALIBRATION_SAMPLES = 32
+
+
+def calibration_stimulus(dataset: Dataset, encoder: Encoder) -> NDArray[np.uint8]:
+    """Counts [time, sample, neuron] of the first CALIBRATION_SAMPLES samples of the training split."""
+    x, _ = dataset.part("train")
+    return encoder.encode(x[:CALIBRATION_SAMPLES])
+
+
+class SaturationCount:
+    """An integer simulation that adds up the saturations and updates of all its runs."""
+
+    def __init__(self, simulate: Callable[[QuantizedNetwork, NDArray[Any]], Trace]) -> None:
+        self.simulate = simulate
+        self.saturated: Counter[str] = Counter()
+        self.updates: Counter[str] = Counter()
+
+    def run(self, model: QuantizedNetwork, spikes: NDArray[Any]) -> Trace:
+        """The trace of the simulation."""
+        trace = self.simulate(model, spikes)
+        self.saturated.update(trace.saturations)
+        self.updates.update({name: trace.spikes[name].size for name in trace.saturations})
+        return trace
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        """By population: neuron updates that saturated, and all."""
+        return {n: {"saturated": k, "updates": self.updates[n]} for n, k in self.saturated.items()}

@@ -1,0 +1,206 @@
+"""How finely a population counts, from what its roundings add up to within a run.
+
+One step of a decay is off by less than one unit, and always to the same side (toward plus infinity
+after a shift, toward zero after a multiply), a bias by at most half a unit. A state that keeps the
+factor f per step keeps these errors, too. After T steps, in units:
+
+    own(state)  = e (1 - f^T) / (1 - f)               e: largest error of one step, see `step_rounding`
+    leak        = own(membrane) + own(current) (1 - f^T) / (1 - f) + own(adaptation)
+    bias        = 1/2 (less, or 0, where the bias is), through the current and the membrane
+
+Guard bits make the unit small enough. Spiking populations: a threshold is worth 2^resolution_bits
+units, and what earlier steps have left (all but one unit) at most 2^-(resolution_bits + 3) of a
+threshold; after a leak by a half nothing is left, so that fast leaks need no more bits. Readouts
+and astrocytes, which have no threshold: at most 2^-3 of a weight step.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurohw.errors import InvalidModel
+from neurohw.fixedpoint import (
+    MULTIPLY_UNIT,
+    Decay,
+    MultiplyDecay,
+    MultiplyDecays,
+    NoDecay,
+    ShiftDecay,
+)
+from neurohw.integers.to_float import decay_factor
+from neurohw.network import FloatArray
+
+LARGEST_GUARD = 16
+BITS_BELOW_RESOLUTION = 3  # of what leaks and biases leave, of a threshold
+BITS_BELOW_STEP = 3  # the same of a weight step, where there is no threshold
+LARGEST_RESOLUTION = 16
+LEAK_TOLERANCE = 0.05  # refused above,
+LEAK_WARNING = 0.01  # and said above
+SLOW_SHIFTS = (13, 14, 15)  # leaks below the last bit of a multiply
+
+
+def check_resolution(resolution_bits: int) -> None:
+    """Raise InvalidModel unless resolution_bits is a whole number of 0 to LARGEST_RESOLUTION."""
+    if (
+        not isinstance(resolution_bits, int | np.integer)
+        or isinstance(resolution_bits, bool)
+        or not 0 <= resolution_bits <= LARGEST_RESOLUTION
+    ):
+        raise InvalidModel(
+            f"resolution_bits is a whole number of 0 to {LARGEST_RESOLUTION}, not {resolution_bits!r}: "
+            "a threshold is worth at least 2^resolution_bits units of the membrane"
+        )
+
+
+def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
+    """1 + f + ... + f^(steps-1): what a state has of a constant input of 1; None: of any number of steps."""
+    kept = np.asarray(factor, np.float64)
+    endless = kept >= 1.0
+    leak = np.where(endless, 1.0, 1.0 - kept)
+    if steps is None:
+        return np.where(endless, np.inf, 1.0 / leak)
+    return np.where(endless, float(steps), (1.0 - kept**steps) / leak)
+
+
+def leak_error(factor: float, integer: float, steps: int | None) -> float:
+    """How much more (or, negative, less) a constant input is worth after `steps` steps with another factor."""
+    if factor == integer:
+        return 0.0
+    if steps is None and 1.0 in (factor, integer):
+        return math.inf
+    return float(step_response(integer, steps) / step_response(factor, steps)) - 1.0
+
+
+def _nearest_delta(factor: float) -> int:
+    return round((1.0 - factor) * MULTIPLY_UNIT)
+
+
+def nearest_decay(factor: float, multiply: bool = False) -> Decay:
+    """The integer decay whose leak is nearest: exact shifts first, then a multiply, and slow shifts where a multiply has no bits.
+
+    multiply: nothing but a multiply.
+    """
+    if factor == 1.0:
+        return NoDecay()
+    product = MultiplyDecay(_nearest_delta(factor))
+    if multiply:
+        return product
+    shift = round(-math.log2(1.0 - factor))
+    if 1 <= shift <= SLOW_SHIFTS[-1] and factor == 1.0 - 2.0**-shift:
+        return ShiftDecay(shift)
+    candidates: list[Decay] = [product, *(ShiftDecay(s) for s in SLOW_SHIFTS)]
+    return min(candidates, key=lambda d: abs(float(decay_factor(d)) - factor))
+
+
+@dataclass(frozen=True)
+class LeakError:
+    """Largest |leak_error| of a state, and where: in words."""
+
+    size: float
+    text: str
+
+    @staticmethod
+    def of(factors: float | FloatArray, decay: Decay, steps: int | None, node: str) -> "LeakError":
+        """That of the float factors per step [parameter] and their integer decay."""
+        wanted = np.ravel(factors)
+        kept = np.broadcast_to(decay_factor(decay), wanted.shape)
+        errors = [leak_error(float(f), float(k), steps) for f, k in zip(wanted, kept, strict=True)]
+        worst = int(np.argmax(np.abs(errors)))
+        where = f" of parameter {worst}" if len(np.unique(wanted)) > 1 else ""
+        when = "in the end" if steps is None else f"after {steps} steps"
+        text = (
+            f"{node}: the factor {wanted[worst]:.9g}{where} is {kept[worst]:.9g} in integers (a leak is a multiple of "
+            f"1/{MULTIPLY_UNIT}, or 2^-k), with which a constant input is worth {100 * errors[worst]:+.3g} % {when}"
+        )
+        return LeakError(abs(errors[worst]), text)
+
+
+def step_rounding(decay: Decay | None) -> float | FloatArray:
+    """Largest error of one step of a decay in units: 1 less the smallest fraction that its result can have, 0 where it is exact."""
+    match decay:
+        case None | NoDecay():
+            return 0.0
+        case ShiftDecay(shift):
+            return 1.0 - 2.0**-shift
+        case MultiplyDecay(delta):
+            return 1.0 - math.gcd(delta, MULTIPLY_UNIT) / MULTIPLY_UNIT
+        case MultiplyDecays(deltas):
+            return 1.0 - np.gcd(deltas, MULTIPLY_UNIT) / MULTIPLY_UNIT
+
+
+@dataclass(frozen=True)
+class Roundings:
+    """What roundings add up to after the steps of a run, [parameter].
+
+    leak: units of the membrane. bias: units for each unit that the bias is off in every step.
+    """
+
+    leak: FloatArray
+    bias: FloatArray
+
+    @staticmethod
+    def of(
+        decay: Decay,
+        synapse_decay: Decay | None,
+        adaptation_decay: Decay | None,
+        membrane_bias: bool,
+        steps: int,
+        parameters: int,
+    ) -> "Roundings":
+        """Those of a population with these decays."""
+
+        def response(state: Decay | None) -> FloatArray:
+            return np.asarray(1.0) if state is None else step_response(decay_factor(state), steps)
+
+        def own(state: Decay | None) -> FloatArray:
+            return response(state) * step_rounding(state)
+
+        membrane, current = response(decay), response(synapse_decay)
+        leak = own(decay) + own(synapse_decay) * membrane + own(adaptation_decay)
+        bias = membrane if membrane_bias else membrane * current
+        return Roundings(np.broadcast_to(leak, parameters), np.broadcast_to(bias, parameters))
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The guard bits of a population and what is left with them.
+
+    leak, bias: largest sum of roundings, in thresholds or, without a threshold, in weight steps.
+    aim: what leak and bias, less the units of the last step, should stay below; met: they do.
+    """
+
+    bits: int
+    leak: float
+    bias: float
+    aim: float
+    met: bool
+
+
+def guard_bits(
+    roundings: Roundings,
+    step: FloatArray,
+    bias: FloatArray,
+    threshold: FloatArray | None,
+    resolution_bits: int,
+    least: int = 0,
+) -> Guard:
+    """The fewest guard bits, at least `least` and at most LARGEST_GUARD, that serve a population.
+
+    step: weight of one unit without guard bits; bias, threshold (None: a readout or an astrocyte):
+    all [parameter], in the trained network's units.
+    """
+    spiking = threshold is not None
+    scale = threshold if threshold is not None else step
+    whole = np.isclose(bias / step, np.round(bias / step), rtol=0.0, atol=1e-9)  # exact without guard bits
+    aim = 2.0 ** -(resolution_bits + BITS_BELOW_RESOLUTION) if spiking else 2.0**-BITS_BELOW_STEP
+    for bits in range(min(least, LARGEST_GUARD), LARGEST_GUARD + 1):
+        unit = step * 2.0**-bits
+        last = unit / scale if spiking else np.zeros_like(unit)  # the step itself: resolution_bits is for that
+        leak = roundings.leak * unit / scale
+        off = np.where(whole, 0.0, roundings.bias * np.minimum(unit / 2, np.abs(bias)) / scale)
+        fine = not spiking or bool(np.all(scale >= 2.0**resolution_bits * unit))
+        met = fine and bool(np.all(np.maximum(leak, off) - last <= aim))
+        if met:
+            break
+    return Guard(bits, float(leak.max()), float(off.max()), aim, met)
