@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neurohw.errors import BrokenFile, NeurohwError, Unsupported
-from neurohw.interop.chain import LINEAR, kind_of_node
+from neurohw.interop.chain import kind_of_node
 
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 READOUT = ("LI", "CubaLI")
 CELLS = (*SPIKING, *READOUT)
+LINEAR = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay")
 KNOWN = (*CELLS, *LINEAR, "Input", "Output", "NIRGraph")
 WHOLE = "graph"  # the place of a problem that belongs to no single node
 

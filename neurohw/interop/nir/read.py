@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Convolution, Sparse
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
-from neurohw.interop.chain import LINEAR, Chain, finish, kind_of_node, passed, scale_target, start
+from neurohw.interop.chain import Chain, finish, kind_of_node, passed, scale_target, start
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.cells import Cell, cell_of, own_shape
 from neurohw.interop.nir.conventions import (
@@ -31,6 +31,7 @@ from neurohw.interop.nir.conventions import (
 )
 from neurohw.interop.nir.graph import (
     CELLS,
+    LINEAR,
     WHOLE,
     Blocked,
     Broken,
@@ -49,6 +50,9 @@ from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
 
 FloatArray = NDArray[np.float64]
+
+
+RESETS = {"zero": "hard", "subtract": "soft"}  # as snnTorch calls them
 
 
 def from_nir(
@@ -107,6 +111,7 @@ class Import:
         given: dict[str, Any],
         problems: Problems | None = None,
     ) -> None:
+        given = given | ({"reset": RESETS[given["reset"]]} if given.get("reset") in RESETS else {})
         self.flat, self.tool, self.base, self.given = flat, tool, base, given
         self.problems = problems or Problems()
         self.rows: dict[str, Exported] = {}

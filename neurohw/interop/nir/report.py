@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.integers import QuantizedNetwork
 from neurohw.interop.nir.conventions import ORIGINS, Conventions, Exported, Tool
 from neurohw.interop.nir.reach import several, silent
 from neurohw.network import TrainedNetwork
@@ -59,8 +60,8 @@ def reset_in_words(neuron: Neuron) -> str:
     return text + (f", {neuron.refractory} refractory" if neuron.refractory else "")
 
 
-def neurons_table(model: TrainedNetwork) -> list[dict[str, str]]:
-    """Per population, in words: model, decay, current decay, threshold, reset and its timing, comparison."""
+def neurons_table(model: TrainedNetwork | QuantizedNetwork) -> list[dict[str, str]]:
+    """Per population, in words: model, decay, current decay, threshold, reset and its timing, comparison. Of integers the model's own constants."""
     rows = []
     for population in model.network.populations[1:]:
         neuron = population.neuron
@@ -68,7 +69,8 @@ def neurons_table(model: TrainedNetwork) -> list[dict[str, str]]:
         for label, name in (("decay", "decay"), ("current decay", "synapse_decay"), ("threshold", "threshold")):
             has = name == "decay" or (name == "threshold" and isinstance(neuron, Lif))
             has = has or (name == "synapse_decay" and getattr(neuron, name, None) is not None)
-            row[label] = _range(model.values(population, name)) if has else ""
+            floats = isinstance(model, TrainedNetwork)
+            row[label] = "" if not has else _range(model.values(population, name)) if floats else f"{getattr(neuron, name):.6g}"
         row["reset"] = reset_in_words(neuron)
         row["fires"] = "" if isinstance(neuron, Integrator) else ">" if getattr(neuron, "strict", False) else ">="
         rows.append(row)
@@ -160,4 +162,4 @@ def tell(model: TrainedNetwork, loud: bool) -> None:
     """Warn of what an import found doubtful, and with `loud` of what was assumed."""
     report = model.info["import"]
     for text in report["warnings"] + ([assumptions_in_words(report)] if loud and report["assumed"] else []):
-        warnings.warn(text, DoubtfulImport, stacklevel=4)
+        warnings.warn(text, DoubtfulImport, stacklevel=3)

@@ -120,6 +120,7 @@ def sinabs() -> None:
     case("lif_multi", lif(spike_fn=sa.MultiSpike), 40)
     case("iaf", lambda: sl.IAFSqueeze(spike_fn=sa.SingleSpike, batch_size=1), 0.6)
     case("leak", lif(), 12, lambda: sl.ExpLeakSqueeze(tau_mem=30.0, batch_size=1))
+    case("leak_normed", lif(), 12, lambda: sl.ExpLeakSqueeze(tau_mem=30.0, batch_size=1, norm_input=True))
 
 
 def spikingjelly() -> None:
@@ -275,8 +276,11 @@ def snntorch_network(name: str) -> Any:
     for place, size in ((1, HIDDEN), (3, OUTPUTS)):
         constants = {k: torch.full((size,), v) if isinstance(v, float) else v for k, v in options.items()}
         more = {"linear_features": size} if kind.startswith("R") else {}
-        torch.manual_seed(place)  # of the recurrent weights
         cell = getattr(snntorch, kind)(**constants, threshold=torch.ones(size), init_hidden=True, **more)
+        if more:
+            rng = np.random.default_rng(place)
+            cell.recurrent.weight.data = torch.from_numpy(rng.normal(0, 0.25, (size, size)).astype(np.float32))
+            cell.recurrent.bias.data = torch.from_numpy(rng.normal(0, 0.05, size).astype(np.float32))
         layers[place] = cell
     return torch.nn.Sequential(*layers)
 
