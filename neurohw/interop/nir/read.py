@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Sparse
+from neurohw.connections import Convolution
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
-from neurohw.interop.chain import Chain, finish, kind_of_node, passed, scale_target, start
+from neurohw.interop.chain import Chain, ends_of, finish, kind_of_node, passed, scale_target, start
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.cells import Cell, cell_of, own_shape
 from neurohw.interop.nir.conventions import (
@@ -93,7 +93,7 @@ def from_nir(
         if path is None or str(path) in str(error):
             raise
         raise type(error)(f"{path}: {error}") from error
-    tell(model, loud=not chosen)
+    tell(model)
     return model
 
 
@@ -374,8 +374,6 @@ def _add_projection(
     chain = scale_target(chain, node, gain) if np.any(gain != 1) else chain
     assert chain.weight is not None
     parameters[f"{projection.name}.weight"] = chain.weight
-    if isinstance(chain.connection, Sparse):
-        ends = np.arange(chain.connection.synapses, dtype=np.float64)
-        parameters |= {f"{projection.name}.{end}": ends for end in ("source", "target")}
+    parameters |= {f"{projection.name}.{end}": values for end, values in ends_of(chain).items()}
     if projection.max_delay is not None:
         parameters[f"{projection.name}.delay"] = delays.astype(np.float64)

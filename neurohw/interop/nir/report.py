@@ -147,19 +147,31 @@ def _warnings(model: TrainedNetwork, common: Conventions) -> list[str]:
 
 def assumptions_in_words(report: dict[str, Any]) -> str:
     """What nobody said, and how to say it; empty where nothing was assumed."""
-    if not report["assumed"]:
+    assumed = report["assumed"]
+    if not assumed:
         return ""
     values = {c["what"]: c["value"] for c in report["conventions"]}
     first = report["populations"][0]
+    reset, _, timing = first["reset"].partition(", ")
+    words = {
+        "dt": f"dt {values['dt']}",
+        "discretisation": values["discretisation"],
+        "reset": f"reset {reset}",
+        "delayed_reset": timing,
+        "strict": f"fires at {first['fires']} threshold" if first["fires"] else "",
+        "gain": "NIR's input gain",
+    }
     return (
-        f"nobody said how this graph is to be read. Assumed: dt {values['dt']}, {values['discretisation']}, reset {first['reset']}, fires at {first['fires'] or '-'} "
-        f"threshold, NIR's input gain. NIR files say none of it, and every tool means something else: name the tool that wrote the file "
+        "nobody said how this graph is to be read. "
+        f"Assumed: {', '.join(words[name] for name in assumed if words[name])}. NIR files say none "
+        "of it, and every tool means something else: name the tool that wrote the file "
         f"({', '.join(ORIGINS)}), or give each convention"
     )
 
 
-def tell(model: TrainedNetwork, loud: bool) -> None:
-    """Warn of what an import found doubtful, and with `loud` of what was assumed."""
+def tell(model: TrainedNetwork) -> None:
+    """Warn of what an import found doubtful, and of what was assumed."""
     report = model.info["import"]
-    for text in report["warnings"] + ([assumptions_in_words(report)] if loud and report["assumed"] else []):
-        warnings.warn(text, DoubtfulImport, stacklevel=3)
+    for text in [*report["warnings"], assumptions_in_words(report)]:
+        if text:
+            warnings.warn(text, DoubtfulImport, stacklevel=3)

@@ -93,7 +93,7 @@ def _check_target(model: TrainedNetwork, target: Target) -> None:
             raise Unsupported(f"projection {projection.name!r}: {tool} would read its convolution otherwise or not at all")
         if isinstance(projection.connection, Convolution) and projection.connection.groups > 1:
             raise Unsupported(f"projection {projection.name!r}: {tool} cannot import {projection.connection.groups} groups")
-    _check_delays(network, target, order)
+    _check_delays(model, target)
     for population in network.populations[1:]:
         row, neuron = _row(model, population, target), population.neuron
         name = f"population {population.name!r}"
@@ -120,20 +120,26 @@ def _check_target(model: TrainedNetwork, target: Target) -> None:
             raise Unsupported(f"{name}: {tool} reads no constant current of the membrane (membrane_bias)")
 
 
-def _check_delays(network: Network, target: Target, order: list[str]) -> None:
+def _check_delays(model: TrainedNetwork, target: Target) -> None:
+    """A tool reads no Delay. One whose neurons answer late delays every edge between neurons by itself.
+
+    That is another network, unless the edges have just this delay here, or the network is a chain that is only shifted by it.
+    """
+    network, tool = model.network, f"{target.name} {target.version}"
     late = target.rows[0].conventions.latency
     inner = [p for p in network.projections if p.source != network.input.name]
-    outer = [p for p in network.projections if p.source == network.input.name]
-    if late and all(p.delay == 0 for p in inner):
-        expected = 0  # the whole chain is late, layer by layer
-        if any(len(network.into(p.name)) > 1 for p in network.populations):
-            raise Unsupported(f"{target.name} delays every neuron by {late}: with several ways to a population that is another network; give its edges a delay of {late}")
-    else:
-        expected = late
-    for projection in [*outer, *inner]:
-        allowed = 0 if projection in outer else expected
+    shifted = late > 0 and all(p.delay == 0 for p in inner)
+    for projection in network.projections:
+        allowed = late if projection in inner and not shifted else 0
         if projection.max_delay is not None or projection.delay != allowed:
-            raise Unsupported(f"projection {projection.name!r}: {target.name} {target.version} reads no Delay, and has one of {allowed} steps here")
+            raise Unsupported(f"projection {projection.name!r}: {tool} reads no Delay, its delay would be {allowed} steps there")
+        population = network.population(projection.target)
+        several_ways = len(network.into(population.name)) > 1
+        if shifted and projection in inner and (several_ways or np.any(model.values(population, "bias") != 0)):
+            raise Unsupported(
+                f"population {population.name!r}: the neurons of {tool} answer {late} step late, which with a bias or several ways to a later population is "
+                f"another network: give the edges between neurons a delay of {late}"
+            )
 
 
 def notes_for(model: TrainedNetwork, name: str) -> list[str]:

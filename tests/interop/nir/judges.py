@@ -38,12 +38,16 @@ class Judge:
 
     def read(self, **options: Any) -> TrainedNetwork:
         """The network of the file; options instead of the judge's own, if there are any."""
-        with np.load(DATA / f"{self.tool}_{self.case}.npz") as file, tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{self.case}.nir"
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DoubtfulImport)
+            return from_nir(self.write(Path(folder)), **(options or {"written_by": self.tool} | self.options))
+
+    def write(self, folder: Path) -> Path:
+        """The tool's file, in a folder."""
+        path = folder / f"{self.tool}_{self.case}.nir"
+        with np.load(DATA / f"{self.tool}_{self.case}.npz") as file:
             path.write_bytes(file["nir"].tobytes())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DoubtfulImport)
-                return from_nir(path, **(options or {"written_by": self.tool} | self.options))
+        return path
 
     def recorded(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Input, and what the tool makes of it in its two layers; snnTorch is installed here and runs."""
