@@ -8,11 +8,16 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
 
 
-def export_model(model: Model, to: str, path: Path) -> None:
-    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava. Raises Unsupported naming what the tool cannot say."""
+def export_model(model: Model, to: str, path: Path, target: str | None = None) -> list[str]:
+    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava; returns what remains to be done in the tool.
+
+    target: the tool that shall read the NIR graph. Raises Unsupported naming what the tool cannot say.
+    """
+    if target is not None and to != "nir":
+        raise Unsupported(f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}")
     if to == "nir":
-        export_nir(model, path)
-    elif to == "snntorch":
+        return export_nir(model, path, target)
+    if to == "snntorch":
         export_snntorch(model, path)
     elif to == "brian2":
         from neurohw.engines.brian2 import export as export_brian2
@@ -26,3 +31,4 @@ def export_model(model: Model, to: str, path: Path) -> None:
         export_lava(model, path)
     else:
         raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")
+    return []

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from neurohw import __version__
-from neurohw.cli import models, runs, tools
+from neurohw.cli import exchange, models, runs, tools
 from neurohw.cli.noise import noise
 from neurohw.cli.reservoir import reservoir
 
@@ -37,8 +37,9 @@ def everywhere(
 for verb in (runs.flow, runs.train, runs.quantize, runs.emit, runs.verify, runs.build, runs.report, models.crosscheck):
     app.command()(verb)
 app.command("run")(models.run_verb)
-app.command("import")(models.import_verb)
-app.command("export")(models.export_verb)
+app.command("import")(exchange.import_verb)
+app.command("check")(exchange.check_verb)
+app.command("export")(exchange.export_verb)
 app.command()(noise)
 app.command()(tools.hear)
 app.command()(tools.doctor)

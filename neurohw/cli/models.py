@@ -1,4 +1,4 @@
-"""The verbs that work on a saved model: crosscheck, run, import, export."""
+"""The verbs that work on a saved model: crosscheck, run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,17 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from neurohw.cli.runs import execute
-from neurohw.cli.values import whole_numbers
 from neurohw.console import console
 from neurohw.crosscheck import CrosscheckResult
 from neurohw.engines import ENGINES
-from neurohw.export_model import export_model
 from neurohw.flow import RunFolder
 from neurohw.flow.check import crosscheck_saved
-from neurohw.interop import EXPORTS, import_model
-from neurohw.model_files import save
-from neurohw.network import TrainedNetwork
-from neurohw.run_model import load_model, run_model
+from neurohw.run_model import run_model
 
 
 def _show_crosscheck(result: CrosscheckResult) -> None:
@@ -100,74 +95,3 @@ def run_verb(
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")
     console.print(table)
     console.print(f"trace: {out}", soft_wrap=True)
-
-
-def import_verb(
-    source: Annotated[
-        str, typer.Argument(help="NIR graph (.nir), lava-dl network (.net), or FILE.py:NAME (snnTorch).")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
-    dt: Annotated[float | None, typer.Option("--dt", help="NIR: step in seconds. Default 0.001.")] = None,
-    discretisation: Annotated[
-        str | None, typer.Option("--discretisation", help="NIR: exponential_euler (default) or forward_euler.")
-    ] = None,
-    reset: Annotated[str | None, typer.Option("--reset", help="NIR: hard (default), soft or none.")] = None,
-    delayed_reset: Annotated[
-        bool | None, typer.Option("--delayed-reset", help="NIR: the reset acts one step after the spike.")
-    ] = None,
-    strict: Annotated[
-        bool | None,
-        typer.Option("--strict/--not-strict", help="NIR, lava-dl: fire above the threshold, or at it, too."),
-    ] = None,
-    recurrent_delay: Annotated[
-        int | None, typer.Option("--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")] = None,
-    input_shape: Annotated[
-        str | None, typer.Option("--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28.")
-    ] = None,
-) -> None:
-    """Take a model over from another tool: `neurohw import net.nir --dt 1e-4 --reset soft --out model`.
-
-    What the file leaves open (step, discretisation, reset) is an option; what cannot be expressed exactly is refused by name.
-    """
-    shape = whole_numbers(input_shape)
-    value = import_model(
-        source,
-        dt=dt,
-        discretisation=discretisation,
-        reset=reset,
-        delayed_reset=delayed_reset,
-        strict=strict,
-        recurrent_delay=recurrent_delay,
-        steps=steps,
-        input_shape=shape,
-    )
-    digest = save(value, out)
-    table = Table("population", "neurons", "model")
-    for population in value.network.populations:
-        table.add_row(population.name, str(population.size), type(population.neuron).__name__)
-    console.print(table)
-    kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
-    console.print(f"{kind} network {digest[:12]}: {out}")
-    console.print(
-        f"next: neurohw run {out} --engine {'reference' if kind == 'trained' else 'golden'} --input spikes.npz --out trace.npz"
-    )
-
-
-def export_verb(
-    model: Annotated[Path, typer.Argument(help="Run folder, or a saved trained or quantized network.")],
-    to: Annotated[str, typer.Option("--to", help=f"One of {', '.join(EXPORTS)}.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write: .nir, or .py for a script.")],
-    integers: Annotated[
-        bool, typer.Option("--integers", help="Of a run folder, export the quantized network.")
-    ] = False,
-) -> None:
-    """Hand a model to another tool: `neurohw export runs/digits --to brian2 --out network.py`.
-
-    nir writes a graph; snntorch, brian2 and lava write a readable script with its arrays beside it, which runs without this framework (lava: soft resets need its
-    processes).
-    """
-    kind = "integer" if integers or to == "lava" else "float"
-    export_model(load_model(model, kind), to, out)
-    console.print(f"written: {out}", soft_wrap=True)

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from neurohw.errors import BrokenFile, InvalidData, Unsupported
+from neurohw.errors import BrokenFile, InvalidData, NeurohwError, Unsupported
 from neurohw.integers import QuantizedNetwork
+from neurohw.interop.findings import Finding
 from neurohw.network import TrainedNetwork
 
 ExportFormat = Literal["nir", "snntorch", "brian2", "lava"]
@@ -44,22 +45,12 @@ def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
 
 
 def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwork:
-    """The model of a file. options: those of `nir.Conventions`, `lavadl.from_lavadl` or `snntorch.import_script`; None means their default.
+    """The model of a file. options: those of `nir.from_nir` (`written_by` and every field of `nir.Conventions`), `lavadl.from_lavadl` or
+    `snntorch.import_script`; None means their default.
 
     Raises Unsupported for an option that the format does not have, and what the format's importer raises.
     """
-    given = {k: v for k, v in options.items() if v is not None}
-    kind = recognise(source)
-    allowed = {
-        "nir": {"dt", "discretisation", "reset", "delayed_reset", "strict", "recurrent_delay", "steps"},
-        "lava-dl": {"steps", "strict", "input_shape"},
-        "snntorch": {"input_shape", "steps"},
-    }[kind]
-    foreign = sorted(set(given) - allowed)
-    if foreign:
-        raise Unsupported(
-            f"{source}: a {kind} model has no option {', '.join(foreign)}; it has {', '.join(sorted(allowed))}"
-        )
+    kind, given = recognise(source), _options(source, options)
     if kind == "nir":
         from neurohw.interop.nir import from_nir
 
@@ -74,13 +65,58 @@ def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwo
     return import_script(Path(path), name, **given)
 
 
-def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
-    """Write a NIR graph; Unsupported for integers, which NIR does not have."""
-    from neurohw.interop.nir import write_nir
+def _options(source: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; Unsupported for one that the format of the source does not have."""
+    from neurohw.interop.nir.conventions import CHOICES
+
+    given = {k: v for k, v in options.items() if v is not None}
+    kind = recognise(source)
+    allowed = {
+        "nir": {"written_by", *CHOICES},
+        "lava-dl": {"steps", "strict", "input_shape"},
+        "snntorch": {"input_shape", "steps"},
+    }[kind]
+    foreign = sorted(set(given) - allowed)
+    if foreign:
+        raise Unsupported(
+            f"{source}: a {kind} model has no option {', '.join(_shown(foreign))}; it has {', '.join(_shown(sorted(allowed)))}"
+        )
+    return given
+
+
+def _shown(options: list[str]) -> list[str]:
+    return ["from" if name == "written_by" else name for name in options]
+
+
+def check_model(source: str, **options: Any) -> list[Finding]:
+    """What every node of a file becomes, or why it cannot be expressed; options as for `import_model`.
+
+    A NIR graph is examined whole. Other formats stop at their first problem, which is then the one finding.
+    """
+    if recognise(source) == "nir":
+        from neurohw.interop.nir import check_nir
+
+        return check_nir(source, **_options(source, options))
+    try:
+        model = import_model(source, **options)
+    except NeurohwError as error:
+        return [Finding(source, recognise(source), "", str(error))]
+    network = model.network
+    return [
+        Finding(p.name, type(p.neuron).__name__, f"population {p.name}: {p.size} neurons") for p in network.populations
+    ] + [
+        Finding(p.name, type(p.connection).__name__, f"{p.source} to {p.target}, delay {p.delay}") for p in network.projections
+    ]
+
+
+def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path, target: str | None = None) -> list[str]:
+    """Write a NIR graph, for a tool if `target` names one; returns what has to be done there. Unsupported for integers, which NIR does not have."""
+    from neurohw.interop.nir import notes_for, write_nir
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("NIR holds real numbers: export the model before quantization")
-    write_nir(model, path)
+    write_nir(model, path, target)
+    return [] if target is None else notes_for(model, target)
 
 
 def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:

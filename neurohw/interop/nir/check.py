@@ -1,0 +1,51 @@
+"""Every node of a NIR file, what it becomes, and what cannot be expressed, before anything is written."""
+
+from pathlib import Path
+from typing import Any
+
+from neurohw.interop.findings import Finding
+from neurohw.interop.nir.conventions import CHOICES, tool_named
+from neurohw.interop.nir.graph import CELLS, WHOLE, Flat, Problems, flatten, kind_of, read_tree
+from neurohw.interop.nir.read import Import
+from neurohw.network import TrainedNetwork
+
+
+def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -> list[Finding]:
+    """One finding per node, and one for the graph as a whole where it has a problem of its own.
+
+    written_by and the keywords as in `from_nir`. A file that is no NIR graph raises BrokenFile or Unsupported.
+    """
+    assert set(changes) <= set(CHOICES), changes
+    problems = Problems(collects=True)
+    tree = read_tree(path, problems)
+    tool = None if written_by is None else tool_named(written_by)
+    model, flat = None, Flat()
+    with problems.at(WHOLE):
+        flat = flatten(tree, problems, tool is not None and tool.rewires)
+        model = Import(flat, tool, None, changes, problems).network()
+    becomes = {} if model is None else _populations(model)
+    findings = []
+    for name, node in flat.nodes.items():
+        problem = problems.found.get(name, "")
+        findings.append(Finding(name, kind_of(node), "" if problem else becomes.get(name) or _part(kind_of(node)), problem))
+    for place, problem in problems.found.items():
+        if place not in flat.nodes:
+            findings.append(Finding(place, "NIRGraph", "", problem))
+    return findings
+
+
+def _populations(model: TrainedNetwork) -> dict[str, str]:
+    return {
+        row["node"]: f"population {row['population']}: {row['neurons']} {row['model']}, decay {row['decay']}, {row['reset']}"
+        for row in model.info["import"]["populations"]
+    }
+
+
+def _part(kind: str) -> str:
+    if kind in CELLS:
+        return "population"
+    if kind == "Delay":
+        return "delay of a projection"
+    return {"Input": "input", "Output": "output"}.get(kind, "weights of a projection")
+
+

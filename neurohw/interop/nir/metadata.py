@@ -1,0 +1,114 @@
+"""What this program writes into the metadata of a NIR graph: the network's exact constants, and what they belong to.
+
+    neurohw      JSON: format, network, steps, graph (a digest of nodes and edges), conventions (under which the graph means the network)
+    parameters   the arrays that the graph does not hold as they are
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurohw.connections import Sparse
+from neurohw.errors import BrokenFile, NeurohwError, Unsupported
+from neurohw.interop.nir.cells import PARAMETERS
+from neurohw.interop.nir.conventions import PLAIN, Conventions
+from neurohw.interop.nir.graph import Problems, Tree, flatten, kind_of
+from neurohw.network import Network, TrainedNetwork
+
+FloatArray = NDArray[np.float64]
+KEY = "neurohw"
+FORMAT = 2
+NUMBERS = {
+    **PARAMETERS,
+    "Affine": ("weight", "bias"),
+    "Conv2d": ("weight", "stride", "padding", "dilation", "groups", "bias"),
+    "Delay": ("delay",),
+}
+
+
+def _digest(tree: Tree) -> str:
+    flat = flatten(tree, Problems())
+    sha = hashlib.sha256()
+    for name in sorted(flat.nodes):
+        node = flat.nodes[name]
+        sha.update(f"{name}\0{kind_of(node)}\0".encode())
+        for attribute in NUMBERS.get(kind_of(node), ()):
+            array = np.ascontiguousarray(getattr(node, attribute), np.float64)
+            sha.update(f"{attribute}{array.shape}".encode() + array.tobytes())
+    sha.update(json.dumps(sorted(flat.edges)).encode())
+    return sha.hexdigest()
+
+
+def written(model: TrainedNetwork, tree: Tree, conventions: Conventions | None) -> dict[str, Any]:
+    """The metadata of a graph. conventions: under which the graph means the network, None where no single ones do."""
+    network = model.network
+    exact = {}
+    for name, array in model.parameters.items():
+        owner, _, what = name.rpartition(".")
+        held = tree.nodes.get(f"weight_{owner}") if what == "weight" else None
+        if held is None or not np.array_equal(np.asarray(held.weight), array):
+            exact[name] = array
+    description: dict[str, Any] = {"format": FORMAT, "network": network.to_json(), "steps": model.steps, "graph": _digest(tree)}
+    if conventions is not None:
+        default = Conventions()
+        description["conventions"] = {
+            k: v for k, v in vars(conventions).items() if v != getattr(default, k)
+        }
+    return {KEY: json.dumps(description), "parameters": exact}
+
+
+def _description(tree: Tree) -> dict[str, Any] | None:
+    text = tree.metadata.get(KEY)
+    if text is None:
+        return None
+    try:
+        description = json.loads(text.decode() if isinstance(text, bytes) else text)
+        found = description["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(error) from error
+    if found != FORMAT:
+        raise Unsupported(f"the graph's metadata have format {found}, this program reads {FORMAT}: import it as from {PLAIN!r}")
+    return description  # type: ignore[no-any-return]
+
+
+def _damaged(error: Exception) -> BrokenFile:
+    return BrokenFile(f"the graph's metadata are damaged ({type(error).__name__}: {error}): import it as from {PLAIN!r}")
+
+
+def restored(tree: Tree) -> TrainedNetwork | None:
+    """The very network that was written, None where the graph has no metadata of this program.
+
+    Raises BrokenFile where they are damaged, and Unsupported where the graph was changed after they were written.
+    """
+    description = _description(tree)
+    if description is None:
+        return None
+    try:
+        network = Network.from_json(description["network"])
+        parameters = {name: np.asarray(array) for name, array in tree.metadata.get("parameters", {}).items()}
+        unchanged = description["graph"] == _digest(tree)
+        for projection in network.projections:
+            name = f"{projection.name}.weight"
+            if name not in parameters and not isinstance(projection.connection, Sparse):
+                parameters[name] = np.asarray(tree.nodes[f"weight_{projection.name}"].weight)
+        if unchanged:
+            return TrainedNetwork(network, parameters, description["steps"], {"source": "NIR"})
+    except (KeyError, TypeError, ValueError, AttributeError, NeurohwError) as error:
+        raise _damaged(error) from error
+    raise Unsupported(
+        f"the graph was changed after this program wrote it, so that the exact constants in its metadata are another network's: import it as from {PLAIN!r}"
+    )
+
+
+def conventions_of(tree: Tree) -> Conventions | None:
+    """The conventions that the metadata name, None where there are none."""
+    description = _description(tree)
+    if description is None or "conventions" not in description:
+        return None
+    try:
+        return Conventions(**description["conventions"])
+    except TypeError as error:
+        raise _damaged(error) from error
