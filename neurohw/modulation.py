@@ -20,6 +20,7 @@ from scipy.special import expit
 from neurohw.checks import Range, check_fields
 from neurohw.errors import InvalidModel
 from neurohw.neurons import Astrocyte, Integrator, Lif, Neuron
+from neurohw.support import attributes
 
 Effect = Literal["threshold", "gain"]
 GAIN_LIMIT = 4.0  # an integer gain has 10 bits, 8 of them a fraction
@@ -83,6 +84,10 @@ class Modulation:
     def from_json(value: dict[str, Any]) -> "Modulation":
         """The modulation that `to_json` wrote."""
         return Modulation(**value)
+
+
+# what `Modulation.values` computes
+MODULATION = {Modulation: attributes("source target max_gain", effect=("threshold", "gain"))}
 
 
 def spread(values: NDArray[Any], neurons: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from neurohw.errors import Unsupported
 
 Attributes = Mapping[str, tuple[Any, ...] | None]
 Nodes = Mapping[type, Attributes]
-DECAYS = ("decay", "synapse_decay", "adaptation_decay")  # of the integers of a population
+DECAY_FIELDS = ("decay", "synapse_decay", "adaptation_decay")  # of the integers of a population
 
 
 def attributes(names: str = "", **only: tuple[Any, ...]) -> Attributes:
@@ -74,7 +74,7 @@ class Implements:
         for modulation in network.modulations:
             self.refuse(f"modulation {modulation.name!r}", modulation)
         for name, quantized in (integers or {}).items():
-            for kind in DECAYS:
+            for kind in DECAY_FIELDS:
                 decay = getattr(quantized, kind)
                 if decay is not None:
                     self.refuse(f"population {name!r}: {kind}", decay)

@@ -28,12 +28,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Sparse
+from neurohw.connections import MATRICES, Convolution, Sparse
 from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
 from neurohw.interop.chain import LINEAR, Chain, finish, kind_of_node, node_values, passed, scale_target, start
-from neurohw.network import Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Integrator, Lif, Neuron, Reset, Source
+from neurohw.modulation import Modulation
+from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Neuron, Reset, Source, as_lif
 from neurohw.storage import write_atomically
+from neurohw.support import Implements, attributes
 
 FloatArray = NDArray[np.float64]
 KEY = "neurohw"  # of the metadata
@@ -440,8 +442,28 @@ def _add_projection(
 
 # --- export ------------------------------------------------------------------------------------------------------------
 
+# what the graph and its metadata say; `_check_expressible` looks at the values
+IMPLEMENTS = Implements(
+    "export to NIR",
+    GRAPH
+    | MATRICES
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+        Modulation: attributes("source target effect max_gain"),
+    },
+)
+
 
 def _check_expressible(network: Network) -> None:
+    IMPLEMENTS.check(network)
     for modulation in network.modulations:
         raise Unsupported(f"modulation {modulation.name!r}: NIR cannot say an astrocyte")
     for population in network.populations[1:]:
@@ -543,7 +565,7 @@ def _neuron_node(model: TrainedNetwork, population: Population, shape: tuple[int
     assert isinstance(neuron, Lif | Integrator)
     gain = unit_gain(decay)
     spiking = isinstance(neuron, Lif)
-    lif = neuron if isinstance(neuron, Lif) else Lif()
+    lif = as_lif(neuron)
     leak = values("bias") * gain if lif.membrane_bias else np.zeros(shape)
     reset = {}
     if spiking:

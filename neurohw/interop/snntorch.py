@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 from neurohw.connections import Convolution, Dense, Sparse, sum_pool
 from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError, Unsupported
 from neurohw.interop.chain import Affine, AvgPool2d, Chain, Conv2d, Flatten, finish, passed, scale_target, start
-from neurohw.network import Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Integrator, Lif, Neuron, Source
+from neurohw.modulation import Modulation
+from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Neuron, Source
 from neurohw.storage import write_atomically
+from neurohw.support import Implements, attributes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -380,6 +382,28 @@ def _shared(values: FloatArray) -> float | FloatArray:
     return float(values[0]) if np.all(values == values[0]) else values
 
 
+# what the layers say; `_mechanism` and `_layers` look at the values
+IMPLEMENTS = Implements(
+    "export to snnTorch",
+    GRAPH
+    | {
+        Dense: attributes(),
+        Sparse: attributes("synapses"),
+        Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+        Modulation: attributes("source target effect max_gain"),
+    },
+)
+
+
 def _mechanism(population: Population, recurrent: bool) -> str:
     """reset_mechanism of the layer that computes a population; Unsupported naming what snnTorch cannot say."""
     neuron = population.neuron
@@ -414,6 +438,7 @@ def _mechanism(population: Population, recurrent: bool) -> str:
 def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, ...]]:
     """The snnTorch layers of a network, the population after each ("" for a linear one), and the input's shape."""
     network = model.network
+    IMPLEMENTS.check(network)
     for modulation in network.modulations:
         raise Unsupported(f"modulation {modulation.name!r}: snnTorch cannot say an astrocyte")
     chain = [network.input]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines.brian2.equation_text import Code, check_integers, equations
+from neurohw.engines.brian2.equation_text import Code, check, equations
 from neurohw.engines.brian2.script import export
 from neurohw.engines.brian2.synapses import SynapseList, synapse_list
 from neurohw.errors import MissingTool
@@ -31,12 +31,6 @@ __all__ = ["check", "export", "run"]
 Target = Literal["auto", "numpy", "cython"]
 CYTHON_STEPS = 20_000  # a first compilation takes as long as about this many steps of the NumPy target
 CHUNK_SYNAPSES = 4_000_000  # samples are simulated side by side, up to this many synapses
-
-
-def check(model: TrainedNetwork | QuantizedNetwork) -> None:
-    """Raise Unsupported, naming the population, where the integers are too wide for float64."""
-    if isinstance(model, QuantizedNetwork):
-        check_integers(model)
 
 
 @contextmanager
