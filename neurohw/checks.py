@@ -5,7 +5,7 @@ A whole number may come as a NumPy integer, a real one as any number; both are k
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -150,15 +150,21 @@ def _checked_tuple(
 
 
 def check_fields(
-    value: Any, where: str = "", error: type[NeurohwError] = InvalidModel, skip: Sequence[str] = (), **limits: Range
+    value: Any,
+    where: str = "",
+    ranges: Mapping[str, Range] | None = None,
+    error: type[NeurohwError] = InvalidModel,
+    skip: Sequence[str] = (),
+    **limits: Range,
 ) -> None:
-    """Check every field of a dataclass by its annotation, numbers by their limits, and keep what `checked` makes of it.
+    """Check every field of a dataclass by its annotation, and keep what `checked` makes of it. For `__post_init__`, frozen or not.
 
-    where: what comes before `Class.field` in a message. skip: fields with checks of their own. For `__post_init__`, frozen or not.
+    where: what comes before `Class.field` in a message. ranges, limits: of numbers, by field. skip: fields with checks of their own.
     """
+    known = {**(ranges or {}), **limits}
     for field in fields(value):
         if field.name in skip or isinstance(field.type, str):  # an annotation as text is of a class outside
             continue
         name = f"{where}{type(value).__name__}.{field.name}"
-        found = checked(name, getattr(value, field.name), field.type, limits.get(field.name, ANY), error)
+        found = checked(name, getattr(value, field.name), field.type, known.get(field.name, ANY), error)
         object.__setattr__(value, field.name, found)

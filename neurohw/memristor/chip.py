@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.checks import SEED, whole
+from neurohw.checks import SEED, checked, whole
 from neurohw.connections import Convolution, Dense, Matrix, Sparse, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.memristor.compensation import compensation_factors
@@ -309,6 +309,8 @@ def program(
     if projections is None:
         projections = list(device) if isinstance(device, Mapping) else programmable(folded.network)
     devices = dict(device) if isinstance(device, Mapping) else dict.fromkeys(projections, device)
+    for name, given in devices.items():
+        checked(f"the device of projection {name!r}", given, Device)
     for name in projections:
         if name not in known or name not in devices:
             missing = "no device" if name in known else f"no such projection, known are {', '.join(known)}"

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.checks import Range, check_fields
+from neurohw.checks import Range, check_fields, checked
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.memristor import (
     Chip,
@@ -61,6 +61,8 @@ class Scenario:
 
     def __post_init__(self) -> None:
         check_fields(self, bits=Range(2, 8))
+        for name, device in self.device.items() if isinstance(self.device, Mapping) else ():
+            checked(f"Scenario.device[{name!r}]", device, Device)
         if self.converts and self.read_noise == "read":
             raise InvalidModel(
                 "Scenario: converters act on the sums of every step, a single read has none: use read_noise 'step' or 'none', or leave out adc and dac"

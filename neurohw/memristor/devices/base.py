@@ -49,7 +49,7 @@ class Device(ABC):
     )  # the latest time that it covers; 0 for a model of programming alone
 
     def __post_init__(self) -> None:
-        check_fields(self, f"device {self.kind!r}: ", **self.ranges)
+        check_fields(self, f"device {self.kind!r}: ", self.ranges)
         low, high = self.g_min_microsiemens, self.g_max_microsiemens
         if not 0 <= low < high:
             raise InvalidModel(
