@@ -5,7 +5,7 @@ A whole number may come as a NumPy integer, a real one as any number; both are k
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -52,13 +52,14 @@ def at_least(low: float) -> Range:
     return Range(low)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a message: its text on one line, cut."""
     text = " ".join(repr(value).split())
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def _wrong(name: str, wanted: str, value: Any, error: type[NeurohwError]) -> NeurohwError:
-    return error(f"{name} must be {wanted}, not {_shown(value)}")
+    return error(f"{' '.join(name.split())} must be {wanted}, not {shown(value)}")
 
 
 def whole(name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel) -> int:
@@ -136,9 +137,12 @@ def checked(name: str, value: Any, kind: Any, limits: Range = ANY, error: type[N
 def _checked_tuple(
     name: str, value: Any, kinds: tuple[Any, ...], limits: Range, error: type[NeurohwError]
 ) -> tuple[Any, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise _wrong(name, "a tuple", value, error)
-    entries = tuple(value)
+    try:
+        if isinstance(value, str | bytes | Mapping | Set):  # letters, or values without an order
+            raise TypeError
+        entries = tuple(value)
+    except TypeError:
+        raise _wrong(name, "a tuple", value, error) from None
     if kinds[-1] is Ellipsis:
         kinds = kinds[:1] * len(entries)
     if len(entries) != len(kinds):

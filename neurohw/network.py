@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.checks import POSITIVE, at_least, check_fields, checked
+from neurohw.checks import POSITIVE, at_least, check_fields, checked, shown
 from neurohw.connections import (
     Connection,
     Convolution,
@@ -56,7 +56,7 @@ class Population:
             self, f"population {self.name!r}: ", skip=("neuron",), size=at_least(1), channels=at_least(1)
         )
         if isinstance(self.neuron, type) or not isinstance(getattr(self.neuron, "spiking", None), bool):
-            raise InvalidModel(f"population {self.name!r}: neuron is a model such as Lif(), not {self.neuron!r}")
+            raise InvalidModel(f"population {self.name!r}: neuron is a model such as Lif(), not {shown(self.neuron)}")
         if self.channels is not None and self.size % self.channels:
             raise InvalidModel(f"population {self.name!r}: {self.channels} channels do not divide {self.size} neurons")
 
@@ -97,7 +97,8 @@ class Projection:
             callable(getattr(self.connection, name, None)) for name in ("weight_shape", "check")
         ):
             raise InvalidModel(
-                f"projection {self.name!r}: connection is one such as Dense() or Sparse(20), not {self.connection!r}"
+                f"projection {self.name!r}: connection is one such as Dense() or Sparse(20), not "
+                f"{shown(self.connection)}"
             )
         if self.max_delay is not None and self.max_delay < self.delay:
             raise InvalidModel(f"projection {self.name!r}: max_delay {self.max_delay} is below delay {self.delay}")
@@ -497,8 +498,10 @@ class TrainedNetwork:
 
         gamma (W s - mean) / sqrt(variance + epsilon) + beta  =  W' s + b'  with
         W' = W gamma / sqrt(variance + epsilon) and b' = beta - mean gamma / sqrt(variance + epsilon).
-        A learned weight step scales with its row.
+        A learned weight step scales with its row. Without any batch normalisation the network itself.
         """
+        if not any(p.batch_norm for p in self.network.projections):
+            return self
         parameters = dict(self.parameters)
         projections = []
         for projection in self.network.projections:

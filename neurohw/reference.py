@@ -121,6 +121,7 @@ def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
     Raises InvalidData for a stimulus of the wrong shape, Unsupported for a node that the simulation does not know.
     """
+    IMPLEMENTS.check(trained.network)
     model = trained.folded()
     return simulate(
         model.network,

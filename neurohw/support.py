@@ -9,13 +9,14 @@ before it computes anything. What counts is what is named:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from neurohw.errors import Unsupported
 
 Attributes = Mapping[str, tuple[Any, ...] | None]
 Nodes = Mapping[type, Attributes]
+PLAIN = (type(None), bool, int, float, str, tuple)  # every other value of an attribute is a node, too
 DECAY_FIELDS = ("decay", "synapse_decay", "adaptation_decay")  # of the integers of a population
 
 
@@ -53,7 +54,7 @@ class Implements:
                     f"{self.part} has no {_kind(value)} with {name}={found!r}, "
                     f"only with {' or '.join(repr(a) for a in allowed)}"
                 )
-            if is_dataclass(found) and not isinstance(found, type):
+            if not isinstance(found, PLAIN):
                 yield from self.unknown(found)
 
     def refuse(self, where: str, value: Any) -> None:

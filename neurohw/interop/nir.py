@@ -493,9 +493,9 @@ def to_nir(model: TrainedNetwork) -> Any:
     """
     import nir
 
+    _check_expressible(model.network)
     model = model.folded()
     network = model.network
-    _check_expressible(network)
     order = [network.input.name, *(p.name for p in network.update_order())]
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array([network.input.size])})}
     edges: list[tuple[str, str]] = []
