@@ -125,7 +125,7 @@ def _run_side_by_side(
             reset=code.reset if code.threshold else None,
             namespace=code.namespace() | {n: brian2.TimedArray(t, dt=brian2.second) for n, t in code.tables.items()},
             clock=clock,
-            name=f"population_{name}",
+            name=f"population_{name}*",  # Brian2 adds a number where the name is taken
         )
         for constant, value in code.constants.items():
             if not isinstance(value, float):
@@ -166,7 +166,7 @@ def _run_side_by_side(
             "w : 1",
             on_pre="I_post += w",
             clock=clock,
-            name=f"projection_{projection.name}",
+            name=f"projection_{projection.name}*",
         )
         i = np.concatenate([s * per_sample + k * size + found.source for s in range(samples) for k in ways])
         j = np.concatenate([s * targets + found.target for s in range(samples) for k in ways])
