@@ -9,7 +9,7 @@ before it computes anything. What counts is what is named:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from neurohw.errors import Unsupported
@@ -43,8 +43,9 @@ class Implements:
         if known is None:
             yield f"{self.part} computes no {_kind(value)}"
             return
-        for name in {**{f.name: None for f in fields(value)}, **vars(value)}:
-            found = getattr(value, name)
+        kind, own = type(value), vars(value)
+        unnamed = {name: getattr(kind, name, None) for name in kind.__dataclass_fields__ if name not in known}
+        for name, found in {**unnamed, **own}.items():
             if name not in known:
                 yield f"{self.part} knows nothing of {_kind(value)}.{name} = {found!r}"
                 continue
