@@ -194,12 +194,13 @@ class Network:
                     if other == node
                     else f"{node} and {other} have one name (capitals do not count): rename a population"
                 )
-        for name, place, at in (("input", "first", self.input), ("output", "last", self.output)):
-            if name in taken and at.name != name and any(p.name == name for p in self.populations):
-                raise InvalidModel(
-                    f"population {name!r} is not the {place}, and the {place} one, {at.name!r}, is the {name} of the "
-                    f"network: make {name!r} the {place}, or give it another name"
-                )
+        for role, place, actual in (("input", "first", self.input), ("output", "last", self.output)):
+            for population in self.populations:
+                if population.name.lower() == role and population is not actual:
+                    raise InvalidModel(
+                        f"population {population.name!r} is not the {place}, and the {place} one, {actual.name!r}, is the "
+                        f"{role} of the network: make {population.name!r} the {place}, or give it another name"
+                    )
 
     def _check_modulations(self) -> None:
         for modulation in self.modulations:

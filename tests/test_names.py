@@ -54,6 +54,7 @@ def astrocytes(name: str) -> Network:
         # the last population is the output, whatever its name: one called so elsewhere would not be read out
         (lambda: chain("input", "output", "hidden"), "population 'output' is not the last.*'hidden', is the output"),
         (lambda: chain("output", "hidden", "readout"), "population 'output' is not the last.*'readout'"),
+        (lambda: chain("a", "OUTPUT", "readout"), "population 'OUTPUT' is not the last"),
         (lambda: chain("pixels", "input", "output"), "population 'input' is not the first.*'pixels', is the input"),
         (lambda: chain("a", "b", "b"), "population 'b' is defined 2 times"),
         (lambda: chain("a", "h", "H"), "population 'H' and population 'h' have one name"),
