@@ -33,12 +33,13 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         if self.low == -math.inf and self.high == math.inf:
             return "finite"
-        low = f"above {self.low:g}" if self.open_low else f"at least {self.low:g}" if self.low else "0 or more"
+        least, most = (str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
+        low = f"above {least}" if self.open_low else f"at least {least}" if self.low else "0 or more"
         if self.high == math.inf:
             return low
         if not (self.open_low or self.open_high):
-            return f"in {self.low:g}..{self.high:g}"
-        return f"{low} and {'below' if self.open_high else 'at most'} {self.high:g}"
+            return f"in {least}..{most}"
+        return f"{low} and {'below' if self.open_high else 'at most'} {most}"
 
 
 ANY = Range()

@@ -354,7 +354,7 @@ def test_integers_that_do_not_fit_are_refused() -> None:
     for modulations, message in (
         ({}, "do not match"),
         ({name: QuantizedModulation(0)}, "has a table"),
-        ({name: QuantizedModulation(-1, np.arange(128))}, "shift lies in 0..62, not -1"),
+        ({name: QuantizedModulation(-1, np.arange(128))}, "shift must be a whole number, in 0..62, not -1"),
         ({name: QuantizedModulation(0, np.arange(64))}, "shape"),
         ({name: QuantizedModulation(0, np.arange(128) * 9)}, "1026.*0..1023"),
     ):

@@ -134,7 +134,7 @@ class GaussianProgramming(Device):
 
 def checked_time(time_seconds: float) -> float:
     """The time, InvalidModel unless it is a finite number of seconds, 0 or more."""
-    return real("a time, in seconds from the end of programming,", time_seconds, at_least(0))
+    return real("time in seconds from the end of programming", time_seconds, at_least(0))
 
 
 def gaussian(target: Array, deviation: Array, rng: np.random.Generator) -> Array:
