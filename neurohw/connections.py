@@ -15,7 +15,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from neurohw.errors import InvalidModel
+from neurohw.checks import at_least, check_fields, whole
+from neurohw.errors import InvalidModel, Unsupported
+from neurohw.support import attributes
 
 AnyArray = NDArray[Any]
 Matrix = Any  # an array [target, source], or scipy.sparse.csr_array: scipy has no types
@@ -40,8 +42,7 @@ class Sparse:
     synapses: int
 
     def __post_init__(self) -> None:
-        if self.synapses < 1:
-            raise InvalidModel(f"Sparse.synapses must be at least 1, not {self.synapses}")
+        check_fields(self, synapses=at_least(1))
 
     def weight_shape(self, sources: int, targets: int) -> tuple[int, ...]:
         """[synapse]."""
@@ -52,10 +53,12 @@ class Sparse:
 
 
 def _pair(value: Any, name: str, least: int) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
-    if len(pair) != 2 or min(pair) < least:
-        raise InvalidModel(f"Convolution.{name} is one or two whole numbers of at least {least}, not {value!r}")
-    return pair  # type: ignore[return-value]
+    try:
+        vertical, horizontal = value if np.ndim(value) else (value, value)
+    except (TypeError, ValueError):
+        raise InvalidModel(f"Convolution.{name} is one whole number or (vertical, horizontal), not {value!r}") from None
+    limits = at_least(least)
+    return whole(f"Convolution.{name}", vertical, limits), whole(f"Convolution.{name}", horizontal, limits)
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,12 @@ class Convolution:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in self.input_shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise InvalidModel(f"Convolution.input_shape is (channels, height, width), not {self.input_shape!r}")
-        object.__setattr__(self, "input_shape", shape)
-        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
+        pairs = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}
+        for name, least in pairs.items():
             object.__setattr__(self, name, _pair(getattr(self, name), name, least))
-        if self.channels < 1 or self.groups < 1 or shape[0] % self.groups or self.channels % self.groups:
+        check_fields(self, input_shape=at_least(1), channels=at_least(1), groups=at_least(1), skip=tuple(pairs))
+        shape = self.input_shape
+        if shape[0] % self.groups or self.channels % self.groups:
             raise InvalidModel(
                 f"Convolution: {self.groups} groups must divide {shape[0]} input and {self.channels} output channels"
             )
@@ -115,6 +117,12 @@ class Convolution:
 
 
 Connection = Dense | Sparse | Convolution
+# what `synapses` and `delay_matrices` compute
+MATRICES = {
+    Dense: attributes(),
+    Sparse: attributes("synapses"),
+    Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+}
 _KINDS: dict[str, Any] = {"dense": Dense, "sparse": Sparse, "convolution": Convolution}
 
 
@@ -129,7 +137,9 @@ def sum_pool(
 
 def connection_to_json(connection: Connection) -> dict[str, Any]:
     """A JSON value from which `connection_from_json` gives an equal connection."""
-    kind = next(name for name, cls in _KINDS.items() if isinstance(connection, cls))
+    kind = next((name for name, cls in _KINDS.items() if type(connection) is cls), None)
+    if kind is None:
+        raise InvalidModel(f"connection {connection!r} cannot be saved: known are {', '.join(_KINDS)}, and no subclass")
     return {"kind": kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(connection).items()}}
 
 
@@ -198,6 +208,8 @@ def synapses(
             weight = np.arange(connection.synapses)
         case Convolution():
             target, source, weight = _convolution_synapses(connection)
+        case _:
+            raise Unsupported(f"connection {connection!r} is none of Dense, Sparse and Convolution")
     if "delay" not in arrays:
         delays = np.full(len(target), delay, np.int64)
     else:

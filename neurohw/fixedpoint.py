@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import Range, check_fields
 from neurohw.errors import InvalidModel
+from neurohw.support import attributes
 
 IntArray = NDArray[np.int64]
 
@@ -20,8 +22,7 @@ class IntFormat:
     bits: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 63:
-            raise InvalidModel(f"an integer format has 1 to 63 bits, not {self.bits}")
+        check_fields(self, bits=Range(1, 63))
 
     @property
     def min(self) -> int:
@@ -70,8 +71,7 @@ class ShiftDecay:
     shift: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.shift <= 15:
-            raise InvalidModel(f"a decay shift lies in 1..15, not {self.shift}")
+        check_fields(self, shift=Range(1, 15))
 
     def apply(self, values: IntArray) -> IntArray:
         """v - floor(v / 2^shift), any shape."""
@@ -93,8 +93,7 @@ class MultiplyDecay:
     delta: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.delta <= MULTIPLY_UNIT:
-            raise InvalidModel(f"a multiplying decay has delta in 0..{MULTIPLY_UNIT}, not {self.delta}")
+        check_fields(self, delta=Range(0, MULTIPLY_UNIT))
 
     def apply(self, values: IntArray) -> IntArray:
         """trunc(v (4096 - delta) / 4096), any shape; exact while |v| < 2^50."""
@@ -114,11 +113,9 @@ class MultiplyDecays:
     deltas: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "deltas", tuple(int(d) for d in self.deltas))
+        check_fields(self, deltas=Range(0, MULTIPLY_UNIT))
         if not self.deltas:
             raise InvalidModel("decays of single neurons need at least one delta")
-        for delta in self.deltas:
-            MultiplyDecay(delta)
 
     def apply(self, values: IntArray) -> IntArray:
         """trunc(v (4096 - delta) / 4096) along the last axis, [..., neuron]; neurons of a channel share its delta."""
@@ -132,6 +129,12 @@ class MultiplyDecays:
 
 Decay = NoDecay | ShiftDecay | MultiplyDecay | MultiplyDecays
 DecayJson = dict[str, Any]
+DECAYS = {
+    NoDecay: attributes(),
+    ShiftDecay: attributes("shift"),
+    MultiplyDecay: attributes("delta"),
+    MultiplyDecays: attributes("deltas"),
+}
 
 
 def decay_to_json(decay: Decay | None) -> DecayJson | None:
@@ -147,6 +150,7 @@ def decay_to_json(decay: Decay | None) -> DecayJson | None:
             return {"kind": "multiply", "delta": delta}
         case MultiplyDecays(deltas):
             return {"kind": "multiply_each", "deltas": list(deltas)}
+    raise InvalidModel(f"decay {decay!r} cannot be saved: known kinds are none, shift, multiply and multiply_each")
 
 
 def decay_from_json(value: DecayJson | None) -> Decay | None:

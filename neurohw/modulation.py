@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from neurohw.checks import Range, check_fields
 from neurohw.errors import InvalidModel
 from neurohw.neurons import Astrocyte, Integrator, Lif, Neuron
+from neurohw.support import attributes
 
 Effect = Literal["threshold", "gain"]
 GAIN_LIMIT = 4.0  # an integer gain has 10 bits, 8 of them a fraction
@@ -37,12 +39,8 @@ class Modulation:
     max_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.effect not in ("threshold", "gain"):
-            raise InvalidModel(f"modulation {self.name!r}: the effect is 'threshold' or 'gain', not {self.effect!r}")
-        if not 0 < self.max_gain < GAIN_LIMIT:
-            raise InvalidModel(
-                f"modulation {self.name!r}: max_gain lies above 0 and below {GAIN_LIMIT:g}, not {self.max_gain}"
-            )
+        gains = Range(0, GAIN_LIMIT, open_low=True, open_high=True)
+        check_fields(self, f"modulation {self.name!r}: ", max_gain=gains)
         if self.effect == "threshold" and self.max_gain != 1.0:
             raise InvalidModel(f"modulation {self.name!r}: max_gain {self.max_gain} belongs to the effect 'gain'")
 
@@ -72,7 +70,11 @@ class Modulation:
 
     def values(self, levels: NDArray[Any]) -> NDArray[np.float64]:
         """Gains, or rises of the threshold, of levels m, of any shape."""
-        return self.max_gain * expit(levels) if self.effect == "gain" else np.maximum(levels, 0.0)
+        match self.effect:
+            case "gain":
+                return self.max_gain * expit(levels)  # type: ignore[no-any-return]
+            case "threshold":
+                return np.maximum(levels, 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value from which `from_json` gives an equal modulation; fields at their default are left out."""
@@ -82,6 +84,10 @@ class Modulation:
     def from_json(value: dict[str, Any]) -> "Modulation":
         """The modulation that `to_json` wrote."""
         return Modulation(**value)
+
+
+# what `Modulation.values` computes
+MODULATION = {Modulation: attributes("source target max_gain", effect=("threshold", "gain"))}
 
 
 def spread(values: NDArray[Any], neurons: int) -> NDArray[Any]:

@@ -1,11 +1,13 @@
 """The one definition of a network, and the same network with trained parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import POSITIVE, at_least, check_fields, checked, shown
 from neurohw.connections import (
     Connection,
     Convolution,
@@ -16,16 +18,18 @@ from neurohw.connections import (
     connection_to_json,
     delay_matrices,
 )
-from neurohw.errors import InvalidModel
+from neurohw.errors import InvalidModel, Unsupported
 from neurohw.modulation import Modulation
 from neurohw.neurons import Astrocyte, Integrator, Lif, Neuron, Source, neuron_from_json, neuron_to_json
 from neurohw.storage import digest
+from neurohw.support import attributes
 
 FloatArray = NDArray[np.float64]
 BATCH_NORM_FIELDS = ("gamma", "beta", "mean", "variance")
 BATCH_NORM_EPSILON = 1e-5
 CONNECTION_FIELDS = ("source", "target", "delay")  # arrays of a projection that say where its synapses are
 SMALLEST = float(np.finfo(np.float64).tiny)
+LONGEST_NAME = 100  # of a population: a file of hardware is named after two of them, and file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,18 @@ class Population:
     channels: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or not self.name.isascii():
-            raise InvalidModel(f"population name {self.name!r} must be ASCII letters, digits and underscores")
-        if self.size < 1:
-            raise InvalidModel(f"population {self.name!r}: size must be at least 1, not {self.size}")
-        if self.channels is not None and (self.channels < 1 or self.size % self.channels):
+        checked("population name", self.name, str)
+        if not self.name.isidentifier() or not self.name.isascii() or len(self.name) > LONGEST_NAME:
+            raise InvalidModel(
+                f"population name {self.name!r} must be ASCII letters, digits and underscores, at most {LONGEST_NAME}, "
+                "and begin with no digit"
+            )
+        check_fields(
+            self, f"population {self.name!r}: ", skip=("neuron",), size=at_least(1), channels=at_least(1)
+        )
+        if isinstance(self.neuron, type) or not isinstance(getattr(self.neuron, "spiking", None), bool):
+            raise InvalidModel(f"population {self.name!r}: neuron is a model such as Lif(), not {shown(self.neuron)}")
+        if self.channels is not None and self.size % self.channels:
             raise InvalidModel(f"population {self.name!r}: {self.channels} channels do not divide {self.size} neurons")
 
     @property
@@ -79,12 +90,18 @@ class Projection:
     trainable: bool = True
 
     def __post_init__(self) -> None:
-        if self.delay < 0:
-            raise InvalidModel(f"projection {self.name!r}: delay counts steps, 0 or more, not {self.delay}")
+        check_fields(
+            self, f"projection {self.name!r}: ", skip=("connection",), delay=at_least(0), max_delay=at_least(0)
+        )
+        if isinstance(self.connection, type) or not all(
+            callable(getattr(self.connection, name, None)) for name in ("weight_shape", "check")
+        ):
+            raise InvalidModel(
+                f"projection {self.name!r}: connection is one such as Dense() or Sparse(20), not "
+                f"{shown(self.connection)}"
+            )
         if self.max_delay is not None and self.max_delay < self.delay:
             raise InvalidModel(f"projection {self.name!r}: max_delay {self.max_delay} is below delay {self.delay}")
-        if self.delay_per not in ("synapse", "source"):
-            raise InvalidModel(f"projection {self.name!r}: delay_per is 'synapse' or 'source', not {self.delay_per!r}")
 
     @property
     def name(self) -> str:
@@ -113,8 +130,9 @@ class Network:
 
     dt: duration of a step in seconds; it labels axes and does not enter the step equations.
 
-    Raises InvalidModel for duplicate names, unknown ends, an input that is no Source, a Source with incoming
-    synapses, an Integrator with outgoing ones, a cycle of projections without delay, an Astrocyte that is the output or modulates nothing, and a
+    Raises InvalidModel for duplicate names (also where they differ in capitals only, or of a population and a projection), for a population called
+    `output` that is not the last or `input` that is not the first, unknown ends, an input that is no Source, a Source with incoming
+    synapses, a population that never spikes with outgoing ones, a cycle of projections without delay, an Astrocyte that is the output or modulates nothing, and a
     modulation whose ends do not fit (`Modulation.check`), or of a gain whose target has batch normalisation: that folds into the bias, which no gain scales.
     """
 
@@ -124,19 +142,11 @@ class Network:
     modulations: tuple[Modulation, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("populations", "projections", "modulations"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_fields(self, dt=POSITIVE)
         names = [p.name for p in self.populations]
         if len(names) < 2:
             raise InvalidModel("a network needs at least an input and an output population")
-        projections = [p.name for p in self.projections]
-        modulations = [m.name for m in self.modulations]
-        for kind, entries in (("population", names), ("projection", projections), ("modulation", modulations)):
-            for entry in entries:
-                if entries.count(entry) > 1:
-                    raise InvalidModel(f"{kind} {entry!r} is defined {entries.count(entry)} times: names are unique")
-        if not self.dt > 0:
-            raise InvalidModel(f"dt must be above 0 s, not {self.dt}")
+        self._check_names()
         for population in self.populations:
             if (population is self.populations[0]) != isinstance(population.neuron, Source):
                 raise InvalidModel(
@@ -148,7 +158,7 @@ class Network:
                     raise InvalidModel(f"projection {projection.name!r}: there is no population {end!r}")
             if isinstance(self.population(projection.target).neuron, Source):
                 raise InvalidModel(f"projection {projection.name!r}: a Source takes no synapses")
-            if isinstance(self.population(projection.source).neuron, Integrator):
+            if not self.population(projection.source).neuron.spiking:
                 kind = type(self.population(projection.source).neuron).__name__
                 raise InvalidModel(f"projection {projection.name!r}: an {kind} sends no spikes")
             target = self.population(projection.target)
@@ -170,6 +180,27 @@ class Network:
                 raise InvalidModel(f"population {population.name!r} has no incoming projection")
         self._check_modulations()
         self.update_order()
+
+    def _check_names(self) -> None:
+        taken: dict[str, str] = {}  # what has a name, in lower case: files of some systems know no capitals
+        entries = [(p.name, f"population {p.name!r}") for p in self.populations]
+        entries += [(p.name, f"projection {p.name!r} from {p.source!r} to {p.target!r}") for p in self.projections]
+        entries += [(m.name, f"modulation {m.name!r} of {m.target!r} by {m.source!r}") for m in self.modulations]
+        for name, node in entries:
+            other = taken.setdefault(name.lower(), node)
+            if other is not node:
+                raise InvalidModel(
+                    f"{node} is defined 2 times: names are unique"
+                    if other == node
+                    else f"{node} and {other} have one name (capitals do not count): rename a population"
+                )
+        for role, place, actual in (("input", "first", self.input), ("output", "last", self.output)):
+            for population in self.populations:
+                if population.name.lower() == role and population is not actual:
+                    raise InvalidModel(
+                        f"population {population.name!r} is not the {place}, and the {place} one, {actual.name!r}, is the "
+                        f"{role} of the network: make {population.name!r} the {place}, or give it another name"
+                    )
 
     def _check_modulations(self) -> None:
         for modulation in self.modulations:
@@ -320,9 +351,19 @@ class Network:
             raise InvalidModel(f"network definition: missing or unknown field {error}") from error
 
 
+# what a network's own functions make of it: `matrices`, `expand`, `update_order`, `shapes`
+GRAPH = {
+    Network: attributes("populations projections dt modulations"),
+    Population: attributes("name size neuron channels"),
+    Projection: attributes(
+        "source target delay batch_norm connection max_delay trainable", delay_per=("synapse", "source")
+    ),
+}
+
+
 def _varied(neuron: Neuron) -> dict[str, float]:
     """The parameters of a neuron model that single neurons may have their own values of, with the model's value."""
-    if isinstance(neuron, Source):
+    if not isinstance(neuron, Lif | Integrator):
         return {}
     values = {"decay": neuron.decay}
     if neuron.synapse_decay is not None:
@@ -343,7 +384,7 @@ def feed_forward(sizes: list[int], hidden: Lif | None = None, output: Neuron | N
 
     sizes: neurons per population, input first. hidden: model of the hidden populations (Lif()); output: model of the last (Integrator()).
     """
-    if len(sizes) < 2:
+    if not isinstance(sizes, Sequence) or len(sizes) < 2:
         raise InvalidModel(f"sizes {sizes} must name at least an input and an output")
     names = ["input", *[f"hidden{i}" for i in range(1, len(sizes) - 1)], "output"]
     models: list[Neuron] = [Source(), *[hidden or Lif()] * (len(sizes) - 2), output or Integrator()]
@@ -399,8 +440,7 @@ class TrainedNetwork:
     parent: str = ""
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InvalidModel(f"a sample has at least 1 step, not {self.steps}")
+        check_fields(self, steps=at_least(1))
         shapes = self.network.shapes()
         optional = self.network.optional_shapes()
         for name, shape in shapes.items():
@@ -411,7 +451,10 @@ class TrainedNetwork:
             expected = shapes.get(name) or optional.get(name)
             if expected is None:
                 raise InvalidModel(f"array {name!r} belongs to no population or projection")
-            values = np.array(array, dtype=np.float64)
+            try:
+                values = np.array(array, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InvalidModel(f"array {name!r} holds no numbers: {error}") from error
             if values.shape != expected:
                 raise InvalidModel(f"array {name!r} has shape {values.shape}, the network needs {expected}")
             if not np.all(np.isfinite(values)):
@@ -456,8 +499,10 @@ class TrainedNetwork:
 
         gamma (W s - mean) / sqrt(variance + epsilon) + beta  =  W' s + b'  with
         W' = W gamma / sqrt(variance + epsilon) and b' = beta - mean gamma / sqrt(variance + epsilon).
-        A learned weight step scales with its row.
+        A learned weight step scales with its row. Without any batch normalisation the network itself.
         """
+        if not any(p.batch_norm for p in self.network.projections):
+            return self
         parameters = dict(self.parameters)
         projections = []
         for projection in self.network.projections:
@@ -502,3 +547,5 @@ def per_weight(
                     f"{target.name!r} differ within a channel"
                 )
             return grouped[:, :1, None, None]
+        case _:
+            raise Unsupported(f"projection {projection.name!r}: connection {projection.connection!r} is unknown")

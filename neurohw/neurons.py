@@ -22,16 +22,13 @@ current goes on. Conventions of other simulators are attributes of `Lif`, each c
 """
 
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Literal
 
-from neurohw.errors import InvalidModel
+from neurohw.checks import FRACTION, POSITIVE, at_least, check_fields
+from neurohw.errors import InvalidModel, Unsupported
 
 Reset = Literal["soft", "hard", "none"]
-
-
-def _check_decay(name: str, value: float | None) -> None:
-    if value is not None and not 0.0 <= value <= 1.0:
-        raise InvalidModel(f"{name} is a factor per step in 0..1, not {value}")
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,7 @@ class Adaptation:
     strength: float
 
     def __post_init__(self) -> None:
-        _check_decay("Adaptation.decay", self.decay)
-        if not self.strength >= 0:
-            raise InvalidModel(f"Adaptation.strength must be 0 or more, not {self.strength}")
+        check_fields(self, decay=FRACTION, strength=at_least(0))
 
 
 @dataclass(frozen=True)
@@ -73,16 +68,9 @@ class Lif:
     integrates_refractory: bool = False
 
     def __post_init__(self) -> None:
-        _check_decay("Lif.decay", self.decay)
-        _check_decay("Lif.synapse_decay", self.synapse_decay)
-        if not self.threshold > 0:
-            raise InvalidModel(f"Lif.threshold must be above 0, not {self.threshold}")
-        if self.reset not in ("soft", "hard", "none"):
-            raise InvalidModel(f"Lif.reset is 'soft', 'hard' or 'none', not {self.reset!r}")
+        check_fields(self, decay=FRACTION, synapse_decay=FRACTION, threshold=POSITIVE, refractory=at_least(0))
         if not self.v_reset < self.threshold:
             raise InvalidModel(f"Lif.v_reset {self.v_reset} must be below the threshold {self.threshold}")
-        if self.refractory < 0:
-            raise InvalidModel(f"Lif.refractory counts steps, 0 or more, not {self.refractory}")
         if self.delayed_reset and self.refractory:
             raise InvalidModel(f"Lif: a delayed reset and {self.refractory} refractory steps exclude each other")
         if self.delayed_reset and self.integrates_refractory:
@@ -112,8 +100,7 @@ class Integrator:
     synapse_decay: float | None = None
 
     def __post_init__(self) -> None:
-        _check_decay("Integrator.decay", self.decay)
-        _check_decay("Integrator.synapse_decay", self.synapse_decay)
+        check_fields(self, decay=FRACTION, synapse_decay=FRACTION)
 
     spiking = False
 
@@ -135,6 +122,25 @@ class Source:
 
 
 Neuron = Lif | Integrator | Source
+
+
+@cache
+def _without_spikes(synapse_decay: float | None) -> Lif:
+    return Lif(synapse_decay=synapse_decay, reset="none")
+
+
+def as_lif(neuron: Neuron) -> Lif:
+    """The conventions of a neuron's step as a Lif: itself, or for an Integrator or Astrocyte those of a Lif without reset.
+
+    Raises Unsupported for every other model: nothing else may pass as a Lif.
+    """
+    if type(neuron) is Lif:
+        return neuron
+    if type(neuron) is Integrator or type(neuron) is Astrocyte:
+        return _without_spikes(neuron.synapse_decay)
+    raise Unsupported(f"neuron {neuron!r}: its step is not that of a Lif, an Integrator or an Astrocyte")
+
+
 _KINDS: dict[str, type[Lif] | type[Integrator] | type[Source]] = {
     "lif": Lif,
     "integrator": Integrator,
@@ -144,8 +150,10 @@ _KINDS: dict[str, type[Lif] | type[Integrator] | type[Source]] = {
 
 
 def neuron_to_json(neuron: Neuron) -> dict[str, Any]:
-    """A JSON value with the kind and every parameter of the neuron that is not at its default."""
-    kind = next(name for name, cls in _KINDS.items() if type(neuron) is cls)
+    """A JSON value with the kind and every parameter of the neuron that is not at its default; InvalidModel for an unknown model."""
+    kind = next((name for name, cls in _KINDS.items() if type(neuron) is cls), None)
+    if kind is None:
+        raise InvalidModel(f"neuron {neuron!r} cannot be saved: known are {', '.join(_KINDS)}, and no subclass of these")
     return {"kind": kind, **{f.name: v for f in fields(neuron) if (v := getattr(neuron, f.name)) != f.default}} | (
         {"adaptation": asdict(neuron.adaptation)} if isinstance(neuron, Lif) and neuron.adaptation else {}
     )

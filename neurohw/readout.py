@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network
-from neurohw.neurons import Integrator
 from neurohw.trace import Trace
 
 Readout = Literal["rate", "membrane", "first_spike"]
@@ -23,15 +22,15 @@ def check_readout(network: Network, readout: str) -> None:
     """Raise InvalidModel for an unknown readout, and for one that needs spikes from an output that never fires."""
     if readout not in READOUTS:
         raise InvalidModel(f"unknown readout {readout!r}: known are {', '.join(READOUTS)}")
-    if readout != "membrane" and isinstance(network.output.neuron, Integrator):
+    if readout != "membrane" and not network.output.neuron.spiking:
         raise InvalidModel(
-            f"output {network.output.name!r} is an Integrator and never fires: use the readout 'membrane'"
+            f"output {network.output.name!r} is an {type(network.output.neuron).__name__} and never fires: use the readout 'membrane'"
         )
 
 
 def default_readout(network: Network) -> Readout:
-    """`membrane` for an Integrator output, else `rate`."""
-    return "membrane" if isinstance(network.output.neuron, Integrator) else "rate"
+    """`membrane` for an output that never fires, an Integrator, else `rate`."""
+    return "rate" if network.output.neuron.spiking else "membrane"
 
 
 def rate_scores(spikes: NDArray[Any]) -> NDArray[np.int64]:

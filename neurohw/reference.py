@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Matrix, apply_matrix
+from neurohw.connections import MATRICES, Matrix, apply_matrix
 from neurohw.errors import InvalidData
-from neurohw.modulation import Modulation, spread
-from neurohw.network import Network, Population, Projection, TrainedNetwork
+from neurohw.modulation import MODULATION, Modulation, spread
+from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Astrocyte, Lif, Source
-from neurohw.step import Arithmetic, State, advance, letters
+from neurohw.step import STEP, Arithmetic, State, advance, letters
+from neurohw.support import Implements
 from neurohw.trace import Trace
+
+IMPLEMENTS = Implements("the simulation in NumPy", STEP | GRAPH | MATRICES | MODULATION)
 
 
 def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
@@ -42,7 +45,9 @@ def simulate(
 
     arithmetic: of a population. arriving: the current that a projection's matrix makes of spikes [sample, source]. matrices: of a projection, by delay.
     modulated: gains or rises of the threshold that a modulation makes of levels [sample, domain].
+    Raises Unsupported, naming the node, for what `IMPLEMENTS` does not name.
     """
+    IMPLEMENTS.check(network)
     check_stimulus(network, spikes)
     steps, samples, _ = spikes.shape
     order = network.update_order()
@@ -118,8 +123,9 @@ def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = 
     """Simulate in float64.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
-    Raises InvalidData for a stimulus of the wrong shape.
+    Raises InvalidData for a stimulus of the wrong shape, Unsupported for a node that the simulation does not know.
     """
+    IMPLEMENTS.check(trained.network)
     model = trained.folded()
     return simulate(
         model.network,

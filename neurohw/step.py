@@ -11,10 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source, as_lif
+from neurohw.support import attributes
 
 Array = NDArray[Any]
 Function = Callable[[Array], Array]
+# the neurons that `advance` computes
+STEP = {
+    Lif: attributes(
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+        "delayed_current clears_current integrates_refractory",
+        reset=("soft", "hard", "none"),
+    ),
+    Adaptation: attributes("decay strength"),
+    Integrator: attributes("decay synapse_decay"),
+    Astrocyte: attributes("decay synapse_decay"),
+    Source: attributes(),
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,7 @@ def advance(
 
     gain, raised: what astrocytes do, [sample, neuron]: the factor of the sum and the rise of the threshold; None without a modulation.
     """
-    lif = neuron if isinstance(neuron, Lif) else Lif(synapse_decay=neuron.synapse_decay, reset="none")
-    spiking = isinstance(neuron, Lif)
+    lif, spiking = as_lif(neuron), neuron.spiking
     clipped: list[Array] = []
 
     def saturate(function: Function, value: Array) -> Array:
@@ -121,4 +133,4 @@ def advance(
 
 def letters(neuron: Lif | Integrator) -> str:
     """The states that a trace of the neuron holds: v, c, r, and a with an adaptive threshold."""
-    return "vcra" if isinstance(neuron, Lif) and neuron.adaptation is not None else "vcr"
+    return "vcra" if as_lif(neuron).adaptation is not None else "vcr"

@@ -303,7 +303,12 @@ PLAIN = (Projection("input", "cells"), Projection("input", "astrocyte"), Project
     ("populations", "projections", "modulations", "message"),
     [
         ((INPUT, ASTROCYTE, CELLS, READOUT), PLAIN, (), "'astrocyte' is an Astrocyte that modulates nothing"),
-        ((INPUT, CELLS, READOUT, ASTROCYTE), PLAIN, (Modulation("astrocyte", "cells", "gain"),), "'astrocyte' is an Astrocyte and the last"),
+        (
+            (INPUT, CELLS, Population("readout", 2, Integrator()), ASTROCYTE),
+            (*PLAIN[:2], Projection("cells", "readout")),
+            (Modulation("astrocyte", "cells", "gain"),),
+            "'astrocyte' is an Astrocyte and the last",
+        ),
         ((INPUT, ASTROCYTE, CELLS, READOUT), PLAIN, (Modulation("cells", "cells", "gain"),), "'cells_gain_cells'.*'cells' is a Lif; only an Astrocyte"),
         ((INPUT, ASTROCYTE, CELLS, READOUT), PLAIN, (Modulation("astrocyte", "output", "threshold"),), "'astrocyte_threshold_output'.*is a Integrator; only a Lif"),
         ((INPUT, ASTROCYTE, CELLS, READOUT), PLAIN, (Modulation("astrocyte", "input", "gain"),), "is a Source; a gain acts on"),
@@ -324,7 +329,7 @@ def test_refusals_name_the_node(populations, projections, modulations, message) 
     ("make", "message"),
     [
         (lambda: Modulation("a", "b", "weight"), "'threshold' or 'gain', not 'weight'"),  # type: ignore[arg-type]
-        (lambda: Modulation("a", "b", "gain", 4.0), "'a_gain_b': max_gain lies above 0 and below 4, not 4"),
+        (lambda: Modulation("a", "b", "gain", 4.0), "'a_gain_b': Modulation.max_gain must be a number, above 0 and below 4, not 4"),
         (lambda: Modulation("a", "b", "gain", 0.0), "not 0"),
         (lambda: Modulation("a", "b", "threshold", 2.0), "belongs to the effect 'gain'"),
         (lambda: Lif(delayed_reset=True, integrates_refractory=True), "exclude each other"),
@@ -350,7 +355,7 @@ def test_integers_that_do_not_fit_are_refused() -> None:
     for modulations, message in (
         ({}, "do not match"),
         ({name: QuantizedModulation(0)}, "has a table"),
-        ({name: QuantizedModulation(-1, np.arange(128))}, "shift lies in 0..62, not -1"),
+        ({name: QuantizedModulation(-1, np.arange(128))}, "shift must be a whole number, in 0..62, not -1"),
         ({name: QuantizedModulation(0, np.arange(64))}, "shape"),
         ({name: QuantizedModulation(0, np.arange(128) * 9)}, "1026.*0..1023"),
     ):

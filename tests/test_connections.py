@@ -77,7 +77,7 @@ def test_delays_per_source_neuron() -> None:
         (lambda: Convolution((1, 3, 3), 1, (5, 1)), "larger than the padded input"),
         (lambda: Convolution((3, 4, 4), 4, (1, 1), groups=2), "2 groups must divide 3"),
         (lambda: Convolution((1, 4, 4), 1, (1, 1), stride=(0, 1)), "stride"),
-        (lambda: Convolution((4, 4), 1, (1, 1)), "channels, height, width"),  # type: ignore[arg-type]
+        (lambda: Convolution((4, 4), 1, (1, 1)), "input_shape must be 3 values, not"),  # type: ignore[arg-type]
         (lambda: Sparse(0), "at least 1, not 0"),
         (lambda: connection_from_json({"kind": "fractal"}), "unknown connection 'fractal'"),
         (lambda: Population("a", 9, Lif(), 2), "2 channels do not divide 9"),

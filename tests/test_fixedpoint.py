@@ -21,7 +21,7 @@ def test_format_ranges() -> None:
     assert IntFormat.holding(-8, 7) == IntFormat(4)
     assert IntFormat.holding(0, 8) == IntFormat(5)
     assert IntFormat(4).saturate(np.array([-9, -8, 7, 8])).tolist() == [-8, -8, 7, 7]
-    with pytest.raises(InvalidModel, match="1 to 63 bits, not 64"):
+    with pytest.raises(InvalidModel, match="IntFormat.bits must be a whole number, in 1..63, not 64"):
         IntFormat(64)
 
 

@@ -82,5 +82,5 @@ def test_power_of_two_scales_are_exact() -> None:
 
 @pytest.mark.parametrize("bits", [1, 9])
 def test_unsupported_weight_bits(bits: int) -> None:
-    with pytest.raises(InvalidModel, match=f"2 to 8 bits, not {bits}"):
+    with pytest.raises(InvalidModel, match=f"bits of the weights must be a whole number, in 2..8, not {bits}"):
         quantize(random_trained(np.random.default_rng(0)), bits)

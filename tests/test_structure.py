@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
     {"processes"},
-    {"children", "console", "errors", "extras", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
+    {"children", "console", "errors", "extras", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"}
+    | {"checks", "support"},
     {"modulation"},
     {"network", "step"},
     {"reference", "readout"},

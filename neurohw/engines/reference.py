@@ -1,10 +1,12 @@
 """The float64 reference as an engine."""
 
 from neurohw.network import TrainedNetwork
+from neurohw.reference import IMPLEMENTS
 from neurohw.reference import run_reference as run
 
 __all__ = ["check", "run"]
 
 
 def check(model: TrainedNetwork) -> None:
-    """The reference runs every trained network."""
+    """Raise Unsupported, naming node and attribute, for what the reference does not name."""
+    IMPLEMENTS.check(model.network)

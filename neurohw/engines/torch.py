@@ -12,14 +12,17 @@ from neurohw.reference import check_stimulus
 from neurohw.step import letters
 from neurohw.trace import Trace
 from neurohw.train import SpikingModule
+from neurohw.train.module import IMPLEMENTS
 
 
 def check(model: TrainedNetwork) -> None:
-    """The training module runs every trained network."""
+    """Raise Unsupported, naming node and attribute, for what training does not name."""
+    IMPLEMENTS.check(model.network)
 
 
 def run(model: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
     """Spikes and states of the PyTorch module for counts [time, sample, input neuron]."""
+    check(model)
     check_stimulus(model.network, spikes)
     module = SpikingModule.from_trained(model)
     with torch.no_grad():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.golden.native_structures import (
+    IMPLEMENTS,
     Arrays,
     NativeModulation,
     NativePopulation,
@@ -55,7 +56,8 @@ class NativeModel:
 
     @staticmethod
     def of(model: QuantizedNetwork, count: int) -> "NativeModel | None":
-        """None where an accumulator does not hold the sums of such counts."""
+        """None where an accumulator does not hold the sums of such counts; Unsupported for a node that `IMPLEMENTS` does not name."""
+        IMPLEMENTS.check(model.network, model.populations)
         network, arrays = model.network, Arrays()
         order = network.update_order()
         position = {p.name: i for i, p in enumerate(order)} | {network.input.name: -1}
@@ -116,6 +118,7 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
     accumulator format is left to `run_golden`, which checks every sum.
     """
     network = model.network
+    IMPLEMENTS.check(network, model.populations)
     check_stimulus(network, spikes)
     stimulus = np.ascontiguousarray(spikes, np.uint8)
     recorded: dict[str, NDArray[Any]] = {}

@@ -8,15 +8,38 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from neurohw.connections import Matrix
+from neurohw.connections import MATRICES, Matrix
 from neurohw.fixedpoint import Decay, IntArray, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers.quantized import GAIN_FRACTION_BITS, QuantizedNetwork
 from neurohw.integers.widths import Drive
 from neurohw.modulation import Modulation
-from neurohw.network import Network, Population, Projection
-from neurohw.neurons import Lif, Source
+from neurohw.network import GRAPH, Network, Population, Projection
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source, as_lif
+from neurohw.support import Implements, attributes
 
 Pointer = ctypes.c_void_p
+# what native.cpp computes of `_flags`, `_decay` and the matrices
+IMPLEMENTS = Implements(
+    "the native golden model",
+    GRAPH
+    | MATRICES
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+        Modulation: attributes("source target max_gain", effect=("threshold", "gain")),
+        NoDecay: attributes(),
+        ShiftDecay: attributes("shift"),
+        MultiplyDecay: attributes("delta"),
+        MultiplyDecays: attributes("deltas"),
+    },
+)
 
 
 class NativePopulation(ctypes.Structure):
@@ -134,7 +157,7 @@ def native_population(model: QuantizedNetwork, population: Population, arrays: A
         size=population.size,
         bits=bits,
         flags=_flags(model.network, population, q.synapse_decay is not None),
-        refractory=neuron.refractory if isinstance(neuron, Lif) else 0,
+        refractory=as_lif(neuron).refractory,
         exponent=common_exponent(model, population),
         decay_kind=(ctypes.c_int32 * 3)(*(kind for kind, _ in decays)),
         decay_value=(Pointer * 3)(*(arrays.pointer(value, np.int32) for _, value in decays)),
@@ -206,7 +229,7 @@ def bits_of(model: QuantizedNetwork, population: Population, drives: list[Drive]
         source, shift = model.populations[rise.source], model.modulations[rise.name].shift
         level = source.membrane.max + size(source.offset)
         threshold += level << -shift if shift < 0 else level >> shift
-    refractory = neuron.refractory if isinstance(neuron, Lif) else 0
+    refractory = as_lif(neuron).refractory
     largest = membrane + total + size(q.bias) + threshold
     largest = max(largest, current + total, membrane + size(q.adaptation_strength), size(q.v_reset), refractory)
     return next(bits for bits in (16, 32, 64) if largest < 1 << (bits - 1))

@@ -24,14 +24,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Matrix, apply_matrix
+from neurohw.connections import MATRICES, Matrix, apply_matrix
 from neurohw.errors import InvalidModel
-from neurohw.fixedpoint import IntArray, exact_matmul
+from neurohw.fixedpoint import DECAYS, IntArray, exact_matmul
 from neurohw.integers.quantized import QuantizedNetwork, scaled
-from neurohw.network import Population, Projection
+from neurohw.modulation import MODULATION
+from neurohw.network import GRAPH, Population, Projection
 from neurohw.reference import simulate
-from neurohw.step import Arithmetic
+from neurohw.step import STEP, Arithmetic
+from neurohw.support import Implements
 from neurohw.trace import Trace
+
+IMPLEMENTS = Implements("the golden model", STEP | GRAPH | MATRICES | MODULATION | DECAYS)
 
 
 def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arithmetic:
@@ -58,8 +62,10 @@ def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
 
     spikes: counts [time, sample, input neuron]. Returns spikes, (if `states`) v, c, r and a of every population, int64, and
     how many neuron updates saturated.
-    Raises InvalidData for a stimulus of the wrong shape, InvalidModel if a sum leaves its accumulator format.
+    Raises InvalidData for a stimulus of the wrong shape, InvalidModel if a sum leaves its accumulator format, Unsupported for a
+    node that `IMPLEMENTS` does not name.
     """
+    IMPLEMENTS.check(model.network, model.populations)
 
     def arriving(projection: Projection, matrix: Matrix, sent: NDArray[np.uint8]) -> IntArray:
         counts = sent.astype(np.int64)

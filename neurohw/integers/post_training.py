@@ -14,11 +14,12 @@ threshold, the scales of both are powers of two, so that a shift turns the one i
 import warnings
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neurohw.connections import Convolution, Sparse, delay_matrices
+from neurohw.checks import Range, at_least, choice, whole
+from neurohw.connections import MATRICES, Convolution, Sparse, delay_matrices
 from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
@@ -52,10 +53,28 @@ from neurohw.integers.quantized import (
 )
 from neurohw.integers.to_float import decay_factor
 from neurohw.integers.widths import Constants, Drive, prove_widths
-from neurohw.modulation import Modulation
-from neurohw.network import CONNECTION_FIELDS, FloatArray, Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Astrocyte, Lif, Source
+from neurohw.modulation import MODULATION, Modulation
+from neurohw.network import CONNECTION_FIELDS, GRAPH, FloatArray, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source
+from neurohw.support import Implements, attributes
 
+IMPLEMENTS = Implements(
+    "the quantizer",
+    GRAPH
+    | MATRICES
+    | MODULATION
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+    },
+)
 DecayKind = Literal["auto", "shift", "multiply"]
 CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
 COARSEST_LEVEL = 0.125  # distance of the entries of a gain's table, up to twice this
@@ -252,14 +271,20 @@ def quantize(
     Steps learned by quantization-aware training are used as they are. The report of scales and errors is in `.info`, and what it warns of
     is a PrecisionWarning, too. Raises InvalidModel for what cannot be expressed.
     """
+    IMPLEMENTS.check(trained.network)
+    bits = whole("bits of the weights", bits, Range(2, 8))
+    choice("decay", decay, get_args(DecayKind))
+    if membrane_cap is not None:
+        membrane_cap = whole("membrane_cap", membrane_cap, Range(1, 63))
     check_resolution(resolution_bits)
-    if not 2 <= bits <= 8:
-        raise InvalidModel(f"weights have 2 to 8 bits, not {bits}")
+    max_count = whole("max_count", max_count, Range(1, 255))
+    steps = trained.steps if steps is None else whole("steps", steps, at_least(1))
+    if isinstance(common_scale, str):
+        raise InvalidModel(f"common_scale is a collection of populations, not the text {common_scale!r}")
     for name in common_scale:
         trained.network.population(name)
     model = trained.folded()
     network, parameters = model.network, model.parameters
-    steps = steps or trained.steps
     report: dict[str, Any] = {
         "bits": bits,
         "resolution_bits": int(resolution_bits),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.checks import Range, at_least, check_fields, whole
 from neurohw.connections import Matrix, delay_matrices
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import Decay, IntArray, IntFormat, MultiplyDecays, decay_from_json, decay_to_json
@@ -121,6 +122,7 @@ class QuantizedNetwork:
     modulations: dict[str, QuantizedModulation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self, steps=at_least(1), max_count=Range(1, 255))
         if any(p.batch_norm for p in self.network.projections):
             raise InvalidModel("batch normalisation must be folded before quantization")
         if set(self.populations) != {p.name for p in self.network.populations[1:]}:
@@ -131,10 +133,8 @@ class QuantizedNetwork:
             raise InvalidModel(f"modulations {sorted(self.modulations)} do not match the network's")
         shapes = self.network.shapes()
         for name, projection in self.projections.items():
-            if not 2 <= projection.bits <= 8:
-                raise InvalidModel(f"projection {name!r}: weights have 2 to 8 bits, not {projection.bits}")
-            if not 0 <= projection.exponent <= 16:
-                raise InvalidModel(f"projection {name!r}: the weight exponent lies in 0..16, not {projection.exponent}")
+            whole(f"projection {name!r}: bits of the weights", projection.bits, Range(2, 8))
+            whole(f"projection {name!r}: the weight exponent", projection.exponent, Range(0, 16))
             weight = _frozen(projection.weight, f"{name}.weight", shapes[f"{name}.weight"], IntFormat(projection.bits))
             object.__setattr__(projection, "weight", weight)
             for field_name in CONNECTION_FIELDS:
@@ -179,8 +179,7 @@ class QuantizedNetwork:
         name, gain = modulation.name, modulation.effect == "gain"
         q = self.modulations[name]
         least = 0 if gain else -LARGEST_SHIFT
-        if not least <= q.shift <= LARGEST_SHIFT:
-            raise InvalidModel(f"modulation {name!r}: the shift lies in {least}..{LARGEST_SHIFT}, not {q.shift}")
+        whole(f"modulation {name!r}: the shift", q.shift, Range(least, LARGEST_SHIFT))
         if gain != (q.table is not None):
             raise InvalidModel(f"modulation {name!r}: a gain, and no other, has a table")
         if q.table is not None:

@@ -4,10 +4,35 @@ from dataclasses import replace
 
 import numpy as np
 
+from neurohw.connections import MATRICES
 from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers.quantized import QuantizedNetwork
-from neurohw.network import FloatArray, TrainedNetwork, per_weight
-from neurohw.neurons import Integrator, Lif
+from neurohw.modulation import MODULATION
+from neurohw.network import GRAPH, FloatArray, TrainedNetwork, per_weight
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source
+from neurohw.support import Implements, attributes
+
+IMPLEMENTS = Implements(
+    "dequantize",
+    GRAPH
+    | MATRICES
+    | MODULATION
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+        NoDecay: attributes(),
+        ShiftDecay: attributes("shift"),
+        MultiplyDecay: attributes("delta"),
+        MultiplyDecays: attributes("deltas"),
+    },
+)
 
 
 def decay_factor(decay: Decay) -> float | FloatArray:
@@ -30,6 +55,7 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
     report (1 where there is none, as in imported integers). Simulated by the float reference it shows what rounding the parameters costs;
     the golden model adds what rounding the leak costs.
     """
+    IMPLEMENTS.check(model.network, model.populations)
     parameters: dict[str, FloatArray] = {}
     populations = [model.network.input]
     for population in model.network.populations[1:]:

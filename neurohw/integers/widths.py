@@ -14,7 +14,22 @@ import numpy as np
 from neurohw.connections import Matrix
 from neurohw.fixedpoint import Decay, IntArray, IntFormat
 from neurohw.integers.quantized import scaled
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, as_lif
+from neurohw.support import Implements, attributes
+
+IMPLEMENTS = Implements(
+    "the proof of widths",
+    {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,8 @@ def prove_widths(
 
     membrane_cap: width in bits at which the user accepts saturation; it never narrows below what threshold and v_reset need, and never widens.
     """
-    lif = neuron if isinstance(neuron, Lif) else None
+    IMPLEMENTS.refuse("neuron", neuron)
+    lif = as_lif(neuron)
     largest_bias = int(np.abs(constants.bias).max())
     down, up = sum(d.lowest for d in drives), sum(d.highest for d in drives)
     accumulator = IntFormat.holding(int(np.min(down)), int(np.max(up)))
@@ -89,23 +105,23 @@ def prove_widths(
         gain = np.asarray(constants.largest_gain)
         lowest, highest = np.minimum(lowest, scaled(lowest, gain)), np.maximum(highest, scaled(highest, gain))
     unbiased = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))  # a bias may be added after the sum
-    if not (lif and lif.membrane_bias):
+    if not lif.membrane_bias:
         bias = np.repeat(constants.bias, len(lowest) // len(constants.bias))
         lowest, highest = lowest + bias, highest + bias
     drive = max(int(np.abs(lowest).max()), int(np.abs(highest).max()), unbiased)
     synapse = constants.synapse_decay
     current_bound = max(drive, largest_bias, 0 if synapse is None else synapse.bound(drive, steps))
     current = IntFormat.holding(-current_bound, current_bound)
-    membrane_drive = current_bound + (largest_bias if lif and lif.membrane_bias else 0)
+    membrane_drive = current_bound + (largest_bias if lif.membrane_bias else 0)
     membrane_bound = max(constants.decay.bound(membrane_drive, steps), membrane_drive)
     top = int(constants.threshold.max()) + constants.largest_rise
     if constants.adaptation_decay is not None and constants.adaptation_strength is not None:
         strength = int(constants.adaptation_strength.max())
         top += max(constants.adaptation_decay.bound(strength, steps), strength)
     resets = [int(constants.v_reset.min()), int(constants.v_reset.max())]
-    if lif and lif.reset == "hard":
+    if lif.reset == "hard":
         membrane_bound += max(map(abs, resets))
-    if lif and lif.reset == "soft" and lif.delayed_reset:
+    if lif.reset == "soft" and lif.delayed_reset:
         membrane_bound += membrane_drive + top
     offset = 0 if constants.offset is None else int(np.abs(constants.offset).max())
     level_bound = membrane_bound + offset

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Matrix, apply_matrix
+from neurohw.checks import SEED, checked, whole
+from neurohw.connections import Convolution, Dense, Matrix, Sparse, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.memristor.compensation import compensation_factors
 from neurohw.memristor.converters import Converter, calibrated_range, convert_unsigned
@@ -29,11 +30,26 @@ from neurohw.memristor.faults import Faults
 from neurohw.memristor.mapping import CrossbarMapping, layout_of, map_weights
 from neurohw.memristor.sums import TileRow, column_sum, digitized, tile_rows
 from neurohw.memristor.wires import Wires
-from neurohw.network import FloatArray, Network, Projection, TrainedNetwork
+from neurohw.modulation import MODULATION
+from neurohw.network import GRAPH, FloatArray, Network, Projection, TrainedNetwork
 from neurohw.reference import float_arithmetic, simulate
+from neurohw.step import STEP
 from neurohw.storage import digest, load_value, save_value
+from neurohw.support import Implements, attributes
 from neurohw.trace import Trace
 
+# what `layout_of` and `tile_rows` lay out, and `advance` computes behind it
+IMPLEMENTS = Implements(
+    "a chip of memristors",
+    STEP
+    | GRAPH
+    | MODULATION
+    | {
+        Dense: attributes(),
+        Sparse: attributes("synapses"),
+        Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+    },
+)
 Observer = Callable[[Projection, TileRow, FloatArray], None]
 
 
@@ -157,6 +173,7 @@ class Chip:
                 result += digitized(part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar)
             return result
 
+        IMPLEMENTS.check(self.trained.network)
         model = self.digital
         trace = simulate(
             model.network,
@@ -285,13 +302,15 @@ def program(
     device: of every projection, or by projection name. seed: 0 or more; one seed, one chip. projections: which are on the chip; with a mapping of devices
     its keys, else `programmable`. Raises InvalidModel, naming the projection, for one that does not exist or that the mapping cannot hold.
     """
-    if seed < 0:
-        raise InvalidModel(f"the seed of a chip must be 0 or more, not {seed}")
+    IMPLEMENTS.check(trained.network)
+    seed = whole("the seed of a chip", seed, SEED)
     folded = trained.folded()
     known = [p.name for p in folded.network.projections]
     if projections is None:
         projections = list(device) if isinstance(device, Mapping) else programmable(folded.network)
     devices = dict(device) if isinstance(device, Mapping) else dict.fromkeys(projections, device)
+    for name, given in devices.items():
+        checked(f"the device of projection {name!r}", given, Device)
     for name in projections:
         if name not in known or name not in devices:
             missing = "no device" if name in known else f"no such projection, known are {', '.join(known)}"

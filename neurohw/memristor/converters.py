@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.errors import InvalidData, InvalidModel
+from neurohw.checks import Range, check_fields
+from neurohw.errors import InvalidData
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,7 @@ class Converter:
     percentile: float = 99.9
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 24:
-            raise InvalidModel(f"Converter.bits must be in 1..24, not {self.bits}")
-        if not 0 < self.percentile <= 100:
-            raise InvalidModel(f"Converter.percentile must be above 0 and at most 100, not {self.percentile}")
+        check_fields(self, bits=Range(1, 24), percentile=Range(0, 100, open_low=True))
 
 
 def calibrated_range(converter: Converter, values: NDArray[Any], node: str) -> float:

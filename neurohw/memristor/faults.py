@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import FRACTION, check_fields
 from neurohw.errors import InvalidModel
 
 NONE, LOW, HIGH, UNFORMED = 0, 1, 2, 3
@@ -25,8 +26,9 @@ class Faults:
     unformed: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self, stuck_low=FRACTION, stuck_high=FRACTION, unformed=FRACTION)
         values = (self.stuck_low, self.stuck_high, self.unformed)
-        if min(values) < 0 or not sum(values) <= 1:
+        if not sum(values) <= 1:
             raise InvalidModel(f"Faults {asdict(self)}: probabilities are 0 or more and their sum is at most 1")
 
     @property

@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import at_least, check_fields
 from neurohw.connections import Convolution, Dense, Sparse
-from neurohw.errors import InvalidModel
+from neurohw.errors import InvalidModel, Unsupported
 from neurohw.network import Projection, TrainedNetwork
 
 Array = NDArray[Any]
@@ -41,14 +42,7 @@ class CrossbarMapping:
     tile_columns: int = 256
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
-            raise InvalidModel(f"CrossbarMapping.scheme is one of {', '.join(SCHEMES)}, not {self.scheme!r}")
-        if self.scale_per not in ("tile", "column"):
-            raise InvalidModel(f"CrossbarMapping.scale_per is 'tile' or 'column', not {self.scale_per!r}")
-        if self.levels is not None and self.levels < 2:
-            raise InvalidModel(f"CrossbarMapping.levels must be at least 2, not {self.levels}")
-        if min(self.tile_rows, self.tile_columns) < 1:
-            raise InvalidModel(f"CrossbarMapping: a tile of {self.tile_rows} x {self.tile_columns} has no device")
+        check_fields(self, levels=at_least(2), tile_rows=at_least(1), tile_columns=at_least(1))
 
 
 @dataclass(frozen=True)
@@ -97,6 +91,8 @@ def layout_of(trained: TrainedNetwork, projection: Projection) -> Layout:
             return Layout(
                 projection.name, row, column, convolution.groups * per_channel, convolution.channels, convolution.groups
             )
+        case _:
+            raise Unsupported(f"projection {projection.name!r}: a crossbar knows no connection {projection.connection!r}")
 
 
 @dataclass(frozen=True)

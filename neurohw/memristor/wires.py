@@ -14,7 +14,6 @@ The network is linear, so that there is one matrix of effective conductances wit
     alone                     G / (1 + G r (i + j)), exact for a device that conducts alone: what others draw is not in it
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +23,8 @@ import scipy.sparse.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from neurohw.errors import InvalidModel, NeurohwError
+from neurohw.checks import at_least, check_fields
+from neurohw.errors import NeurohwError
 
 FloatArray = NDArray[np.float64]
 SIEMENS = 1e-6  # per microsiemens
@@ -38,10 +38,7 @@ class Wires:
     method: Literal["first_order", "exact"] = "first_order"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.segment_ohm < math.inf:
-            raise InvalidModel(f"Wires.segment_ohm must be 0 or more, not {self.segment_ohm}")
-        if self.method not in ("first_order", "exact"):
-            raise InvalidModel(f"Wires.method is 'first_order' or 'exact', not {self.method!r}")
+        check_fields(self, segment_ohm=at_least(0))
 
     def effective(self, microsiemens: NDArray[Any]) -> FloatArray:
         """Effective conductances [row, column], microsiemens, of the devices of one tile."""

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import Range, check_fields, checked
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.memristor import (
     Chip,
@@ -59,14 +60,9 @@ class Scenario:
     recalibrate: Recalibrated | None = None
 
     def __post_init__(self) -> None:
-        if self.read_noise not in READ_NOISES:
-            raise InvalidModel(f"Scenario.read_noise is one of {', '.join(READ_NOISES)}, not {self.read_noise!r}")
-        if self.recalibrate not in (None, *CALIBRATIONS):
-            raise InvalidModel(
-                f"Scenario.recalibrate is one of {', '.join(CALIBRATIONS)} or None, not {self.recalibrate!r}"
-            )
-        if self.bits is not None and not 2 <= self.bits <= 8:
-            raise InvalidModel(f"Scenario.bits must be in 2..8, not {self.bits}")
+        check_fields(self, bits=Range(2, 8))
+        for name, device in self.device.items() if isinstance(self.device, Mapping) else ():
+            checked(f"Scenario.device[{name!r}]", device, Device)
         if self.converts and self.read_noise == "read":
             raise InvalidModel(
                 "Scenario: converters act on the sums of every step, a single read has none: use read_noise 'step' or 'none', or leave out adc and dac"
@@ -122,8 +118,9 @@ class Experiment:
     readout: Readout | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         network = self.trained.network
-        object.__setattr__(self, "times", tuple(checked_time(float(t)) for t in self.times))
+        object.__setattr__(self, "times", tuple(checked_time(t) for t in self.times))
         object.__setattr__(self, "readout", self.readout or default_readout(network))
         check_readout(network, self.readout or "")
         if not self.times or len(set(self.times)) < len(self.times):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.fixedpoint import IntArray
-from neurohw.golden.specification import integer_arithmetic
+from neurohw.golden.specification import IMPLEMENTS, integer_arithmetic
 from neurohw.network import Projection
 from neurohw.neurons import Lif
 from neurohw.plasticity.integer import QuantizedPlasticity
@@ -46,6 +46,7 @@ def run_plastic_golden(
     """
     model, network = quantized.model, quantized.model.network
     population, neuron = network.output, network.output.neuron
+    IMPLEMENTS.check(network, model.populations)
     assert isinstance(neuron, Lif)
     check_stimulus(network, spikes)
     if spikes.size and int(spikes.max()) > 1:

@@ -28,16 +28,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import Range, check_fields, whole
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import IntArray, IntFormat, MultiplyDecay
 from neurohw.integers.post_training import quantize_decay
 from neurohw.integers.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurohw.integers.widths import Constants, Drive, prove_widths
-from neurohw.network import CONNECTION_FIELDS, Network, Projection, TrainedNetwork
-from neurohw.neurons import Lif
-from neurohw.plasticity.rule import Plasticity
+from neurohw.network import CONNECTION_FIELDS, GRAPH, Network, Projection, TrainedNetwork
+from neurohw.neurons import Adaptation, Lif, Source
+from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
 from neurohw.storage import digest
+from neurohw.support import Implements, attributes
+
+IMPLEMENTS = Implements(
+    "learning in integers",
+    GRAPH
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Source: attributes(),
+        Sparse: attributes("synapses"),
+        Stdp: attributes("potentiation depression trace_increment trace_decay"),
+        AstrocyteControl: attributes("gain bias time_constant"),
+        PlasticProjection: attributes("name limit crosses_zero"),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,7 @@ class QuantizedPlasticity:
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         network = self.model.network
         check_network(network)
         if self.model.max_count != 1:
@@ -204,8 +225,10 @@ class QuantizedPlasticity:
 
 
 def check_network(network: Network) -> None:
-    """Raise InvalidModel, naming the node, unless the network is an input and one Lif population with sparse projections of one step of delay."""
-    if len(network.populations) != 2 or not isinstance(network.output.neuron, Lif):
+    """Raise Unsupported for what `IMPLEMENTS` does not name, InvalidModel, naming the node, unless the network is an input and one Lif population with sparse projections of one step of delay."""
+    for population in network.populations:
+        IMPLEMENTS.refuse(f"population {population.name!r}", population)
+    if len(network.populations) != 2 or type(network.output.neuron) is not Lif:
         raise InvalidModel(
             f"learning needs an input and one Lif population, not {[p.name for p in network.populations]}"
         )
@@ -244,8 +267,18 @@ def quantize_plasticity(
     Raises InvalidModel for what cannot be expressed: amplitudes that fade, delays other than 1.
     """
     network, population = trained.network, trained.network.output
+    delivered_bits = whole("delivered_bits", delivered_bits, Range(2, 8))
+    weight_bits = whole("weight_bits", weight_bits, Range(delivered_bits, 32))
+    trace_fraction = whole("trace_fraction", trace_fraction, Range(0, 24))
+    amplitude_fraction = whole("amplitude_fraction", amplitude_fraction, Range(0, 24))
+    resolution_bits = whole("resolution_bits", resolution_bits, Range(0, 32))
+    if membrane_cap is not None:
+        membrane_cap = whole("membrane_cap", membrane_cap, Range(1, 63))
     plasticity.check(network)
     check_network(network)
+    for value in (plasticity.stdp, plasticity.astrocyte, *plasticity.projections):
+        if value is not None:
+            IMPLEMENTS.refuse("plasticity", value)
     if plasticity.fading != 1.0:
         raise InvalidModel(f"Plasticity.fading is {plasticity.fading}: amplitudes in integers do not fade, use 1")
     neuron: Any = population.neuron

@@ -19,7 +19,25 @@ from neurohw.neurons import Lif
 from neurohw.plasticity.reference import FloatArray, PlasticRun
 from neurohw.plasticity.rule import Plasticity, Stdp
 from neurohw.plasticity.stimulus import Bernoulli, Events, Stimulus
+from neurohw.support import Implements, attributes
 from neurohw.trace import Trace
+
+# the neuron of native.cpp
+KERNEL = Implements(
+    "the plastic kernel",
+    {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory integrates_refractory",
+            reset=("hard",),
+            adaptation=(None,),
+            strict=(False,),
+            delayed_reset=(False,),
+            membrane_bias=(False,),
+            delayed_current=(False,),
+            clears_current=(False,),
+        )
+    },
+)
 
 SOURCE = Path(__file__).with_name("native.cpp")
 # a fused multiply-add would round once where the specification rounds twice; without traps, choices become vectors
@@ -112,6 +130,7 @@ def check_neuron(network: Network) -> Lif:
     refused = ("strict", "delayed_reset", "membrane_bias", "delayed_current", "clears_current")
     for option in (*(n for n in refused if getattr(neuron, n)), *(["adaptation"] if neuron.adaptation else [])):
         raise Unsupported(f"population {name!r}: the plastic kernel has no {option}; use run_plastic_reference")
+    KERNEL.refuse(f"population {name!r}", neuron)
     return neuron
 
 

@@ -22,10 +22,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Sparse
+from neurohw.checks import FRACTION, POSITIVE, Range, at_least, check_fields
+from neurohw.connections import MATRICES, Sparse
 from neurohw.errors import InvalidModel
-from neurohw.network import Network, Projection, TrainedNetwork
+from neurohw.modulation import MODULATION
+from neurohw.network import GRAPH, Network, Projection, TrainedNetwork
 from neurohw.neurons import Lif
+from neurohw.step import STEP
+from neurohw.support import Implements, attributes
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,9 @@ class Stdp:
     trace_decay: float = float(np.exp(-0.1))
 
     def __post_init__(self) -> None:
-        if not 0 <= self.trace_decay < 1:
-            raise InvalidModel(f"Stdp.trace_decay is a factor per step, 0 or more and below 1, not {self.trace_decay}")
-        for name in ("potentiation", "depression", "trace_increment"):
-            if not getattr(self, name) >= 0:
-                raise InvalidModel(f"Stdp.{name} must be 0 or more, not {getattr(self, name)}")
+        least = at_least(0)
+        below_one = Range(0, 1, open_high=True)
+        check_fields(self, potentiation=least, depression=least, trace_increment=least, trace_decay=below_one)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,7 @@ class AstrocyteControl:
     time_constant: float = 100.0
 
     def __post_init__(self) -> None:
-        if not self.time_constant >= 1:
-            raise InvalidModel(f"AstrocyteControl.time_constant must be at least 1 step, not {self.time_constant}")
+        check_fields(self, time_constant=at_least(1))
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ class PlasticProjection:
     crosses_zero: bool = False
 
     def __post_init__(self) -> None:
-        if not self.limit > 0:
-            raise InvalidModel(f"plastic projection {self.name!r}: limit must be above 0, not {self.limit}")
+        check_fields(self, f"plastic projection {self.name!r}: ", limit=POSITIVE)
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,18 @@ class Plasticity:
     fading: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.fading <= 1:
-            raise InvalidModel(f"Plasticity.fading is a factor per step in 0..1, not {self.fading}")
+        check_fields(self, fading=FRACTION)
 
     def check(self, network: Network) -> None:
-        """Raise InvalidModel, naming the node, unless the rule fits the network.
+        """Raise InvalidModel, naming the node, unless the rule fits the network, Unsupported for what `IMPLEMENTS` does not name.
 
         It must be one Source and one Lif population with sparse projections of one delay each, delay >= 1 so that new weights act from the next step on.
         """
-        if len(network.populations) != 2 or not isinstance(network.output.neuron, Lif):
+        IMPLEMENTS.check(network)
+        for value in (self.stdp, self.astrocyte, *self.projections):
+            if value is not None:
+                IMPLEMENTS.refuse("plasticity", value)
+        if len(network.populations) != 2 or type(network.output.neuron) is not Lif:
             raise InvalidModel(
                 f"plasticity needs a network of an input and one Lif population, not {[p.name for p in network.populations]}"
             )
@@ -159,6 +162,21 @@ class Plasticity:
         low = np.where(inhibitory | plastic.crosses_zero, -plastic.limit, 0.0)
         high = np.where(inhibitory & (not plastic.crosses_zero), 0.0, plastic.limit)
         return low, high
+
+
+# the network that learns, as `advance` computes it, and what changes its weights
+IMPLEMENTS = Implements(
+    "plasticity",
+    STEP
+    | GRAPH
+    | MATRICES
+    | MODULATION
+    | {
+        Stdp: attributes("potentiation depression trace_increment trace_decay"),
+        AstrocyteControl: attributes("gain bias time_constant"),
+        PlasticProjection: attributes("name limit crosses_zero"),
+    },
+)
 
 
 def nalsm(inhibitory: NDArray[np.bool_], gain: float | None = 0.015) -> Plasticity:

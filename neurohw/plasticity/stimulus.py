@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurohw.checks import Range, at_least, check_fields
 from neurohw.errors import InvalidData
 
 STRIDE = np.uint64(0x9E3779B97F4A7C15)
@@ -47,10 +48,8 @@ class Bernoulli:
             raise InvalidData(f"rates have shape {rates.shape}, [sample, input] is needed")
         if not (rates.min() >= 0 and rates.max() <= 1):  # also false for nan
             raise InvalidData(f"rates range from {rates.min():g} to {rates.max():g}: a probability per step is in 0..1")
-        if not 0 <= self.seed < 2**64 or self.refractory < 0:
-            raise InvalidData(
-                f"seed {self.seed} and refractory {self.refractory} must be 0 or more (the seed below 2^64)"
-            )
+        seeds = Range(0, 2**64, open_high=True)
+        check_fields(self, error=InvalidData, skip=("rates",), seed=seeds, refractory=at_least(0))
         object.__setattr__(self, "rates", rates)
 
     @property

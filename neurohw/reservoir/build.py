@@ -8,12 +8,14 @@ gaussian_reservoir   normally distributed weights of both signs, dense or sparse
 Every synapse has a delay of one step. The first three obey Dale's law: the sign of a recurrent weight is that of its source.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import FRACTION, POSITIVE, SEED, Range, at_least, checked, real, whole
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.network import Network, Population, Projection, TrainedNetwork
@@ -28,8 +30,13 @@ UNIT_WEIGHTS = PerKind(1.0, 1.0, 1.0, 1.0)
 
 
 def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise InvalidModel(f"{name} must lie in 0..1, not {value}")
+    real(name, value, FRACTION)
+
+
+def _check_sizes(inputs: int, neurons: int, steps: int, seed: int) -> None:
+    for name, value in (("inputs", inputs), ("neurons", neurons), ("steps", steps)):
+        whole(f"{name} of a liquid", value, at_least(1))
+    whole("the seed of a liquid", seed, SEED)
 
 
 def _blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -150,10 +157,10 @@ def grid_liquid(
     input_density: exactly this share of all pairs (input, neuron), with weights +-input_weight at random. steps: of one sample.
     The defaults are those of Ivanov & Michmizos (NeurIPS 2021), dt 1 ms. Raises InvalidModel for values out of range.
     """
-    if len(shape) != 3 or min(shape) < 1:
-        raise InvalidModel(f"shape of a grid is three whole numbers of at least 1, not {shape!r}")
-    if not length > 0:
-        raise InvalidModel(f"length of connections must be above 0 grid units, not {length}")
+    shape = checked("shape of a grid", shape, tuple[int, int, int], at_least(1))
+    _check_sizes(inputs, math.prod(shape), steps, seed)
+    real("length of connections, in grid units,", length, POSITIVE)
+    checked("probability", probability, PerKind)
     for kind in ("ee", "ei", "ie", "ii"):
         _check_share(f"probability.{kind}", getattr(probability, kind))
     for_signs, for_recurrent, for_input = np.random.default_rng(seed).spawn(3)
@@ -203,7 +210,9 @@ def small_world_liquid(
     rewiring 0 is a regular ring, 1 a random graph of fixed out-degree; no self loops, no two synapses of one pair. The rest is as in `grid_liquid`.
     Raises InvalidModel for values out of range, and for more neighbours than other neurons leave room for.
     """
+    _check_sizes(inputs, neurons, steps, seed)
     _check_share("rewiring", rewiring)
+    whole("neighbours", neighbours, at_least(2))
     if neighbours < 2 or neighbours % 2 or neighbours > (neurons - 1) // 2:
         raise InvalidModel(
             f"neighbours must be even, at least 2 and at most half of the {neurons - 1} other neurons, not {neighbours}"
@@ -255,14 +264,15 @@ def random_liquid(
 
     The rest is as in `grid_liquid`. Raises InvalidModel for both or neither, and for values out of range.
     """
+    _check_sizes(inputs, neurons, steps, seed)
     if (probability is None) == (in_degree is None):
         raise InvalidModel(
             f"random_liquid takes either probability or in_degree, not probability={probability}, in_degree={in_degree}"
         )
     if probability is not None:
         _check_share("probability", probability)
-    if in_degree is not None and not 1 <= in_degree < neurons:
-        raise InvalidModel(f"in_degree lies in 1..{neurons - 1}, the number of other neurons, not {in_degree}")
+    if in_degree is not None:
+        whole("in_degree, of the other neurons,", in_degree, Range(1, neurons - 1))
     for_signs, for_recurrent, for_input = np.random.default_rng(seed).spawn(3)
     inhibitory = _inhibitory(neurons, excitatory, for_signs)
     recurrent = _random_synapses(neurons, probability, in_degree, for_recurrent)
@@ -289,9 +299,9 @@ def gaussian_reservoir(
     No neuron is inhibitory as a whole. Raises InvalidModel for values out of range.
     """
     input_scale = scale if input_scale is None else input_scale
+    _check_sizes(inputs, neurons, steps, seed)
     for name, value in (("scale", scale), ("input_scale", input_scale)):
-        if not value > 0:
-            raise InvalidModel(f"{name} of normal weights must be above 0, not {value}")
+        real(f"{name} of normal weights", value, POSITIVE)
     for_recurrent, for_input = np.random.default_rng(seed).spawn(2)
     drawn = []
     for rng, sources, share, spread in (

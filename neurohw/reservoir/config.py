@@ -1,8 +1,9 @@
 """What a liquid is built from, as a run folder keeps it, and liquids that are known to work."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from neurohw.checks import FRACTION, POSITIVE, at_least, check_fields
 from neurohw.errors import InvalidModel
 from neurohw.memristor import device_named
 from neurohw.neurons import Lif
@@ -27,7 +28,7 @@ class LiquidConfig:
     steps: of one sample of an image; recordings of spikes bring their own. share: an image's values are divided by their sum and then by the largest such share of all images, so
     that all send equally many spikes; else they are probabilities as they are. train_samples, test_samples: at most so many, None for all.
     readout: ridge in closed form, or adadelta by gradient. integers: the readout is fitted to counts of the quantized liquid, which are those of the hardware, else to counts of
-    the float one. Raises InvalidModel for an unknown name; the builders check values.
+    the float one. Raises InvalidModel for an unknown name or a value out of range.
     """
 
     topology: Topology = "grid"
@@ -51,13 +52,25 @@ class LiquidConfig:
     integers: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        for name, known in (("topology", get_args(Topology)), ("readout", get_args(ReadoutMethod))):
-            if getattr(self, name) not in known:
-                raise InvalidModel(f"unknown {name} {getattr(self, name)!r} of a liquid: known are {', '.join(known)}")
-        for name in ("train_samples", "test_samples"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InvalidModel(f"{name} of a liquid must be at least 1, not {getattr(self, name)}")
+        one = at_least(1)
+        check_fields(
+            self,
+            shape=one,
+            degree=one,
+            rewiring=FRACTION,
+            weight=POSITIVE,
+            input_weight=POSITIVE,
+            input_density=FRACTION,
+            density=FRACTION,
+            formed=FRACTION,
+            spread=at_least(0),
+            spectral_radius=POSITIVE,
+            decay=FRACTION,
+            threshold=POSITIVE,
+            steps=one,
+            train_samples=one,
+            test_samples=one,
+        )
 
     @property
     def neurons(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import check_fields
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.network import Network, TrainedNetwork
@@ -34,6 +35,9 @@ class PerKind:
     ie: float
     ii: float
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def of(self, source_inhibitory: NDArray[np.bool_], target_inhibitory: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The value of every synapse, by which of its ends are inhibitory; the two arrays are broadcast."""
         table = np.array([self.ee, self.ei, self.ie, self.ii])
@@ -53,6 +57,7 @@ class Liquid:
     positions: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self, skip=("inhibitory", "positions"))
         network = self.trained.network
         populations = [p.name for p in network.populations]
         projections = sorted(p.name for p in network.projections)
@@ -60,12 +65,14 @@ class Liquid:
             raise InvalidModel(
                 f"a liquid has populations input and liquid with synapses input_to_liquid and liquid_to_liquid, not {populations} with {projections}"
             )
-        if not isinstance(network.output.neuron, Lif):
+        if type(network.output.neuron) is not Lif:
             raise InvalidModel(f"population 'liquid' must be a Lif, not {type(network.output.neuron).__name__}")
         for projection in network.projections:
             if not isinstance(projection.connection, Sparse):
                 raise InvalidModel(f"projection {projection.name!r} of a liquid must be Sparse")
-        inhibitory = np.array(self.inhibitory, dtype=np.bool_)
+        inhibitory = np.array(self.inhibitory)
+        if inhibitory.dtype != np.bool_:
+            raise InvalidModel(f"Liquid.inhibitory says True or False for every neuron, not {inhibitory.dtype}")
         if inhibitory.shape != (self.neurons,):
             raise InvalidModel(f"Liquid.inhibitory has shape {inhibitory.shape}, there are {self.neurons} neurons")
         inhibitory.setflags(write=False)

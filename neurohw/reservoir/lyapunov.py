@@ -23,9 +23,24 @@ from neurohw.errors import InvalidData, Unsupported
 from neurohw.network import Population, TrainedNetwork
 from neurohw.neurons import Lif
 from neurohw.reservoir.measure import check_raster
+from neurohw.support import Implements, attributes
 from neurohw.trace import Trace
 
 FloatArray = NDArray[np.float64]
+# the neuron whose tangent is that of the equations above
+IMPLEMENTS = Implements(
+    "the Lyapunov exponents",
+    {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory strict membrane_bias integrates_refractory",
+            reset=("soft", "hard", "none"),
+            adaptation=(None,),
+            delayed_reset=(False,),
+            delayed_current=(False,),
+            clears_current=(False,),
+        )
+    },
+)
 SMALLEST = 1e-300  # a tangent vector that has vanished altogether
 
 
@@ -37,10 +52,12 @@ def _liquid_of(trained: TrainedNetwork) -> tuple[Population, Lif]:
         raise Unsupported(f"Lyapunov exponents need one recurrent projection with a delay of one step, not {found}")
     population = trained.network.population(recurrent[0].target)
     neuron = population.neuron
-    assert isinstance(neuron, Lif)
+    if not isinstance(neuron, Lif):
+        raise Unsupported(f"population {population.name!r}: Lyapunov exponents are those of a Lif, not of {neuron!r}")
     for convention in ("adaptation", "delayed_reset", "delayed_current", "clears_current"):
         if getattr(neuron, convention):
             raise Unsupported(f"population {population.name!r}: no Lyapunov exponents of neurons with {convention}")
+    IMPLEMENTS.refuse(f"population {population.name!r}", neuron)
     if any(m.target == population.name for m in trained.network.modulations):
         raise Unsupported(f"population {population.name!r}: no Lyapunov exponents of modulated neurons")
     return population, neuron

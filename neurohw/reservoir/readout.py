@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import POSITIVE, at_least, check_fields, real, whole
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator
@@ -32,6 +33,7 @@ class LinearReadout:
     info: dict[str, Any]
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
             raise InvalidModel(
                 f"weight {self.weight.shape} and bias {self.bias.shape} of a readout are not [class, neuron] and [class]"
@@ -125,11 +127,12 @@ def ridge(
     `leave_one_out_accuracy`. Raises InvalidData for too few samples or classes.
     """
     check_counts(counts, labels)
-    samples, classes = len(labels), classes or int(labels.max()) + 1
+    classes = int(labels.max()) + 1 if classes is None else whole("classes of a readout", classes, at_least(1))
+    samples = len(labels)
     if labels.min() < 0 or labels.max() >= classes:
         raise InvalidData(f"labels {labels.min()}..{labels.max()} of a readout lie outside 0..{classes - 1}")
-    if regularisation is not None and not regularisation > 0:
-        raise InvalidModel(f"regularisation of a readout must be above 0, not {regularisation}")
+    if regularisation is not None:
+        regularisation = real("regularisation of a readout", regularisation, POSITIVE)
     mean, spread = _moments(counts, normalise, standardise)
     values, vectors = _directions(counts, normalise, mean, spread)
     targets = np.eye(classes)[labels]

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import POSITIVE, real
 from neurohw.connections import Sparse
 from neurohw.errors import InvalidModel
 from neurohw.memristor import Chip, Device, program
@@ -71,8 +72,7 @@ def resistive_chip(
         )
     input_scale = scale if input_scale is None else input_scale
     for name, value in (("scale", scale), ("input_scale", input_scale)):
-        if not 0 < value < math.inf:
-            raise InvalidModel(f"{name} of random weights must be above 0, not {value}")
+        real(f"{name} of random weights", value, POSITIVE)
     # the nominal weight of every pair, that of a device at its mean against an unformed one
     relative = math.sqrt(2 * variance) / device.g_max_microsiemens
     populations = (Population("input", inputs, Source()), Population("liquid", neurons, neuron))

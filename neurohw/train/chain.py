@@ -20,12 +20,16 @@ from torch import Tensor
 
 from neurohw.errors import MissingTool
 from neurohw.native_library import FLAGS, compiled
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Astrocyte, Integrator, Lif, as_lif
+from neurohw.support import Implements
+from neurohw.train import scan
 from neurohw.train.events import LINE, Events, address
 from neurohw.train.functional import Constants
 from neurohw.train.scan import EXACT, constant_rows, reset_code, usable
 from neurohw.train.surrogate import SLOPES
 
+# `neuron.h` is shared with the scan; an astrocyte, whose levels others need, is no member
+IMPLEMENTS = Implements("a chain of populations", {k: v for k, v in scan.IMPLEMENTS.nodes.items() if k is not Astrocyte})
 SOURCE = Path(__file__).with_name("chain.cpp")
 ARRAYS = 3  # of a population that have gradients: weight of the feed, weight of the loop, bias
 
@@ -216,12 +220,13 @@ def run_chain(
     (steps, samples), like = given.shape[:2], torch.empty(0, dtype=torch.float32)
     numbers, constants = [], []
     for member in members:
+        IMPLEMENTS.refuse("neuron", member.neuron)
         neurons = currents.shape[2] if member.weight is None and currents is not None else len(member.weight)  # type: ignore[arg-type]
         rows = constant_rows(member.neuron, member.constants, like, neurons)
         rest = torch.zeros(len(rows), -neurons % LINE)
         rest[2] = torch.inf  # neurons that fill the last line never fire
         constants.append(torch.cat([rows, rest], 1))
-        lif = member.neuron if isinstance(member.neuron, Lif) else Lif(reset="none")
+        lif = as_lif(member.neuron)
         sources = 0 if member.weight is None else member.weight.shape[1]
         options = (reset_code(lif), lif.refractory, lif.integrates_refractory, lif.strict)
         numbers.append((neurons, sources, member.delay, member.loop_delay, *map(int, options)))

@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from neurohw.checks import POSITIVE, SEED, Range, at_least, check_fields
 from neurohw.errors import InvalidModel
 from neurohw.memristor import CrossbarMapping, Device, Faults, device_from_json
 from neurohw.memristor.devices.base import checked_time
 from neurohw.readout import Readout
 
+Surrogate = Literal["arctan", "fast_sigmoid", "triangular"]
 YEAR = 365 * 86400.0  # seconds
 
 
@@ -27,6 +29,7 @@ class DeviceNoise:
     compensate: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.times_seconds:
             raise InvalidModel(
                 "DeviceNoise.times_seconds is empty: name at least one time after programming, in seconds"
@@ -86,7 +89,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     optimizer: Literal["adam", "adamw"] = "adamw"
     readout: Readout | None = None
-    surrogate: str = "arctan"
+    surrogate: Surrogate = "arctan"
     slope: float | None = None
     detach_reset: bool = True
     label_smoothing: float = 0.0
@@ -112,38 +115,32 @@ class TrainConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise InvalidModel(f"epochs and batch_size are at least 1, not {self.epochs} and {self.batch_size}")
-        if self.threads < 1:
-            raise InvalidModel(f"threads is at least 1, not {self.threads}")
-        if not self.learning_rate > 0:
-            raise InvalidModel(f"learning_rate must be above 0, not {self.learning_rate}")
-        if self.optimizer not in ("adam", "adamw"):
-            raise InvalidModel(f"optimizer is 'adam' or 'adamw', not {self.optimizer!r}")
-        if self.patience is not None and self.patience < 1:
-            raise InvalidModel(f"patience is at least 1 epoch, not {self.patience}")
-        if not self.decay_learning_rate > 0:
-            raise InvalidModel(f"decay_learning_rate must be above 0, not {self.decay_learning_rate}")
-        if not self.delay_learning_rate > 0 or not 0 < self.delay_annealing <= 1:
-            raise InvalidModel(
-                f"delay_learning_rate must be above 0 and delay_annealing lie in 0..1, not {self.delay_learning_rate} and {self.delay_annealing}"
-            )
-        if self.truncation is not None and self.truncation < 1:
-            raise InvalidModel(f"truncation is a window of at least 1 step, not {self.truncation}")
-        if self.spectral_radius is not None and not self.spectral_radius > 0:
-            raise InvalidModel(f"spectral_radius must be above 0, not {self.spectral_radius}")
-        if self.weight_clip is not None and not self.weight_clip > 1:
-            raise InvalidModel(
-                f"weight_clip must be above 1 standard deviation, not {self.weight_clip}: clipped again and again at 1 or less, all weights shrink to 0"
-            )
-        if self.weight_clip_per not in ("layer", "tile", "column"):
-            raise InvalidModel(f"weight_clip_per is 'layer', 'tile' or 'column', not {self.weight_clip_per!r}")
-        if not (0 <= self.dropout < 1 and 0 <= self.event_drop < 1):
-            raise InvalidModel(f"dropout and event_drop lie in 0..1, not {self.dropout} and {self.event_drop}")
-        if min(self.time_shift, self.channel_shift) < 0:
-            raise InvalidModel("time_shift and channel_shift are 0 or more")
-        if min(self.shift, self.rotation, self.weight_decay, self.label_smoothing) < 0:
-            raise InvalidModel("shift, rotation, weight_decay and label_smoothing are 0 or more")
+        least, below_one = at_least(0), Range(0, 1, open_high=True)
+        check_fields(
+            self,
+            epochs=at_least(1),
+            batch_size=at_least(1),
+            learning_rate=POSITIVE,
+            weight_decay=least,
+            slope=POSITIVE,
+            label_smoothing=below_one,
+            patience=at_least(1),
+            shift=least,
+            rotation=least,
+            weight_bits=Range(2, 8),
+            delay_learning_rate=POSITIVE,
+            delay_annealing=Range(0, 1, open_low=True),
+            decay_learning_rate=POSITIVE,
+            dropout=below_one,
+            time_shift=least,
+            channel_shift=least,
+            event_drop=below_one,
+            truncation=at_least(1),
+            spectral_radius=POSITIVE,
+            weight_clip=Range(1, open_low=True),  # clipped again and again at 1 or less, all weights shrink to 0
+            seed=SEED,
+            threads=at_least(1),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value from which `from_json` gives an equal configuration."""

@@ -22,7 +22,7 @@ from neurohw.train.clip import weight_clipper
 from neurohw.train.config import TrainConfig
 from neurohw.train.device_noise import ChipNoise
 from neurohw.train.inference import torch_threads
-from neurohw.train.module import SpikingModule
+from neurohw.train.module import IMPLEMENTS, SpikingModule
 from neurohw.train.readout import scores
 from neurohw.train.recurrence import scale_recurrence
 from neurohw.train.truncation import backward_in_windows, check_truncation
@@ -33,7 +33,8 @@ EVALUATION_BATCH = 500
 
 
 def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
-    """Raise InvalidData or InvalidModel if the dataset or the configuration does not suit the network."""
+    """Raise Unsupported for what training does not name, InvalidData or InvalidModel if the dataset or the configuration does not suit the network."""
+    IMPLEMENTS.check(network)
     if dataset.features != network.input.size:
         raise InvalidData(
             f"dataset {dataset.name!r} has {dataset.features} features, but the network {network.input.size} inputs"

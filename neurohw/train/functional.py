@@ -8,8 +8,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source
+from neurohw.support import Implements, attributes
 from neurohw.train.surrogate import SpikeFunction
+
+# what `lif_step` and `integrator_step` compute
+NEURONS = {
+    Lif: attributes(
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+        "delayed_current clears_current integrates_refractory",
+        reset=("soft", "hard", "none"),
+    ),
+    Adaptation: attributes("decay strength"),
+    Integrator: attributes("decay synapse_decay"),
+    Astrocyte: attributes("decay synapse_decay"),
+    Source: attributes(),
+}
 
 
 class Constants(NamedTuple):
@@ -140,7 +154,12 @@ def scan(
     rises: Tensor | None = None,
     state: NeuronState | None = None,
 ) -> Record:
-    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are known beforehand, from `state` or from rest."""
+    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are known beforehand, from `state` or from rest.
+
+    Raises Unsupported for a neuron model that the steps do not know.
+    """
+    if not torch.compiler.is_compiling():  # the module that is compiled has looked already
+        Implements("training", NEURONS).refuse("neuron", neuron)
     state = rest(currents[0]) if state is None else state
     fired: list[Tensor] = []
     states: list[NeuronState] = []

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from neurohw.errors import InvalidData, InvalidModel
+from neurohw.checks import POSITIVE, SEED, at_least, real, whole
+from neurohw.errors import InvalidData
 from neurohw.reservoir.readout import LinearReadout, check_counts, normalised, without_bias
 from neurohw.train.inference import torch_threads
 
@@ -44,9 +45,13 @@ def fit_linear_readout(
         raise InvalidData(
             f"validation counts {validation_counts.shape} do not match {len(validation_labels)} labels and {counts.shape[1]} neurons"
         )
-    if epochs < 1 or batch_size < 1:
-        raise InvalidModel(f"epochs and batch_size are at least 1, not {epochs} and {batch_size}")
-    classes = classes or int(max(labels.max(), validation_labels.max())) + 1
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("threads", threads)):
+        whole(name, value, at_least(1))
+    whole("seed", seed, SEED)
+    real("learning_rate", learning_rate, POSITIVE)
+    real("weight_decay", weight_decay, at_least(0))
+    largest_label = int(max(labels.max(), validation_labels.max()))
+    classes = largest_label + 1 if classes is None else whole("classes", classes, at_least(largest_label + 1))
     x = torch.from_numpy(normalised(counts).astype(np.float32))
     y = torch.from_numpy(labels.astype(np.int64))
     weight = torch.zeros((classes, counts.shape[1]), requires_grad=True)

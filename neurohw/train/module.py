@@ -13,6 +13,7 @@ from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,
     CONNECTION_FIELDS,
+    GRAPH,
     Network,
     Population,
     Projection,
@@ -20,12 +21,15 @@ from neurohw.network import (
 )
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif
 from neurohw.step import letters
+from neurohw.support import Implements, attributes
+from neurohw.train import scan as scan_kernel
 from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.distributed import Part, batch_norm
 from neurohw.train.events import find_events, is_bytes
 from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
 from neurohw.train.functional import (
+    NEURONS,
     Carried,
     Constants,
     NeuronState,
@@ -39,8 +43,15 @@ from neurohw.train.functional import (
 )
 from neurohw.train.scan import fast_scan, usable
 from neurohw.train.surrogate import surrogate
-from neurohw.train.synapses import Operator, delayed, operators, per_weight
+from neurohw.train.synapses import CONNECTIONS, Operator, delayed, operators, per_weight
 
+IMPLEMENTS = Implements(
+    "training",
+    NEURONS
+    | CONNECTIONS
+    | GRAPH
+    | {Modulation: attributes("source target max_gain", effect=("threshold", "gain"))},
+)
 VARIED = ("decay", "synapse_decay", "v_reset", "adaptation_decay", "adaptation_strength")
 BUFFERS = (".threshold", ".mean", ".variance", ".source", ".target")
 LAST_SPREAD = 0.23  # SIG of Hammouamri et al. at the end of annealing
@@ -128,7 +139,7 @@ class SpikingModule(nn.Module):
     gradient passes straight through), so that the integers have it exactly. dropout: of the spikes between populations while training, drawn from `generator`.
     seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the initial delays, uniform over their range.
     Evaluation rounds delays; in float64 it equals `run_reference`: batch normalisation is then folded by the same formula.
-    Raises InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays that cannot learn, and for
+    Raises Unsupported, naming node and attribute, for what `IMPLEMENTS` does not name, InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays that cannot learn, and for
     decays to learn without an astrocyte.
     """
 
@@ -146,6 +157,7 @@ class SpikingModule(nn.Module):
         learn_decays: bool = False,
     ) -> None:
         super().__init__()
+        IMPLEMENTS.check(network)
         self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
         astrocytes = [p for p in network.populations if isinstance(p.neuron, Astrocyte)]
         if learn_decays and not astrocytes:
@@ -164,6 +176,8 @@ class SpikingModule(nn.Module):
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
         self.spike, self.surrogate = surrogate(surrogate_name, slope), (surrogate_name, slope)
         self.groups = groups(network)
+        # which neurons the fast operators compute; the others advance step by step in PyTorch
+        self.scanned = {p.name: not any(scan_kernel.IMPLEMENTS.unknown(p.neuron)) for p in network.populations[1:]}
         self.varied: dict[str, tuple[str, ...]] = {}  # per population, which constants differ between its neurons
         generator = torch.Generator().manual_seed(seed)
         fixed = {f"{p.name}.weight" for p in network.projections if not p.trainable}
@@ -507,7 +521,8 @@ class SpikingModule(nn.Module):
         """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
-        if name in self.learning_decays or not usable(neuron, currents, self.detach_reset):
+        known_neuron = self.scanned[name] and usable(neuron, currents, self.detach_reset)
+        if name in self.learning_decays or not known_neuron:
             return None
         wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
@@ -532,7 +547,7 @@ class SpikingModule(nn.Module):
         modulates = any(name in (m.source, m.target) for m in self.network.modulations)
         if modulates or isinstance(neuron, Astrocyte) or len(loops) > 1 or not all(map(self._joins, loops)):
             return False
-        return known(neuron, self.array(f"{name}.bias"), self.detach_reset)
+        return self.scanned[name] and known(neuron, self.array(f"{name}.bias"), self.detach_reset)
 
     def _chain(self, groups: list[list[Population]]) -> list[Population]:
         """The populations that the first groups have in a chain: each feeds the next one, which nobody else feeds."""

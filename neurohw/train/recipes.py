@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from neurohw.checks import check_fields
 from neurohw.connections import Convolution, sum_pool
 from neurohw.data import Encoder
 from neurohw.errors import InvalidModel
@@ -25,6 +26,9 @@ class Recipe:
     config: TrainConfig
     finetune: TrainConfig | None = None
     dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def convolutional(shape: tuple[int, int, int], channels: list[int], classes: int, neuron: Lif) -> Network:

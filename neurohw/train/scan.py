@@ -18,13 +18,30 @@ from torch import Tensor
 
 from neurohw.errors import MissingTool
 from neurohw.native_library import FLAGS, compiled
-from neurohw.neurons import Integrator, Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, as_lif
+from neurohw.support import Implements, attributes
 from neurohw.train.functional import Constants
 from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 RESETS = ("none", "soft", "hard", "late")  # late: soft, one step after the spike
 EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")  # no fused multiply-add: spikes to the last bit
+# what the operators and `neuron.h` compute; `usable` looks at combinations
+IMPLEMENTS = Implements(
+    "lif_scan",
+    {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "integrates_refractory",
+            reset=("soft", "hard", "none"),
+            delayed_current=(False,),
+            clears_current=(False,),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+    },
+)
 CODES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -173,6 +190,8 @@ def _unknown(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> 
     """What the operator does not know of a neuron model and its currents, or None."""
     if currents.dtype not in CODES:
         return f"currents of {currents.dtype}"
+    if type(neuron) not in IMPLEMENTS.nodes:
+        return type(neuron).__name__
     if isinstance(neuron, Lif):
         if neuron.delayed_current or neuron.clears_current:
             return "delayed_current or clears_current"
@@ -224,7 +243,7 @@ def constant_rows(neuron: Lif | Integrator, constants: Constants, like: Tensor, 
         filled = value.to(like) if isinstance(value, Tensor) else like.new_full((), 0.0 if value is None else value)
         return filled.expand(neurons)
 
-    threshold = torch.inf if isinstance(neuron, Integrator) else constants.threshold
+    threshold = constants.threshold if neuron.spiking else torch.inf
     values = (constants.decay, constants.synapse_decay, threshold, constants.v_reset)
     rises = (constants.adaptation_decay, constants.adaptation_strength)
     return torch.stack([row(value) for value in (*values, *rises)]).detach()
@@ -241,10 +260,12 @@ def fast_scan(
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membranes [time, sample, neuron] of a population from rest; membranes are empty unless wanted.
 
-    Only for what is `usable`.
+    Only for what is `usable`; Unsupported for a neuron that `IMPLEMENTS` does not name.
     """
+    if not torch.compiler.is_compiling():  # the module that is compiled has looked already
+        IMPLEMENTS.refuse("neuron", neuron)
     rows = constant_rows(neuron, constants, currents, currents.shape[2])
-    lif = neuron if isinstance(neuron, Lif) else Lif(reset="none")
+    lif = as_lif(neuron)
     if lif.membrane_bias:
         currents = currents + constants.membrane_bias
     slopes = list(SLOPES)

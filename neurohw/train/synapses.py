@@ -12,9 +12,18 @@ from torch import Tensor
 from torch.nn import functional as nn_functional
 
 from neurohw.connections import Convolution, Dense, Sparse
+from neurohw.errors import Unsupported
 from neurohw.network import Population, Projection
+from neurohw.support import attributes
 from neurohw.train.events import product
 from neurohw.train.sparse import layout, sparse_product
+
+# what `operators` computes
+CONNECTIONS = {
+    Dense: attributes(),
+    Sparse: attributes("synapses"),
+    Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+}
 
 # (delay, spikes [..., source] -> current [..., target])
 Operator = tuple[int, Callable[[Tensor], Tensor]]
@@ -30,6 +39,8 @@ def per_weight(projection: Projection, target: Population, values: Tensor, ends:
             return values.repeat_interleave(target.size // target.parameters)[ends.long()]
         case Convolution():
             return values[:, None, None, None]
+        case _:
+            raise Unsupported(f"projection {projection.name!r}: training knows no connection {projection.connection!r}")
 
 
 def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
@@ -68,6 +79,8 @@ def operators(
                 return sparse(weight)
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
+            case _:
+                raise Unsupported(f"projection {projection.name!r}: training knows no connection {projection.connection!r}")
 
     if "spread" in arrays:  # delays that learn: every step of the range takes part
         shares = arrays["spread"].unbind(-1)

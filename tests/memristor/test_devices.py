@@ -255,18 +255,18 @@ def test_forming_ignores_its_target() -> None:
 @pytest.mark.parametrize(
     "make,message",
     [
-        (lambda: Pcm(g_max_microsiemens=-1.0), "'pcm'.*0 <= g_min < g_max"),
+        (lambda: Pcm(g_max_microsiemens=-1.0), "'pcm'.*g_max_microsiemens must be a number, above 0, not -1"),
         (lambda: Pcm(g_min_microsiemens=25.0), "'pcm'.*25..25"),
         (lambda: HermesOne(g_max_microsiemens=20.0), "hermes_one.*0..20 .*covers 0..10.35"),
         (lambda: ReramMilo(g_min_microsiemens=0.0), "reram_milo.*covers 50..225"),
         (lambda: ReramWanFit(g_max_microsiemens=40.0), "covers 0..39.26"),
         (lambda: ReramCmo(acceptance_percent=0.02), r"acceptance_percent is one of \[0.2, 2.0\], not 0.02"),
-        (lambda: Pcm(drift_scale=-1.0), "drift_scale must be 0 or more"),
-        (lambda: Forming(probability=1.5), "probability must be in 0..1"),
+        (lambda: Pcm(drift_scale=-1.0), "drift_scale must be a number, 0 or more"),
+        (lambda: Forming(probability=1.5), "probability must be a number, in 0..1"),
         (lambda: device_named("flash"), "unknown device 'flash': known are pcm"),
         (lambda: device_named("pcm", gmax=3), "device pcm:.*gmax"),
-        (lambda: Pcm().conductance(Pcm().program(np.ones(2), np.random.default_rng(0)), -1.0), "time is -1.0 s"),
-        (lambda: Pcm().conductance(Pcm().program(np.ones(2), np.random.default_rng(0)), math.nan), "time is nan s"),
+        (lambda: Pcm().conductance(Pcm().program(np.ones(2), np.random.default_rng(0)), -1.0), "time in seconds .* not -1"),
+        (lambda: Pcm().conductance(Pcm().program(np.ones(2), np.random.default_rng(0)), math.nan), "time in seconds .* not nan"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: object, message: str) -> None:

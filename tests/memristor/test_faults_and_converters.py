@@ -64,9 +64,9 @@ def test_calibration_takes_a_percentile_of_what_is_there() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     for wrong in ({"stuck_low": -0.1}, {"stuck_low": 0.6, "stuck_high": 0.5}, {"unformed": float("nan")}):
-        with pytest.raises(InvalidModel, match="probabilities"):
+        with pytest.raises(InvalidModel, match="probabilities|Faults.* in 0..1"):
             Faults(**wrong)
-    with pytest.raises(InvalidModel, match="bits must be in 1..24, not 0"):
+    with pytest.raises(InvalidModel, match="bits must be a whole number, in 1..24, not 0"):
         Converter(0)
     with pytest.raises(InvalidModel, match="percentile"):
         Converter(8, 0.0)

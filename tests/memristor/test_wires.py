@@ -99,7 +99,7 @@ def test_wires_lose_more_the_farther_a_device_is() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(InvalidModel, match="segment_ohm must be 0 or more, not -1"):
+    with pytest.raises(InvalidModel, match="segment_ohm must be a number, 0 or more, not -1"):
         Wires(-1.0)
     with pytest.raises(InvalidModel, match="'first_order' or 'exact', not 'spice'"):
         Wires(1.0, "spice")  # type: ignore[arg-type]

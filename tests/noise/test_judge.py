@@ -83,7 +83,7 @@ def test_a_chip_is_recalibrated_at_every_time(what: str, read_noise: str) -> Non
     assert e.identity() != without.identity()
     with pytest.raises(InvalidData, match="calibration samples"):
         dataclasses.replace(e, calibration=None)
-    with pytest.raises(InvalidModel, match="recalibrate is one of columns, thresholds"):
+    with pytest.raises(InvalidModel, match="recalibrate must be 'columns' or 'thresholds'"):
         dataclasses.replace(e.scenario, recalibrate="batch")  # type: ignore[arg-type]
 
 
@@ -178,7 +178,7 @@ def test_experiments_that_make_no_sense_are_refused() -> None:
         Experiment(trained, scenario, (1.0,), spikes, np.array([3, 4, 5, 6, 10]))
     with pytest.raises(InvalidData, match="no two equal"):
         Experiment(trained, scenario, (1.0, 1.0), spikes, labels)
-    with pytest.raises(InvalidModel, match="time is -1"):
+    with pytest.raises(InvalidModel, match="time in seconds .* not -1"):
         Experiment(trained, scenario, (-1.0,), spikes, labels)
     with pytest.raises(InvalidData, match="needs \\[time, sample, 64\\]"):
         Experiment(trained, scenario, (1.0,), spikes[:, :, :3], labels)

@@ -145,7 +145,7 @@ def test_the_configuration_builds_it() -> None:
         ({"device": device_named("pcm")}, "'forming', not 'pcm'"),
         ({"device": device_named("forming", probability=0.0)}, "all weights are 0 with probability 0.0"),
         ({"device": device_named("forming", probability=1.0, spread=0.0)}, "all weights are 0"),
-        ({"scale": 0.0}, "scale of random weights must be above 0"),
+        ({"scale": 0.0}, "scale of random weights must be a number, above 0"),
         ({"input_scale": -1.0}, "input_scale of random weights"),
         ({"seed": -1}, "seed of a chip"),
         ({"device": device_named("forming", probability=1e-9)}, "'input_to_liquid': no device was formed"),

@@ -94,9 +94,9 @@ def test_a_configuration_builds_and_is_saved(topology: Any) -> None:
 
 
 def test_unknown_names_of_a_configuration_are_refused() -> None:
-    with pytest.raises(InvalidModel, match="known are grid"):
+    with pytest.raises(InvalidModel, match="topology must be 'grid'"):
         LiquidConfig("torus")  # type: ignore[arg-type]
-    with pytest.raises(InvalidModel, match="known are ridge"):
+    with pytest.raises(InvalidModel, match="readout must be 'ridge'"):
         LiquidConfig(readout="svm")  # type: ignore[arg-type]
     with pytest.raises(InvalidModel, match="test_samples"):
         LiquidConfig(test_samples=0)

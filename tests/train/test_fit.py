@@ -156,7 +156,7 @@ def test_what_does_not_suit_is_refused(small: Dataset) -> None:
         fit(NETWORK, small, ENCODER, TrainConfig(readout="rate"))
     with pytest.raises(InvalidModel, match="images"):
         fit(NETWORK, flat, ENCODER, TrainConfig(shift=1))
-    with pytest.raises(InvalidModel, match="2 to 8 bits"):
+    with pytest.raises(InvalidModel, match="weight_bits must be a whole number, in 2..8, not 9"):
         fit(NETWORK, small, ENCODER, TrainConfig(weight_bits=9))
     shared = Network(
         (Population("input", 64, Source()), Population("output", 10, Lif())),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines.brian2.equation_text import Code, check_integers, equations
+from neurohw.engines.brian2.equation_text import Code, check, equations
 from neurohw.engines.brian2.script import export
 from neurohw.engines.brian2.synapses import SynapseList, synapse_list
 from neurohw.errors import MissingTool
@@ -32,12 +32,6 @@ __all__ = ["check", "export", "run"]
 Target = Literal["auto", "numpy", "cython"]
 CYTHON_STEPS = 20_000  # a first compilation takes as long as about this many steps of the NumPy target
 CHUNK_SYNAPSES = 4_000_000  # samples are simulated side by side, up to this many synapses
-
-
-def check(model: TrainedNetwork | QuantizedNetwork) -> None:
-    """Raise Unsupported, naming the population, where the integers are too wide for float64."""
-    if isinstance(model, QuantizedNetwork):
-        check_integers(model)
 
 
 @contextmanager
@@ -132,7 +126,7 @@ def _run_side_by_side(
             reset=code.reset if code.threshold else None,
             namespace=code.namespace() | {n: brian2.TimedArray(t, dt=brian2.second) for n, t in code.tables.items()},
             clock=clock,
-            name=f"population_{name}",
+            name=f"population_{name}*",  # Brian2 adds a number where the name is taken
         )
         for constant, value in code.constants.items():
             if not isinstance(value, float):
@@ -173,7 +167,7 @@ def _run_side_by_side(
             "w : 1",
             on_pre="I_post += w",
             clock=clock,
-            name=f"projection_{projection.name}",
+            name=f"projection_{projection.name}*",
         )
         i = np.concatenate([s * per_sample + k * size + found.source for s in range(samples) for k in ways])
         j = np.concatenate([s * targets + found.target for s in range(samples) for k in ways])

@@ -10,13 +10,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.connections import MATRICES
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, IntFormat, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedNetwork
-from neurohw.modulation import spread
-from neurohw.network import Population, TrainedNetwork
-from neurohw.neurons import Integrator, Lif, Source
+from neurohw.modulation import Modulation, spread
+from neurohw.network import GRAPH, Population, TrainedNetwork
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source, as_lif
+from neurohw.support import Implements, attributes
 
+# what `equations` writes, `synapse_list` connects and the script says
+IMPLEMENTS = Implements(
+    "Brian2 code",
+    GRAPH
+    | MATRICES
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+            "delayed_current clears_current integrates_refractory",
+            reset=("soft", "hard", "none"),
+        ),
+        Adaptation: attributes("decay strength"),
+        Integrator: attributes("decay synapse_decay"),
+        Astrocyte: attributes("decay synapse_decay"),
+        Source: attributes(),
+        Modulation: attributes("source target max_gain", effect=("threshold", "gain")),
+        NoDecay: attributes(),
+        ShiftDecay: attributes("shift"),
+        MultiplyDecay: attributes("delta"),
+        MultiplyDecays: attributes("deltas"),
+    },
+)
 MAX_STATE_BITS = 40  # |v| (4096 - delta) < 2^52
 Values = NDArray[np.float64]
 
@@ -155,10 +179,10 @@ def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) 
     neuron = population.neuron
     assert not isinstance(neuron, Source)
     numbers = _Numbers(model, population)
-    lif = neuron if isinstance(neuron, Lif) else Lif(reset="none")
+    lif = as_lif(neuron)
     has_synapse = neuron.synapse_decay is not None
     adaptive = lif.adaptation is not None
-    spiking = isinstance(neuron, Lif)
+    spiking = neuron.spiking
     numbers.value("bias")
     if spiking:
         numbers.value("threshold")
@@ -229,8 +253,12 @@ def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) 
     )
 
 
-def check_integers(model: QuantizedNetwork) -> None:
-    """Raise Unsupported, naming population and width, where float64 would not hold the integers exactly."""
+def check(model: TrainedNetwork | QuantizedNetwork) -> None:
+    """Raise Unsupported, naming the node, for what `IMPLEMENTS` does not name, and for integers that float64 would not hold exactly."""
+    if not isinstance(model, QuantizedNetwork):
+        IMPLEMENTS.check(model.network)
+        return
+    IMPLEMENTS.check(model.network, model.populations)
     for name, q in model.populations.items():
         for what, limits in (("membrane", q.membrane), ("current", q.current), ("accumulator", q.accumulator)):
             if limits.bits > MAX_STATE_BITS:
@@ -245,6 +273,3 @@ def check_integers(model: QuantizedNetwork) -> None:
             raise Unsupported(
                 f"modulation {modulation.name!r}: the rise of the threshold has {bits} bits, Brian2's float64 holds integers exactly up to {MAX_STATE_BITS}"
             )
-    for population in model.network.populations[1:]:
-        if not isinstance(population.neuron, Lif | Integrator):
-            raise Unsupported(f"population {population.name!r}: Brian2 code knows Lif and Integrator only")

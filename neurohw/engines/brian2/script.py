@@ -6,13 +6,12 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from neurohw.engines.brian2.equation_text import check_integers, equations
+from neurohw.engines.brian2.equation_text import check, equations
 from neurohw.engines.brian2.synapses import synapse_list
 from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
-from neurohw.neurons import Lif
 from neurohw.storage import write_atomically
 
 
@@ -25,8 +24,7 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
     path = Path(path)
     if path.suffix != ".py":
         raise InvalidData(f"{path}: a Brian2 export is a Python script, name it *.py")
-    if isinstance(model, QuantizedNetwork):
-        check_integers(model)
+    check(model)
     folded = model.folded() if isinstance(model, TrainedNetwork) else model
     network = folded.network
     arrays: dict[str, np.ndarray] = {}
@@ -44,7 +42,7 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
                 "size": population.size,
                 "code": code,
                 "own": list(own),
-                "spiking": isinstance(population.neuron, Lif),
+                "spiking": population.neuron.spiking,
             }
         )
     projections = []

@@ -18,14 +18,33 @@ from typing import Literal
 import numpy as np
 import scipy.sparse
 
-from neurohw.connections import Convolution, Dense, Matrix
+from neurohw.connections import MATRICES, Convolution, Dense, Matrix
 from neurohw.errors import Unsupported
-from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, IntArray, MultiplyDecay, NoDecay
+from neurohw.fixedpoint import DECAYS, MULTIPLY_UNIT, Decay, IntArray, MultiplyDecay, NoDecay
 from neurohw.integers import QuantizedModulation, QuantizedNetwork
 from neurohw.integers.widths import Constants, Drive, prove_widths
-from neurohw.network import Population, Projection
+from neurohw.modulation import MODULATION
+from neurohw.network import GRAPH, Population, Projection
 from neurohw.neurons import Lif, Source
+from neurohw.step import STEP
+from neurohw.support import Implements, attributes
 
+# what `SoftResetLIF`, which runs `advance`, and `IntegerSynapses` compute
+IMPLEMENTS = Implements("engine 'lava'", STEP | GRAPH | MATRICES | MODULATION | DECAYS)
+# `_lif_parameters` looks at the values
+LAVA_LIF = Implements(
+    "Lava's LIF",
+    {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory strict membrane_bias integrates_refractory",
+            reset=("hard",),
+            adaptation=(None,),
+            delayed_reset=(False,),
+            delayed_current=(False,),
+            clears_current=(False,),
+        )
+    },
+)
 STATE_BITS = 24
 MESSAGE_BITS = 31  # a sum travels as int32
 LARGEST_DELAY = 63
@@ -152,7 +171,8 @@ def offsets(model: QuantizedNetwork) -> dict[str, int]:
 
 
 def check(model: QuantizedNetwork) -> None:
-    """Raise Unsupported, naming node and value, for what Lava's fixed point does not hold."""
+    """Raise Unsupported, naming node and value, for what `IMPLEMENTS` does not name, and for what Lava's fixed point does not hold."""
+    IMPLEMENTS.check(model.network, model.populations)
     offsets(model)
     for population in model.network.populations[1:]:
         q = model.populations[population.name]
@@ -226,6 +246,8 @@ def _lif_parameters(
     for feature, needed in lacking.items():
         if needed:
             return f"Lava's LIF has no {feature}"
+    for problem in LAVA_LIF.unknown(neuron):
+        return problem
     # with integers, v >= threshold is v > threshold - 1
     threshold = int(q.threshold[0]) - (0 if neuron.strict else 1)
     unit = 1 << THRESHOLD_SHIFT

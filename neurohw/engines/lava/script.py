@@ -1,6 +1,7 @@
 """A model as a Lava script: a readable .py file with its arrays in an .npz beside it."""
 
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.neurons import Lif
 from neurohw.storage import write_atomically
+
+IN_ARITHMETIC = ("decay", "threshold", "v_reset")  # numbers of a neuron that its integers replace
 
 
 def export(model: QuantizedNetwork, path: Path) -> list[Path]:
@@ -78,19 +81,8 @@ def _conventions(p: PopulationPlan) -> str:
     neuron = p.population.neuron
     if not isinstance(neuron, Lif):
         return f"{type(neuron).__name__}(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
-    default = Lif()
-    names: tuple[str, ...] = (
-        "reset",
-        "synapse_decay",
-        "refractory",
-        "adaptation",
-        "strict",
-        "delayed_reset",
-        "membrane_bias",
-    )
-    names += ("delayed_current", "clears_current", "integrates_refractory")
-    different = [n for n in names if getattr(neuron, n) != getattr(default, n)]
-    return f"Lif({', '.join(f'{n}={getattr(neuron, n)!r}' for n in different)})"
+    different = {f.name: v for f in fields(neuron) if (v := getattr(neuron, f.name)) != f.default}
+    return f"Lif({', '.join(f'{n}={v!r}' for n, v in different.items() if n not in IN_ARITHMETIC)})"
 
 
 def _population_arrays(model: QuantizedNetwork, p: PopulationPlan) -> dict[str, NDArray[Any]]:

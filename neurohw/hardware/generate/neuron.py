@@ -3,7 +3,25 @@
 from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedPopulation
 from neurohw.network import Population
-from neurohw.neurons import Lif
+from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source, as_lif
+from neurohw.support import attributes
+
+# what `nhw_neuron_update` computes of `neuron_parameters`
+NEURONS = {
+    Lif: attributes(
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
+        "delayed_current clears_current integrates_refractory",
+        reset=("soft", "hard", "none"),
+    ),
+    Adaptation: attributes("decay strength"),
+    Integrator: attributes("decay synapse_decay"),
+    Astrocyte: attributes("decay synapse_decay"),
+    Source: attributes(),
+    NoDecay: attributes(),
+    ShiftDecay: attributes("shift"),
+    MultiplyDecay: attributes("delta"),
+    MultiplyDecays: attributes("deltas"),
+}
 
 # one-bit parameters
 NEURON_FLAGS = (
@@ -42,7 +60,7 @@ def decay_parameters(decay: Decay | None) -> tuple[int, int]:
 def neuron_parameters(population: Population, quantized: QuantizedPopulation) -> dict[str, int]:
     """The parameters that say what a neuron of the population computes, flags as 0 or 1."""
     neuron = population.neuron
-    lif = neuron if isinstance(neuron, Lif) else Lif()
+    lif = as_lif(neuron)
     decays = {
         "DECAY": decay_parameters(quantized.decay),
         "SYNAPSE": decay_parameters(quantized.synapse_decay),
@@ -51,7 +69,7 @@ def neuron_parameters(population: Population, quantized: QuantizedPopulation) ->
     return {
         **{f"{name}_{field}": pair[i] for name, pair in decays.items() for i, field in enumerate(("KIND", "VALUE"))},
         "HARD_RESET": int(lif.reset == "hard"),
-        "RESET_NONE": int(lif.reset == "none"),
+        "RESET_NONE": int(neuron.spiking and lif.reset == "none"),
         "DELAYED_RESET": int(lif.delayed_reset),
         "STRICT": int(lif.strict),
         "MEMBRANE_BIAS": int(lif.membrane_bias),

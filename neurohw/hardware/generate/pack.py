@@ -1,5 +1,6 @@
 """Memory images: the only place that knows how integers lie in the hardware's memories (see docs/hardware.md)."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str,
 
 def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> dict[str, IntArray]:
     """Weights, slots of the targets and delays [row, lane] that `weight_images` packed, as far as the rows have them; a shared delay in one column."""
-    names = sorted(n for n in files if n.startswith(parameters["WEIGHT_FILE"]))
+    bank = re.compile(re.escape(parameters["WEIGHT_FILE"]) + r"\d+\.hex")  # and no file of a population of a longer name
+    names = sorted(n for n in files if bank.fullmatch(n))
     lines = [line for name in names for line in files[name].decode().split()]
     result, at = {}, 0
     for name, count, bits in row_fields(parameters):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.checks import at_least, choice, whole
 from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntFormat
@@ -19,12 +20,26 @@ from neurohw.hardware.generate.modulation import (
     plan_modulation,
     update_lanes,
 )
-from neurohw.hardware.generate.neuron import neuron_parameters
+from neurohw.hardware.generate.neuron import NEURONS, neuron_parameters
 from neurohw.integers import QuantizedNetwork, QuantizedProjection
 from neurohw.integers.widths import Drive
-from neurohw.network import Network, Population, Projection
+from neurohw.modulation import Modulation
+from neurohw.network import GRAPH, Network, Population, Projection
 from neurohw.neurons import Astrocyte, Integrator, Lif, Source
+from neurohw.support import Implements, attributes
 
+IMPLEMENTS = Implements(
+    "the RTL generator",
+    NEURONS
+    | GRAPH
+    | {
+        Dense: attributes(),
+        Sparse: attributes("synapses"),
+        Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+        Modulation: attributes("source target max_gain", effect=("threshold", "gain")),
+    },
+)
+MEMORY_STYLES = ("auto", "distributed", "block", "registers")  # of nhw_memory.sv
 BANK_ROWS = 1024
 MAX_BANKS = 100
 HIDDEN_RATE = 4
@@ -99,6 +114,7 @@ def hardware_order(network: Network) -> tuple[Population, ...]:
 def check_supported(model: QuantizedNetwork) -> None:
     """Raise Unsupported, naming node and value, for what the cores cannot express."""
     network = model.network
+    IMPLEMENTS.check(network, model.populations)
     order = hardware_order(network)
     if len(network.projections) > MAX_PROJECTIONS:
         raise Unsupported(f"{len(network.projections)} projections: the register map holds {MAX_PROJECTIONS}")
@@ -290,8 +306,8 @@ def plan(model: QuantizedNetwork, lanes: int, memory_style: str = "auto") -> tup
 
     lanes: synaptic operations per clock of the first population. Raises Unsupported as `check_supported`.
     """
-    if lanes < 1:
-        raise Unsupported(f"lanes must be at least 1, not {lanes}")
+    lanes = whole("lanes", lanes, at_least(1), Unsupported)
+    choice("memory_style", memory_style, MEMORY_STYLES, Unsupported)
     check_supported(model)
     network = model.network
     order = hardware_order(network)

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.checks import at_least, choice, whole
+from neurohw.connections import Sparse
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntArray
-from neurohw.hardware.generate.neuron import NEURON_FLAGS, neuron_parameters
+from neurohw.hardware.generate.neuron import NEURON_FLAGS, NEURONS, neuron_parameters
 from neurohw.hardware.generate.pack import parameter_image, table_image, word_text
 from neurohw.hardware.generate.package import MANIFEST, NOT_IN_PACKAGES, RtlPackage
-from neurohw.hardware.generate.plan import MAX_INPUTS, MAX_STATE_BITS
+from neurohw.hardware.generate.plan import MAX_INPUTS, MAX_STATE_BITS, MEMORY_STYLES
 from neurohw.hardware.generate.text import (
     AXIL_IN,
     AXIL_OUT,
@@ -23,10 +25,13 @@ from neurohw.hardware.generate.text import (
     literal,
     saturated_bits,
 )
+from neurohw.network import GRAPH
 from neurohw.paths import rtl_folder
 from neurohw.plasticity.integer import QuantizedPlasticity
 from neurohw.storage import FORMAT_VERSION, canonical_json
+from neurohw.support import Implements, attributes
 
+IMPLEMENTS = Implements("the RTL of learning", NEURONS | GRAPH | {Sparse: attributes("synapses")})
 CORE_PREFIX = "nhw_learning_"
 SHARED_CORES = (
     "nhw_decay",
@@ -163,8 +168,9 @@ def learning_parameters(
 
 def _check(quantized: QuantizedPlasticity, lanes: int, update_lanes: int) -> None:
     network = quantized.model.network
+    IMPLEMENTS.check(network, quantized.model.populations)
     format_ = quantized.model.populations[network.output.name]
-    if not 1 <= lanes <= MAX_LANES or update_lanes < 1 or lanes % update_lanes:
+    if lanes > MAX_LANES or lanes % update_lanes:
         raise Unsupported(
             f"{lanes} lanes with {update_lanes} update lanes: at most {MAX_LANES} lanes, which the update lanes divide"
         )
@@ -320,6 +326,9 @@ def emit_plastic(
 
     lanes: synapses per clock. update_lanes: neurons per clock, a divisor of lanes. Raises Unsupported, naming the node, for what the core cannot express.
     """
+    lanes = whole("lanes", lanes, at_least(1), Unsupported)
+    update_lanes = whole("update_lanes", update_lanes, at_least(1), Unsupported)
+    choice("memory_style", memory_style, MEMORY_STYLES, Unsupported)
     _check(quantized, lanes, update_lanes)
     network, digest = quantized.model.network, quantized.digest()
     layout = learning_layout(quantized, lanes, update_lanes)

@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution
+from neurohw.connections import MATRICES, Convolution
 from neurohw.errors import Unsupported
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.conventions import Conventions
 from neurohw.interop.nir.graph import tree_of
 from neurohw.interop.nir.reach import several
 from neurohw.interop.nir.targets import Imported, Target, target_named
-from neurohw.network import Network, Population, Projection, TrainedNetwork
-from neurohw.neurons import Integrator, Lif
+from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
+from neurohw.neurons import Integrator, Lif, Source, as_lif
 from neurohw.storage import write_atomically
+from neurohw.support import Implements, attributes
 
 FloatArray = NDArray[np.float64]
 _PLAIN = (
@@ -38,24 +39,30 @@ _PLAIN = (
 )
 
 
+# what the graph and its metadata say; `check_expressible` looks at the values
+IMPLEMENTS = Implements(
+    "export to NIR",
+    GRAPH
+    | MATRICES
+    | {
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay strict delayed_reset membrane_bias",
+            reset=("soft", "hard"),
+            refractory=(0,),
+            adaptation=(None,),
+            delayed_current=(False,),
+            clears_current=(False,),
+            integrates_refractory=(False,),
+        ),
+        Integrator: attributes("decay synapse_decay"),
+        Source: attributes(),
+    },
+)
+
+
 def check_expressible(network: Network) -> None:
     """Raise Unsupported, naming the node, for what no NIR graph can say."""
-    for modulation in network.modulations:
-        raise Unsupported(f"modulation {modulation.name!r}: NIR cannot say an astrocyte")
-    for population in network.populations[1:]:
-        neuron = population.neuron
-        if not isinstance(neuron, Lif):
-            continue
-        for name, used in (
-            ("refractory", neuron.refractory > 0),
-            ("adaptation", neuron.adaptation is not None),
-            ("reset 'none'", neuron.reset == "none"),
-            ("delayed_current", neuron.delayed_current),
-            ("clears_current", neuron.clears_current),
-            ("integrates_refractory", neuron.integrates_refractory),
-        ):
-            if used:
-                raise Unsupported(f"population {population.name!r}: NIR cannot say {name}")
+    IMPLEMENTS.check(network)
     for projection in network.projections:
         if projection.max_delay is not None and projection.delay_per == "synapse":
             raise Unsupported(f"projection {projection.name!r}: NIR cannot say a delay per synapse")
@@ -169,9 +176,9 @@ def to_nir(model: TrainedNetwork, target: str | None = None) -> Any:
     """
     import nir
 
+    check_expressible(model.network)
     model = model.folded()
     network = model.network
-    check_expressible(network)
     tool = None if target is None else target_named(target)
     if tool is not None:
         _check_target(model, tool)
@@ -246,7 +253,7 @@ def _neuron_node(
     row, neuron = _row(model, population, target), population.neuron
     theirs = row.conventions if target is not None else replace(row.conventions, dt=model.network.dt)
     assert isinstance(neuron, Lif | Integrator)
-    lif = neuron if isinstance(neuron, Lif) else Lif()
+    lif = as_lif(neuron)
     spiking = isinstance(neuron, Lif)
 
     def spread(values: FloatArray) -> FloatArray:

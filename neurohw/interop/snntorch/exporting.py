@@ -8,34 +8,46 @@ import io
 import math
 import runpy
 import tempfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.connections import Convolution, Dense
+from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.errors import InvalidData, Unsupported
 from neurohw.interop.snntorch.script import AT_ONCE, AT_THRESHOLD, ONE_AT_ONCE, SCRIPT
-from neurohw.network import Population, Projection, TrainedNetwork
-from neurohw.neurons import Integrator, Lif
+from neurohw.network import GRAPH, Population, Projection, TrainedNetwork
+from neurohw.neurons import Integrator, Lif, Source
 from neurohw.storage import write_atomically
+from neurohw.support import Implements, attributes
 
 if TYPE_CHECKING:
     from torch import nn
 
 FloatArray = NDArray[np.float64]
-SAID = {  # attributes of a neuron that this export writes or checks; any other must have its default
-    "decay",
-    "threshold",
-    "reset",
-    "v_reset",
-    "synapse_decay",
-    "refractory",
-    "strict",
-    "delayed_reset",
-}
+# what the layers say; `_check_neuron`, `_reset` and `_layers` look at the values
+IMPLEMENTS = Implements(
+    "export to snnTorch",
+    GRAPH
+    | {
+        Dense: attributes(),
+        Sparse: attributes("synapses"),
+        Convolution: attributes("input_shape channels kernel stride padding dilation groups"),
+        Lif: attributes(
+            "decay threshold v_reset synapse_decay refractory strict delayed_reset",
+            reset=("soft", "hard", "none"),
+            adaptation=(None,),
+            membrane_bias=(False,),
+            delayed_current=(False,),
+            clears_current=(False,),
+            integrates_refractory=(False,),
+        ),
+        Integrator: attributes("decay synapse_decay"),
+        Source: attributes(),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +65,6 @@ def _shared(values: FloatArray) -> float | FloatArray:
 
 def _check_neuron(model: TrainedNetwork, population: Population) -> None:
     neuron, node = population.neuron, f"population {population.name!r}"
-    if type(neuron) not in (Lif, Integrator):
-        raise Unsupported(f"{node}: snnTorch cannot say the neuron {type(neuron).__name__}")
-    for attribute in fields(neuron):
-        value = getattr(neuron, attribute.name)
-        if attribute.name not in SAID and value != attribute.default:
-            raise Unsupported(f"{node}: snnTorch cannot say {attribute.name}={value}")
     if isinstance(neuron, Lif) and neuron.reset == "hard":
         values = model.values(population, "v_reset")
         if np.any(values != 0):
@@ -93,8 +99,7 @@ def _reset(population: Population, recurrent: bool) -> tuple[str, bool, bool]:
 def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, ...]]:
     """The layers of a network, the population after each ("" for a linear one), and the input's shape."""
     network = model.network
-    for modulation in network.modulations:
-        raise Unsupported(f"modulation {modulation.name!r}: snnTorch cannot say an astrocyte")
+    IMPLEMENTS.check(network)
     chain = [network.input]
     for population in network.populations[1:]:
         sources = {p.source for p in network.into(population.name)}

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import POSITIVE, Range, at_least, check_fields, real
 from neurohw.errors import InvalidModel
 from neurohw.memristor.read import Limits, clipped_moments, redraw
 
@@ -35,14 +36,22 @@ class Device(ABC):
     read_scale: float = 1.0
 
     kind: ClassVar[str]
+    ranges: ClassVar[dict[str, Range]] = {  # of the fields; a device adds those of its own
+        "g_max_microsiemens": POSITIVE,
+        "g_min_microsiemens": at_least(0),
+        "programming_scale": at_least(0),
+        "drift_scale": at_least(0),
+        "read_scale": at_least(0),
+    }
     characterized_microsiemens: ClassVar[Limits] = (0.0, math.inf)  # targets that the source's measurement covers
     characterized_seconds: ClassVar[float] = (
         math.inf
     )  # the latest time that it covers; 0 for a model of programming alone
 
     def __post_init__(self) -> None:
+        check_fields(self, f"device {self.kind!r}: ", self.ranges)
         low, high = self.g_min_microsiemens, self.g_max_microsiemens
-        if not 0 <= low < high < math.inf:
+        if not 0 <= low < high:
             raise InvalidModel(
                 f"device {self.kind!r}: conductances of {low:g}..{high:g} microsiemens, needed is 0 <= g_min < g_max"
             )
@@ -51,9 +60,6 @@ class Device(ABC):
             raise InvalidModel(
                 f"device {self.kind!r}: conductances of {low:g}..{high:g} microsiemens, its source covers {least:g}..{most:g}: choose a range inside"
             )
-        for name in ("programming_scale", "drift_scale", "read_scale"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InvalidModel(f"device {self.kind!r}: {name} must be 0 or more, not {getattr(self, name)}")
 
     @property
     def limits(self) -> Limits:
@@ -110,6 +116,8 @@ class GaussianProgramming(Device):
 
     read_fraction: float = 0.0
 
+    ranges = {**Device.ranges, "read_fraction": at_least(0)}
+
     @abstractmethod
     def programming_deviation(self, target: Array) -> Array:
         """Standard deviation of programming, microsiemens, for targets in microsiemens."""
@@ -126,9 +134,7 @@ class GaussianProgramming(Device):
 
 def checked_time(time_seconds: float) -> float:
     """The time, InvalidModel unless it is a finite number of seconds, 0 or more."""
-    if not 0 <= time_seconds < math.inf:
-        raise InvalidModel(f"time is {time_seconds} s, it counts from the end of programming: 0 or more, and finite")
-    return time_seconds
+    return real("time in seconds from the end of programming", time_seconds, at_least(0))
 
 
 def gaussian(target: Array, deviation: Array, rng: np.random.Generator) -> Array:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from neurohw.errors import InvalidModel
+from neurohw.checks import FRACTION, at_least
 from neurohw.memristor.devices.base import Array, GaussianProgramming, Kept, gaussian
 
 
@@ -26,11 +26,7 @@ class Forming(GaussianProgramming):
     spread: float = 0.3
 
     kind: ClassVar[str] = "forming"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.probability <= 1:
-            raise InvalidModel(f"device {self.kind!r}: probability must be in 0..1, not {self.probability}")
+    ranges = {**GaussianProgramming.ranges, "probability": FRACTION, "spread": at_least(0)}
 
     def programming_deviation(self, target: Array) -> Array:
         """Of a formed device, microsiemens, whatever the target."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from neurohw.checks import at_least
 from neurohw.memristor.devices.base import Array, Device, GaussianProgramming, Kept
 
 
@@ -16,6 +17,7 @@ class Additive(GaussianProgramming):
     fraction: float = 0.05
 
     kind: ClassVar[str] = "additive"
+    ranges = {**GaussianProgramming.ranges, "fraction": at_least(0)}
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma, microsiemens."""
@@ -30,6 +32,7 @@ class Proportional(GaussianProgramming):
     fraction: float = 0.05
 
     kind: ClassVar[str] = "proportional"
+    ranges = {**GaussianProgramming.ranges, "fraction": at_least(0)}
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma, microsiemens."""
@@ -49,6 +52,7 @@ class LogNormal(Device):
     high_resistance_sigma: float = 0.5
 
     kind: ClassVar[str] = "log_normal"
+    ranges = {**Device.ranges, "low_resistance_sigma": at_least(0), "high_resistance_sigma": at_least(0)}
 
     def sigma(self, target: Array) -> Array:
         """sigma of the logarithm, without unit."""

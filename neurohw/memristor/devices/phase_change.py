@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from neurohw.checks import POSITIVE
+from neurohw.errors import InvalidModel
 from neurohw.memristor.devices.base import Array, Device, Kept, gaussian, polynomial
 from neurohw.memristor.drift import folded_normal, power_law
 from neurohw.memristor.read import flicker_growth
@@ -27,6 +29,8 @@ class PhaseChange(Device):
 
     t0_seconds: float = 20.0
     t_read_seconds: float = 250e-9
+
+    ranges = {**Device.ranges, "t0_seconds": POSITIVE, "t_read_seconds": POSITIVE}
 
     @abstractmethod
     def programming_deviation(self, target: Array) -> Array:
@@ -74,6 +78,12 @@ class Pcm(PhaseChange):
     reference_microsiemens: float = 25.0
 
     kind: ClassVar[str] = "pcm"
+    ranges = {**PhaseChange.ranges, "reference_microsiemens": POSITIVE}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.coefficients:
+            raise InvalidModel(f"device {self.kind!r}: coefficients are those of a polynomial, at least one")
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma, microsiemens."""
