@@ -98,11 +98,12 @@ def flag(name: str, value: Any, error: type[NeurohwError] = InvalidModel) -> boo
 
 
 def choice(name: str, value: Any, allowed: Sequence[Any], error: type[NeurohwError] = InvalidModel) -> Any:
-    """The value; raises `error`, listing what is allowed, unless it is one of these."""
-    if not any(type(value) is type(known) and value == known for known in allowed):
-        *first, last = map(repr, allowed)
-        raise _wrong(name, f"{', '.join(first)} or {last}" if first else last, value, error)
-    return value
+    """The one of `allowed` that the value is; raises `error`, listing them, where it is none."""
+    for known in allowed:
+        if isinstance(value, type(known)) and value == known:
+            return known
+    *first, last = map(repr, allowed)
+    raise _wrong(name, f"{', '.join(first)} or {last}" if first else last, value, error)
 
 
 def checked(name: str, value: Any, kind: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel) -> Any:

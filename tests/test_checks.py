@@ -217,7 +217,7 @@ def test_ranges_say_what_they_hold() -> None:
 
 def test_single_checks() -> None:
     assert (whole("n", np.int8(3)), real("x", 2), flag("b", np.bool_(False))) == (3, 2.0, False)
-    assert choice("c", "a", ("a", "b")) == "a"
+    assert type(choice("c", np.str_("a"), ("a", "b"))) is str
     with pytest.raises(InvalidData, match="n must be a whole number, not 'x'"):
         whole("n", "x", error=InvalidData)
     with pytest.raises(InvalidModel, match="c must be 'a', not 1"):
