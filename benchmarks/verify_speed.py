@@ -99,7 +99,7 @@ def shares(run: RunFolder, floor: float, spikes: np.ndarray, folder: Path, repea
     """Processor seconds of every part of the command."""
     contents, model = RtlPackage.load(run.path / "rtl"), load_quantized(run.path / "quantized")
     dataset, encoder = load_data(run.config), Encoder.from_json(run.need("train")["encoder"])
-    start = "import time, neurohw.cli; print(time.process_time())"
+    start = "import time, neurohw.cli.app; print(time.process_time())"
     done = [subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True) for _ in range(3)]
     trace = run_native(model, spikes, threads=1)
     parts: dict[str, Callable[[], object]] = {

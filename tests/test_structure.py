@@ -31,7 +31,7 @@ LAYERS = [
     {"crosscheck"},
     {"report"},
     {"flow"},
-    {"cli", "cli_noise", "cli_reservoir"},
+    {"cli"},
     {"__main__"},
 ]
 HEAVY = {
@@ -44,7 +44,7 @@ HEAVY = {
     "sklearn": {"data"},
     "serial": {"host"},
     "distributed": {"noise"},
-    "typer": {"cli", "cli_noise", "cli_reservoir"},
+    "typer": {"cli"},
     "matplotlib": {"report"},
     "mpl_toolkits": {"report"},
     "jinja2": {"report", "engines"},

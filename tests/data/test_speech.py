@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from neurohw.cli import app
+from neurohw.cli.app import app
 from neurohw.data import Cochlea, read_counts, spike_file, spoken_digits
 from neurohw.data.speech import (
     FSDD_SOUNDS,

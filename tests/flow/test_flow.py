@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurohw.cli import app
+from neurohw.cli.app import app
 from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
 from neurohw.hardware.generate import RtlPackage

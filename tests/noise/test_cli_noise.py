@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from neurohw import run_reference, save
-from neurohw.cli import app
+from neurohw.cli.app import app
 from neurohw.errors import InvalidData, InvalidModel, NeurohwError
 from neurohw.flow import RunConfig, RunFolder, run_stages
 from neurohw.flow.noise import folder_name, spaced, write_study
@@ -50,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def wide(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A terminal on which tables are not cut."""
-    monkeypatch.setattr("neurohw.cli_noise.console._width", 300)
+    monkeypatch.setattr("neurohw.cli.noise.console._width", 300)
     yield
 
 

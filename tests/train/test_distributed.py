@@ -104,11 +104,11 @@ def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
 
 
 def test_stages_that_processes_cannot_share_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli = importlib.import_module("neurohw.cli")
+    cli = importlib.import_module("neurohw.cli.runs")
     folder = RunFolder(tmp_path, RunConfig("digits"))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InvalidData, match="leave torchrun out"):
-        cli._execute(folder, ("quantize",))
+        cli.execute(folder, ("quantize",))
 
 
 @pytest.mark.parametrize("kind", ["cuda", "tpu"])

@@ -1,0 +1,6 @@
+"""`python -m neurohw.cli`."""
+
+from neurohw.cli import main
+
+if __name__ == "__main__":
+    main()
