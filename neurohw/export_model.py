@@ -8,21 +8,24 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
 
 
-def export_model(model: Model, to: str, path: Path) -> None:
-    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava. Raises Unsupported naming what the tool cannot say."""
+def export_model(model: Model, to: str, path: Path, force: bool = False) -> None:
+    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava.
+
+    Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an export stands there, unless `force`.
+    """
     if to == "nir":
-        export_nir(model, path)
+        export_nir(model, path, force)
     elif to == "snntorch":
-        export_snntorch(model, path)
+        export_snntorch(model, path, force)
     elif to == "brian2":
         from neurohw.engines.brian2 import export as export_brian2
 
-        export_brian2(model, path)
+        export_brian2(model, path, force)
     elif to == "lava":
         from neurohw.engines.lava import export as export_lava
 
         if not isinstance(model, QuantizedNetwork):
             raise Unsupported("the Lava export is fixed point: quantize the model first")
-        export_lava(model, path)
+        export_lava(model, path, force)
     else:
         raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")

@@ -13,7 +13,7 @@ from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.model_files import load_quantized, load_trained
 from neurohw.reference import check_stimulus
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, write_file
 from neurohw.trace import Trace
 
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
@@ -78,23 +78,27 @@ def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[An
     return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
 
 
-def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an .npz file atomically."""
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False) -> None:
+    """Write an .npz file of arrays; CannotWrite if something else stands there, unless `force`."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "arrays", force)
 
 
-def run_model(path: Path, engine: str, spikes: Path, out: Path, states: bool = False) -> Trace:
+def run_model(
+    path: Path, engine: str, spikes: Path, out: Path, states: bool = False, force: bool = False
+) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
+    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check and its run raise, and before them CannotWrite if something
+    else than such arrays stands at `out`, unless `force`.
     """
+    check_file(out, "arrays", force)
     chosen = engine_named(engine)
     model = model_for(path, chosen)
     stimulus, many = load_spikes(spikes, model)
     trace = chosen.run(model, stimulus, states=states)
-    save_arrays(out, trace_arrays(trace, states, many))
+    save_arrays(out, trace_arrays(trace, states, many), force)
     return trace
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from neurohw.cli.options import ForceOption
 from neurohw.cli.runs import execute
 from neurohw.console import console
 from neurohw.crosscheck import CrosscheckResult
@@ -50,6 +51,7 @@ def crosscheck(
         typer.Option("--input", help="Spikes as .npz, array `spikes` [time, neuron] or [sample, time, neuron]."),
     ] = None,
     picture: Annotated[Path, typer.Option("--picture", help="Where to draw a first mismatch.")] = Path("mismatch.svg"),
+    force: ForceOption = False,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
@@ -57,14 +59,14 @@ def crosscheck(
     chosen engines; `neurohw crosscheck model/ --input spikes.npz` any saved model. Exit code 1 if two engines differ.
     """
     if model is None and run is not None and engines is None and spikes is None:
-        execute(RunFolder(run), ("crosscheck",))
+        execute(RunFolder(run, force=force), ("crosscheck",))
         return
     path = model or run
     if path is None:
         raise typer.BadParameter("name a model or a run folder")
     chosen = engines.split(",") if engines else None
     with console.status("crosscheck") as status:
-        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text))
+        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text), force)
     _show_crosscheck(result)
     if not result.agrees:
         if result.traces is not None:
@@ -78,13 +80,14 @@ def run_verb(
     spikes: Annotated[Path, typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron].")],
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
     states: Annotated[bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz --out trace.npz`.
 
     The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
     """
     with console.status(f"{engine} is running"):
-        trace = run_model(model, engine, spikes, out, states)
+        trace = run_model(model, engine, spikes, out, states, force)
     table = Table("population", "neurons", "spikes", "spikes per neuron and step")
     for name, array in trace.spikes.items():
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")
@@ -116,6 +119,7 @@ def import_verb(
     input_shape: Annotated[
         str | None, typer.Option("--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Take a model over from another tool: `neurohw import net.nir --dt 1e-4 --reset soft --out model`.
 
@@ -133,7 +137,7 @@ def import_verb(
         steps=steps,
         input_shape=shape,
     )
-    digest = save(value, out)
+    digest = save(value, out, force)
     table = Table("population", "neurons", "model")
     for population in value.network.populations:
         table.add_row(population.name, str(population.size), type(population.neuron).__name__)
@@ -152,6 +156,7 @@ def export_verb(
     integers: Annotated[
         bool, typer.Option("--integers", help="Of a run folder, export the quantized network.")
     ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Hand a model to another tool: `neurohw export runs/digits --to brian2 --out network.py`.
 
@@ -159,5 +164,5 @@ def export_verb(
     processes).
     """
     kind = "integer" if integers or to == "lava" else "float"
-    export_model(load_model(model, kind), to, out)
+    export_model(load_model(model, kind), to, out, force)
     console.print(f"written: {out}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from neurohw.cli.options import ForceOption
 from neurohw.console import console, stage_progress
 from neurohw.flow import RunConfig, RunFolder
 from neurohw.flow.reservoir import Tuning, build_stage, measure_stage, readout_stage, tune_stage
@@ -117,6 +118,7 @@ def build(
     lanes: Annotated[int, typer.Option("--lanes", help="Synaptic operations per clock of the liquid.")] = 8,
     board: Annotated[list[str] | None, typer.Option("--board", help="Board to build for; repeat for several.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    force: ForceOption = False,
 ) -> None:
     """Build a liquid and start a run folder: `neurohw reservoir build mnist --data mnist.npz --shape 10,10,10`.
 
@@ -143,7 +145,7 @@ def build(
     }
     liquid = dataclasses.replace(liquid_named(recipe, topology), **{k: v for k, v in given.items() if v is not None})
     config = RunConfig(recipe, data, bits, lanes, boards=tuple(board or DEFAULT_BOARDS), seed=seed, liquid=liquid)
-    folder = RunFolder(run or Path("runs") / f"{recipe}-liquid", config)
+    folder = RunFolder(run or Path("runs") / f"{recipe}-liquid", config, force)
     with stage_progress() as show:
         build_stage(folder, show)
     built = folder.need("liquid")
@@ -169,12 +171,13 @@ def tune(
     ] = True,
     steps: Annotated[int, typer.Option("--steps", help="Steps for which each sample is heard.")] = 20,
     samples: Annotated[int | None, typer.Option("--samples", help="Training samples to hear. Default: all.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Let the liquid tune itself on the training samples: STDP whose depression an astrocyte raises when the liquid fires more than its input.
 
     The labels are not looked at. Later verbs take the tuned liquid; `neurohw reservoir build` with the same options does not undo it, other options do.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         tune_stage(folder, show, Tuning(gain if astrocyte else None, steps, samples))
     branching = folder.need("tune")["branching_factor"]
@@ -186,12 +189,13 @@ def tune(
 def measure(
     run: LiquidRun,
     samples: Annotated[int, typer.Option("--samples", help="Test samples to run.")] = 50,
+    force: ForceOption = False,
 ) -> None:
     """Measure the liquid on test samples: branching factor, Lyapunov exponent, ranks, avalanches, firing statistics.
 
     Writes reservoir.json and reservoir.html, a page with figures that needs nothing else.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         measure_stage(folder, show, samples)
     values = folder.need("measure")
@@ -213,13 +217,14 @@ def readout(
         bool,
         typer.Option("--plastic", help="Judge the liquid whose weights go on changing within each sample, too."),
     ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Count the spikes of every sample, fit the linear readout, and attach it: the trained network of the run.
 
     The counts stay in counts.npz, x_train, y_train and so on, for other classifiers. With --plastic, plasticity stays on while a sample is heard; this is judged beside, because the
     hardware that follows has fixed weights.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         readout_stage(folder, show)
         if plastic:

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from neurohw import processes
+from neurohw.cli.options import ForceOption
 from neurohw.console import console, stage_progress
 from neurohw.errors import InvalidData
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
@@ -119,10 +120,11 @@ def flow(
     board: BoardOption = None,
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Everything: train, quantize, crosscheck the engines, emit RTL, verify it, build bitstreams, report."""
     folder = RunFolder(
-        run or Path("runs") / recipe, _config(recipe, data, bits, lanes, membrane_cap, board, seed, epochs)
+        run or Path("runs") / recipe, _config(recipe, data, bits, lanes, membrane_cap, board, seed, epochs), force
     )
     execute(folder, STAGES)
 
@@ -138,6 +140,7 @@ def train(
     seed: SeedOption = 0,
     epochs: EpochsOption = None,
     device: Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU.")] = "cpu",
+    force: ForceOption = False,
 ) -> None:
     """Start a run folder and train its network. Interrupted, it goes on from the last epoch.
 
@@ -145,19 +148,19 @@ def train(
     its part of every batch (and with --device cuda its own GPU); the result is that of one process, up to rounding. The two dashes keep torchrun from reading --run.
     """
     folder = RunFolder(
-        run or Path("runs") / recipe, _config(recipe, data, bits, lanes, membrane_cap, board, seed, epochs)
+        run or Path("runs") / recipe, _config(recipe, data, bits, lanes, membrane_cap, board, seed, epochs), force
     )
     execute(folder, ("train",), device=device)
 
 
-def quantize(run: ExistingRun) -> None:
+def quantize(run: ExistingRun, force: ForceOption = False) -> None:
     """Quantize the trained network to integers, with widths by proof."""
-    execute(RunFolder(run), ("quantize",))
+    execute(RunFolder(run, force=force), ("quantize",))
 
 
-def emit(run: ExistingRun) -> None:
+def emit(run: ExistingRun, force: ForceOption = False) -> None:
     """Emit the RTL package: SystemVerilog, parameters, memory images, manifest."""
-    execute(RunFolder(run), ("emit",))
+    execute(RunFolder(run, force=force), ("emit",))
 
 
 def verify(
@@ -170,11 +173,11 @@ def verify(
     execute(RunFolder(run), ("verify",), states)
 
 
-def build(run: ExistingRun) -> None:
+def build(run: ExistingRun, force: ForceOption = False) -> None:
     """Synthesise, place and route, and pack a bitstream for every board of the run."""
-    execute(RunFolder(run), ("build",))
+    execute(RunFolder(run, force=force), ("build",))
 
 
-def report(run: ExistingRun) -> None:
+def report(run: ExistingRun, force: ForceOption = False) -> None:
     """Write report.json and report.html."""
-    execute(RunFolder(run), ("report",))
+    execute(RunFolder(run, force=force), ("report",))

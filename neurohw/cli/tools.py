@@ -7,6 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from neurohw.cli.options import ForceOption
 from neurohw.console import console
 from neurohw.data.speech import hear_to_file
 from neurohw.hardware.build.tools import TOOLS, find_version
@@ -21,6 +22,7 @@ def hear(
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
     channels: Annotated[int, typer.Option("--channels", help="Filters of the cochlea.")] = 64,
+    force: ForceOption = False,
 ) -> None:
     """Turn speech into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow spoken-digits --data spikes.npz`.
 
@@ -29,7 +31,7 @@ def hear(
     with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=console) as display:
         task = display.add_task("reading", total=1.0)
         words = hear_to_file(
-            source, out, channels, lambda text, done: display.update(task, description=text, completed=done)
+            source, out, channels, lambda text, done: display.update(task, description=text, completed=done), force
         )
     console.print(f"{words}: {out}", soft_wrap=True)
 

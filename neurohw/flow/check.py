@@ -11,7 +11,7 @@ from neurohw.engines import ENGINES
 from neurohw.errors import InvalidData
 from neurohw.flow.run_folder import RunFolder
 from neurohw.run_model import FOLDERS, load_model, load_spikes
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, write_file
 from neurohw.trace import first_mismatch
 
 WITHOUT_INPUT_STEPS = 50  # of random spikes, where the user gives none
@@ -55,13 +55,16 @@ def crosscheck_saved(
     spikes: Path | None,
     picture: Path,
     progress: Callable[[str, float], None],
+    force: bool = False,
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
     engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model. picture: where
-    a first mismatch is drawn. Raises InvalidData if there is nothing to compare.
+    a first mismatch is drawn. Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something else than a picture of ours stands at `picture`,
+    unless `force`.
     """
     path = Path(path)
+    check_file(picture, "picture", force)
     if samples < 1:
         raise InvalidData(f"samples must be at least 1, not {samples}")
     if (path / "run.json").exists():
@@ -77,5 +80,5 @@ def crosscheck_saved(
     chosen = list(engines) if engines else [name for name in ENGINES if name != "rtl"]
     result = crosscheck(models, chosen, stimulus, progress)
     if result.traces is not None:
-        write_atomically(picture, draw_mismatch(result).encode())
+        write_file(picture, draw_mismatch(result).encode(), "picture", force)
     return result

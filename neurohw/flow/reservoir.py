@@ -9,7 +9,6 @@ readout   counts.npz, trained/       spike counts of every sample, a linear read
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.liquid_data import liquid_encoder
 from neurohw.flow.run_folder import RunFolder
 from neurohw.flow.stages import EVALUATION_CHUNK, Progress, encode_test, load_data
+from neurohw.formats import FORMATS
 from neurohw.golden.native import run_native
 from neurohw.integers import QuantizedNetwork, quantize
 from neurohw.model_files import load_trained, save
@@ -31,7 +31,7 @@ from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, check_folder, remove_files, write_atomically, write_file
 
 JUDGED = 30  # test samples on which tuning compares branching factors
 
@@ -84,8 +84,9 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     if done is not None and _intact_liquid(run, "liquid", done["digest"]):
         progress("build", "up to date", 1.0)
         return
+    check_folder(run.path / "liquid", "liquid", force=run.force)
     liquid = config.build(dataset.features, steps, run.config.seed)
-    digest = liquid.save(run.path / "liquid")
+    digest = liquid.save(run.path / "liquid", run.force)
     synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
     result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
     run.finish("liquid", key, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
@@ -122,6 +123,7 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     if done is not None and _intact_liquid(run, "tuned", done["digest"]):
         progress("tune", "up to date", 1.0)
         return
+    check_folder(run.path / "tuned", "liquid", force=run.force)
     liquid = Liquid.load(run.path / "liquid")
     encoder = liquid_encoder(dataset, config, run.config.seed)
     order = np.random.default_rng([run.config.seed, 1]).permutation(len(dataset.y_train))[: tuning.samples]
@@ -134,14 +136,14 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
         progress=lambda at, samples: progress("tune", f"sample {at:,}/{samples:,}", at / samples),
     )
     tuned = Liquid(trained, liquid.inhibitory, liquid.positions)
-    digest = tuned.save(run.path / "tuned")
+    digest = tuned.save(run.path / "tuned", run.force)
     judged = encode_test(dataset, encoder)[0][:, :JUDGED]
     branching = {"before": _branching(liquid, judged), "after": _branching(tuned, judged)}
     run.finish(
         "tune", key, {"digest": digest, "parent": built["digest"], **tuning.to_json(), "branching_factor": branching}
     )
     run.forget("train")
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    remove_files(run.path / "checkpoints", ("tune/value.json", "tune/arrays.safetensors"))
     progress("tune", "done", 1.0)
 
 
@@ -154,6 +156,8 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     if run.result("measure", key) is not None and (run.path / "reservoir.html").exists():
         progress("measure", "up to date", 1.0)
         return
+    for name, kind in (("reservoir.json", "reservoir"), ("reservoir.html", "page")):
+        check_file(run.path / name, kind, run.force)
     inputs = encode_test(dataset, encoder)[0][:, :samples]
     summary = summarise(
         liquid, inputs, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
@@ -168,8 +172,10 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     from neurohw.report.reservoir_page import render_reservoir
 
     page = render_reservoir(values, reservoir_drawings(liquid, summary, inputs[:, 0]))
-    write_atomically(run.path / "reservoir.json", json.dumps(values, indent=1, allow_nan=False).encode())
-    write_atomically(run.path / "reservoir.html", page.encode())
+    header = {"format_version": FORMATS["reservoir"].version, "kind": "reservoir"}
+    text = json.dumps({**header, **values}, indent=1, allow_nan=False)
+    write_file(run.path / "reservoir.json", text.encode(), "reservoir", run.force)
+    write_file(run.path / "reservoir.html", page.encode(), "page", run.force)
     run.finish("measure", key, values)
     progress("measure", "done", 1.0)
 
@@ -271,6 +277,9 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
     if done is not None and (plastic or _intact_network(run, done["digest"])):
         progress("readout", "up to date", 1.0)
         return
+    if not plastic:
+        check_file(run.path / "counts.npz", "arrays", run.force)
+        check_folder(run.path / "trained", "trained", force=run.force)
     model = (
         quantize(liquid.trained, run.config.bits, max_count=encoder.max_count)
         if config.integers and not plastic
@@ -302,10 +311,10 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         buffer = io.BytesIO()
         labels = {f"y_{part}": dataset.part(part)[1] for part in PARTS}
         np.savez_compressed(buffer, **{f"x_{part}": counts[part] for part in PARTS}, **labels)  # type: ignore[arg-type]
-        write_atomically(run.path / "counts.npz", buffer.getvalue())
-        digest = save(attach_readout(liquid, readout), run.path / "trained")
+        write_file(run.path / "counts.npz", buffer.getvalue(), "arrays", run.force)
+        digest = save(attach_readout(liquid, readout), run.path / "trained", run.force)
         run.finish(stage, key, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    remove_files(run.path / "checkpoints", ("counts-*/*.npy", "counts-*/.*.npy.*"))
     progress("readout", "done", 1.0)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from neurohw import processes
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
+from neurohw.formats import FORMATS, check_format
 from neurohw.reservoir import LiquidConfig
-from neurohw.storage import canonical_json, write_atomically
+from neurohw.storage import canonical_json, claim_folder, write_atomically
 
 DEFAULT_BOARDS = ("ulx3s", "icebreaker")
 
@@ -65,16 +66,18 @@ class RunConfig:
 class RunFolder:
     """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
 
-    def __init__(self, path: Path, config: RunConfig | None = None) -> None:
-        """Open the folder, with a new configuration or the one it was made with.
+    def __init__(self, path: Path, config: RunConfig | None = None, force: bool = False) -> None:
+        """Open the folder, with a new configuration or the one it was made with. force: stages replace what stands in their way.
 
-        Raises InvalidData if there is neither, BrokenFile if `run.json` cannot be read.
+        Raises InvalidData if there is neither, BrokenFile if `run.json` cannot be read, CannotWrite, unless `force`, if a new one holds what is no run.
         """
-        self.path = Path(path)
+        self.path, self.force = Path(path), force
         if config is None:
             config = self._read_config()
         elif processes.is_first():
-            write_atomically(self.path / "run.json", json.dumps(config.to_json(), indent=1).encode())
+            claim_folder(self.path, "run", force)
+            header = {"format_version": FORMATS["run"].version, "kind": "run"}
+            write_atomically(self.path / "run.json", json.dumps({**header, **config.to_json()}, indent=1).encode())
         self.config = config
 
     @property
@@ -87,8 +90,13 @@ class RunFolder:
         if not file.exists():
             raise InvalidData(f"{self.path} is no run folder (run.json is missing): start one with `neurohw train`")
         try:
-            return RunConfig.from_json(json.loads(file.read_text()))
-        except (ValueError, UnicodeDecodeError, NeurohwError) as error:
+            value = json.loads(file.read_text())
+            check_format(self.path, "run", value.pop("format_version", 1))
+            del value["kind"]
+            return RunConfig.from_json(value)
+        except BrokenFile:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, NeurohwError) as error:
             raise BrokenFile(f"{file}: truncated or unreadable ({error}); start the run again") from error
 
     def key(self, *inputs: Any) -> str:
@@ -105,8 +113,9 @@ class RunFolder:
             return None
         try:
             stamp = json.loads(file.read_text())
+            check_format(file, "stage", stamp.get("format_version", 1))
             finished_with, result = stamp["key"], stamp["result"]
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenFile(
                 f"{file}: truncated or unreadable ({error}); delete it and run `neurohw {stage}`"
             ) from error
@@ -130,5 +139,6 @@ class RunFolder:
 
     def finish(self, stage: str, key: str, result: dict[str, Any]) -> None:
         """Stamp a stage as finished; the last thing a stage does."""
-        stamp = json.dumps({"key": key, "result": result}, indent=1, allow_nan=False)
+        header = {"format_version": FORMATS["stage"].version, "kind": "stage"}
+        stamp = json.dumps({**header, "key": key, "result": result}, indent=1, allow_nan=False)
         write_atomically(self.path / "stages" / f"{stage}.json", stamp.encode())

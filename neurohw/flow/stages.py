@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
@@ -32,7 +31,7 @@ from neurohw.model_files import digest_of, load_quantized, load_trained, save
 from neurohw.network import Network
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, check_folder, remove_file, remove_files, write_file
 
 if TYPE_CHECKING:
     from neurohw.train import TrainConfig
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, str, float | None], None]
 STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
 CROSSCHECK_SAMPLES = 3
+CHECKPOINTS = ("*/checkpoint.pt", "*/.checkpoint.pt.*")  # of trainings, under `checkpoints`
 EVALUATION_CHUNK = 500  # samples simulated at once, to bound memory,
 EVALUATION_STATES = 1 << 24  # and membranes kept at once
 
@@ -145,6 +145,8 @@ def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: P
     from neurohw.train import distributed, fit
     from neurohw.train.recipes import recipe_named
 
+    for name in ("trained", "trained_float"):
+        check_folder(run.path / name, "trained", force=run.force)
     recipe, dataset = recipe_named(run.config.recipe), load_data(run.config)
     model: Any = recipe.network
     float_accuracy = 0.0
@@ -160,10 +162,10 @@ def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: P
         model = fit(model, dataset, recipe.encoder, training, checkpoints, each_epoch, device)
         if number == 0 and distributed.rank() == 0:
             float_accuracy = _accuracy(run_reference, model, model.network, spikes, labels)
-            save(model, run.path / "trained_float")
+            save(model, run.path / "trained_float", run.force)
     if distributed.rank() != 0:
         return
-    digest = save(model, run.path / "trained")
+    digest = save(model, run.path / "trained", run.force)
     result = {
         "digest": digest,
         "dataset": dataset.name,
@@ -171,7 +173,7 @@ def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: P
         "float_accuracy": float_accuracy,
     }
     run.finish("train", key, {**result, "test_samples": len(labels), "encoder": recipe.encoder.to_json()})
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    remove_files(run.path / "checkpoints", CHECKPOINTS)
 
 
 def _test_split(run: RunFolder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -190,6 +192,7 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     if run.result("quantize", key) is not None and _intact(load_quantized, run.path / "quantized"):
         progress("quantize", "up to date", 1.0)
         return
+    check_folder(run.path / "quantized", "quantized", force=run.force)
     trained = load_trained(run.path / "trained")
     encoder = Encoder.from_json(source["encoder"])
     model = quantize(trained, config.bits, membrane_cap=config.membrane_cap, max_count=encoder.max_count)
@@ -198,7 +201,7 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     rounded = _accuracy(run_reference, dequantize(model), model.network, spikes, labels)
     progress("quantize", "accuracy of the golden model", 0.6)
     golden = _accuracy(run_golden, model, model.network, spikes, labels)
-    digest = save(model, run.path / "quantized")
+    digest = save(model, run.path / "quantized", run.force)
     run.finish("quantize", key, {"digest": digest, "quantized_accuracy": rounded, "golden_accuracy": golden})
 
 
@@ -210,14 +213,15 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
         progress("crosscheck", "up to date", 1.0)
         return
     models: list[Model] = [load_trained(run.path / "trained"), load_quantized(run.path / "quantized")]
+    picture = run.path / "mismatch.svg"
+    check_file(picture, "picture", run.force)
     spikes, _ = _test_split(run)
     engines = [name for name in ENGINES if name != "rtl"]
     part = spikes[:, :CROSSCHECK_SAMPLES]
     result = crosscheck(models, engines, part, lambda text, fraction: progress("crosscheck", text, fraction))
-    picture = run.path / "mismatch.svg"
-    picture.unlink(missing_ok=True)
+    remove_file(picture, "picture", run.force)
     if result.traces is not None:
-        write_atomically(picture, draw_mismatch(result).encode())
+        write_file(picture, draw_mismatch(result).encode(), "picture", run.force)
     run.finish("crosscheck", key, result.to_json())
     if not result.agrees:
         raise InvalidData(f"the engines differ: {first_words(result)}")
@@ -233,7 +237,7 @@ def emit_stage(run: RunFolder, progress: Progress) -> None:
     if run.result("emit", key) is not None and _intact(RtlPackage.load, run.path / "rtl"):
         progress("emit", "up to date", 1.0)
         return
-    package.write(run.path / "rtl")
+    package.write(run.path / "rtl", run.force)
     run.finish("emit", key, {"digest": package.digest()})
 
 
@@ -269,7 +273,7 @@ def _build_board(run: RunFolder, name: str, tell: Callable[[str], None]) -> dict
     done = run.result(stage, key)
     if done is None or not Path(done["bitstream"]).exists():
         folder, output = run.path / "rtl", run.path / "build" / name
-        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell)
+        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell, run.force)
         done = dataclasses.asdict(result)
         run.finish(stage, key, done)
     tell(f"{name}: done")

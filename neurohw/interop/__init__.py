@@ -74,19 +74,19 @@ def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwo
     return import_script(Path(path), name, **given)
 
 
-def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
+def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> None:
     """Write a NIR graph; Unsupported for integers, which NIR does not have."""
     from neurohw.interop.nir import write_nir
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("NIR holds real numbers: export the model before quantization")
-    write_nir(model, path)
+    write_nir(model, path, force)
 
 
-def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
+def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> None:
     """Write a script that builds the network of snnTorch layers; Unsupported for integers."""
     from neurohw.interop.snntorch import export
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("snnTorch holds real numbers: export the model before quantization")
-    export(model, path)
+    export(model, path, force)

@@ -33,7 +33,7 @@ from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
 from neurohw.interop.chain import LINEAR, Chain, finish, kind_of_node, node_values, passed, scale_target, start
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Neuron, Reset, Source
-from neurohw.storage import write_atomically
+from neurohw.storage import write_file
 
 FloatArray = NDArray[np.float64]
 KEY = "neurohw"  # of the metadata
@@ -630,10 +630,13 @@ def _from_metadata(graph: Any) -> TrainedNetwork:
         raise BrokenFile(f"the graph's metadata are damaged ({error}); import it with use_metadata=False") from error
 
 
-def write_nir(model: TrainedNetwork, path: Path | str) -> None:
-    """Write the NIR graph of a network as an HDF5 file, whole or not at all."""
+def write_nir(model: TrainedNetwork, path: Path | str, force: bool = False) -> None:
+    """Write the NIR graph of a network as an HDF5 file, whole or not at all.
+
+    Raises CannotWrite if something else than a graph that was exported stands there, unless `force`.
+    """
     import nir
 
     buffer = io.BytesIO()
     nir.write(buffer, to_nir(model))
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "nir", force)

@@ -30,7 +30,7 @@ from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError, 
 from neurohw.interop.chain import Affine, AvgPool2d, Chain, Conv2d, Flatten, finish, passed, scale_target, start
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Neuron, Source
-from neurohw.storage import write_atomically
+from neurohw.storage import ARRAYS_SHA256, write_script
 
 if TYPE_CHECKING:
     from torch import nn
@@ -518,13 +518,14 @@ def _neuron_layer(
 
 SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.
 
-    python {script} --input spikes.npz --out trace.npz
+    python {script} --input spikes.npz --out trace.npz [--force]
 
 Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with the axes of the input. `build()` returns the module,
 which can be trained like any other; its weights come from {arrays}.
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -574,7 +575,10 @@ class SpikingNetwork(nn.Module):
 def build(dtype=torch.float64):
     """The network with its weights."""
     network = SpikingNetwork().to(dtype)
-    with np.load(Path(__file__).with_name("{arrays}")) as arrays:
+    source = Path(__file__).with_name("{arrays}")
+    if hashlib.sha256(source.read_bytes()).hexdigest() != "{sha256}":
+        raise SystemExit(f"{{source}} does not belong to this script: export both again")
+    with np.load(source) as arrays:
         for name in arrays.files:
             index, _, key = name.partition("/")
             owner = network.layers[int(index)]
@@ -590,7 +594,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--force", action="store_true", help="replace the file at --out")
     options = parser.parse_args()
+    if Path(options.out).exists() and not options.force:
+        parser.error(f"{{options.out}} is there: name another file, or replace it with --force")
     spikes = np.load(options.input)["spikes"]
     samples = spikes if spikes.ndim == 3 else spikes[None]
     x = torch.tensor(samples).double().transpose(0, 1).reshape(samples.shape[1], samples.shape[0], *INPUT_SHAPE)
@@ -599,7 +606,8 @@ def main():
     result = {{"spikes.input": samples}}
     for name, values in record.items():
         result["spikes." + name] = values.flatten(2).transpose(0, 1).numpy()
-    np.savez_compressed(options.out, **(result if spikes.ndim == 3 else {{n: a[0] for n, a in result.items()}}))
+    with open(options.out, "wb" if options.force else "xb") as file:
+        np.savez_compressed(file, **(result if spikes.ndim == 3 else {{n: a[0] for n, a in result.items()}}))
 
 
 if __name__ == "__main__":
@@ -613,6 +621,7 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
         summary="-".join(str(p.size) for p in model.network.populations),
         script=script,
         arrays=arrays,
+        sha256=ARRAYS_SHA256,
         input_shape=tuple(input_shape),
         populations=after,
         layers="\n".join(f"                {layer.text}," for layer in layers),
@@ -620,23 +629,16 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
     return text, {f"{i}/{key}": value for i, layer in enumerate(layers) for key, value in layer.state.items()}
 
 
-def export(model: TrainedNetwork, path: Path) -> list[Path]:
+def export(model: TrainedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write a script that builds the network of snnTorch layers, and its weights as .npz beside it; returns both paths.
 
-    The script needs snntorch, torch and numpy only. Raises Unsupported naming the population and what snnTorch cannot say.
+    The script needs snntorch, torch and numpy only. Raises Unsupported naming the population and what snnTorch cannot say, CannotWrite if something else than
+    an export stands there, unless `force`.
     """
-    import io
-
     path = Path(path)
     if path.suffix != ".py":
         raise InvalidData(f"{path}: a snnTorch export is a Python script, name it *.py")
-    beside = path.with_suffix(".npz")
-    text, arrays = _script(model, path.name, beside.name)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(beside, buffer.getvalue())
-    write_atomically(path, text.encode())
-    return [path, beside]
+    return write_script(path, *_script(model, path.name, path.with_suffix(".npz").name), force)
 
 
 def to_snntorch(model: TrainedNetwork) -> "nn.Module":

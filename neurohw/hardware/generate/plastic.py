@@ -8,6 +8,7 @@ import numpy as np
 
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntArray
+from neurohw.formats import FORMATS
 from neurohw.hardware.generate.neuron import NEURON_FLAGS, neuron_parameters
 from neurohw.hardware.generate.pack import parameter_image, table_image, word_text
 from neurohw.hardware.generate.package import MANIFEST, NOT_IN_PACKAGES, RtlPackage
@@ -15,7 +16,7 @@ from neurohw.hardware.generate.plan import MAX_INPUTS, MAX_STATE_BITS
 from neurohw.hardware.generate.text import AXIL_IN, AXIL_OUT, CLOCK, INPUT, OUTPUT, STREAM, instance, literal
 from neurohw.paths import rtl_folder
 from neurohw.plasticity.integer import QuantizedPlasticity
-from neurohw.storage import FORMAT_VERSION, canonical_json
+from neurohw.storage import canonical_json
 
 CORE_PREFIX = "nhw_learning_"
 SHARED_CORES = (
@@ -319,7 +320,7 @@ def emit_plastic(
         **_images(quantized, layout, parameters),
     }
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMATS["rtl"].version,
         "kind": "rtl",
         "parent": digest,
         "top": "nhw_network",

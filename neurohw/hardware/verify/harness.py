@@ -14,7 +14,7 @@ from neurohw.children import run_child
 from neurohw.errors import InvalidData, MissingTool, NeurohwError
 from neurohw.hardware.generate import RtlPackage
 from neurohw.paths import sim_folder
-from neurohw.storage import replace_folder
+from neurohw.storage import check_file, new_folder, write_file
 
 STATES = "vcra"
 COUNTERS = ("identity", "cycles", "steps", "samples", "output_spikes", *[f"digest{i}" for i in range(8)])
@@ -55,9 +55,7 @@ def build_harness(
     program = target / "Vnhw_network"
     if program.exists():
         return program
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
-    try:
+    with new_folder(target, "harness") as folder:
         arguments = [
             "verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-Wall", "-DNHW_PROBE", "--top-module", "nhw_network",
             "--Mdir", str(folder), "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
@@ -71,11 +69,6 @@ def build_harness(
         result = run_child(arguments, package, environment)
         if result.returncode != 0:
             raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
-        os.chmod(folder, 0o755)
-        replace_folder(folder, target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return program
 
 
@@ -149,8 +142,10 @@ def run_harness(
     contents = RtlPackage.load(package)
     if spikes.shape[2] != contents.inputs():
         raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {contents.inputs()} inputs")
+    if waveform:
+        check_file(waveform, "waveform")
     with tempfile.TemporaryDirectory() as name:
-        stimulus, result = Path(name) / "stimulus", Path(name) / "result"
+        stimulus, result, waves = (Path(name) / file for file in ("stimulus", "result", "waves"))
         write_stimulus(stimulus, contents, spikes)
         arguments = [
             str(program),
@@ -160,8 +155,10 @@ def run_harness(
             f"backpressure={backpressure}",
             f"seed={seed}",
         ]
-        arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
+        arguments += ["states"] * states + ([f"fst={waves}"] if waveform else [])
         done = run_child(arguments, package)
+        if waveform and waves.exists():
+            write_file(waveform, waves.read_bytes(), "waveform")
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

@@ -1,0 +1,186 @@
+"""What stands at the place of an output, and whether the framework wrote it.
+
+A folder is ours if it holds the marker of its kind, and nothing but files that the marker names. A file is ours if its last line is a seal: kind, version and digest
+of everything before it; JSON says its kind inside. Whatever was changed since it was written is not ours any more.
+"""
+
+import hashlib
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from neurohw.formats import FORMATS, VALUE, VALUE_FILES
+
+SEAL = re.compile(rb"neurohw ([a-z-]+) \d+ sha256:([0-9a-f]{64})(?: -->)?\n\Z")
+LONGEST_SEAL = 200
+FST = b"\0" + struct.pack(">Q", 329)  # begins with a header of this length
+LARGEST_MARKER = 1 << 26  # bytes of a JSON file that is read to learn its kind
+# how the markers begin that `storage` and the RTL package write: what is left of a truncated one
+OPENINGS = {VALUE: '{\n "format_version": ', "manifest.json": '{"files":{"'}
+SHOWN = 3  # names in a message
+# of what stands at a path: why it may not be replaced, in words, or None
+Reason = Callable[[Path], str | None]
+
+
+def seal(content: bytes, kind: str) -> bytes:
+    """The content of a file with its seal: a comment of Python or of markup, the comment of a zip archive, a block of FST that is skipped, or bytes behind
+    the end of an HDF5 file."""
+    words = f"neurohw {kind} {FORMATS[kind].version} sha256:"
+    if content.startswith(b"PK"):  # the archive ends with the length of its comment
+        content = content[:-2] + struct.pack("<H", len(words) + 64 + 1)
+        before, after = "", "\n"
+    elif content.startswith(b"\x89HDF"):
+        before, after = "", "\n"
+    elif content.startswith(FST):
+        content += b"\xff" + struct.pack(">Q", 8 + len(words) + 64 + 1)
+        before, after = "", "\n"
+    elif content.startswith(b"<"):
+        before, after = "<!-- ", " -->\n"
+    else:
+        before, after = "# ", "\n"
+    content += before.encode()
+    return content + f"{words}{hashlib.sha256(content).hexdigest()}{after}".encode()
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _kind_of_json(value: Any) -> str | None:
+    return value.get("kind") if isinstance(value, dict) and type(value.get("format_version")) is int else None
+
+
+def _content(path: Path) -> bytes:
+    """The content of a regular file, empty for anything else and for what is too large to be a marker."""
+    regular = path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST_MARKER
+    return path.read_bytes() if regular else b""
+
+
+def _kind_of_file(path: Path) -> tuple[str | None, bool]:
+    """The kind that a file's seal or JSON says, and whether the file is as it was written."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, length - LONGEST_SEAL))
+        found = SEAL.search(file.read())
+        if found is None:
+            return _kind_of_json(_json(_content(path))), True
+        file.seek(0)
+        sha, left = hashlib.sha256(), start + found.start()
+        while left and (block := file.read(min(left, 1 << 20))):
+            sha.update(block)
+            left -= len(block)
+    return found[1].decode(), sha.hexdigest() == found[2].decode()
+
+
+def _named(kind: str) -> str:
+    return FORMATS[kind].name if kind in FORMATS else f"a file of kind {kind!r}"
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _odd(where: Path) -> str | None:
+    """What stands there, if it is neither a file nor a folder."""
+    if where.is_symlink():
+        return f"it is a symbolic link to {os.readlink(where)}"
+    if not where.is_dir() and not where.is_file():
+        return "it is neither a file nor a folder"
+    return None
+
+
+def why_not_file(where: Path, kind: str) -> str | None:
+    """Why a file of this kind may not replace what is at `where`, in words; None where nothing stands, or an unaltered file of the same kind."""
+    if not os.path.lexists(where):
+        return None
+    odd = _odd(where)
+    if odd or where.is_dir():
+        return odd or "it is a folder"
+    found, intact = _kind_of_file(where)
+    if found is None or found not in FORMATS:
+        return "neurohw did not write it"
+    if found != kind:
+        return f"it is {_named(found)}, not {_named(kind)}"
+    return None if intact else "it was changed since neurohw wrote it"
+
+
+def why_not_folder(where: Path, kind: str, own: Collection[str] = ()) -> str | None:
+    """Why a folder of this kind may not replace what is at `where`, in words; None where nothing stands, an empty folder, or one of the same kind without other files.
+
+    own: files of this kind, by which one with a truncated marker is recognised; those of a saved value are known.
+    """
+    if not os.path.lexists(where):
+        return None
+    odd = _odd(where)
+    if odd or not where.is_dir():
+        return odd or "it is a file"
+    names = sorted(os.listdir(where))
+    if not names:
+        return None
+    ours = _own_files(where, kind, own)
+    if ours is None:
+        found = _kind_of_folder(where)
+        return f"it is {_named(found)}, not {_named(kind)}" if found else f"it holds {_list(names)}"
+    foreign = list(_foreign(where, ours))
+    return f"it holds {_list(foreign)}, which neurohw did not write" if foreign else None
+
+
+def why_not_claimed(where: Path, kind: str) -> str | None:
+    """Why files may not be added to the folder `where` as to one of this kind, in words; None where nothing stands, an empty folder, or one with the marker."""
+    if not os.path.lexists(where):
+        return None
+    if not where.is_dir():
+        return "it is no folder"
+    names = sorted(name for name in os.listdir(where) if not name.startswith("."))
+    marker = FORMATS[kind].marker
+    assert marker is not None
+    if not names or _kind_of_json(_json(_content(where / marker))) == kind:
+        return None
+    found = _kind_of_folder(where)
+    return f"it is {_named(found)}, not {_named(kind)}" if found else f"it holds {_list(names)} and no {marker} of ours"
+
+
+def _kind_of_folder(where: Path) -> str | None:
+    for marker in dict.fromkeys(f.marker for f in FORMATS.values() if f.marker):
+        kind = _kind_of_json(_json(_content(where / marker)))
+        if kind in FORMATS and FORMATS[kind].marker == marker:
+            return kind
+    return None
+
+
+def _own_files(where: Path, kind: str, own: Collection[str]) -> frozenset[str] | None:
+    """The files and folders that the marker of a folder names, relative to it; None without a marker of that kind."""
+    marker = FORMATS[kind].marker
+    assert marker is not None
+    known = VALUE_FILES if marker == VALUE else frozenset(own)
+    if not (where / marker).is_file() or (where / marker).is_symlink():
+        return None
+    content = _content(where / marker)
+    value = _json(content)
+    if _kind_of_json(value) == kind:
+        named = value.get("files")
+        return known if marker == VALUE else frozenset(named if isinstance(named, list | dict) else ()) | {marker}
+    opening = OPENINGS.get(marker, "").encode()
+    truncated = value is None and opening and (opening.startswith(content) or content.startswith(opening))
+    return known | {marker} if known and truncated else None
+
+
+def _foreign(where: Path, ours: Collection[str], below: str = "") -> Iterator[str]:
+    """Files and folders that are not among `ours`."""
+    for entry in sorted(os.scandir(where / below), key=lambda e: e.name):
+        name = below + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if name in ours or any(own.startswith(name + "/") for own in ours):
+                yield from _foreign(where, ours, name + "/")
+            else:
+                yield name + "/"
+        elif name not in ours:
+            yield name
