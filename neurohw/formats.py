@@ -10,7 +10,8 @@ from neurohw.errors import BrokenFile
 
 VALUE = "value.json"
 CONTENTS = "contents.json"  # of folders of other programs' files
-VALUE_FILES = frozenset({VALUE, "arrays.safetensors"})
+ARRAYS = "arrays.safetensors"
+VALUE_FILES = frozenset({VALUE, ARRAYS})
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import json
 import os
 import re
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from neurohw.formats import FORMATS, VALUE, VALUE_FILES
+from neurohw.formats import ARRAYS, FORMATS, VALUE, VALUE_FILES
 
 SEAL = re.compile(rb"neurohw ([a-z-]+) \d+ sha256:([0-9a-f]{64})(?: -->)?\n\Z")
 LONGEST_SEAL = 200
@@ -112,10 +112,10 @@ def why_not_file(where: Path, kind: str) -> str | None:
     return None if intact else "it was changed since neurohw wrote it"
 
 
-def why_not_folder(where: Path, kind: str, own: Collection[str] = ()) -> str | None:
+def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = None) -> str | None:
     """Why a folder of this kind may not replace what is at `where`, in words; None where nothing stands, an empty folder, or one of the same kind without other files.
 
-    own: files of this kind, by which one with a truncated marker is recognised; those of a saved value are known.
+    own: names and contents of what is to come, by which a folder with a truncated marker is recognised if one of its files is equal; a saved value has its arrays.
     """
     if not os.path.lexists(where):
         return None
@@ -156,21 +156,33 @@ def _kind_of_folder(where: Path) -> str | None:
     return None
 
 
-def _own_files(where: Path, kind: str, own: Collection[str]) -> frozenset[str] | None:
+def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> frozenset[str] | None:
     """The files and folders that the marker of a folder names, relative to it; None without a marker of that kind."""
     marker = FORMATS[kind].marker
     assert marker is not None
-    known = VALUE_FILES if marker == VALUE else frozenset(own)
     if not (where / marker).is_file() or (where / marker).is_symlink():
         return None
     content = _content(where / marker)
     value = _json(content)
     if _kind_of_json(value) == kind:
         named = value.get("files")
-        return known if marker == VALUE else frozenset(named if isinstance(named, list | dict) else ()) | {marker}
+        return VALUE_FILES if marker == VALUE else frozenset(named if isinstance(named, list | dict) else ()) | {marker}
     opening = OPENINGS.get(marker, "").encode()
-    truncated = value is None and opening and (opening.startswith(content) or content.startswith(opening))
-    return known | {marker} if known and truncated else None
+    if value is not None or not opening or not (opening.startswith(content) or content.startswith(opening)):
+        return None
+    if marker == VALUE:
+        return VALUE_FILES if _holds_arrays(where / ARRAYS) else None
+    equal = any(name != marker and _content(where / name) == there for name, there in (own or {}).items() if there)
+    return frozenset(own or ()) if equal else None
+
+
+def _holds_arrays(path: Path) -> bool:
+    """True for a file of safetensors: the length of its header, then the header in JSON."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def _foreign(where: Path, ours: Collection[str], below: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from neurohw.errors import BrokenFile, CannotWrite, MissingTool
-from neurohw.formats import CONTENTS, FORMATS, VALUE, check_format
+from neurohw.formats import ARRAYS, CONTENTS, FORMATS, VALUE, check_format
 from neurohw.ownership import Reason, seal, why_not_claimed, why_not_file, why_not_folder
 from neurohw.paths import boards_folder, rtl_folder, sim_folder
 from neurohw.placing import place, remove, temporary_beside
 
+FORCE = "--force (force=True in Python)"
 ARRAYS_SHA256 = "SHA256 of the arrays"  # in the text of a script, before it is written
 
 
@@ -70,18 +71,16 @@ def _never(where: Path) -> str | None:
 
 def _admit(path: Path, where: Path, reason: str | None, force: bool, folder: bool) -> None:
     """Raise CannotWrite for what may not be replaced; `where` is where it stands by now. folder: what is to come is one."""
+    link = where.is_symlink()  # of which only the link is replaced
+    held = _never(where) if where.is_dir() and not link else None
+    if held:
+        raise CannotWrite(f"{path}: it is or holds {held}, which is never replaced: name another place")
     if reason is None:
         return
-    if not where.is_symlink():  # of which only the link is replaced
-        held = _never(where)
-        if held or not (where.is_dir() if folder else where.is_file()):
-            what = f"it is or holds {held}, which is never replaced" if held else f"{reason}. Nothing was changed"
-            raise CannotWrite(f"{path}: {what}: name another place")
+    if not link and not (where.is_dir() if folder else where.is_file()):
+        raise CannotWrite(f"{path}: {reason}. Nothing was changed: name another place")
     if not force:
-        raise CannotWrite(
-            f"{path}: {reason}. Nothing was changed: name another place, or replace it with --force "
-            "(force=True in Python)"
-        )
+        raise CannotWrite(f"{path}: {reason}. Nothing was changed: name another place, or replace it with {FORCE}")
 
 
 def _proper(path: Path | str) -> Path:
@@ -105,7 +104,9 @@ def check_file(path: Path | str, kind: str, force: bool = False) -> None:
         _check(path, lambda where: why_not_file(where, kind), force, folder=False)
 
 
-def check_folder(path: Path | str, kind: str, own: Collection[str] = (), force: bool = False) -> None:
+def check_folder(
+    path: Path | str, kind: str, own: Mapping[str, bytes] | None = None, force: bool = False
+) -> None:
     """Raise CannotWrite, naming what is there, if `new_folder` would; for before a long work."""
     path = _proper(path)
     with _system_errors(path):
@@ -163,10 +164,12 @@ def _write(path: Path, content: bytes, why_not: Reason, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path | str, kind: str, own: Collection[str] = (), force: bool = False) -> Iterator[Path]:
+def new_folder(
+    path: Path | str, kind: str, own: Mapping[str, bytes] | None = None, force: bool = False
+) -> Iterator[Path]:
     """A folder for the block to fill, which then takes the place of `path`; after an error in the block everything is as before.
 
-    own: files of this kind, by which one with a truncated marker is recognised. Kinds whose marker is `contents.json` get it here. Raises CannotWrite, before the
+    own: what the block will write, by which a folder with a truncated marker is recognised. Kinds whose marker is `contents.json` get it here. Raises CannotWrite, before the
     block and at its end, if something else stands there, unless `force`.
     """
     path = _proper(path)
@@ -193,7 +196,9 @@ def claim_folder(path: Path | str, kind: str, force: bool = False) -> None:
     """
     path = Path(path)
     with _system_errors(path):
-        _check(path, lambda where: None if force and where.is_dir() else why_not_claimed(where, kind), False, folder=True)
+        reason = None if force and path.is_dir() else why_not_claimed(path, kind)
+        if reason:
+            raise CannotWrite(f"{path}: {reason}. Nothing was changed: name another folder, or begin in this one with {FORCE}")
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -281,7 +286,7 @@ def save_value(
     header["fields"] = json.loads(canonical_json(fields))
     with new_folder(path, kind, force=force) as folder:
         (folder / VALUE).write_text(json.dumps(header, indent=1, allow_nan=False))
-        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / "arrays.safetensors")
+        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / ARRAYS)
     return value
 
 
@@ -291,12 +296,12 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
     Raises BrokenFile naming the file if it is missing, truncated, of another kind or version, or does not match its digest.
     """
     path = Path(path)
-    for file in (path / VALUE, path / "arrays.safetensors"):
+    for file in (path / VALUE, path / ARRAYS):
         if not file.is_file():
             raise BrokenFile(f"{file}: missing; run the step that makes it again")
     try:
         header = json.loads((path / VALUE).read_text())
-        arrays = load_file(path / "arrays.safetensors")
+        arrays = load_file(path / ARRAYS)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, OSError) as error:
         raise BrokenFile(f"{path}: truncated or unreadable ({error}); delete it and run its step again") from error
     found = header.get("kind") if isinstance(header, dict) else None

@@ -162,7 +162,8 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     summary = summarise(
         liquid, inputs, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
     )
-    values = {**summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
+    header = {"format_version": FORMATS["reservoir"].version, "kind": "reservoir"}
+    values = {**header, **summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
     values |= {
         "digest": liquid.digest(),
         "tuning": run.result("tune") if liquid.digest() != run.need("liquid")["digest"] else None,
@@ -172,8 +173,7 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     from neurohw.report.reservoir_page import render_reservoir
 
     page = render_reservoir(values, reservoir_drawings(liquid, summary, inputs[:, 0]))
-    header = {"format_version": FORMATS["reservoir"].version, "kind": "reservoir"}
-    text = json.dumps({**header, **values}, indent=1, allow_nan=False)
+    text = json.dumps(values, indent=1, allow_nan=False)
     write_file(run.path / "reservoir.json", text.encode(), "reservoir", run.force)
     write_file(run.path / "reservoir.html", page.encode(), "page", run.force)
     run.finish("measure", key, values)

@@ -19,6 +19,7 @@ from neurohw.engines import ENGINES, Model
 from neurohw.errors import BrokenFile, InvalidData
 from neurohw.flow.check import draw_mismatch, first_words
 from neurohw.flow.liquid_data import prepared
+from neurohw.flow.outputs import check_outputs
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunConfig, RunFolder
 from neurohw.flow.tasks import Task, run_tasks
@@ -31,7 +32,7 @@ from neurohw.model_files import digest_of, load_quantized, load_trained, save
 from neurohw.network import Network
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
-from neurohw.storage import check_file, check_folder, remove_file, remove_files, write_file
+from neurohw.storage import remove_file, remove_files, write_file
 
 if TYPE_CHECKING:
     from neurohw.train import TrainConfig
@@ -145,8 +146,6 @@ def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: P
     from neurohw.train import distributed, fit
     from neurohw.train.recipes import recipe_named
 
-    for name in ("trained", "trained_float"):
-        check_folder(run.path / name, "trained", force=run.force)
     recipe, dataset = recipe_named(run.config.recipe), load_data(run.config)
     model: Any = recipe.network
     float_accuracy = 0.0
@@ -192,7 +191,6 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     if run.result("quantize", key) is not None and _intact(load_quantized, run.path / "quantized"):
         progress("quantize", "up to date", 1.0)
         return
-    check_folder(run.path / "quantized", "quantized", force=run.force)
     trained = load_trained(run.path / "trained")
     encoder = Encoder.from_json(source["encoder"])
     model = quantize(trained, config.bits, membrane_cap=config.membrane_cap, max_count=encoder.max_count)
@@ -213,12 +211,11 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
         progress("crosscheck", "up to date", 1.0)
         return
     models: list[Model] = [load_trained(run.path / "trained"), load_quantized(run.path / "quantized")]
-    picture = run.path / "mismatch.svg"
-    check_file(picture, "picture", run.force)
     spikes, _ = _test_split(run)
     engines = [name for name in ENGINES if name != "rtl"]
     part = spikes[:, :CROSSCHECK_SAMPLES]
     result = crosscheck(models, engines, part, lambda text, fraction: progress("crosscheck", text, fraction))
+    picture = run.path / "mismatch.svg"
     remove_file(picture, "picture", run.force)
     if result.traces is not None:
         write_file(picture, draw_mismatch(result).encode(), "picture", run.force)
@@ -345,5 +342,7 @@ def run_stages(
             _RUN[stage](run, progress)
         progress(stage, "done", 1.0)
 
+    if processes.is_first():
+        check_outputs(run, stages)
     tasks = [Task(stage, _NEEDS[stage], partial(work, stage)) for stage in STAGES if stage in stages]
     run_tasks(tasks, jobs or len(tasks))
