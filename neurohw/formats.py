@@ -19,13 +19,14 @@ class Format:
     """One kind.
 
     name: in a sentence. version: that this program writes, and the only one that it reads. again: what makes it again.
-    marker: of a folder, the file that says the kind; None for a single file.
+    marker: of a folder, the file that says the kind; None for a single file. fields: by which a marker that does not say its kind, as those of version 1, is known.
     """
 
     name: str
     version: int
     again: str
     marker: str | None = None
+    fields: frozenset[str] = frozenset({"kind"})
 
 
 FORMATS = {
@@ -39,10 +40,22 @@ FORMATS = {
     "bitstream": Format("a built bitstream", 1, "run `neurohw build` again", CONTENTS),
     "route": Format("a placed and routed network", 1, "place and route again", CONTENTS),
     "harness": Format("a compiled simulation", 1, "run `neurohw verify` again", CONTENTS),
-    "run": Format("a run folder", 2, "start it with `neurohw train` or `neurohw flow` in another folder", "run.json"),
+    "run": Format(
+        "a run folder",
+        2,
+        "start it with `neurohw train` or `neurohw flow` in another folder",
+        "run.json",
+        frozenset({"recipe", "bits", "lanes"}),
+    ),
     "stage": Format("the stamp of a stage", 2, "run the stage again"),
     "noise": Format("results of a noise study", 1, "run `neurohw noise` again", "noise.json"),
-    "experiment": Format("a noise experiment", 2, "run `neurohw noise` again with another --out", "experiment.json"),
+    "experiment": Format(
+        "a noise experiment",
+        2,
+        "run `neurohw noise` again with another --out",
+        "experiment.json",
+        frozenset({"scenario", "samples"}),
+    ),
     "build": Format("a report of builds", 1, "run `neurohw build` again"),
     "checkpoint": Format("a checkpoint of a training", 2, "delete it to train from the start"),
     "report": Format("a report", 2, "run `neurohw report` again"),

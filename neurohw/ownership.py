@@ -142,8 +142,14 @@ def why_not_claimed(where: Path, kind: str) -> str | None:
     names = sorted(name for name in os.listdir(where) if not name.startswith("."))
     marker = FORMATS[kind].marker
     assert marker is not None
-    if not names or _kind_of_json(_json(_content(where / marker))) == kind:
+    if not names:
         return None
+    value = _json(_content(where / marker))
+    old = isinstance(value, dict) and "kind" not in value and FORMATS[kind].fields <= set(value)
+    if old or _kind_of_json(value) == kind:
+        found, known = value.get("format_version", 1), FORMATS[kind]
+        other = f"it is {known.name} of format version {found}, this program reads {known.version}; {known.again}"
+        return None if found == known.version else other
     found = _kind_of_folder(where)
     return f"it is {_named(found)}, not {_named(kind)}" if found else f"it holds {_list(names)} and no {marker} of ours"
 

@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -12,23 +13,21 @@ import torch
 from neurohw.ownership import seal, why_not_file
 
 
-def saved(save: object, *arguments: object, **options: object) -> bytes:
+def saved(save: Callable[[io.BytesIO], object]) -> bytes:
     buffer = io.BytesIO()
-    save(buffer, *arguments, **options)  # type: ignore[operator]
+    save(buffer)
     return buffer.getvalue()
 
 
-def hdf5() -> bytes:
-    buffer = io.BytesIO()
+def hdf5(buffer: io.BytesIO) -> None:
     with h5py.File(buffer, "w") as file:
         file["a"] = np.arange(3)
-    return buffer.getvalue()
 
 
 CONTENTS = {
-    "npz": (saved(np.savez_compressed, a=np.arange(3)), "arrays"),
-    "pt": (saved(torch.save, {"a": torch.arange(3)}), "checkpoint"),
-    "h5": (hdf5(), "nir"),
+    "npz": (saved(lambda buffer: np.savez_compressed(buffer, a=np.arange(3))), "arrays"),
+    "pt": (saved(lambda buffer: torch.save({"a": torch.arange(3)}, buffer)), "checkpoint"),
+    "h5": (saved(hdf5), "nir"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", "picture"),
     "py": (b"a = 3\n", "script"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurohw.errors import BrokenFile, InvalidData
-from neurohw.formats import FORMATS, check_format
+from neurohw.formats import FORMATS
 from neurohw.noise.outcome import Outcome
 from neurohw.storage import claim_folder, write_atomically
 
@@ -28,8 +28,6 @@ class Store:
         header = {"format_version": FORMATS["experiment"].version, "kind": "experiment"}
         wanted = json.loads(json.dumps({**header, **identity}))
         there = _read(file) if file.exists() else None
-        if isinstance(there, dict) and "scenario" in there:  # ours, though older ones do not say their kind
-            check_format(self.folder, "experiment", there.get("format_version"))
         claim_folder(self.folder, "experiment", force)
         if there is None:
             write_atomically(file, json.dumps(wanted, indent=1, allow_nan=False).encode())
