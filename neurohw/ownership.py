@@ -130,7 +130,10 @@ def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = Non
         found = _kind_of_folder(where)
         return f"it is {_named(found)}, not {_named(kind)}" if found else f"it holds {_list(names)}"
     foreign = list(_foreign(where, ours))
-    return f"it holds {_list(foreign)}, which neurohw did not write" if foreign else None
+    if foreign:
+        return f"it holds {_list(foreign)}, which neurohw did not write"
+    changed = [name for name, sha in ours.items() if sha and _changed(where / name, sha)]
+    return f"it holds {_list(changed)}, changed since neurohw wrote it" if changed else None
 
 
 def why_not_claimed(where: Path, kind: str) -> str | None:
@@ -162,8 +165,13 @@ def _kind_of_folder(where: Path) -> str | None:
     return None
 
 
-def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> frozenset[str] | None:
-    """The files and folders that the marker of a folder names, relative to it; None without a marker of that kind."""
+def _changed(path: Path, sha: str) -> bool:
+    content = _content(path)
+    return bool(content) and hashlib.sha256(content).hexdigest() != sha
+
+
+def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> dict[str, str] | None:
+    """The files and folders that the marker of a folder names, relative to it, with their SHA-256 where it says that; None without a marker of that kind."""
     marker = FORMATS[kind].marker
     assert marker is not None
     if not (where / marker).is_file() or (where / marker).is_symlink():
@@ -171,15 +179,16 @@ def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> froze
     content = _content(where / marker)
     value = _json(content)
     if _kind_of_json(value) == kind:
-        named = value.get("files")
-        return VALUE_FILES if marker == VALUE else frozenset(named if isinstance(named, list | dict) else ()) | {marker}
+        named = VALUE_FILES if marker == VALUE else value.get("files")
+        listed = [n for n in named if isinstance(n, str)] if isinstance(named, list | frozenset) else []
+        return {marker: "", **(named if isinstance(named, dict) else dict.fromkeys(listed, ""))}
     opening = OPENINGS.get(marker, "").encode()
     if value is not None or not opening or not (opening.startswith(content) or content.startswith(opening)):
         return None
     if marker == VALUE:
-        return VALUE_FILES if _holds_arrays(where / ARRAYS) else None
+        return dict.fromkeys(VALUE_FILES, "") if _holds_arrays(where / ARRAYS) else None
     equal = any(name != marker and _content(where / name) == there for name, there in (own or {}).items() if there)
-    return frozenset(own or ()) if equal else None
+    return dict.fromkeys(own or (), "") if equal else None
 
 
 def _holds_arrays(path: Path) -> bool:

@@ -119,7 +119,9 @@ def value(path: Path, number: int = 0, force: bool = False) -> None:
     save_value(path, "trained", {"number": number}, {"a": np.arange(3)}, force)
 
 
-PACKAGE = RtlPackage({"manifest.json": b'{"files":{"a.sv":""},"format_version":2,"kind":"rtl"}', "a.sv": b"module a;"})
+MODULE = b"module a;"
+MANIFEST = f'{{"files":{{"a.sv":"{hashlib.sha256(MODULE).hexdigest()}"}},"format_version":2,"kind":"rtl"}}'.encode()
+PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 # what the framework writes, by a function of the path: folders and single files
 FOLDERS: dict[str, Callable[[Path, bool], object]] = {
     "value": lambda path, force: value(path, 1, force),

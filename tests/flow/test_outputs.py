@@ -1,5 +1,6 @@
 """What a run folder replaces: nothing that its stages did not write, told before the first of them begins."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from neurohw.hardware.generate import RtlPackage
 from neurohw.storage import save_value, write_file
 
 STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
-PACKAGE = RtlPackage({"manifest.json": b'{"files":{"a.sv":""},"format_version":2,"kind":"rtl"}', "a.sv": b"module a;"})
+MODULE = b"module a;"
+MANIFEST = f'{{"files":{{"a.sv":"{hashlib.sha256(MODULE).hexdigest()}"}},"format_version":2,"kind":"rtl"}}'.encode()
+PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class RtlPackage:
                 raise BrokenFile(f"{folder / path}: missing; run `neurohw emit` again") from error
             if hashlib.sha256(files[path]).hexdigest() != sha:
                 raise BrokenFile(
-                    f"{folder / path}: altered or truncated since it was emitted; run `neurohw emit` again"
+                    f"{folder / path}: altered or truncated since it was emitted; `neurohw emit --force` writes it again"
                 )
         return RtlPackage(files)
 

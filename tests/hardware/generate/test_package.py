@@ -143,6 +143,18 @@ def test_a_file_that_the_user_put_into_a_package_is_not_lost(package: RtlPackage
     assert sorted(p.name for p in (tmp_path / "rtl").iterdir()) == sorted(package.files)
 
 
+def test_a_file_that_the_user_has_changed_in_a_package_is_not_lost(package: RtlPackage, tmp_path: Path) -> None:
+    package.write(tmp_path / "rtl")
+    (tmp_path / "rtl" / "nhw_network.sv").write_text("module nhw_network; endmodule  // an idea")
+    with pytest.raises(CannotWrite, match=r"rtl: it holds nhw_network\.sv, changed since neurohw wrote it"):
+        package.write(tmp_path / "rtl")
+    assert (tmp_path / "rtl" / "nhw_network.sv").read_text().endswith("an idea")
+    (tmp_path / "rtl" / "nhw_network.sv").write_text("")  # of an empty one there is nothing to lose
+    (tmp_path / "rtl" / "nhw_network_pkg.sv").unlink()
+    package.write(tmp_path / "rtl")
+    assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
+
+
 def test_a_package_with_a_truncated_manifest_is_written_again(package: RtlPackage, tmp_path: Path) -> None:
     package.write(tmp_path / "rtl")
     for left in ("", "{", package.files["manifest.json"].decode()[:200]):
