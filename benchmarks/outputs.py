@@ -1,4 +1,7 @@
-"""What benchmarks write: a page, figures beside it, and figures for others as JSON. Each replaces only what a benchmark wrote before."""
+"""What benchmarks write: a page, figures beside it, and figures for others as JSON.
+
+Each replaces only what a benchmark wrote before.
+"""
 
 import argparse
 import io
@@ -29,7 +32,9 @@ def write_outputs(arguments: argparse.Namespace, text: str, figures: Mapping[str
 def _replace(path: Path, content: bytes, ours: bool) -> None:
     """Write a file unless something is there that is not `ours`."""
     if os.path.lexists(path) and not ours:
-        raise CannotWrite(f"{path}: another file than this benchmark's is there: name another with --out, or move it away")
+        raise CannotWrite(
+            f"{path}: another file than this benchmark's is there: name another with --out, or move it away"
+        )
     write_atomically(path, content)
 
 
@@ -38,7 +43,9 @@ def _there(path: Path) -> bytes:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a page; CannotWrite, after printing it, unless what it replaces is a page of the same title."""
+    """Write a page; CannotWrite, after printing it, unless what it replaces is a page of the same
+    title.
+    """
     content = text.encode()
     ours = _there(path).split(b"\n", 1)[0] == content.split(b"\n", 1)[0]
     if os.path.lexists(path) and not ours:
@@ -52,7 +59,11 @@ def write_json(path: Path, figures: Mapping[str, Any]) -> None:
         before = json.loads(_there(path) or b"null")
     except ValueError:
         before = None
-    _replace(path, json.dumps(figures, indent=1).encode(), isinstance(before, dict) and bool(set(before) & set(figures)))
+    _replace(
+        path,
+        json.dumps(figures, indent=1).encode(),
+        isinstance(before, dict) and bool(set(before) & set(figures)),
+    )
 
 
 def write_figure(figure: Any, path: Path, **options: Any) -> None:

@@ -32,4 +32,7 @@ class MissingTool(NeurohwError):
 
 
 class CannotWrite(NeurohwError):
-    """An output would replace something that the framework did not write, or the system refuses. Nothing was changed."""
+    """An output would replace something that the framework did not write, or the system refuses.
+
+    Nothing was changed.
+    """

@@ -11,7 +11,8 @@ from neurohw.interop import EXPORTS, export_nir, export_snntorch
 def export_model(model: Model, to: str, path: Path, force: bool = False) -> None:
     """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava.
 
-    Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an export stands there, unless `force`.
+    Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an
+    export stands there, unless `force`.
     """
     if to == "nir":
         export_nir(model, path, force)

@@ -1,6 +1,8 @@
-"""Every kind of file that is read again, or that may be replaced: its name, its format version, its marker, and how it is made again.
+"""Every kind of file that is read again, or that may be replaced: its name, its format version, its
+marker, and how it is made again.
 
-A version is raised when the content of its kind changes, and only then; another version is refused by name, never guessed at.
+A version is raised when the content of its kind changes, and only then; another version is refused
+by name, never guessed at.
 """
 
 from dataclasses import dataclass
@@ -18,8 +20,10 @@ VALUE_FILES = frozenset({VALUE, ARRAYS})
 class Format:
     """One kind.
 
-    name: in a sentence. version: that this program writes, and the only one that it reads. again: what makes it again.
-    marker: of a folder, the file that says the kind; None for a single file. fields: by which a marker that does not say its kind, as those of version 1, is known.
+    name: in a sentence. version: that this program writes, and the only one that it reads. again:
+    what makes it again.
+    marker: of a folder, the file that says the kind; None for a single file. fields: by which a
+    marker that does not say its kind, as those of version 1, is known.
     """
 
     name: str
@@ -30,12 +34,18 @@ class Format:
 
 
 FORMATS = {
-    "trained": Format("a trained network", 1, "run `neurohw train` or `neurohw import` again", VALUE),
-    "quantized": Format("a quantized network", 2, "run `neurohw quantize` or `neurohw import` again", VALUE),
+    "trained": Format(
+        "a trained network", 1, "run `neurohw train` or `neurohw import` again", VALUE
+    ),
+    "quantized": Format(
+        "a quantized network", 2, "run `neurohw quantize` or `neurohw import` again", VALUE
+    ),
     "trace": Format("a trace", 1, "run the engine again and save its trace", VALUE),
     "liquid": Format("a liquid", 1, "run `neurohw reservoir build` again", VALUE),
     "chip": Format("a chip of resistive memory", 1, "program the chip again", VALUE),
-    "plastic-run": Format("a checkpoint of plasticity", 1, "delete it and start the same run again", VALUE),
+    "plastic-run": Format(
+        "a checkpoint of plasticity", 1, "delete it and start the same run again", VALUE
+    ),
     "rtl": Format("an RTL package", 2, "run `neurohw emit` again", "manifest.json"),
     "bitstream": Format("a built bitstream", 1, "run `neurohw build` again", CONTENTS),
     "route": Format("a placed and routed network", 1, "place and route again", CONTENTS),
@@ -63,7 +73,9 @@ FORMATS = {
     "page": Format("a page", 1, "write it again"),
     "picture": Format("a picture", 1, "draw it again"),
     "waveform": Format("a waveform", 1, "run `neurohw verify` again"),
-    "arrays": Format("arrays", 1, "write them again"),
+    "arrays": Format("arrays of an exported script", 1, "run `neurohw export` again"),
+    "recording": Format("a recorded trace", 1, "run `neurohw run` again"),
+    "counts": Format("spike counts", 1, "run `neurohw reservoir readout` again"),
     "spikes": Format("a file of spikes", 1, "run `neurohw hear` again"),
     "nir": Format("a NIR graph", 1, "run `neurohw export` again"),
     "script": Format("an exported script", 1, "run `neurohw export` again"),
@@ -71,7 +83,9 @@ FORMATS = {
 
 
 def check_format(where: object, kind: str, found: Any) -> None:
-    """Raise BrokenFile, naming both versions and what makes the file again, unless `found` is the version of the kind that this program reads."""
+    """Raise BrokenFile, naming both versions and what makes the file again, unless `found` is the
+    version of the kind that this program reads.
+    """
     known = FORMATS[kind]
     if type(found) is int and found == known.version:
         return

@@ -32,7 +32,8 @@ def digest_of(value: Model) -> str:
 def save(value: Model, path: Path | str, force: bool = False) -> str:
     """Save a value as a folder, atomically, and return its digest.
 
-    Raises CannotWrite if something else than a saved value of the same kind stands there, unless `force`.
+    Raises CannotWrite if something else than a saved value of the same kind stands there, unless
+    `force`.
     """
     return save_value(path, *_parts(value), force)
 

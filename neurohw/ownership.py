@@ -1,7 +1,8 @@
 """What stands at the place of an output, and whether the framework wrote it.
 
-A folder is ours if it holds the marker of its kind, and nothing but files that the marker names. A file is ours if its last line is a seal: kind, version and digest
-of everything before it; JSON says its kind inside. Whatever was changed since it was written is not ours any more.
+A folder is ours if it holds the marker of its kind, and nothing but files that the marker names. A
+file is ours if its last line is a seal: kind, version and digest of everything before it; JSON says
+its kind inside. Whatever was changed since it was written is not ours any more.
 """
 
 import hashlib
@@ -27,8 +28,11 @@ Reason = Callable[[Path], str | None]
 
 
 def seal(content: bytes, kind: str) -> bytes:
-    """The content of a file with its seal: a comment of Python or of markup, the comment of a zip archive, a block of FST that is skipped, or bytes behind
-    the end of an HDF5 file."""
+    """The content of a file with its seal.
+
+    It is a comment of Python or of markup, the comment of a zip archive, a block of FST that
+    readers skip, or bytes behind the end of an HDF5 file.
+    """
     words = f"neurohw {kind} {FORMATS[kind].version} sha256:"
     if content.startswith(b"PK"):  # the archive ends with the length of its comment
         content = content[:-2] + struct.pack("<H", len(words) + 64 + 1)
@@ -54,11 +58,12 @@ def _json(content: bytes) -> Any:
 
 
 def _kind_of_json(value: Any) -> str | None:
-    return value.get("kind") if isinstance(value, dict) and type(value.get("format_version")) is int else None
+    versioned = isinstance(value, dict) and type(value.get("format_version")) is int
+    return str(value.get("kind")) if versioned else None
 
 
 def _content(path: Path) -> bytes:
-    """The content of a regular file, empty for anything else and for what is too large to be a marker."""
+    """The content of a regular file, empty for anything else and for what is too large."""
     regular = path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST_MARKER
     return path.read_bytes() if regular else b""
 
@@ -98,7 +103,10 @@ def _odd(where: Path) -> str | None:
 
 
 def why_not_file(where: Path, kind: str) -> str | None:
-    """Why a file of this kind may not replace what is at `where`, in words; None where nothing stands, or an unaltered file of the same kind."""
+    """Why a file of this kind may not replace what is at `where`, in words.
+
+    None where nothing stands, or an unaltered file of the same kind.
+    """
     if not os.path.lexists(where):
         return None
     odd = _odd(where)
@@ -106,16 +114,17 @@ def why_not_file(where: Path, kind: str) -> str | None:
         return odd or "it is a folder"
     found, intact = _kind_of_file(where)
     if found is None or found not in FORMATS:
-        return "neurohw did not write it"
+        return "it carries no seal of neurohw, so it may be yours"
     if found != kind:
         return f"it is {_named(found)}, not {_named(kind)}"
     return None if intact else "it was changed since neurohw wrote it"
 
 
 def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = None) -> str | None:
-    """Why a folder of this kind may not replace what is at `where`, in words; None where nothing stands, an empty folder, or one of the same kind without other files.
+    """Why a folder of this kind may not replace what is at `where`, in words.
 
-    own: names and contents of what is to come, by which a folder with a truncated marker is recognised if one of its files is equal; a saved value has its arrays.
+    None where nothing stands, an empty folder, or one of the same kind without other files. own: names and contents of what is to come, by which a folder with a truncated marker is
+    recognised if one of its files is equal; a saved value has its arrays.
     """
     if not os.path.lexists(where):
         return None
@@ -137,7 +146,10 @@ def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = Non
 
 
 def why_not_claimed(where: Path, kind: str) -> str | None:
-    """Why files may not be added to the folder `where` as to one of this kind, in words; None where nothing stands, an empty folder, or one with the marker."""
+    """Why files may not be added to the folder `where` as to one of this kind, in words.
+
+    None where nothing stands, an empty folder, or one with the marker.
+    """
     if not os.path.lexists(where):
         return None
     if not where.is_dir():
@@ -154,7 +166,11 @@ def why_not_claimed(where: Path, kind: str) -> str | None:
         other = f"it is {known.name} of format version {found}, this program reads {known.version}; {known.again}"
         return None if found == known.version else other
     found = _kind_of_folder(where)
-    return f"it is {_named(found)}, not {_named(kind)}" if found else f"it holds {_list(names)} and no {marker} of ours"
+    return (
+        f"it is {_named(found)}, not {_named(kind)}"
+        if found
+        else f"it holds {_list(names)} and no {marker} of ours"
+    )
 
 
 def _kind_of_folder(where: Path) -> str | None:
@@ -171,7 +187,10 @@ def _changed(path: Path, sha: str) -> bool:
 
 
 def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> dict[str, str] | None:
-    """The files and folders that the marker of a folder names, relative to it, with their SHA-256 where it says that; None without a marker of that kind."""
+    """The files and folders that the marker of a folder names, with their SHA-256 where it says that.
+
+    None without a marker of that kind.
+    """
     marker = FORMATS[kind].marker
     assert marker is not None
     if not (where / marker).is_file() or (where / marker).is_symlink():
@@ -180,14 +199,18 @@ def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> dict[
     value = _json(content)
     if _kind_of_json(value) == kind:
         named = VALUE_FILES if marker == VALUE else value.get("files")
-        listed = [n for n in named if isinstance(n, str)] if isinstance(named, list | frozenset) else []
+        listed = (
+            [n for n in named if isinstance(n, str)] if isinstance(named, list | frozenset) else []
+        )
         return {marker: "", **(named if isinstance(named, dict) else dict.fromkeys(listed, ""))}
     opening = OPENINGS.get(marker, "").encode()
-    if value is not None or not opening or not (opening.startswith(content) or content.startswith(opening)):
+    truncated = opening.startswith(content) or content.startswith(opening)
+    if value is not None or not opening or not truncated:
         return None
     if marker == VALUE:
         return dict.fromkeys(VALUE_FILES, "") if _holds_arrays(where / ARRAYS) else None
-    equal = any(name != marker and _content(where / name) == there for name, there in (own or {}).items() if there)
+    others = {name: there for name, there in (own or {}).items() if there and name != marker}
+    equal = any(_content(where / name) == there for name, there in others.items())
     return dict.fromkeys(own or (), "") if equal else None
 
 

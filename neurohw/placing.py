@@ -1,7 +1,10 @@
-"""Putting a finished file or folder in its place in one step, and never over something that came in between.
+"""Putting a finished file or folder in its place in one step, and never over something that came in
+between.
 
-A file or folder is made under a hidden name beside its place, which says whose it is, and then changes places with what stands there (`renameat2` of
-Linux). So there is never nothing at the place, what stood there is judged once more after it has left, and it goes back if it may not be replaced.
+A file or folder is made under a hidden name beside its place, which says whose it is, and then
+changes places with what stands there (`renameat2` of Linux). So there is never nothing at the
+place, what stood there is judged once more after it has left, and it goes back if it may not be
+replaced.
 """
 
 import contextlib
@@ -45,7 +48,9 @@ def _ended(process: int) -> bool:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes of this machine left beside `path`, or put back what one of them had taken away."""
+    """Remove what killed processes of this machine left beside `path`, or put back what one of them
+    had taken away.
+    """
     pattern = re.compile(re.escape(_prefix(path)) + r"(\d+)-[0-9a-f]+\.(tmp|old)")
     for name in os.listdir(path.parent):
         found = pattern.fullmatch(name)
@@ -68,7 +73,9 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """A hidden name beside `path` for the block to make a file or folder of, which is removed at the end if it is still there. Parents of `path` are made."""
+    """A hidden name beside `path` for the block to make a file or folder of, which is removed at
+    the end if it is still there. Parents of `path` are made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     temporary = path.with_name(f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -92,7 +99,8 @@ def _synchronise(path: Path) -> None:
 def place(temporary: Path, path: Path, admit: Callable[[Path], None]) -> None:
     """Give `temporary` the name `path`.
 
-    admit(where): raises for what may not be replaced. It judges what stood at `path` after that has left; if it raises, everything is as before.
+    admit(where): raises for what may not be replaced. It judges what stood at `path` after that has
+    left; if it raises, everything is as before.
     """
     _synchronise(temporary)
     try:
@@ -119,7 +127,9 @@ def place(temporary: Path, path: Path, admit: Callable[[Path], None]) -> None:
 
 
 def _place_in_steps(temporary: Path, path: Path, admit: Callable[[Path], None]) -> None:
-    """`place` on file systems that cannot exchange two names, such as NFS: a folder is away for a moment, and the next writer puts it back if that one was killed."""
+    """`place` on file systems that cannot exchange two names, such as NFS: a folder is away for a
+    moment, and the next writer puts it back if that one was killed.
+    """
     admit(path)
     if not temporary.is_dir() and not path.is_dir():
         return os.replace(temporary, path)

@@ -193,7 +193,9 @@ def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[s
 
 
 def test_import_does_not_delete_a_folder_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`neurohw import … --out userdir` deleted a folder that held thesis.tex, and made a folder of a regular file."""
+    """`neurohw import … --out userdir` deleted a folder that held thesis.tex, and made a folder of
+    a regular file.
+    """
     path = good_graph(tmp_path / "net.nir")
     (tmp_path / "userdir").mkdir()
     (tmp_path / "userdir" / "thesis.tex").write_text("years of work")
@@ -225,7 +227,7 @@ def test_export_replaces_its_own_files_only(
     for theirs in filter(None, (name, beside)):
         (out.parent / theirs).write_text("a thesis")
         code, text = run(capsys, *command)
-        assert code == 1 and f"{theirs}: neurohw did not write it" in text
+        assert code == 1 and f"{theirs}: it carries no seal of neurohw" in text
         assert {p.name: p.read_text() for p in out.parent.iterdir()} == {theirs: "a thesis"}
         (out.parent / theirs).unlink()
     out.write_text("a thesis")
@@ -268,7 +270,7 @@ def test_a_trace_does_not_replace_the_spikes_that_it_is_made_of(
     with monkeypatch.context() as patch:
         patch.setattr("neurohw.run_model.model_for", lambda *_: pytest.fail("the work began"))
         code, text = run(capsys, *command, model / "one.npz")
-    assert code == 1 and "one.npz: neurohw did not write it" in text
+    assert code == 1 and "one.npz: it carries no seal of neurohw" in text
     assert (model / "one.npz").read_bytes() == before
     assert run(capsys, *command, model / "trace.npz")[0] == 0 and run(capsys, *command, model / "trace.npz")[0] == 0
     assert run(capsys, *command, "/dev/null", "--force")[0] == 1 and Path("/dev/null").is_char_device()
@@ -280,5 +282,5 @@ def test_the_picture_of_a_mismatch_does_not_replace_another(
     (model / "notes.svg").write_text("<svg>my drawing</svg>")
     monkeypatch.setattr("neurohw.flow.check.crosscheck", lambda *_: pytest.fail("the work began"))
     code, text = run(capsys, "crosscheck", model / "float", "--picture", model / "notes.svg")
-    assert code == 1 and "notes.svg: neurohw did not write it" in text
+    assert code == 1 and "notes.svg: it carries no seal of neurohw" in text
     assert (model / "notes.svg").read_text() == "<svg>my drawing</svg>"

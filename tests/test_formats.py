@@ -24,11 +24,15 @@ def test_every_other_version_is_refused_by_name_with_what_makes_it_again(kind: s
         with pytest.raises(BrokenFile) as error:
             check_format("there", kind, other)
         text = str(error.value)
-        assert text.startswith(f"there: {known.name} of format version {other}, this program reads {known.version}")
+        assert text.startswith(
+            f"there: {known.name} of format version {other}, this program reads {known.version}"
+        )
         assert known.again in text and ("update neurohw" in text) == (other == known.version + 1)
 
 
-def test_a_quantized_model_and_a_package_of_the_last_release_are_refused_by_name(tmp_path: Path) -> None:
+def test_a_quantized_model_and_a_package_of_the_last_release_are_refused_by_name(
+    tmp_path: Path,
+) -> None:
     """Both were of version 1 there; a package said so in manifest.json, a model in value.json."""
     save(MODEL, tmp_path / "model")
     emit(MODEL).write(tmp_path / "rtl")
@@ -36,13 +40,18 @@ def test_a_quantized_model_and_a_package_of_the_last_release_are_refused_by_name
         value = json.loads(file.read_text())
         assert value["format_version"] == 2
         file.write_text(json.dumps({**value, "format_version": 1}))
-    with pytest.raises(BrokenFile, match="model: a quantized network of format version 1.*`neurohw quantize`"):
+    with pytest.raises(
+        BrokenFile, match="model: a quantized network of format version 1.*`neurohw quantize`"
+    ):
         load_quantized(tmp_path / "model")
     with pytest.raises(BrokenFile, match="rtl: an RTL package of format version 1.*`neurohw emit`"):
         RtlPackage.load(tmp_path / "rtl")
     save(MODEL, tmp_path / "model")  # what makes it again may replace it
     emit(MODEL).write(tmp_path / "rtl")
-    assert load_quantized(tmp_path / "model").network == MODEL.network and RtlPackage.load(tmp_path / "rtl").digest()
+    assert (
+        load_quantized(tmp_path / "model").network == MODEL.network
+        and RtlPackage.load(tmp_path / "rtl").digest()
+    )
 
 
 def test_the_documentation_tells_kinds_and_versions() -> None:

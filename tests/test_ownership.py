@@ -68,7 +68,7 @@ def test_a_seal_tells_ours_from_changed_from_foreign(suffix: str, tmp_path: Path
         assert why_not_file(path, kind) == "it was changed since neurohw wrote it"
     for other in (content, whole + b"more", whole[:-3], b""):
         path.write_bytes(other)
-        assert why_not_file(path, kind) == "neurohw did not write it"
+        assert why_not_file(path, kind) == "it carries no seal of neurohw, so it may be yours"
     assert why_not_file(tmp_path / "absent", kind) is None
 
 
@@ -77,9 +77,12 @@ def test_json_says_its_kind_itself(tmp_path: Path) -> None:
     for text, reason in (
         ('{"format_version": 1, "kind": "report"}', None),  # an older one is ours, too
         ('{"format_version": 1, "kind": "build"}', "it is a report of builds, not a report"),
-        ('{"kind": "report"}', "neurohw did not write it"),
-        ('{"format_version": 1, "kind": "thesis"}', "neurohw did not write it"),
-        ("[" * 100_000, "neurohw did not write it"),
+        ('{"kind": "report"}', "it carries no seal of neurohw, so it may be yours"),
+        (
+            '{"format_version": 1, "kind": "thesis"}',
+            "it carries no seal of neurohw, so it may be yours",
+        ),
+        ("[" * 100_000, "it carries no seal of neurohw, so it may be yours"),
     ):
         path.write_text(text)
         assert why_not_file(path, "report") == reason

@@ -1,4 +1,6 @@
-"""Two names that change places, on file systems that can and on those that cannot, and what killed processes leave."""
+"""Two names that change places, on file systems that can and on those that cannot, and what killed
+processes leave.
+"""
 
 import errno
 import os
@@ -41,7 +43,11 @@ def test_a_file_and_a_folder_take_the_place_of_what_was_there(system: str, tmp_p
             place(temporary, tmp_path / "deep" / "f", anything)
         with temporary_beside(tmp_path / "deep" / "d") as temporary:
             place(folder(temporary, content), tmp_path / "deep" / "d", anything)
-    assert (tmp_path / "deep" / "f").read_text() == (tmp_path / "deep" / "d" / "file").read_text() == "two"
+    assert (
+        (tmp_path / "deep" / "f").read_text()
+        == (tmp_path / "deep" / "d" / "file").read_text()
+        == "two"
+    )
     assert sorted(os.listdir(tmp_path / "deep")) == ["d", "f"]
 
 
@@ -59,7 +65,9 @@ def test_what_may_not_be_replaced_goes_back(system: str, tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["d"]
 
 
-def test_the_first_writer_does_not_replace_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_writer_does_not_replace_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing was there when the work began; what has come since is judged, and kept."""
     seen: list[Path] = []
 
@@ -109,9 +117,13 @@ with temporary_beside(Path({str(tmp_path / "f")!r})) as temporary:
 
 def test_a_folder_that_a_killed_writer_had_taken_away_comes_back(tmp_path: Path) -> None:
     """Only where names cannot be exchanged: killed between its two steps."""
-    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    )
     with temporary_beside(tmp_path / "d") as temporary:
-        name = temporary.name.replace(f"-{os.getpid()}-", f"-{done.stdout.strip()}-").replace(".tmp", ".old")
+        name = temporary.name.replace(f"-{os.getpid()}-", f"-{done.stdout.strip()}-").replace(
+            ".tmp", ".old"
+        )
     folder(tmp_path / name, "old")
     with temporary_beside(tmp_path / "d"):
         assert (tmp_path / "d" / "file").read_text() == "old"

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
     {"processes"},
-    {"children", "console", "errors", "paths", "formats", "ownership", "placing", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
+    {"children", "console", "errors", "paths", "formats", "ownership", "placing", "writing", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
     {"modulation"},
     {"network", "step"},
     {"reference", "readout"},

@@ -6,5 +6,8 @@ import typer
 
 ForceOption = Annotated[
     bool,
-    typer.Option("--force", help="Replace what stands in the way of the output, though neurohw did not write it."),
+    typer.Option(
+        "--force",
+        help="Replace what stands in the way of the output, though neurohw did not write it.",
+    ),
 ]

@@ -216,9 +216,11 @@ def speech_commands(
 def hear_to_file(
     source: str, out: Path, channels: int = 64, progress: Progress | None = None, force: bool = False
 ) -> str:
-    """Hear "fsdd", a folder of digits or of Speech Commands, write the file of spikes for their recipe, and say in words what it holds.
+    """Hear "fsdd", a folder of digits or of Speech Commands, write the file of spikes for their
+    recipe, and say in words what it holds.
 
-    Raises CannotWrite, before it listens, if something else than such a file stands at `out`, unless `force`.
+    Raises CannotWrite, before it listens, if something else than such a file stands at `out`,
+    unless `force`.
     """
     check_file(out, "spikes", force)
     if (Path(source) / "testing_list.txt").is_file():

@@ -60,8 +60,9 @@ def crosscheck_saved(
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
     engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model. picture: where
-    a first mismatch is drawn. Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something else than a picture of ours stands at `picture`,
-    unless `force`.
+    a first mismatch is drawn. Raises InvalidData if there is nothing to compare, and before it
+    compares CannotWrite if something else than a picture of ours stands at `picture`, unless
+    `force`.
     """
     path = Path(path)
     check_file(picture, "picture", force)

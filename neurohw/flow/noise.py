@@ -91,14 +91,17 @@ def folder_name(device: str) -> str:
 
 
 def check_study(folder: Path, force: bool = False) -> None:
-    """Raise CannotWrite, naming it, if a file stands in the way of `write_study`; for before the chips are judged."""
+    """Raise CannotWrite, naming it, if a file stands in the way of `write_study`; for before the
+    chips are judged.
+    """
     check_files(folder, "noise", RESULTS, force)
 
 
 def write_study(study: Study, folder: Path, force: bool = False) -> list[Path]:
     """Write results.json, results.csv, results.md and accuracy.svg; returns their paths.
 
-    Raises InvalidData where no chip is finished, CannotWrite where one of them is not the framework's, unless `force`.
+    Raises InvalidData where no chip is finished, CannotWrite where one of them is not the
+    framework's, unless `force`.
     """
     if not any(study.outcomes.values()):
         reasons = "; ".join(f"{job.name}, chip {job.seed}: {e}" for job, e in list(study.failures.items())[:3])

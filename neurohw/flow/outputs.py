@@ -1,4 +1,6 @@
-"""What the stages write, checked before the first of them begins: a training must not end at a folder that it may not replace."""
+"""What the stages write, checked before the first of them begins: a training must not end at a
+folder that it may not replace.
+"""
 
 from collections.abc import Collection
 
@@ -18,7 +20,9 @@ FILES = {
 
 
 def check_outputs(run: RunFolder, stages: Collection[str]) -> None:
-    """Raise CannotWrite, naming it, for anything in the run folder that one of the stages could not replace."""
+    """Raise CannotWrite, naming it, for anything in the run folder that one of the stages could not
+    replace.
+    """
     for stage in stages:
         folders = dict(FOLDERS.get(stage, {}))
         if stage == "build":
@@ -26,7 +30,11 @@ def check_outputs(run: RunFolder, stages: Collection[str]) -> None:
         for name, kind in folders.items():
             folder = run.path / name
             # of a package with a truncated manifest only `emit` knows the files
-            own = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} if kind == "rtl" and folder.is_dir() else None
+            own = (
+                {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+                if kind == "rtl" and folder.is_dir()
+                else None
+            )
             check_folder(folder, kind, own, run.force)
         for name, kind in FILES.get(stage, {}).items():
             check_file(run.path / name, kind, run.force)

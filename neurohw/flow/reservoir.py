@@ -278,7 +278,7 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         progress("readout", "up to date", 1.0)
         return
     if not plastic:
-        check_file(run.path / "counts.npz", "arrays", run.force)
+        check_file(run.path / "counts.npz", "counts", run.force)
         check_folder(run.path / "trained", "trained", force=run.force)
     model = (
         quantize(liquid.trained, run.config.bits, max_count=encoder.max_count)
@@ -311,7 +311,7 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         buffer = io.BytesIO()
         labels = {f"y_{part}": dataset.part(part)[1] for part in PARTS}
         np.savez_compressed(buffer, **{f"x_{part}": counts[part] for part in PARTS}, **labels)  # type: ignore[arg-type]
-        write_file(run.path / "counts.npz", buffer.getvalue(), "arrays", run.force)
+        write_file(run.path / "counts.npz", buffer.getvalue(), "counts", run.force)
         digest = save(attach_readout(liquid, readout), run.path / "trained", run.force)
         run.finish(stage, key, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
     remove_files(run.path / "checkpoints", ("counts-*/*.npy", "counts-*/.*.npy.*"))

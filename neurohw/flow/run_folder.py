@@ -67,9 +67,11 @@ class RunFolder:
     """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
 
     def __init__(self, path: Path, config: RunConfig | None = None, force: bool = False) -> None:
-        """Open the folder, with a new configuration or the one it was made with. force: stages replace what stands in their way.
+        """Open the folder, with a new configuration or the one it was made with. force: stages
+        replace what stands in their way.
 
-        Raises InvalidData if there is neither, BrokenFile if `run.json` cannot be read, CannotWrite, unless `force`, if a new one holds what is no run.
+        Raises InvalidData if there is neither, BrokenFile if `run.json` cannot be read,
+        CannotWrite, unless `force`, if a new one holds what is no run.
         """
         self.path, self.force = Path(path), force
         if config is None:

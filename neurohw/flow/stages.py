@@ -294,7 +294,7 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
         boards = {name: future.result() for name, future in started.items()}
     key = run.key(emitted["digest"], boards)
     report = {"boards": boards, "tools": tool_versions(), "parent": emitted["digest"]}
-    BuildReport.from_json(report).save(run.path / "build" / "build.json")
+    BuildReport.from_json(report).save(run.path / "build" / "build.json", run.force)
     run.finish("build", key, report)
 
 

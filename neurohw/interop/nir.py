@@ -633,7 +633,8 @@ def _from_metadata(graph: Any) -> TrainedNetwork:
 def write_nir(model: TrainedNetwork, path: Path | str, force: bool = False) -> None:
     """Write the NIR graph of a network as an HDF5 file, whole or not at all.
 
-    Raises CannotWrite if something else than a graph that was exported stands there, unless `force`.
+    Raises CannotWrite if something else than a graph that was exported stands there, unless
+    `force`.
     """
     import nir
 

@@ -219,7 +219,9 @@ class Chip:
         return digest("chip", *self.to_parts())
 
     def save(self, path: Path | str, force: bool = False) -> str:
-        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a chip stands there, unless `force`."""
+        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a
+        chip stands there, unless `force`.
+        """
         return save_value(path, "chip", *self.to_parts(), force)
 
 

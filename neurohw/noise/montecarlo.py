@@ -49,7 +49,9 @@ def monte_carlo(
 
     experiments: by name, a name is the name of a folder. folder: keeps every chip when it is finished, under `<folder>/<name>` (`neurohw.noise.store`); what
     is there already is not computed again, None keeps nothing. progress: called after the start and after every job.
-    Raises InvalidData for a folder of another experiment, CannotWrite for one of something else, unless `force`, InvalidModel for a network that a crossbar cannot hold. A job that fails later is in `failures`.
+    Raises InvalidData for a folder of another experiment, CannotWrite for one of something else,
+    unless `force`, InvalidModel for a network that a crossbar cannot hold. A job that fails later
+    is in `failures`.
     """
     if not experiments or not seeds or len(set(seeds)) < len(seeds):
         raise InvalidData(

@@ -21,7 +21,8 @@ class Store:
     def __init__(self, folder: Path, identity: dict[str, Any], force: bool = False) -> None:
         """Open the folder, or make it.
 
-        Raises InvalidData, naming what differs, where it holds another experiment, BrokenFile where it cannot be read, CannotWrite where it holds something else, unless `force`.
+        Raises InvalidData, naming what differs, where it holds another experiment, BrokenFile where
+        it cannot be read, CannotWrite where it holds something else, unless `force`.
         """
         self.folder = Path(folder)
         file = self.folder / "experiment.json"

@@ -102,7 +102,9 @@ class Liquid:
         return digest("liquid", *self.to_parts())
 
     def save(self, path: Path | str, force: bool = False) -> str:
-        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a liquid stands there, unless `force`."""
+        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a
+        liquid stands there, unless `force`.
+        """
         return save_value(path, "liquid", *self.to_parts(), force)
 
     @staticmethod

@@ -157,7 +157,7 @@ def test_hear_does_not_replace_another_file(
     before = out.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("neurohw.data.speech.hear", lambda *_: pytest.fail("the work began"))
-        with pytest.raises(CannotWrite, match=r"mine\.npz: neurohw did not write it"):
+        with pytest.raises(CannotWrite, match=r"mine\.npz: it carries no seal of neurohw"):
             hear_to_file(str(digits_folder), out, 4)
     assert out.read_bytes() == before
     hear_to_file(str(digits_folder), out, 4, force=True)

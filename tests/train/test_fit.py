@@ -183,7 +183,9 @@ def test_the_digits_recipe_reaches_its_accuracy() -> None:
 
 
 def test_a_checkpoint_of_somebody_else_is_not_replaced(tmp_path: Path, small: Dataset) -> None:
-    """`checkpoint.pt` is a common name; another program's, or a folder or link of that name, is told before the first epoch."""
+    """`checkpoint.pt` is a common name; another program's, or a folder or link of that name, is
+    told before the first epoch.
+    """
     config, path = TrainConfig(epochs=1), tmp_path / "checkpoint.pt"
     torch.save({"model": torch.ones(3)}, path)
     before = path.read_bytes()

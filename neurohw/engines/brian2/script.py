@@ -19,8 +19,9 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = F
     """Write the script `path` and its arrays, and return both paths.
 
     The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or
-    [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes. Raises Unsupported as the engine does, CannotWrite
-    if something else than an export stands there, unless `force`.
+    [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes.
+    Raises Unsupported as the engine does, CannotWrite if something else than an export stands
+    there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":

@@ -21,8 +21,8 @@ def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Pat
 
     `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
     `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
-    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does, CannotWrite
-    if something else than an export stands there, unless `force`.
+    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does,
+    CannotWrite if something else than an export stands there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":

@@ -46,8 +46,8 @@ def build(
 
     sources: the package's SystemVerilog files in order. weight_bits: bits of each weight memory, for the early fit check. The PLL starts at
     the board's target clock; if the routed Fmax is lower, the clock is lowered to what was routed and the design routed again.
-    Raises DoesNotFit, MissingTool, or NeurohwError with the tool's own words; CannotWrite if something else than a build stands at `output`, unless `force`. Nothing is
-    left half built.
+    Raises DoesNotFit, MissingTool, or NeurohwError with the tool's own words; CannotWrite if
+    something else than a build stands at `output`, unless `force`. Nothing is left half built.
     """
     check_block_ram(board, dict(weight_bits))
     route_program = program(f"yowasp-nextpnr-{board.family}")
@@ -110,8 +110,9 @@ def place_and_route_network(
 ) -> tuple[dict[str, tuple[int, int]], float]:
     """Utilization {lut, ff, bram: (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in CABGA381.
 
-    This is the flow on which other designs were measured, see benchmarks/. Logs and netlists land in the folder `output`. Raises CannotWrite if something else than
-    such a folder stands there, unless `force`.
+    This is the flow on which other designs were measured, see benchmarks/. Logs and netlists land
+    in the folder `output`. Raises CannotWrite if something else than such a folder stands there,
+    unless `force`.
     """
     arguments = (
         "--85k",

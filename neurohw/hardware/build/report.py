@@ -40,10 +40,10 @@ class BuildReport:
     tools: dict[str, str]
     parent: str
 
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
+    def save(self, path: Path, force: bool = False) -> None:
+        """Write as JSON, atomically; CannotWrite if something else stands there, unless `force`."""
         value = {"format_version": FORMATS["build"].version, "kind": "build", **asdict(self)}
-        write_file(path, json.dumps(value, indent=1).encode(), "build")
+        write_file(path, json.dumps(value, indent=1).encode(), "build", force)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "BuildReport":

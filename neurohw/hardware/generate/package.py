@@ -72,7 +72,8 @@ class RtlPackage:
     def write(self, folder: Path | str, force: bool = False) -> None:
         """Write every file; the folder appears whole or not at all.
 
-        Raises CannotWrite if something else than a package stands there, or one with files that are not its own, unless `force`.
+        Raises CannotWrite if something else than a package stands there, or one with files that are
+        not its own, unless `force`.
         """
         with new_folder(folder, "rtl", self.files, force) as temporary:
             for path, content in self.files.items():

@@ -166,7 +166,9 @@ def test_build_report_survives_saving(tmp_path: Path) -> None:
 
 
 def test_a_build_does_not_replace_a_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`place_and_route_network` removed whatever its output tree was; both are told before a tool runs."""
+    """`place_and_route_network` removed whatever its output tree was; both are told before a tool
+    runs.
+    """
     monkeypatch.setattr("neurohw.hardware.build.bitstream.synthesise", lambda *_: pytest.fail("synthesis was started"))
     package, out = tmp_path / "rtl", tmp_path / "out"
     package.mkdir()
@@ -183,7 +185,7 @@ def test_a_build_does_not_replace_a_folder_of_the_user(tmp_path: Path, monkeypat
 def test_a_report_of_builds_does_not_replace_another_file(tmp_path: Path) -> None:
     path = tmp_path / "build.json"
     path.write_text('{"scripts": {}}')
-    with pytest.raises(CannotWrite, match=r"build\.json: neurohw did not write it"):
+    with pytest.raises(CannotWrite, match=r"build\.json: it carries no seal of neurohw"):
         BuildReport({}, {}, "parent").save(path)
     path.unlink()
     BuildReport({}, {}, "parent").save(path)

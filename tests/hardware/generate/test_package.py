@@ -168,7 +168,9 @@ def test_a_package_with_a_truncated_manifest_is_written_again(package: RtlPackag
 
 
 def test_the_cores_of_a_checkout_are_never_replaced(package: RtlPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of the README, run in a checkout, wrote its package over `rtl/`: 41 files became 32."""
+    """The example of the README, run in a checkout, wrote its package over `rtl/`: 41 files became
+    32.
+    """
     before = {p.name: p.read_bytes() for p in rtl_folder().iterdir()}
     monkeypatch.chdir(rtl_folder().parent)
     for force in (False, True):
