@@ -65,6 +65,26 @@ def test_what_may_not_be_replaced_goes_back(system: str, tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["d"]
 
 
+def test_there_is_never_nothing_at_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill falls between two calls of the system; after every one of them old or new stands there."""
+    folder(tmp_path / "d", "old")
+    seen: list[str] = []
+    rename = placing._rename
+
+    def watched(source: Path, target: Path, flags: int) -> None:
+        try:
+            rename(source, target, flags)
+        finally:
+            seen.append((tmp_path / "d" / "file").read_text())
+
+    monkeypatch.setattr(placing, "_rename", watched)
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("not in one step"))
+    with temporary_beside(tmp_path / "d") as temporary:
+        place(folder(temporary, "new"), tmp_path / "d", anything)
+    assert seen == ["old", "new"]
+
+
 def test_the_first_writer_does_not_replace_the_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
