@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outputs import write_page
 
 from neurohw import (
     Astrocyte,
@@ -35,7 +36,6 @@ from neurohw.hardware.build import place_and_route_network, tool_versions
 from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
 from neurohw.integers import QuantizedNetwork
-from neurohw.storage import write_atomically
 
 STEPS, SAMPLES, INPUTS, CELLS, OUTPUTS = 100, 20, 64, 64, 10
 # name, domains, source of the astrocyte's spikes, and whether it is placed and routed
@@ -129,7 +129,7 @@ def main() -> None:
     ]
     lines += [f"| {key} | " + " | ".join(c[key] for c in columns) + " |" for key in columns[0]]
     lines += ["", "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()), ""]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from environments import CannotInstall, environment
 from machine_ceilings import ceilings, cores, processor
+from outputs import write_page
 from results_page import Measured, page
 from results_plot import draw
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,7 +44,6 @@ from training_speed import (
 
 from neurohw.console import console
 from neurohw.hardware.build import tool_versions
-from neurohw.storage import write_atomically
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -163,7 +163,7 @@ def main() -> None:
     found.versions = tool_versions() | found.training.versions()
     draw(found.training, out.with_name("results.png"))
     text = page(found)
-    write_atomically(out, text.encode())
+    write_page(out, text)
     console.print(text, highlight=False, markup=False)
 
 

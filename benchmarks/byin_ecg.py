@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 
 from neurohw import (
     Lif,
@@ -32,7 +33,6 @@ from neurohw.engines import engine_named
 from neurohw.hardware.build import build, load_board
 from neurohw.hardware.generate import emit
 from neurohw.neurons import Adaptation
-from neurohw.storage import write_atomically
 from neurohw.trace import count_mismatches, first_mismatch
 
 THRESHOLD, STRENGTH = 0.1, 1.8
@@ -142,7 +142,7 @@ def main() -> None:
         ]
     lines = ["# ECG waves, 36 recurrent neurons", "", "`python benchmarks/byin_ecg.py --data DATA`", ""]
     lines += ["| engine | real steps right | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows), *board]
-    write_atomically(options.out, ("\n".join(lines) + "\n").encode())
+    write_page(options.out, "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

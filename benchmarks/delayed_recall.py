@@ -10,7 +10,6 @@ The astrocyte's loop is a recurrence, so the LIF population has recurrent weight
 """
 
 import argparse
-import io
 import json
 import multiprocessing
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from intervals import student
+from outputs import write_figure, write_page
 
 from neurohw import quantize, run_golden
 from neurohw.data import Dataset, Encoder, delayed_recall
@@ -249,9 +249,7 @@ def plot(found: dict[tuple[str, int], Results], path: Path) -> None:
     axes.set(xlabel="gap [steps]", ylabel="test accuracy [%]", xticks=gaps, ylim=(0, 105))
     axes.legend(fontsize=7)
     figure.tight_layout()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    write_figure(figure, path)
 
 
 def main() -> None:
@@ -279,7 +277,7 @@ def main() -> None:
     for result in sorted(results, key=lambda r: int(r["seed"])):
         found[result["model"], result["gap"]].append(result)
     plot(found, arguments.out.with_suffix(".png"))
-    write_atomically(arguments.out, table(tuned, found, longer).encode())
+    write_page(arguments.out, table(tuned, found, longer))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outputs import write_page
 
 from neurohw import Lif, TrainedNetwork, first_mismatch, load_trained, quantize
 from neurohw.data import spoken_digits
@@ -26,7 +27,6 @@ from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
 from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
-from neurohw.storage import write_atomically
 from neurohw.train.recipes import delayed, spoken_digits_recipe
 
 PUBLISHED = "104 samples/s at 125 MHz (arXiv 2511.01158, SHD 93.4 %)"
@@ -134,7 +134,7 @@ def main() -> None:
         sizes = "-".join(str(p.size) for p in model.network.populations)
         lines += [f"| spoken digits, official test split, {sizes}, int4, learned delays | |", "|---|---|", *rows, ""]
     lines += ["Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()), ""]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 from DCLS.construct.modules import Dcls1d
+from outputs import write_page
 from torch import Tensor, nn
 
 from neurohw.neurons import Lif
-from neurohw.storage import write_atomically
 from neurohw.train import SpikingModule
 from neurohw.train.delays import taps_for
 from neurohw.train.recipes import delayed
@@ -160,7 +160,7 @@ def main() -> None:
         lines.append(
             f"| {shown} | {name} | {median:.0f} | {spread:.0f} | {loss:.5f} | {ratio} | {median / plain:.2f} | {operations} | {least} |"
         )
-    write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
+    write_page(arguments.out, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

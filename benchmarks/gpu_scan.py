@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from outputs import write_page
 
 from neurohw.neurons import Lif
-from neurohw.storage import write_atomically
 from neurohw.train.functional import Constants
 from neurohw.train.functional import scan as pytorch_scan
 from neurohw.train.scan import fast_scan, usable
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.out:
-        write_atomically(options.out, text.encode())
+        write_page(options.out, text)
 
 
 if __name__ == "__main__":

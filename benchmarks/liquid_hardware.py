@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 from rich.progress import track
 
 from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, load_trained, quantize
@@ -34,7 +35,6 @@ from neurohw.hardware.verify import verify
 from neurohw.hardware.verify.operations import fan_out
 from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
-from neurohw.storage import write_atomically
 
 EDGE, EXCITATORY, LENGTH, INPUT_DENSITY = 10, 0.8, 3.0, 0.15
 PROBABILITY = {
@@ -247,7 +247,7 @@ def main() -> None:
         "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()),
         "",
     ]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

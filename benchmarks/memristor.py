@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
+from outputs import write_page
 from threadpoolctl import threadpool_limits
 
 from neurohw import TrainedNetwork, feed_forward, run_reference
 from neurohw.memristor import KINDS, device_named, layout_of, program, sample_weights
 from neurohw.memristor.wires import SIEMENS, alone, column_currents, effective_conductances, first_order
-from neurohw.storage import write_atomically
 
 DAY = 86400.0
 STEPS, SAMPLES, DENSITY = 4, 500, 0.2
@@ -132,7 +132,7 @@ def main() -> None:
     lines.append(
         f"Processor time of one thread, medians of {arguments.repeats}. `python benchmarks/memristor.py` writes this page."
     )
-    write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
+    write_page(arguments.out, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

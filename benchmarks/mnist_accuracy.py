@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 
 from neurohw import QuantizedNetwork, TrainedNetwork, quantize, run_golden, run_reference, save
 from neurohw.data import Dataset, Encoder, load
 from neurohw.readout import accuracy, scores
-from neurohw.storage import write_atomically
 from neurohw.train import fit
 from neurohw.train.recipes import recipe_named
 
@@ -93,7 +93,7 @@ def main() -> None:
         + ".",
         "",
     ]
-    write_atomically(arguments.out, "\n".join(table).encode())
+    write_page(arguments.out, "\n".join(table))
     print("\n".join(table))
 
 

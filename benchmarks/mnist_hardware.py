@@ -12,13 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from outputs import write_page
+
 from neurohw import load_quantized
 from neurohw.data import load
 from neurohw.hardware.build import place_and_route_network, tool_versions
 from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
 from neurohw.readout import accuracy
-from neurohw.storage import write_atomically
 from neurohw.train.recipes import recipe_named
 
 # one open flow, same commands; Spiker+ 784-128-10 with 4-bit weights at T = 100
@@ -91,7 +92,7 @@ def main() -> None:
         "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()),
         "",
     ]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 
 from neurohw.plasticity import Bernoulli, initialise, intensity_rates, nalsm, spikes_of
 from neurohw.reservoir import Liquid, grid_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
-from neurohw.storage import write_atomically
 
 Floats = NDArray[np.float64]
 THRESHOLD, LEAK, REFRACTORY, SYNAPSE = 20.0, 1 / 64, 2, np.exp(-1.0)
@@ -170,7 +170,7 @@ def main() -> None:
             for name, rate, factor, alike, size in rows
         ),
     ]
-    write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
+    write_page(arguments.out, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import outputs
 import scipy.stats
 from intervals import student_text, table
 from work_folder import Results
-
-from neurohw.storage import write_atomically
 
 MODES = ("nalsm", "stdp", "static")
 CHECKPOINTS = (300, 1000, 3000, 10000, 30000, 50000)
@@ -223,7 +222,7 @@ def plot(results: Results, path: Path) -> None:
     right.axhline(1.0, color="black", linewidth=0.5)
     right.set(xlabel="samples of the initialisation", ylabel="branching factor")
     right.legend(fontsize=7)
-    figure.savefig(path, dpi=80)
+    outputs.write_figure(figure, path, dpi=80)
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -236,5 +235,5 @@ def write_page(results: Results, path: Path) -> None:
     ]
     for part in (full_lines, drift_lines, amplitude_lines, paired_lines, fsdd_lines, nmnist_lines):
         lines += part(results)
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    outputs.write_page(path, "\n".join(lines) + "\n")
     plot(results, path.with_suffix(".png"))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 
 from neurohw import run_reference
 from neurohw.interop.nir import from_nir
-from neurohw.storage import write_atomically
 
 SIMULATORS = (
     "exact",
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     text = table(identify(options.data))
-    write_atomically(options.out, text.encode())
+    write_page(options.out, text)
     print(text)
 
 

@@ -8,10 +8,10 @@ table (noise-aware), on the loudest devices with weights clipped at 2 standard d
 """
 
 import argparse
-import io
 from dataclasses import replace
 from pathlib import Path
 
+from outputs import write_figure, write_page
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neurohw import TrainedNetwork, infer, load_trained, quantize, save
@@ -22,7 +22,6 @@ from neurohw.noise import Experiment, Scenario, Study, monte_carlo, processes, s
 from neurohw.noise import statistics as statistics_of
 from neurohw.noise.summary import spread_text
 from neurohw.readout import accuracy
-from neurohw.storage import write_atomically
 from neurohw.train import DeviceNoise, TrainConfig, fit
 from neurohw.train.recipes import Recipe, recipe_named
 
@@ -228,9 +227,7 @@ def figure(study: Study, devices: list[str], path: Path) -> None:
     axes[0, 0].set_ylabel("accuracy, %")
     axes[0, 0].legend(frameon=False, fontsize=7, loc="lower left")
     drawing.tight_layout()
-    buffer = io.BytesIO()
-    drawing.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())
+    write_figure(drawing, path, dpi=130)
 
 
 def main() -> None:
@@ -269,7 +266,7 @@ def main() -> None:
         accuracy(infer(quantize(int4, 4, max_count=encoder.max_count), encoder.encode(dataset.x_test)), dataset.y_test),
         recipe,
     )
-    write_atomically(arguments.out, text.encode())
+    write_page(arguments.out, text)
     figure(study, arguments.devices, arguments.out.with_suffix(".png"))
     print(text)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from outputs import write_page
 from threadpoolctl import threadpool_limits
 from timing import median_seconds
 
@@ -18,7 +19,6 @@ from neurohw.memristor import Converter, device_named
 from neurohw.network import feed_forward
 from neurohw.neurons import Integrator, Lif
 from neurohw.noise import Experiment, Scenario, judge_chip
-from neurohw.storage import write_atomically
 from neurohw.train import SpikingModule
 
 SIZES, STEPS, RATE = (784, 128, 10), 4, 0.12
@@ -87,7 +87,7 @@ def main() -> None:
         f"and have no such floor. Processor time of one thread, medians of {arguments.repeats}. `python benchmarks/noise_speed.py` writes this page.",
         "",
     ]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from outputs import write_page
 from timing import median_seconds
 
 from neurohw.data import load
 from neurohw.memristor import CrossbarMapping, device_named, layout_of, sample_weights
-from neurohw.storage import write_atomically
 from neurohw.train import DeviceNoise, SpikingModule, TrainConfig, fit
 from neurohw.train.clip import weight_clipper
 from neurohw.train.device_noise import ChipNoise
@@ -97,7 +97,7 @@ def main() -> None:
         *rows,
         "",
     ]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from outputs import write_page
 from rich.progress import track
 
 from neurohw import Lif, Network, Population, Projection, Source, TrainedNetwork
@@ -36,7 +37,6 @@ from neurohw.plasticity.golden import PlasticTrace, run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.reference import run_plastic_reference
 from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
-from neurohw.storage import write_atomically
 
 SHAPE, INPUTS, SAMPLES, STEPS = (4, 4, 8), 64, 100, 100
 COMPARED, LAST, EDGE = 40, 20, 25
@@ -311,7 +311,7 @@ def main() -> None:
     head = [f"| ECP5-85k, 12-bit weights of which the neuron sees 8; {name} | |", "|---|---|"]
     lines += [*head, *in_hardware(q, spikes, arguments.lanes, arguments.update_lanes, arguments.work), ""]
     lines += ["Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()), ""]
-    write_atomically(arguments.out, "\n".join(lines).encode())
+    write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from outputs import write_page
 
 from neurohw.network import TrainedNetwork
 from neurohw.plasticity import Bernoulli, Plasticity, initialise, intensity_rates, nalsm
 from neurohw.plasticity.native import PlasticKernel
 from neurohw.reservoir import grid_liquid
-from neurohw.storage import write_atomically
 
 STEPS = 250
 FADING = 0.99
@@ -214,7 +214,7 @@ def main() -> None:
         f"The floor of one thread: a step walks {rows:,.0f} synapses by rows, once to change and once to deliver, and {columns:,.0f} by columns. That moves {moved / 1e3:,.0f} kB through the second "
         f"cache (a column touches a cache line of its own for every synapse), which at the speed of a copy, {speed / 1e9:.0f} GB/s, takes {floor:.1f} us: the kernel takes {us[1][0] / floor:.1f} times that.",
     ]
-    write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
+    write_page(arguments.out, "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from outputs import write_page
 from torch.nn.functional import cross_entropy
 
 from neurohw import Integrator, Lif, Network, Population, Projection, Source
 from neurohw.connections import Dense, Sparse
-from neurohw.storage import write_atomically
 from neurohw.train import SpikingModule
 from neurohw.train.recurrence import scale_recurrence
 from neurohw.train.truncation import backward_in_windows
@@ -130,7 +130,7 @@ def main() -> None:
         f"Floor: {3 * SYNAPSES * SAMPLES * STEPS / 1e9:.2f}e9 multiply-adds (forward, gradients by spikes and by weights) at the {speed / 1e9:.0f}e9 per second of a matrix "
         f"product: {1000 * floor:.0f} ms. Every step of the loop works on 32 x 1,000 numbers in some thirty operators, and reads an index with every weight.",
     ]
-    write_atomically(arguments.out, ("\n".join(lines) + "\n").encode())
+    write_page(arguments.out, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from outputs import write_page
 from rich.progress import track
 
 from neurohw.data import digits
@@ -84,7 +85,7 @@ def main() -> None:
         "",
         f"`python benchmarks/reservoir_readout.py --seeds {seeds}`",
     ]
-    Path(__file__).with_suffix(".md").write_text("\n".join(lines) + "\n")
+    write_page(Path(__file__).with_suffix(".md"), "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

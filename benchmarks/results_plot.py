@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from outputs import write_figure
 from training_speed import ALL, AXES, BASE, LOSS_PAIRS, OURS, PEERS, RECURRENT, Training, spread
 
 COLORS = dict(zip(ALL, ("#c44e52", "#4c72b0", "#55a868", "#8172b2", "#ccb974", "#8c8c8c"), strict=True))
@@ -74,5 +75,5 @@ def draw(training: Training, path: Path) -> None:
         _losses(axis, training, ours, theirs)
     for axis in axes.flat:
         axis.tick_params(labelsize=8)
-    figure.savefig(path, dpi=80)
+    write_figure(figure, path, dpi=80)
     plt.close(figure)

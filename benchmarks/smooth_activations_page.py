@@ -1,9 +1,9 @@
 """The page and plot of `benchmarks/smooth_activations.py`."""
 
-import io
 from pathlib import Path
 
 import numpy as np
+import outputs
 from intervals import student
 from numpy.typing import NDArray
 from smooth_activations_derivatives import derivative_error, expected_error
@@ -18,8 +18,6 @@ from smooth_activations_perceptron import (
     SIZES,
     Result,
 )
-
-from neurohw.storage import write_atomically
 
 BITS = (2, 3, 4, 5, 6)
 SEEDS, TUNING_SEEDS = tuple(range(10)), (100, 101)
@@ -83,9 +81,7 @@ def plot(path: Path, measured: dict[str, list[float]], found: dict[Case, Result]
         panel.set(xlabel="bits of the converters", ylabel="test accuracy, %", title=device, xticks=BITS)
         panel.legend(fontsize=7)
     figure.tight_layout()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
+    outputs.write_figure(figure, path)
 
 
 def derivative_lines(measured: dict[str, list[float]]) -> list[str]:
@@ -162,4 +158,4 @@ def write_page(found: dict[Case, Result], rates: dict[Case, float], path: Path) 
         *training_lines(found, rates),
         "",
     ]
-    write_atomically(path, "\n".join(lines).encode())
+    outputs.write_page(path, "\n".join(lines))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from outputs import write_page
 
 from neurohw import quantize, save
 from neurohw.data import spoken_digits
@@ -153,7 +154,7 @@ def main() -> None:
         for done, result in enumerate(pool.imap_unordered(run, jobs), 1):
             print(f"{done}/{len(jobs)}", json.dumps(result), flush=True)
     results = [json.loads(path.read_text()) for path in sorted(arguments.work.glob("*/result.json"))]
-    write_atomically(arguments.out, table(results).encode())
+    write_page(arguments.out, table(results))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import outputs
 import scipy.stats
 from intervals import student_text, table
 from numpy.typing import NDArray
@@ -32,7 +33,6 @@ from zero_shot_setup import (
 )
 
 from neurohw.reservoir import Retrieval
-from neurohw.storage import write_atomically
 
 
 def percent(right: NDArray[np.bool_]) -> str:
@@ -347,7 +347,7 @@ def plot(results: Results, path: Path) -> None:
     axes[2].set(
         title="five unseen pairs of digits", xlabel="pairs of digits, sorted", ylabel="sound to image, %", ylim=(0, 100)
     )
-    figure.savefig(path, dpi=80)
+    outputs.write_figure(figure, path, dpi=80)
     plt.close(figure)
 
 
@@ -363,5 +363,5 @@ def write_page(results: Results, path: Path) -> None:
         lines += part(results)
     if results.found("pairs-*") and results.found("digits-*"):
         lines += ["", f"![probes by split, and retrieval by pair]({path.with_suffix('.png').name})"]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    outputs.write_page(path, "\n".join(lines) + "\n")
     plot(results, path.with_suffix(".png"))

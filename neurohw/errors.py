@@ -37,3 +37,10 @@ class DoesNotFit(NeurohwError):
 
 class MissingTool(NeurohwError):
     """An external program is not installed. The message says what brings it."""
+
+
+class CannotWrite(NeurohwError):
+    """An output would replace something that the framework did not write, or the system refuses.
+
+    Nothing was changed.
+    """

@@ -8,27 +8,31 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
 
 
-def export_model(model: Model, to: str, path: Path, target: str | None = None) -> list[str]:
-    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava; returns what remains to be done in the tool.
+def export_model(
+    model: Model, to: str, path: Path, target: str | None = None, force: bool = False
+) -> list[str]:
+    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava.
 
-    target: the tool that shall read the NIR graph. Raises Unsupported naming what the tool cannot say.
+    target: the tool that shall read the NIR graph. Returns what remains to be done in the tool.
+    Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an
+    export stands there, unless `force`.
     """
     if target is not None and to != "nir":
         raise Unsupported(f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}")
     if to == "nir":
-        return export_nir(model, path, target)
+        return export_nir(model, path, target, force)
     if to == "snntorch":
-        export_snntorch(model, path)
+        export_snntorch(model, path, force)
     elif to == "brian2":
         from neurohw.engines.brian2 import export as export_brian2
 
-        export_brian2(model, path)
+        export_brian2(model, path, force)
     elif to == "lava":
         from neurohw.engines.lava import export as export_lava
 
         if not isinstance(model, QuantizedNetwork):
             raise Unsupported("the Lava export is fixed point: quantize the model first")
-        export_lava(model, path)
+        export_lava(model, path, force)
     else:
         raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")
     return []

@@ -30,9 +30,14 @@ def digest_of(value: Model) -> str:
     return digest(*_parts(value))
 
 
-def save(value: Model, path: Path) -> str:
-    """Save a value as a folder, atomically, and return its digest."""
-    return save_value(path, *_parts(value))
+def save(value: Model, path: Path | str, force: bool = False) -> str:
+    """Save a value as a folder, atomically, and return its digest.
+
+    Raises CannotWrite if something else than a saved value of the same kind stands there, unless
+    `force`.
+    """
+    return save_value(path, *_parts(value), force)
+
 
 
 def load_trained(path: Path) -> TrainedNetwork:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from neurohw.errors import MissingTool, NeurohwError
+from neurohw.storage import write_atomically
 
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
 
@@ -37,11 +38,10 @@ def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
     key = hashlib.sha256("\0".join([*texts, version, processor, *flags]).encode()).hexdigest()[:16]
     target = _cache() / f"{source.stem}-{key}.so"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             built = Path(folder) / target.name
             result = subprocess.run([compiler, *flags, "-o", built, source], capture_output=True, text=True)
             if result.returncode != 0:
                 raise NeurohwError(f"g++ cannot compile {source.name}: {result.stderr[-1000:]}")
-            os.replace(built, target)
+            write_atomically(target, built.read_bytes())
     return ctypes.CDLL(str(target))

@@ -15,7 +15,7 @@ from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
 from neurohw.reference import check_stimulus
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, write_file
 from neurohw.trace import Trace
 
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
@@ -41,7 +41,9 @@ def load_model(path: Path, kind: str | None = None) -> Model:
     try:
         saved_kind = json.loads((path / "value.json").read_text())["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenFile(f"{path}: value.json is missing or unreadable ({error}): this is no saved model") from error
+        raise BrokenFile(
+            f"{path}: value.json is missing or unreadable ({error}): this is no saved model"
+        ) from error
     if saved_kind == "quantized":
         return load_quantized(path)
     return load_trained(path)
@@ -57,7 +59,11 @@ def model_for(path: Path, engine: Engine) -> Model:
     """The model that an engine takes: of a run folder, the one of its kind (integers first), else the saved one."""
     path = Path(path)
     if (path / "run.json").exists():
-        kind = "integer" if "integer" in engine.takes and (path / "quantized").exists() else engine.takes[0]
+        kind = (
+            "integer"
+            if "integer" in engine.takes and (path / "quantized").exists()
+            else engine.takes[0]
+        )
         return load_model(path, kind)
     return load_model(path)
 
@@ -87,27 +93,38 @@ def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
 
 def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:
     """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples."""
-    wanted = {n: a for n, a in trace.arrays().items() if n.startswith("spikes.") or (states and n.startswith("v."))}
+    wanted = {
+        n: a
+        for n, a in trace.arrays().items()
+        if n.startswith("spikes.") or (states and n.startswith("v."))
+    }
     return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
 
 
-def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an .npz file atomically."""
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False) -> None:
+    """Write the arrays of a trace as .npz; CannotWrite if something else stands there, unless
+    `force`.
+    """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "recording", force)
 
 
-def run_model(path: Path, engine: str, spikes: Path, out: Path, states: bool = False) -> Trace:
+def run_model(
+    path: Path, engine: str, spikes: Path, out: Path, states: bool = False, force: bool = False
+) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
+    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check
+    and its run raise, and before them CannotWrite if something else than such a file stands at
+    `out`, unless `force`.
     """
+    check_file(out, "recording", force)
     chosen = engine_named(engine)
     model = model_for(path, chosen)
     stimulus, many = load_spikes(spikes, model)
     trace = chosen.run(model, stimulus, states=states)
-    save_arrays(out, trace_arrays(trace, states, many))
+    save_arrays(out, trace_arrays(trace, states, many), force)
     return trace
 
 

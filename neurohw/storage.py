@@ -1,14 +1,11 @@
-"""Saving and loading of frozen values: `value.json` beside `arrays.safetensors` in one folder.
+"""Saving and loading of frozen values, and the door to writing (`neurohw.writing`).
 
-A value is its JSON fields and its arrays; its digest is the SHA-256 over both. A folder is written under a temporary name and renamed,
-so that a reader sees the old value, the new one, or none.
+A value is its JSON fields and its arrays, `value.json` beside `arrays.safetensors` in one folder;
+its digest is the SHA-256 over both.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,42 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from neurohw.errors import BrokenFile
+from neurohw.formats import ARRAYS, FORMATS, VALUE, check_format
+from neurohw.writing import (
+    ARRAYS_SHA256,
+    check_claim,
+    check_file,
+    check_files,
+    check_folder,
+    claim_folder,
+    new_folder,
+    remove_file,
+    remove_files,
+    write_atomically,
+    write_file,
+    write_files,
+    write_script,
+)
 
-FORMAT_VERSION = 1
+__all__ = [
+    "ARRAYS_SHA256",
+    "canonical_json",
+    "check_claim",
+    "check_file",
+    "check_files",
+    "check_folder",
+    "claim_folder",
+    "digest",
+    "load_value",
+    "new_folder",
+    "remove_file",
+    "remove_files",
+    "save_value",
+    "write_atomically",
+    "write_file",
+    "write_files",
+    "write_script",
+]
 
 
 def canonical_json(fields: Mapping[str, Any]) -> bytes:
@@ -38,44 +69,25 @@ def digest(kind: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[An
     return sha.hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside its place, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def save_value(
+    path: Path | str,
+    kind: str,
+    fields: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    force: bool = False,
+) -> str:
+    """Save a value as a folder and return its digest.
 
-
-def replace_folder(temporary: Path, path: Path) -> None:
-    """Put a finished temporary folder in the place of `path`, whatever was there."""
-    retired = temporary.with_name(temporary.name + ".old")
-    if path.exists():
-        os.replace(path, retired)
-    os.replace(temporary, path)
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def save_value(path: Path, kind: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Save a value as a folder and return its digest."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        value = digest(kind, fields, arrays)
-        header = {"format_version": FORMAT_VERSION, "kind": kind, "digest": value, "fields": dict(fields)}
-        (temporary / "value.json").write_text(json.dumps(header, indent=1, sort_keys=True, allow_nan=False))
-        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, temporary / "arrays.safetensors")
-        os.chmod(temporary, 0o755)
-        replace_folder(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    Raises CannotWrite if something else than a saved value of this kind stands there, unless
+    `force`.
+    """
+    value = digest(kind, fields, arrays)
+    # the kind comes first, so that a truncated file still shows whose it is
+    header = {"format_version": FORMATS[kind].version, "kind": kind, "digest": value}
+    header["fields"] = json.loads(canonical_json(fields))
+    with new_folder(path, kind, force=force) as folder:
+        (folder / VALUE).write_text(json.dumps(header, indent=1, allow_nan=False))
+        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / ARRAYS)
     return value
 
 
@@ -85,19 +97,22 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
     Raises BrokenFile naming the file if it is missing, truncated, of another kind or version, or does not match its digest.
     """
     path = Path(path)
-    for file in (path / "value.json", path / "arrays.safetensors"):
+    for file in (path / VALUE, path / ARRAYS):
         if not file.is_file():
             raise BrokenFile(f"{file}: missing; run the step that makes it again")
     try:
-        header = json.loads((path / "value.json").read_text())
-        arrays = load_file(path / "arrays.safetensors")
+        header = json.loads((path / VALUE).read_text())
+        arrays = load_file(path / ARRAYS)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, OSError) as error:
-        raise BrokenFile(f"{path}: truncated or unreadable ({error}); delete it and run its step again") from error
-    if not isinstance(header, dict) or header.get("format_version") != FORMAT_VERSION:
-        version = header.get("format_version") if isinstance(header, dict) else None
-        raise BrokenFile(f"{path}: format version {version}, this program reads {FORMAT_VERSION}")
-    if header.get("kind") != kind:
-        raise BrokenFile(f"{path}: holds a {header.get('kind')}, a {kind} was expected")
+        raise BrokenFile(
+            f"{path}: truncated or unreadable ({error}); delete it and run its step again"
+        ) from error
+    found = header.get("kind") if isinstance(header, dict) else None
+    if found != kind:
+        raise BrokenFile(f"{path}: holds a {found}, a {kind} was expected")
+    check_format(path, kind, header.get("format_version"))
     if digest(kind, header["fields"], arrays) != header.get("digest"):
-        raise BrokenFile(f"{path}: content does not match its digest; delete it and run its step again")
+        raise BrokenFile(
+            f"{path}: content does not match its digest; delete it and run its step again"
+        )
     return header["fields"], arrays

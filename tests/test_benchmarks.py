@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+
+from neurohw.errors import CannotWrite
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = ("bench", "environments", "machine_ceilings", "results_page", "results_plot", "intervals")
@@ -227,3 +230,34 @@ def test_a_part_without_its_data_is_left_out(scripts, monkeypatch):
     assert bench.part_options("flow_time", None) == []
     assert bench.part_options("verify_speed", Path("mnist.npz")) == ["mnist.npz"]
     assert bench.run_part("verify_speed", None, "sources", "machine", True) == {}
+
+
+def test_pages_and_figures_replace_only_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--out notes.md` loses nothing, and the page that took hours is printed."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        outputs = __import__("outputs")
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+        sys.modules.pop("outputs", None)
+    page, notes = tmp_path / "page.md", tmp_path / "notes.md"
+    for text in ("# Speed\n\n1\n", "# Speed\n\n2\n"):
+        outputs.write_page(page, text)
+    notes.write_text("# Notes\n")
+    with pytest.raises(CannotWrite, match=r"notes\.md: another file than this benchmark's"):
+        outputs.write_page(notes, "# Speed\n\n3\n")
+    assert "3" in capsys.readouterr().out and page.read_text().endswith("2\n") and notes.read_text() == "# Notes\n"
+    for figures in ({"ours": 1}, {"ours": 2, "more": 3}):
+        outputs.write_json(tmp_path / "f.json", figures)
+    for text in ('{"name": "package"}', "[1]", "not json"):
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(CannotWrite):
+            outputs.write_json(tmp_path / "other.json", {"ours": 1})
+        assert (tmp_path / "other.json").read_text() == text
+    figure = Figure()
+    for _ in range(2):
+        outputs.write_figure(figure, tmp_path / "page.png", dpi=20)
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG my photo")
+    with pytest.raises(CannotWrite):
+        outputs.write_figure(figure, tmp_path / "photo.png")
+    assert (tmp_path / "photo.png").read_bytes() == b"\x89PNG my photo"

@@ -1,5 +1,6 @@
 """run, import, export and crosscheck on the command line."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from neurohw import Lif, cli, feed_forward, load_quantized, load_trained, quantize, run_golden, run_reference, save
+from neurohw.export_model import export_model
 from neurohw.interop.nir import write_nir
 from tests.random_networks import random_stimulus, random_trained
 
@@ -188,3 +190,97 @@ def test_crosscheck_of_a_saved_model(model: Path, capsys: pytest.CaptureFixture[
 def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run(capsys, verb, "--help")
     assert code == 0 and f"neurohw {verb}" in text
+
+
+def test_import_does_not_delete_a_folder_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`neurohw import … --out userdir` deleted a folder that held thesis.tex, and made a folder of
+    a regular file.
+    """
+    path = good_graph(tmp_path / "net.nir")
+    (tmp_path / "userdir").mkdir()
+    (tmp_path / "userdir" / "thesis.tex").write_text("years of work")
+    (tmp_path / "file").write_text("notes")
+    for out, words in (("userdir", "userdir: it holds thesis.tex"), ("file", "file: it is a file")):
+        code, text = run(capsys, "import", path, "--out", tmp_path / out)
+        assert code == 1 and words in text and "Nothing was changed" in text
+    assert (tmp_path / "userdir" / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "file").read_text() == "notes"
+    assert run(capsys, "import", path, "--out", tmp_path / "userdir", "--force")[0] == 0
+    assert load_trained(tmp_path / "userdir") and not (tmp_path / "userdir" / "thesis.tex").exists()
+    assert run(capsys, "import", path, "--out", tmp_path / "userdir")[0] == 0  # a model over a model
+
+
+@pytest.mark.parametrize(
+    ("to", "model_kind", "name", "beside"),
+    [
+        ("brian2", "float", "net.py", "net.npz"),
+        ("lava", "integer", "net.py", "net.npz"),
+        ("nir", "float", "net.nir", None),
+    ],
+)
+def test_export_replaces_its_own_files_only(
+    model: Path, to: str, model_kind: str, name: str, beside: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = model / "out" / name
+    command = ("export", model / model_kind, "--to", to, "--out", out)
+    out.parent.mkdir()
+    for theirs in filter(None, (name, beside)):
+        (out.parent / theirs).write_text("a thesis")
+        code, text = run(capsys, *command)
+        assert code == 1 and f"{theirs}: it carries no seal of neurohw" in text
+        assert {p.name: p.read_text() for p in out.parent.iterdir()} == {theirs: "a thesis"}
+        (out.parent / theirs).unlink()
+    out.write_text("a thesis")
+    assert run(capsys, *command, "--force")[0] == 0 and run(capsys, *command)[0] == 0
+    out.write_bytes(out.read_bytes().replace(b"version", b"Version").replace(b"argparse", b"argparze"))
+    code, text = run(capsys, *command)
+    assert code == 1 and "it was changed since neurohw wrote it" in text
+
+
+def test_a_script_refuses_the_arrays_of_another(model: Path) -> None:
+    """Killed between its two files, an export leaves two that do not belong together."""
+    for seed in (1, 2):
+        trained = random_trained(np.random.default_rng(seed), feed_forward([6, 5, 3], Lif(0.5)), 15)
+        save(trained, model / f"m{seed}")
+        export_model(trained, "brian2", model / f"net{seed}.py")
+    (model / "net2.npz").replace(model / "net1.npz")
+    command = [sys.executable, model / "net1.py", "--input", model / "one.npz", "--out", model / "o.npz"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "net1.npz does not belong to this script" in done.stderr
+
+
+def test_an_exported_script_does_not_replace_a_file(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+    out = model / "mine.npz"
+    out.write_text("measured")
+    command = [sys.executable, model / "net.py", "--input", model / "one.npz", "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "--force" in done.stderr and out.read_text() == "measured"
+    assert subprocess.run([*command, "--force"]).returncode == 0
+    with np.load(out) as file:
+        assert "spikes.output" in file.files
+
+
+def test_a_trace_does_not_replace_the_spikes_that_it_is_made_of(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told before the engine runs."""
+    before = (model / "one.npz").read_bytes()
+    command = ("run", model / "float", "--engine", "reference", "--input", model / "one.npz", "--out")
+    with monkeypatch.context() as patch:
+        patch.setattr("neurohw.run_model.model_for", lambda *_: pytest.fail("the work began"))
+        code, text = run(capsys, *command, model / "one.npz")
+    assert code == 1 and "one.npz: it carries no seal of neurohw" in text
+    assert (model / "one.npz").read_bytes() == before
+    assert run(capsys, *command, model / "trace.npz")[0] == 0 and run(capsys, *command, model / "trace.npz")[0] == 0
+    assert run(capsys, *command, "/dev/null", "--force")[0] == 1 and Path("/dev/null").is_char_device()
+
+
+def test_the_picture_of_a_mismatch_does_not_replace_another(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / "notes.svg").write_text("<svg>my drawing</svg>")
+    monkeypatch.setattr("neurohw.flow.check.crosscheck", lambda *_: pytest.fail("the work began"))
+    code, text = run(capsys, "crosscheck", model / "float", "--picture", model / "notes.svg")
+    assert code == 1 and "notes.svg: it carries no seal of neurohw" in text
+    assert (model / "notes.svg").read_text() == "<svg>my drawing</svg>"

@@ -15,7 +15,11 @@ def test_values_survive_saving_and_name_their_parent(tmp_path: Path) -> None:
     trained = random_trained(rng)
     quantized = quantize(trained)
     trace = run_golden(quantized, random_stimulus(rng, trained.network, 5, 3))
-    for value, load, name in ((trained, load_trained, "t"), (quantized, load_quantized, "q"), (trace, load_trace, "r")):
+    for value, load, name in (
+        (trained, load_trained, "t"),
+        (quantized, load_quantized, "q"),
+        (trace, load_trace, "r"),
+    ):
         assert save(value, tmp_path / name) == digest_of(value) == digest_of(load(tmp_path / name))
     assert load_quantized(tmp_path / "q").parent == digest_of(trained)
     assert first_mismatch(trace, load_trace(tmp_path / "r")) is None
@@ -60,7 +64,10 @@ def test_future_version_and_wrong_kind(saved: Path) -> None:
     header = json.loads((saved / "value.json").read_text())
     header["format_version"] = 99
     (saved / "value.json").write_text(json.dumps(header))
-    with pytest.raises(BrokenFile, match="format version 99, this program reads 1"):
+    with pytest.raises(
+        BrokenFile,
+        match="a trained network of format version 99, this program reads 1; a newer neurohw wrote it",
+    ):
         load_trained(saved)
 
 

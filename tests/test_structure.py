@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 LAYERS = [
     {"processes"},
     {"children", "console", "errors", "extras", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"}
-    | {"checks", "support"},
+    | {"checks", "support", "formats", "ownership", "placing", "writing"},
     {"modulation"},
     {"network", "step"},
     {"reference", "readout"},

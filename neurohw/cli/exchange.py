@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from neurohw.cli.options import ForceOption
 from neurohw.cli.values import whole_numbers
 from neurohw.console import console
 from neurohw.export_model import export_model
@@ -112,6 +113,7 @@ def import_verb(
     recurrent_delay: RecurrentOption = None,
     steps: StepsOption = None,
     input_shape: ShapeOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Take a model over from another tool: `neurohw import net.nir --from snntorch --out model`.
 
@@ -138,7 +140,7 @@ def import_verb(
             steps=steps,
             input_shape=whole_numbers(input_shape),
         )
-    digest = save(value, out)
+    digest = save(value, out, force)
     show_import(value)
     kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
     console.print(f"{kind} network {digest[:12]}: {out}", soft_wrap=True)
@@ -191,6 +193,7 @@ def export_verb(
     integers: Annotated[
         bool, typer.Option("--integers", help="Of a run folder, export the quantized network.")
     ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Hand a model to another tool: `neurohw export runs/digits --to brian2 --out network.py`.
 
@@ -198,7 +201,7 @@ def export_verb(
     write a readable script with its arrays beside it, which runs without this framework (lava: soft resets need its processes).
     """
     kind = "integer" if integers or to == "lava" else "float"
-    notes = export_model(load_model(model, kind), to, out, target)
+    notes = export_model(load_model(model, kind), to, out, target, force)
     console.print(f"written: {out}", soft_wrap=True)
     for text in notes:
         console.print(f"there: {text}", style="yellow", highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from neurohw.cli.options import ForceOption
 from neurohw.cli.runs import execute
 from neurohw.console import console
 from neurohw.crosscheck import CrosscheckResult
@@ -52,6 +53,7 @@ def crosscheck(
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Where to draw a first mismatch. Default: mismatch.svg.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
@@ -59,7 +61,7 @@ def crosscheck(
     chosen engines; `neurohw crosscheck model/ --input spikes.npz` any saved model. Exit code 1 if two engines differ.
     """
     if model is None and run is not None and not any((engines, spikes, samples is not None, picture)):
-        execute(RunFolder(run), ("crosscheck",))
+        execute(RunFolder(run, force=force), ("crosscheck",))
         return
     path = model or run
     if path is None:
@@ -67,7 +69,7 @@ def crosscheck(
     chosen = engines.split(",") if engines else None
     picture = picture or Path("mismatch.svg")
     with console.status("crosscheck") as status:
-        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text))
+        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text), force)
     _show_crosscheck(result)
     missing = f"; {samples:,} were asked for, more are not there" if samples and samples > result.samples else ""
     console.print(f"compared {result.samples:,} of {result.samples_there or 0:,} samples{missing}")
@@ -83,13 +85,14 @@ def run_verb(
     spikes: Annotated[Path, typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron].")],
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
     states: Annotated[bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz --out trace.npz`.
 
     The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
     """
     with console.status(escape(f"{engine} is running")):
-        trace = run_model(model, engine, spikes, out, states)
+        trace = run_model(model, engine, spikes, out, states, force)
     table = Table("population", "neurons", "spikes", "spikes per neuron and step")
     for name, array in trace.spikes.items():
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")

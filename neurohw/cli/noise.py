@@ -9,9 +9,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from neurohw.cli.options import ForceOption
 from neurohw.console import console
 from neurohw.flow.lock import locked
-from neurohw.flow.noise import folder_name, noise_experiments, write_study
+from neurohw.flow.noise import check_study, folder_name, noise_experiments, write_study
 from neurohw.memristor import KINDS, Converter, CrossbarMapping, Faults, Wires
 from neurohw.noise import Executor, Scenario, Study, dask, device_from_text, monte_carlo, parse_time, processes, serial
 from neurohw.noise.summary import notes, table
@@ -107,6 +108,7 @@ def noise(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of results. Default: noise in the run folder, else ./noise.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """What becomes of a network on resistive memory: many chips, at several times after programming.
 
@@ -144,10 +146,11 @@ def noise(
         for name in names
     }
     executor = _executor(process_count, dask_address)
+    folder = out or (model / "noise" if (model / "run.json").exists() else Path("noise"))
+    check_study(folder, force)
     with console.status("loading the network and its data"):
         seconds = [parse_time(text) for text in times.split(",")]
         experiments = noise_experiments(model, scenarios, seconds, recipe, data, samples)
-    folder = out or (model / "noise" if (model / "run.json").exists() else Path("noise"))
     columns = (
         SpinnerColumn(),
         BarColumn(24),
@@ -164,8 +167,8 @@ def noise(
             live.update(Group(_table(study), bar))
 
         with locked(folder, f"noise {model}"):
-            study = monte_carlo(experiments, range(seed, seed + chips), executor, folder, show)
-            files = write_study(study, folder)
+            study = monte_carlo(experiments, range(seed, seed + chips), executor, folder, show, force)
+            files = write_study(study, folder, force)
     console.print(_table(study))
     for note in notes(study):
         console.print(note, soft_wrap=True)

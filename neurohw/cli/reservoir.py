@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from neurohw.cli.options import ForceOption
 from neurohw.cli.values import whole_numbers
 from neurohw.console import console, stage_progress
 from neurohw.flow import RunFolder
@@ -114,6 +115,7 @@ def build(
     ] = None,
     board: Annotated[list[str] | None, typer.Option("--board", help="Board to build for; repeat for several.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random. New runs: 0.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Build a liquid and start a run folder: `neurohw reservoir build mnist --data mnist.npz --shape 10,10,10`.
 
@@ -145,7 +147,7 @@ def build(
         own = liquid_named(recipe, topology)
     liquid = dataclasses.replace(own, **{k: v for k, v in given.items() if v is not None})
     options = {"data": data, "bits": bits, "lanes": lanes, "seed": seed, "boards": tuple(board) if board else None}
-    folder = RunFolder.start(path, recipe, liquid, **options)
+    folder = RunFolder.start(path, recipe, liquid, force, **options)
     with stage_progress() as show:
         build_stage(folder, show)
     built = folder.need("liquid")
@@ -171,12 +173,13 @@ def tune(
     ] = True,
     steps: Annotated[int, typer.Option("--steps", help="Steps for which each sample is heard.")] = 20,
     samples: Annotated[int | None, typer.Option("--samples", help="Training samples to hear. Default: all.")] = None,
+    force: ForceOption = False,
 ) -> None:
     """Let the liquid tune itself on the training samples: STDP whose depression an astrocyte raises when the liquid fires more than its input.
 
     The labels are not looked at. Later verbs take the tuned liquid; `neurohw reservoir build` with the same options does not undo it, other options do.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         tune_stage(folder, show, Tuning(gain if astrocyte else None, steps, samples))
     branching = folder.need("tune")["branching_factor"]
@@ -188,12 +191,13 @@ def tune(
 def measure(
     run: LiquidRun,
     samples: Annotated[int, typer.Option("--samples", help="Test samples to run.")] = 50,
+    force: ForceOption = False,
 ) -> None:
     """Measure the liquid on test samples: branching factor, Lyapunov exponent, ranks, avalanches, firing statistics.
 
     Writes reservoir.json and reservoir.html, a page with figures that needs nothing else.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         measure_stage(folder, show, samples)
     values = folder.need("measure")
@@ -215,13 +219,14 @@ def readout(
         bool,
         typer.Option("--plastic", help="Judge the liquid whose weights go on changing within each sample, too."),
     ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Count the spikes of every sample, fit the linear readout, and attach it: the trained network of the run.
 
     The counts stay in counts.npz, x_train, y_train and so on, for other classifiers. With --plastic, plasticity stays on while a sample is heard; this is judged beside, because the
     hardware that follows has fixed weights.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     with stage_progress() as show:
         readout_stage(folder, show)
         if plastic:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurohw import processes
+from neurohw.cli.options import ForceOption
 from neurohw.console import console, stage_progress
 from neurohw.errors import InvalidData, NeurohwError
 from neurohw.flow import STAGES, RunFolder, run_stages
@@ -127,9 +128,9 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
         console.print(f"next: {run.command(NEXT[last])}", soft_wrap=True)
 
 
-def _start(recipe: str | None, run: Path | None, boards: list[str] | None, **given: Any) -> RunFolder:
+def _start(recipe: str | None, run: Path | None, boards: list[str] | None, force: bool, **given: Any) -> RunFolder:
     path = run or Path("runs") / (recipe or "digits")
-    return RunFolder.start(path, recipe, boards=tuple(boards) if boards else None, **given)
+    return RunFolder.start(path, recipe, force=force, boards=tuple(boards) if boards else None, **given)
 
 
 def flow(
@@ -143,6 +144,7 @@ def flow(
     board: BoardOption = None,
     seed: SeedOption = None,
     epochs: EpochsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Everything: train, quantize, crosscheck the engines, emit RTL, verify it, build bitstreams, report.
 
@@ -150,7 +152,7 @@ def flow(
     failed, and the exit code is 1.
     """
     given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
-    execute(_start(recipe, run, board, resolution_bits=resolution_bits, **given), STAGES)
+    execute(_start(recipe, run, board, force, resolution_bits=resolution_bits, **given), STAGES)
 
 
 def train(
@@ -165,6 +167,7 @@ def train(
     seed: SeedOption = None,
     epochs: EpochsOption = None,
     device: Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU.")] = "cpu",
+    force: ForceOption = False,
 ) -> None:
     """Start a run folder and train its network. Interrupted, it goes on from the last epoch.
 
@@ -172,20 +175,20 @@ def train(
     its part of every batch (and with --device cuda its own GPU); the result is that of one process, up to rounding. The two dashes keep torchrun from reading --run.
     """
     given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
-    execute(_start(recipe, run, board, resolution_bits=resolution_bits, **given), ("train",), device=device)
+    execute(_start(recipe, run, board, force, resolution_bits=resolution_bits, **given), ("train",), device=device)
 
 
-def quantize(run: ExistingRun, resolution_bits: ResolutionOption = None) -> None:
+def quantize(run: ExistingRun, resolution_bits: ResolutionOption = None, force: ForceOption = False) -> None:
     """Quantize the trained network to integers, with widths by proof."""
-    folder = RunFolder(run)
+    folder = RunFolder(run, force=force)
     if resolution_bits is not None:
-        folder = RunFolder(run, replace(folder.config, resolution_bits=resolution_bits))
+        folder = RunFolder(run, replace(folder.config, resolution_bits=resolution_bits), force)
     execute(folder, ("quantize",))
 
 
-def emit(run: ExistingRun) -> None:
+def emit(run: ExistingRun, force: ForceOption = False) -> None:
     """Emit the RTL package: SystemVerilog, parameters, memory images, manifest."""
-    execute(RunFolder(run), ("emit",))
+    execute(RunFolder(run, force=force), ("emit",))
 
 
 def verify(
@@ -198,11 +201,11 @@ def verify(
     execute(RunFolder(run), ("verify",), states)
 
 
-def build(run: ExistingRun) -> None:
+def build(run: ExistingRun, force: ForceOption = False) -> None:
     """Synthesise, place and route, and pack a bitstream for every board of the run."""
-    execute(RunFolder(run), ("build",))
+    execute(RunFolder(run, force=force), ("build",))
 
 
-def report(run: ExistingRun) -> None:
+def report(run: ExistingRun, force: ForceOption = False) -> None:
     """Write report.json and report.html."""
-    execute(RunFolder(run), ("report",))
+    execute(RunFolder(run, force=force), ("report",))

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from neurohw.cli.options import ForceOption
 from neurohw.console import console
 from neurohw.data.speech import hear_to_file
 from neurohw.errors import MissingTool
@@ -26,6 +27,7 @@ def hear(
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
     channels: Annotated[int, typer.Option("--channels", help="Filters of the cochlea.")] = 64,
+    force: ForceOption = False,
 ) -> None:
     """Turn speech into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow spoken-digits --data spikes.npz`.
 
@@ -34,7 +36,7 @@ def hear(
     with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False), console=console) as display:
         task = display.add_task("reading", total=1.0)
         words = hear_to_file(
-            source, out, channels, lambda text, done: display.update(task, description=text, completed=done)
+            source, out, channels, lambda text, done: display.update(task, description=text, completed=done), force
         )
     console.print(f"{words}: {out}", soft_wrap=True)
 

@@ -26,7 +26,7 @@ from neurohw.data.cochlea import Cochlea
 from neurohw.data.dataset import PARTS, Dataset
 from neurohw.data.spikes import Recordings, write_counts
 from neurohw.errors import InvalidData
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, write_file
 
 DIGIT_NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
 FSDD_URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
@@ -148,7 +148,9 @@ def hear(
     return recordings, np.array(index)
 
 
-def write_spikes(path: Path, recordings: Recordings, index: NDArray[np.int64] | None = None) -> None:
+def write_spikes(
+    path: Path, recordings: Recordings, index: NDArray[np.int64] | None = None, force: bool = False
+) -> None:
     """Write recordings as the .npz that `spike_file` reads; times are rounded to milliseconds."""
     buffer = io.BytesIO()
     more = {} if index is None else {"index": index}
@@ -163,7 +165,7 @@ def write_spikes(path: Path, recordings: Recordings, index: NDArray[np.int64] | 
         channels=np.array(recordings.channels),
         **more,  # type: ignore[arg-type]
     )
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "spikes", force)
 
 
 def _commands(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -211,14 +213,22 @@ def speech_commands(
     return Dataset("speech-commands", **arrays, classes=len(words))
 
 
-def hear_to_file(source: str, out: Path, channels: int = 64, progress: Progress | None = None) -> str:
-    """Hear "fsdd", a folder of digits or of Speech Commands, write the file of spikes for their recipe, and say in words what it holds."""
+def hear_to_file(
+    source: str, out: Path, channels: int = 64, progress: Progress | None = None, force: bool = False
+) -> str:
+    """Hear "fsdd", a folder of digits or of Speech Commands, write the file of spikes for their
+    recipe, and say in words what it holds.
+
+    Raises CannotWrite, before it listens, if something else than such a file stands at `out`,
+    unless `force`.
+    """
+    check_file(out, "spikes", force)
     if (Path(source) / "testing_list.txt").is_file():
         dataset = speech_commands(source, cochlea=Cochlea(channels), progress=progress)
-        write_counts(out, dataset)
+        write_counts(out, dataset, force)
         parts = ", ".join(f"{len(dataset.part(part)[1]):,} {part}" for part in PARTS)
         return f"{dataset.classes} words, recordings: {parts}"
     sounds = download_fsdd() if source == "fsdd" else digit_sounds(source)
     recordings, index = hear(sounds, Cochlea(channels), progress)
-    write_spikes(out, recordings, index)
+    write_spikes(out, recordings, index, force)
     return f"{len(sounds):,} recordings, {len(recordings.time):,} spikes"

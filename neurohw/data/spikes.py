@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neurohw.data.dataset import PARTS, Dataset, stratified_split
 from neurohw.errors import InvalidData
-from neurohw.storage import write_atomically
+from neurohw.storage import write_file
 
 HEIDELBERG_CHANNELS = 700
 
@@ -99,12 +99,12 @@ def spike_file(path: str | Path) -> tuple[Recordings, NDArray[np.int64] | None]:
     return recordings, arrays["index"].astype(np.int64) if "index" in arrays else None
 
 
-def write_counts(path: str | Path, dataset: Dataset) -> None:
+def write_counts(path: str | Path, dataset: Dataset, force: bool = False) -> None:
     """Write a dataset of spikes as one compressed .npz, from which `read_counts` gives an equal one."""
     arrays = {f"{a}_{part}": getattr(dataset, f"{a}_{part}") for part in PARTS for a in "xy"}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays, name=np.array(dataset.name), classes=np.array(dataset.classes))
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "spikes", force)
 
 
 def read_counts(path: str | Path) -> Dataset:

@@ -29,7 +29,7 @@ def _build_board(run: RunFolder, package: RtlPackage, name: str, tell: Callable[
     done = run.result(stage) if run.up_to_date(stage, options, inputs) else None
     if done is None or not _is_there(run.path / done["bitstream"], done["bitstream_sha256"]):
         folder, output = run.path / "rtl", run.path / "build" / name
-        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell)
+        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell, run.force)
         done = {**dataclasses.asdict(result), "bitstream": run.inside(result.bitstream)}
         run.finish(stage, options, inputs, done)
     tell(f"{name}: done")
@@ -64,7 +64,7 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     errors = {name: done for name, done in ended.items() if isinstance(done, NeurohwError)}
     inputs = {"emit": package.digest()}
     report = {"boards": boards, "tools": tool_versions(), "parent": inputs["emit"]}
-    BuildReport.from_json(report).save(run.path / "build" / "build.json")
+    BuildReport.from_json(report).save(run.path / "build" / "build.json", run.force)
     failed = {name: str(error) for name, error in errors.items()}
     words = "; ".join(text if name in text else f"{name}: {text}" for name, text in failed.items())
     run.finish("build", {"boards": list(names)}, inputs, {**report, "failed": failed}, words or None)

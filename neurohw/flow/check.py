@@ -12,7 +12,7 @@ from neurohw.errors import InvalidData
 from neurohw.flow.data import run_test_split
 from neurohw.flow.run_folder import RunFolder
 from neurohw.run_model import load_model, load_spikes
-from neurohw.storage import write_atomically
+from neurohw.storage import check_file, write_file
 from neurohw.trace import first_mismatch
 
 DEFAULT_SAMPLES = 3
@@ -72,6 +72,7 @@ def crosscheck_saved(
     spikes: Path | None,
     picture: Path,
     progress: Callable[[str, float], None],
+    force: bool = False,
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
@@ -80,9 +81,11 @@ def crosscheck_saved(
     - spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model
     - picture: where a first mismatch is drawn
 
-    Raises InvalidData if there is nothing to compare.
+    Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something
+    else than a picture of ours stands at `picture`, unless `force`.
     """
     path = Path(path)
+    check_file(picture, "picture", force)
     if samples is not None and samples < 1:
         raise InvalidData(f"samples must be at least 1, not {samples}")
     models = _models(path)
@@ -95,5 +98,5 @@ def crosscheck_saved(
     result = crosscheck(models, chosen, there[:, :samples], progress)
     result = dataclasses.replace(result, samples_there=there.shape[1])
     if result.traces is not None:
-        write_atomically(picture, draw_mismatch(result).encode())
+        write_file(picture, draw_mismatch(result).encode(), "picture", force)
     return result

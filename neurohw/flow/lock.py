@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurohw.errors import InvalidData
 
-NAME = "run.lock"
+NAME = ".run.lock"  # hidden: a folder that holds nothing else is still empty
 
 
 def _owner(text: str) -> str:

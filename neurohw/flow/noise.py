@@ -18,9 +18,10 @@ from neurohw.model_files import load_trained
 from neurohw.network import TrainedNetwork
 from neurohw.noise import Experiment, Scenario, Study
 from neurohw.noise.summary import notes, to_csv, to_json, to_markdown
-from neurohw.storage import write_atomically
+from neurohw.storage import check_files, write_files
 
 CALIBRATION_SAMPLES = 200
+RESULTS = ("results.json", "results.csv", "results.md", "accuracy.svg")
 
 
 def load_judged(path: Path, recipe: str | None, data: str | None) -> tuple[TrainedNetwork, Dataset, Encoder]:
@@ -90,8 +91,19 @@ def folder_name(device: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "-", device).strip("-")
 
 
-def write_study(study: Study, folder: Path) -> list[Path]:
-    """Write results.json, results.csv, results.md and accuracy.svg; returns their paths. Raises InvalidData where no chip is finished."""
+def check_study(folder: Path, force: bool = False) -> None:
+    """Raise CannotWrite, naming it, if a file stands in the way of `write_study`; for before the
+    chips are judged.
+    """
+    check_files(folder, "noise", RESULTS, force)
+
+
+def write_study(study: Study, folder: Path, force: bool = False) -> list[Path]:
+    """Write results.json, results.csv, results.md and accuracy.svg; returns their paths.
+
+    Raises InvalidData where no chip is finished, CannotWrite where one of them is not the
+    framework's, unless `force`.
+    """
     if not any(study.outcomes.values()):
         reasons = "; ".join(f"{job.name}, chip {job.seed}: {e}" for job, e in list(study.failures.items())[:3])
         raise InvalidData(f"{folder}: no chip is finished ({reasons})")
@@ -104,12 +116,11 @@ def write_study(study: Study, folder: Path) -> list[Path]:
         "",
     ]
     page += [to_markdown(study), *(f"{note}\n" for note in notes(study)), "![accuracy against time](accuracy.svg)", ""]
-    texts = {
-        "results.json": json.dumps(to_json(study), indent=1, allow_nan=False),
-        "results.csv": to_csv(study),
-        "results.md": "\n".join(page),
-        "accuracy.svg": accuracy_over_time(study),
-    }
-    for name, text in texts.items():
-        write_atomically(Path(folder) / name, text.encode())
-    return [Path(folder) / name for name in texts]
+    texts = (
+        json.dumps(to_json(study), indent=1, allow_nan=False),
+        to_csv(study),
+        "\n".join(page),
+        accuracy_over_time(study),
+    )
+    write_files(folder, "noise", {name: text.encode() for name, text in zip(RESULTS, texts, strict=True)}, force)
+    return [Path(folder) / name for name in RESULTS]

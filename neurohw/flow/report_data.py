@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from neurohw.errors import BrokenFile
 from neurohw.flow.run_folder import RunFolder
+from neurohw.formats import FORMATS
 from neurohw.golden import run_golden
 from neurohw.hardware.build import tool_versions
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of, load_trained
-from neurohw.storage import write_atomically
+from neurohw.storage import write_file
 
 
 def _comparison(trained: dict[str, Any], bits: int) -> str:
@@ -48,7 +49,8 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
     first = next(iter(hardware), None)
     network = model.network
     return {
-        "format_version": 1,
+        "format_version": FORMATS["report"].version,
+        "kind": "report",
         "name": run.name,
         "network": {
             "summary": "-".join(str(p.size) for p in network.populations),
@@ -140,5 +142,5 @@ def write_report(
     if report["hardware"]:
         drawings["utilization"] = figures.utilization_bars(report["hardware"])
     page = render_page(report, drawings)
-    write_atomically(run.path / "report.json", json.dumps(report, indent=1, allow_nan=False).encode())
-    write_atomically(run.path / "report.html", page.encode())
+    write_file(run.path / "report.json", json.dumps(report, indent=1, allow_nan=False).encode(), "report", run.force)
+    write_file(run.path / "report.html", page.encode(), "page", run.force)

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
@@ -27,6 +26,7 @@ from neurohw.flow.data import encode_test, load_data
 from neurohw.flow.liquid_data import liquid_encoder
 from neurohw.flow.progress import Progress
 from neurohw.flow.run_folder import RunFolder
+from neurohw.formats import FORMATS
 from neurohw.golden.native import run_native
 from neurohw.integers import QuantizedNetwork, quantize
 from neurohw.model_files import save
@@ -35,7 +35,7 @@ from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
-from neurohw.storage import canonical_json, write_atomically
+from neurohw.storage import canonical_json, check_file, check_folder, remove_files, write_atomically, write_file
 
 P = ParamSpec("P")
 LARGEST_COUNT = 10**9  # of steps and samples
@@ -119,9 +119,10 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
         run.save()
         progress("build", "up to date", 1.0)
         return
+    check_folder(run.path / "liquid", "liquid", force=run.force)
     liquid = config.build(dataset.features, steps, run.config.seed)
     run.save()
-    digest = liquid.save(run.path / "liquid")
+    digest = liquid.save(run.path / "liquid", run.force)
     synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
     result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
     run.finish("liquid", options, inputs, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
@@ -158,6 +159,7 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     if run.up_to_date("tune", tuning.to_json(), inputs):
         progress("tune", "up to date", 1.0)
         return
+    check_folder(run.path / "tuned", "liquid", force=run.force)
     liquid = Liquid.load(run.path / "liquid")
     encoder = liquid_encoder(dataset, config, run.config.seed)
     order = np.random.default_rng([run.config.seed, 1]).permutation(len(dataset.y_train))[: tuning.samples]
@@ -170,12 +172,12 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
         progress=lambda at, samples: progress("tune", f"sample {at:,}/{samples:,}", at / samples),
     )
     tuned = Liquid(trained, liquid.inhibitory, liquid.positions)
-    digest = tuned.save(run.path / "tuned")
+    digest = tuned.save(run.path / "tuned", run.force)
     judged = encode_test(dataset, encoder)[0][:, :JUDGED]
     branching = {"before": _branching(liquid, judged), "after": _branching(tuned, judged)}
     result = {"digest": digest, **tuning.to_json(), "branching_factor": branching}
     run.finish("tune", tuning.to_json(), inputs, result)
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    remove_files(run.path / "checkpoints", ("tune/value.json", "tune/arrays.safetensors"))
     progress("tune", "done", 1.0)
 
 
@@ -191,11 +193,14 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     if run.up_to_date("measure", options, inputs) and (run.path / "reservoir.html").exists():
         progress("measure", "up to date", 1.0)
         return
+    for name, kind in (("reservoir.json", "reservoir"), ("reservoir.html", "page")):
+        check_file(run.path / name, kind, run.force)
     spikes = encode_test(dataset, encoder)[0][:, :samples]
     summary = summarise(
         liquid, spikes, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
     )
-    values = {**summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
+    header = {"format_version": FORMATS["reservoir"].version, "kind": "reservoir"}
+    values = {**header, **summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
     values |= {
         "digest": liquid.digest(),
         "tuning": run.result("tune") if liquid.digest() != run.need("liquid")["digest"] else None,
@@ -205,8 +210,9 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     from neurohw.report.reservoir_page import render_reservoir
 
     page = render_reservoir(values, reservoir_drawings(liquid, summary, spikes[:, 0]))
-    write_atomically(run.path / "reservoir.json", json.dumps(values, indent=1, allow_nan=False).encode())
-    write_atomically(run.path / "reservoir.html", page.encode())
+    text = json.dumps(values, indent=1, allow_nan=False)
+    write_file(run.path / "reservoir.json", text.encode(), "reservoir", run.force)
+    write_file(run.path / "reservoir.html", page.encode(), "page", run.force)
     run.finish("measure", options, inputs, values)
     progress("measure", "done", 1.0)
 
@@ -302,6 +308,9 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         progress("readout", "up to date", 1.0)
         return
     key = hashlib.sha256(canonical_json({"options": options, "inputs": inputs})).hexdigest()
+    if not plastic:
+        check_file(run.path / "counts.npz", "counts", run.force)
+        check_folder(run.path / "trained", "trained", force=run.force)
     model = (
         quantize(liquid.trained, **_options(run, "quantize"), max_count=encoder.max_count)
         if config.integers and not plastic
@@ -333,8 +342,8 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         buffer = io.BytesIO()
         labels = {f"y_{part}": dataset.part(part)[1] for part in PARTS}
         np.savez_compressed(buffer, **{f"x_{part}": counts[part] for part in PARTS}, **labels)  # type: ignore[arg-type]
-        write_atomically(run.path / "counts.npz", buffer.getvalue())
-        digest = save(attach_readout(liquid, readout), run.path / "trained")
+        write_file(run.path / "counts.npz", buffer.getvalue(), "counts", run.force)
+        digest = save(attach_readout(liquid, readout), run.path / "trained", run.force)
         run.finish(stage, options, inputs, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
-    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+    remove_files(run.path / "checkpoints", ("counts-*/*.npy", "counts-*/.*.npy.*"))
     progress("readout", "done", 1.0)

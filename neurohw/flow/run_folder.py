@@ -6,7 +6,7 @@
     report.html report.json the page
     liquid/ tuned/          of a reservoir: as built, and with weights that plasticity left
     counts.npz reservoir.*  of a reservoir: spike counts, and its page
-    run.lock                while a command works in the folder
+    .run.lock               while a command works in the folder
 
 A stage is up to date if its options and inputs are those that it ended with: digests decide, never
 times. Paths within are relative to the folder, so that a copy is a run of its own.
@@ -25,20 +25,15 @@ from neurohw import processes
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.flow.config import RunConfig, stage_options
 from neurohw.flow.lock import locked
+from neurohw.formats import FORMATS, check_format
 from neurohw.hardware.build import load_board
 from neurohw.hardware.generate import RtlPackage
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of, load_quantized, load_trained
 from neurohw.network import TrainedNetwork
 from neurohw.reservoir import Liquid, LiquidConfig
-from neurohw.storage import canonical_json, write_atomically
+from neurohw.storage import canonical_json, check_claim, write_atomically
 
-STAMP_VERSION = 2
-# what a run makes beside run.json: where there is no run, nobody expects these to be replaced
-MADE = (
-    "stages", "checkpoints", "trained", "trained_float", "quantized", "rtl", "rtl.sim", "build", "liquid", "tuned",
-    "report.html", "report.json", "mismatch.svg", "counts.npz", "reservoir.html", "reservoir.json",
-)  # fmt: skip
 Artifact = TrainedNetwork | QuantizedNetwork | RtlPackage | Liquid
 # stage -> the folder that it makes, and how to read it
 ARTIFACTS: dict[str, tuple[str, Callable[[Path], Artifact]]] = {
@@ -94,50 +89,46 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
 class RunFolder:
     """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
 
-    def __init__(self, path: Path, config: RunConfig | None = None) -> None:
+    def __init__(self, path: Path, config: RunConfig | None = None, force: bool = False) -> None:
         """Open the folder, with the configuration it was made with or another one of the same recipe.
 
-        Nothing is written before `save`. Raises InvalidData for an unknown board, for a folder of
-        another recipe, and for one that is no run folder (without `config`: at all, with it: but
-        holds files under names that a run would replace); BrokenFile if `run.json` cannot be read.
+        force: stages replace what stands in their way. Nothing is written before `save`.
+
+        Raises InvalidData for an unknown board, for a folder of another recipe, and without `config`
+        for one that is no run folder; CannotWrite, unless `force`, for a new run in a folder that
+        holds anything else; BrokenFile if `run.json` cannot be read.
         """
-        self.path = Path(path)
+        self.path, self.force = Path(path), force
         self._held = False
         if self.path.exists() and not self.path.is_dir():
             raise InvalidData(f"{self.path} is a file, no run folder: name a folder with --run")
-        there = self._read_config() if (self.path / "run.json").exists() else None
         if config is None:
-            if there is None:
+            if not (self.path / "run.json").exists():
                 raise InvalidData(
                     f"{self.path} is no run folder (run.json is missing): start one with `neurohw train`"
                 )
-            self.config = there
+            self.config = self._read_config()
             return
         for board in config.boards:
             load_board(board)
-        self._check_start(there, config)
+        if check_claim(self.path, "run", force):
+            self._check_recipe(self._read_config(), config)
         self.config = config
 
     @staticmethod
-    def start(path: Path, recipe: str | None, liquid: LiquidConfig | None = None, **given: Any) -> "RunFolder":
+    def start(
+        path: Path, recipe: str | None, liquid: LiquidConfig | None = None, force: bool = False, **given: Any
+    ) -> "RunFolder":
         """A new run, or the one that is there with the options that are given (not None) instead of its own.
 
         recipe: None for that of the run, and "digits" for a new one. liquid: of a reservoir. given:
         other fields of `RunConfig`.
         """
-        own = RunFolder(path).config if (Path(path) / "run.json").exists() else RunConfig()
+        own = RunFolder(path).config if check_claim(path, "run", force) else RunConfig()
         changes = {name: value for name, value in given.items() if value is not None}
-        return RunFolder(path, dataclasses.replace(own, recipe=recipe or own.recipe, liquid=liquid, **changes))
+        return RunFolder(path, dataclasses.replace(own, recipe=recipe or own.recipe, liquid=liquid, **changes), force)
 
-    def _check_start(self, there: RunConfig | None, config: RunConfig) -> None:
-        if there is None:
-            found = [name for name in MADE if (self.path / name).exists()]
-            if found:
-                raise InvalidData(
-                    f"{self.path} is no run folder and holds {', '.join(found)}, which a run would replace: "
-                    "name another folder with --run"
-                )
-            return
+    def _check_recipe(self, there: RunConfig, config: RunConfig) -> None:
         kinds = ["a reservoir" if c.liquid else "a training" for c in (there, config)]
         if there.recipe != config.recipe or kinds[0] != kinds[1]:
             raise InvalidData(
@@ -153,13 +144,19 @@ class RunFolder:
     def _read_config(self) -> RunConfig:
         file = self.path / "run.json"
         try:
-            return RunConfig.from_json(json.loads(file.read_text()))
-        except (ValueError, KeyError, TypeError, NeurohwError) as error:
+            value = json.loads(file.read_text())
+            check_format(self.path, "run", value.pop("format_version", 1))
+            del value["kind"]
+            return RunConfig.from_json(value)
+        except BrokenFile:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, NeurohwError) as error:
             raise BrokenFile(f"{file}: truncated or unreadable ({error}); start the run again") from error
 
     def save(self) -> None:
         """Write the configuration, once all else is checked."""
-        content = json.dumps(self.config.to_json(), indent=1).encode()
+        header = {"format_version": FORMATS["run"].version, "kind": "run"}
+        content = json.dumps({**header, **self.config.to_json()}, indent=1).encode()
         file = self.path / "run.json"
         if processes.is_first() and not (file.exists() and file.read_bytes() == content):
             write_atomically(file, content)
@@ -196,9 +193,8 @@ class RunFolder:
             return None
         try:
             value = json.loads(file.read_text())
-            version = value.pop("format_version", 1)
-            if version != STAMP_VERSION:
-                raise ValueError(f"format version {version}, this program reads {STAMP_VERSION}")
+            check_format(file, "stage", value.pop("format_version", 1))
+            del value["kind"]
             return Stamp(**value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenFile(
@@ -314,5 +310,6 @@ class RunFolder:
         failure: str | None = None,
     ) -> None:
         """Stamp a stage as ended; the last thing a stage does. One with a failure is not up to date."""
-        value = {"format_version": STAMP_VERSION, **asdict(Stamp(options, inputs, result, failure))}
+        header = {"format_version": FORMATS["stage"].version, "kind": "stage"}
+        value = {**header, **asdict(Stamp(options, inputs, result, failure))}
         write_atomically(self._file(stage), json.dumps(value, indent=1, allow_nan=False).encode())

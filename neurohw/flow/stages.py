@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from neurohw import processes
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Encoder
 from neurohw.engines import ENGINES
@@ -18,6 +19,7 @@ from neurohw.flow.check import draw_mismatch, first_words
 from neurohw.flow.config import CROSSCHECK_SAMPLES, stage_options
 from neurohw.flow.data import load_data, run_test_split
 from neurohw.flow.integers import CALIBRATION_SAMPLES, SaturationCount, calibration_stimulus
+from neurohw.flow.outputs import check_outputs
 from neurohw.flow.progress import Progress
 from neurohw.flow.report_data import assemble_report, write_report
 from neurohw.flow.run_folder import RunFolder
@@ -30,7 +32,7 @@ from neurohw.integers import dequantize, quantize
 from neurohw.model_files import digest_of, save
 from neurohw.readout import accuracy
 from neurohw.reference import run_reference
-from neurohw.storage import write_atomically
+from neurohw.storage import remove_file, write_file
 
 STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
 
@@ -58,7 +60,7 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     progress("quantize", "accuracy of the golden model", 0.6)
     counting = SaturationCount(run_golden)
     golden = model_accuracy(counting.run, model, model.network, spikes, labels)
-    digest = save(model, run.path / "quantized")
+    digest = save(model, run.path / "quantized", run.force)
     result = {"digest": digest, "bits": config.bits, "quantized_accuracy": rounded, "golden_accuracy": golden}
     told = {"warnings": model.info["warnings"], "saturations": counting.to_json()}
     run.finish("quantize", options, inputs, {**result, **told})
@@ -82,9 +84,9 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
         [trained, quantized], engines, part, lambda text, fraction: progress("crosscheck", text, fraction)
     )
     picture = run.path / "mismatch.svg"
-    picture.unlink(missing_ok=True)
+    remove_file(picture, "picture", run.force)
     if result.traces is not None:
-        write_atomically(picture, draw_mismatch(result).encode())
+        write_file(picture, draw_mismatch(result).encode(), "picture", run.force)
     failure = None if result.agrees else f"the engines differ: {first_words(result)}"
     run.finish("crosscheck", options, inputs, replace(result, samples_there=spikes.shape[1]).to_json(), failure)
     if failure:
@@ -101,7 +103,7 @@ def emit_stage(run: RunFolder, progress: Progress) -> None:
     if run.up_to_date("emit", options, inputs) and run.digest("emit") == digest:
         progress("emit", "up to date", 1.0)
         return
-    package.write(run.path / "rtl")
+    package.write(run.path / "rtl", run.force)
     run.finish("emit", options, inputs, {"digest": digest, "lanes": package.lanes()})
 
 
@@ -197,4 +199,6 @@ def run_stages(
         if stage in stages
     ]
     with run.hold("flow" if len(stages) > 1 else stages[0]):
+        if processes.is_first():
+            check_outputs(run, stages)
         run_tasks(tasks, jobs or len(tasks))

@@ -4,7 +4,6 @@ Below 8 bits a second, quantization-aware training follows the first. So that it
 something to be compared with, a float twin is trained from the same start, as long and in the same way.
 """
 
-import shutil
 from typing import Any
 
 from neurohw import processes
@@ -18,7 +17,10 @@ from neurohw.flow.run_folder import RunFolder
 from neurohw.model_files import load_trained, save
 from neurohw.network import TrainedNetwork
 from neurohw.reference import run_reference
+from neurohw.storage import remove_files
 from neurohw.train.recipes import Recipe, recipe_named
+
+CHECKPOINTS = ("*/checkpoint.pt", "*/.checkpoint.pt.*")  # of trainings, under `checkpoints`
 
 
 def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
@@ -51,7 +53,7 @@ def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
         result = _train(run, dataset, progress, device)
         if distributed.rank() == 0:
             run.finish("train", options, inputs, result)
-            shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
+            remove_files(run.path / "checkpoints", CHECKPOINTS)
 
 
 def _is_trained(run: RunFolder, options: dict[str, Any], inputs: dict[str, str]) -> bool:
@@ -87,8 +89,8 @@ def _train(run: RunFolder, dataset: Dataset, progress: Progress, device: str) ->
         return {}
     epochs = {what: len(model.info["history"]) for what, model in models.items()}
     return {
-        "float_digest": save(models["float"], run.path / "trained_float"),
-        "digest": save(models.get("quantization-aware", models["float"]), run.path / "trained"),
+        "float_digest": save(models["float"], run.path / "trained_float", run.force),
+        "digest": save(models.get("quantization-aware", models["float"]), run.path / "trained", run.force),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest(),
         "float_accuracy": accuracies.get("float twin", accuracies["float"]),

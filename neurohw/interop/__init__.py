@@ -109,20 +109,22 @@ def check_model(source: str, **options: Any) -> list[Finding]:
     ]
 
 
-def export_nir(model: TrainedNetwork | QuantizedNetwork, path: Path, target: str | None = None) -> list[str]:
+def export_nir(
+    model: TrainedNetwork | QuantizedNetwork, path: Path, target: str | None = None, force: bool = False
+) -> list[str]:
     """Write a NIR graph, for a tool if `target` names one; returns what has to be done there. Unsupported for integers, which NIR does not have."""
     from neurohw.interop.nir import notes_for, write_nir
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("NIR holds real numbers: export the model before quantization")
-    write_nir(model, path, target)
+    write_nir(model, path, target, force)
     return [] if target is None else notes_for(model, target)
 
 
-def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path) -> None:
+def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> None:
     """Write a script that builds the network of snnTorch layers; Unsupported for integers."""
     from neurohw.interop.snntorch import export
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("snnTorch holds real numbers: export the model before quantization")
-    export(model, path)
+    export(model, path, force)

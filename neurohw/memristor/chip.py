@@ -235,9 +235,11 @@ class Chip:
         """SHA-256 of the chip, 64 hexadecimal digits; the same for a chip and its saved and loaded copy."""
         return digest("chip", *self.to_parts())
 
-    def save(self, path: Path) -> str:
-        """Save as a folder, atomically, and return the digest."""
-        return save_value(path, "chip", *self.to_parts())
+    def save(self, path: Path | str, force: bool = False) -> str:
+        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a
+        chip stands there, unless `force`.
+        """
+        return save_value(path, "chip", *self.to_parts(), force)
 
 
 def load_chip(path: Path) -> Chip:

@@ -43,12 +43,15 @@ def monte_carlo(
     executor: Executor = serial,
     folder: Path | None = None,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> Study:
     """Judge the chips of all seeds in every experiment.
 
     experiments: by name, a name is the name of a folder. folder: keeps every chip when it is finished, under `<folder>/<name>` (`neurohw.noise.store`); what
     is there already is not computed again, None keeps nothing. progress: called after the start and after every job.
-    Raises InvalidData for a folder of another experiment, InvalidModel for a network that a crossbar cannot hold. A job that fails later is in `failures`.
+    Raises InvalidData for a folder of another experiment, CannotWrite for one of something else,
+    unless `force`, InvalidModel for a network that a crossbar cannot hold. A job that fails later
+    is in `failures`.
     """
     if not experiments or not seeds or len(set(seeds)) < len(seeds):
         raise InvalidData(
@@ -58,7 +61,7 @@ def monte_carlo(
     stores = {}
     for name, experiment in experiments.items():
         if folder is not None:
-            stores[name] = Store(Path(folder) / name, experiment.identity())
+            stores[name] = Store(Path(folder) / name, experiment.identity(), force)
             found = {seed: stores[name].chip(seed) for seed in seeds}
             study.outcomes[name] = {seed: outcome for seed, outcome in found.items() if outcome is not None}
     jobs = [Job(name, seed) for seed in seeds for name in experiments if seed not in study.outcomes[name]]

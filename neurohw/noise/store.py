@@ -10,24 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from neurohw.errors import BrokenFile, InvalidData
+from neurohw.formats import FORMATS
 from neurohw.noise.outcome import Outcome
-from neurohw.storage import write_atomically
-
-FORMAT_VERSION = 1
+from neurohw.storage import claim_folder, write_atomically
 
 
 class Store:
     """The folder of one experiment."""
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
-        """Open the folder, or make it. Raises InvalidData, naming what differs, where it holds another experiment, BrokenFile where it cannot be read."""
+    def __init__(self, folder: Path, identity: dict[str, Any], force: bool = False) -> None:
+        """Open the folder, or make it.
+
+        Raises InvalidData, naming what differs, where it holds another experiment, BrokenFile where
+        it cannot be read, CannotWrite where it holds something else, unless `force`.
+        """
         self.folder = Path(folder)
         file = self.folder / "experiment.json"
-        wanted = json.loads(json.dumps({"format_version": FORMAT_VERSION, **identity}))
-        if not file.exists():
+        header = {"format_version": FORMATS["experiment"].version, "kind": "experiment"}
+        wanted = json.loads(json.dumps({**header, **identity}))
+        there = _read(file) if file.exists() else None
+        claim_folder(self.folder, "experiment", force)
+        if there is None:
             write_atomically(file, json.dumps(wanted, indent=1, allow_nan=False).encode())
             return
-        different = list(differences(_read(file), wanted))
+        different = list(differences(there, wanted))
         if different:
             raise InvalidData(
                 f"{self.folder} holds results of another experiment: {'; '.join(different)}. Choose another folder, or delete this one"

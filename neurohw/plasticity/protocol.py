@@ -27,7 +27,7 @@ from neurohw.network import TrainedNetwork
 from neurohw.plasticity.native import PlasticKernel
 from neurohw.plasticity.rule import Plasticity
 from neurohw.plasticity.stimulus import Bernoulli, Stimulus
-from neurohw.storage import digest, load_value, save_value
+from neurohw.storage import check_folder, digest, load_value, save_value
 
 Progress = Callable[[int, int], None]
 KIND = "plastic-run"
@@ -63,6 +63,8 @@ def _run(
 ) -> None:
     """work(begin, end) for all samples in batches; `arrays` are what it changes, and are saved and restored in place."""
     done = 0
+    if checkpoint is not None:
+        check_folder(checkpoint, KIND)
     if checkpoint is not None and (checkpoint / "value.json").is_file():
         fields, saved = load_value(checkpoint, KIND)
         if fields["identity"] == identity:

@@ -108,9 +108,11 @@ class Liquid:
         """SHA-256 of the value, 64 hexadecimal digits."""
         return digest("liquid", *self.to_parts())
 
-    def save(self, path: Path) -> str:
-        """Save as a folder, atomically, and return the digest."""
-        return save_value(path, "liquid", *self.to_parts())
+    def save(self, path: Path | str, force: bool = False) -> str:
+        """Save as a folder, atomically, and return the digest; CannotWrite if something else than a
+        liquid stands there, unless `force`.
+        """
+        return save_value(path, "liquid", *self.to_parts(), force)
 
     @staticmethod
     def load(path: Path) -> "Liquid":

@@ -21,7 +21,7 @@ from neurohw.data.speech import (
     speech_commands,
     write_spikes,
 )
-from neurohw.errors import InvalidData
+from neurohw.errors import CannotWrite, InvalidData
 from tests.shared_data import shared_data
 
 RATE = 8000
@@ -146,3 +146,20 @@ def test_archives_in_memory_are_read(digits_folder: Path) -> None:
 
     path = digits_folder / "0_anna_3.wav"
     assert np.array_equal(read_sound(path)[1], read_sound(Path("x.wav"), io.BytesIO(path.read_bytes()).getvalue())[1])
+
+
+def test_hear_does_not_replace_another_file(
+    digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before it listens."""
+    out = tmp_path / "mine.npz"
+    np.savez(out, measured=np.arange(3))
+    before = out.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("neurohw.data.speech.hear", lambda *_: pytest.fail("the work began"))
+        with pytest.raises(CannotWrite, match=r"mine\.npz: it carries no seal of neurohw"):
+            hear_to_file(str(digits_folder), out, 4)
+    assert out.read_bytes() == before
+    hear_to_file(str(digits_folder), out, 4, force=True)
+    hear_to_file(str(digits_folder), out, 4)
+    assert spike_file(out)[0].channels == 4

@@ -1,6 +1,7 @@
 """Brian2 equals the reference in float64 and the golden model in integers, and its exported scripts stand alone."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,7 +193,7 @@ def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers:
     assert fired(expected) > 10
     script = tmp_path / "network.py"
     assert engine.export(model, script) == [script, tmp_path / "network.npz"]
-    assert "neurohw" not in script.read_text()
+    assert re.search(r"(import|from) neurohw", script.read_text()) is None
     np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
     np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])
     for source, target in (("in", "out"), ("one", "single")):

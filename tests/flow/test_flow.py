@@ -25,7 +25,7 @@ MIDDLE = {
     "train": ("torch", "save"),
     "quantize": ("neurohw.flow.stages", "run_golden"),
     "crosscheck": ("neurohw.crosscheck", "compare"),
-    "emit": ("neurohw.hardware.generate.package", "replace_folder"),
+    "emit": ("neurohw.writing", "place"),
     "verify": ("neurohw.hardware.verify.comparison", "run_native"),
     "report": ("neurohw.report", "render_page"),
 }

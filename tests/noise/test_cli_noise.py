@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from neurohw import run_reference, save
 from neurohw.cli.app import app
-from neurohw.errors import InvalidData, InvalidModel, NeurohwError
+from neurohw.errors import CannotWrite, InvalidData, InvalidModel, NeurohwError
 from neurohw.flow import RunConfig, RunFolder, run_stages
 from neurohw.flow.noise import folder_name, spaced, write_study
 from neurohw.memristor import KINDS, device_named, program
@@ -243,3 +243,32 @@ def test_a_real_interrupt_of_the_command(model: Path, tmp_path: Path) -> None:
     names = ("out", "straight")
     interrupted, straight = (json.loads((tmp_path / name / "results.json").read_text()) for name in names)
     assert interrupted == straight
+
+
+def test_results_do_not_replace_files_of_the_user(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before a chip is judged; a folder that holds other things is no experiment."""
+    (tmp_path / "results.csv").write_text("measured, by hand")
+    with monkeypatch.context() as patch:
+        patch.setattr("neurohw.cli.noise.noise_experiments", lambda *_: pytest.fail("the work began"))
+        with pytest.raises(CannotWrite, match=r"results\.csv: neurohw did not write it"):
+            judged(model, tmp_path, f"--times 25s {RUN}", code=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "pcm").mkdir()
+    (tmp_path / "pcm" / "thesis.tex").write_text("years of work")
+    with pytest.raises(CannotWrite, match=r"pcm: it holds thesis\.tex and no experiment\.json of ours"):
+        judged(model, tmp_path, f"--times 25s {RUN}", code=1)
+    judged(model, tmp_path / "new", f"--times 25s {RUN}")
+    judged(model, tmp_path / "new", f"--times 25s {RUN}")  # its own results again
+
+
+def test_an_experiment_of_another_format_is_refused_by_name(model: Path, tmp_path: Path) -> None:
+    judged(model, tmp_path, f"--times 25s {RUN}")
+    file = tmp_path / "pcm" / "experiment.json"
+    value = json.loads(file.read_text())
+    del value["kind"]  # as the last release wrote it
+    file.write_text(json.dumps({**value, "format_version": 1}))
+    with pytest.raises(CannotWrite, match="pcm: it is a noise experiment of format version 1, this program reads 2"):
+        judged(model, tmp_path, f"--times 25s {RUN}", code=1)

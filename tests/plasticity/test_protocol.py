@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurohw import TrainedNetwork
-from neurohw.errors import BrokenFile, InvalidData
+from neurohw.errors import BrokenFile, CannotWrite, InvalidData
 from neurohw.plasticity import Bernoulli, Events, Plasticity, encode, initialise, run_plastic_reference, spikes_of
 from neurohw.plasticity import protocol as protocol_module
 from neurohw.plasticity.native import PlasticKernel
@@ -127,3 +127,11 @@ def test_stimuli_that_do_not_fit_are_named() -> None:
         spikes_of(trained, plasticity, stimulus, 8)
     with pytest.raises(InvalidData, match="samples 3 to 3"):
         PlasticKernel(trained, plasticity).run(stimulus, 5, 3, 3)
+
+
+def test_a_checkpoint_does_not_replace_a_folder_of_the_user(tmp_path: Path) -> None:
+    """Told before the first sample is heard."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(CannotWrite, match=r"it holds thesis\.tex"):
+        protocol_module._run(1, "identity", tmp_path, 0.0, None, {}, lambda *_: pytest.fail("the work began"))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

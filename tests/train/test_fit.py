@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from neurohw import (
     Integrator,
@@ -20,7 +21,7 @@ from neurohw import (
     save,
 )
 from neurohw.data import Dataset, Encoder, coincidences, digits
-from neurohw.errors import BrokenFile, InvalidData, InvalidModel
+from neurohw.errors import BrokenFile, CannotWrite, InvalidData, InvalidModel
 from neurohw.readout import accuracy, scores
 from neurohw.train import SpikingModule, TrainConfig, digits_recipe, fit
 from neurohw.train.recipes import delayed
@@ -179,3 +180,24 @@ def test_the_digits_recipe_reaches_its_accuracy() -> None:
     assert accuracy(scores(run_reference(trained, spikes), recipe.network), dataset.y_test) >= 0.975
     quantized = quantize(trained, 8, max_count=recipe.encoder.max_count)
     assert accuracy(scores(run_golden(quantized, spikes), recipe.network), dataset.y_test) >= 0.97
+
+
+def test_a_checkpoint_of_somebody_else_is_not_replaced(tmp_path: Path, small: Dataset) -> None:
+    """`checkpoint.pt` is a common name; another program's, or a folder or link of that name, is
+    told before the first epoch.
+    """
+    config, path = TrainConfig(epochs=1), tmp_path / "checkpoint.pt"
+    torch.save({"model": torch.ones(3)}, path)
+    before = path.read_bytes()
+    with pytest.raises(BrokenFile, match=r"checkpoint\.pt: not a checkpoint of neurohw; move it away"):
+        fit(NETWORK, small, ENCODER, config, tmp_path)
+    assert path.read_bytes() == before
+    path.rename(tmp_path / "theirs.pt")
+    path.symlink_to("theirs.pt")
+    with pytest.raises((BrokenFile, CannotWrite)):
+        fit(NETWORK, small, ENCODER, config, tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CannotWrite, match=r"checkpoint\.pt: it is a folder"):
+        fit(NETWORK, small, ENCODER, config, tmp_path)
+    assert (tmp_path / "theirs.pt").read_bytes() == before

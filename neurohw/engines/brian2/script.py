@@ -1,6 +1,5 @@
 """A model as a Brian2 script that stands alone: a readable .py file with its synapses in an .npz beside it."""
 
-import io
 from pathlib import Path
 
 import jinja2
@@ -12,14 +11,16 @@ from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
-from neurohw.storage import write_atomically
+from neurohw.storage import ARRAYS_SHA256, write_script
 
 
-def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
+def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write the script `path` and its arrays, and return both paths.
 
     The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or
-    [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes. Raises Unsupported as the engine does.
+    [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes.
+    Raises Unsupported as the engine does, CannotWrite if something else than an export stands
+    there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -60,17 +61,13 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    beside = path.with_suffix(".npz")
     text = environment.get_template("script.py.j2").render(
         script=path.name,
-        arrays=beside.name,
+        arrays=path.with_suffix(".npz").name,
+        sha256=ARRAYS_SHA256,
         network=network,
         integers=isinstance(model, QuantizedNetwork),
         populations=populations,
         projections=projections,
     )
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(beside, buffer.getvalue())
-    write_atomically(path, text.encode())
-    return [path, beside]
+    return write_script(path, text, arrays, force)

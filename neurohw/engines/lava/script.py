@@ -1,6 +1,5 @@
 """A model as a Lava script: a readable .py file with its arrays in an .npz beside it."""
 
-import io
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,18 @@ from neurohw.engines.lava.planning import PopulationPlan, ProjectionPlan, plan
 from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.neurons import Lif
-from neurohw.storage import write_atomically
+from neurohw.storage import ARRAYS_SHA256, write_script
 
 IN_ARITHMETIC = ("decay", "threshold", "v_reset")  # numbers of a neuron that its integers replace
 
 
-def export(model: QuantizedNetwork, path: Path) -> list[Path]:
+def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write the script `path` and its arrays, and return both paths.
 
     `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
     `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
-    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does.
+    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does,
+    CannotWrite if something else than an export stands there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -47,11 +47,11 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["conventions"] = _conventions
-    beside = path.with_suffix(".npz")
     own = [p for p in planned.populations.values() if p.lif is None]
     text = environment.get_template("script.py.j2").render(
         script=path.name,
-        arrays=beside.name,
+        arrays=path.with_suffix(".npz").name,
+        sha256=ARRAYS_SHA256,
         network=model.network,
         model=model,
         populations=list(planned.populations.values()),
@@ -64,11 +64,7 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
         formats=sorted({type(d).__name__ for p in own for d in _decays(model, p) if d is not None}),
         kinds=sorted({q.process for q in planned.projections.values()}),
     )
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(beside, buffer.getvalue())
-    write_atomically(path, text.encode())
-    return [path, beside]
+    return write_script(path, text, arrays, force)
 
 
 def _decays(model: QuantizedNetwork, p: PopulationPlan) -> tuple[Any, ...]:

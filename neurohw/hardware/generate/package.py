@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from neurohw.errors import BrokenFile
+from neurohw.formats import FORMATS, check_format
 from neurohw.hardware.generate.pack import lane_image, parameter_image, row_fields, table_image, weight_images
 from neurohw.hardware.generate.plan import plan
 from neurohw.hardware.generate.text import network_text, package_text
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
-from neurohw.storage import FORMAT_VERSION, canonical_json, replace_folder
+from neurohw.storage import canonical_json, new_folder
 
 MANIFEST = "manifest.json"
 # the order in which tools read them is free; names that no network needs stay out of the package
@@ -80,19 +78,15 @@ class RtlPackage:
             result[layer["population"]] = p["ROWS"] * sum(count * bits for _, count, bits in row_fields(p))
         return result
 
-    def write(self, folder: Path) -> None:
-        """Write every file; the folder appears whole or not at all."""
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
+    def write(self, folder: Path | str, force: bool = False) -> None:
+        """Write every file; the folder appears whole or not at all.
+
+        Raises CannotWrite if something else than a package stands there, or one with files that are
+        not its own, unless `force`.
+        """
+        with new_folder(folder, "rtl", self.files, force) as temporary:
             for path, content in self.files.items():
                 (temporary / path).write_bytes(content)
-            os.chmod(temporary, 0o755)
-            replace_folder(temporary, folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
 
     @staticmethod
     def load(folder: Path) -> "RtlPackage":
@@ -100,10 +94,7 @@ class RtlPackage:
         folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
-            if manifest["format_version"] != FORMAT_VERSION:
-                raise BrokenFile(
-                    f"{folder}: format version {manifest['format_version']}, this program reads {FORMAT_VERSION}"
-                )
+            check_format(folder, "rtl", manifest["format_version"])
             expected = dict(manifest["files"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BrokenFile(
@@ -117,7 +108,7 @@ class RtlPackage:
                 raise BrokenFile(f"{folder / path}: missing; run `neurohw emit` again") from error
             if hashlib.sha256(files[path]).hexdigest() != sha:
                 raise BrokenFile(
-                    f"{folder / path}: altered or truncated since it was emitted; run `neurohw emit` again"
+                    f"{folder / path}: altered or truncated since it was emitted; `neurohw emit --force` writes it again"
                 )
         return RtlPackage(files)
 
@@ -149,7 +140,7 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             if modulation.table is not None:
                 files[p["TABLE_FILE"]] = table_image(modulation.table.tolist())
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMATS["rtl"].version,
         "kind": "rtl",
         "parent": digest,
         "top": "nhw_network",

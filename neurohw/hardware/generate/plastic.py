@@ -10,6 +10,7 @@ from neurohw.checks import at_least, choice, whole
 from neurohw.connections import Sparse
 from neurohw.errors import Unsupported
 from neurohw.fixedpoint import IntArray
+from neurohw.formats import FORMATS
 from neurohw.hardware.generate.neuron import NEURON_FLAGS, NEURONS, neuron_parameters
 from neurohw.hardware.generate.pack import parameter_image, table_image, word_text
 from neurohw.hardware.generate.package import MANIFEST, NOT_IN_PACKAGES, RtlPackage
@@ -28,7 +29,7 @@ from neurohw.hardware.generate.text import (
 from neurohw.network import GRAPH
 from neurohw.paths import rtl_folder
 from neurohw.plasticity.integer import QuantizedPlasticity
-from neurohw.storage import FORMAT_VERSION, canonical_json
+from neurohw.storage import canonical_json
 from neurohw.support import Implements, attributes
 
 IMPLEMENTS = Implements("the RTL of learning", NEURONS | GRAPH | {Sparse: attributes("synapses")})
@@ -343,7 +344,7 @@ def emit_plastic(
         **_images(quantized, layout, parameters),
     }
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMATS["rtl"].version,
         "kind": "rtl",
         "parent": digest,
         "top": "nhw_network",

@@ -18,7 +18,7 @@ from neurohw.errors import InvalidData, MissingTool, NeurohwError
 from neurohw.extras import cure_of
 from neurohw.hardware.generate import RtlPackage
 from neurohw.paths import sim_folder
-from neurohw.storage import replace_folder
+from neurohw.storage import check_file, new_folder, write_file
 
 SAFE = re.compile(r"[\w./+-]+", re.ASCII)
 STATES = "vcra"
@@ -81,34 +81,26 @@ def build_harness(
     program = target / "Vnhw_network"
     if program.exists():
         return program
-    target.parent.mkdir(parents=True, exist_ok=True)
-    finished = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
-    try:
-        with _working_folder(finished) as folder:
-            # Verilator and make run inside the folder, and see names within it alone
-            source = harness or sim_folder() / "harness.cpp"
-            for file in [*(Path(package) / name for name in contents.sources()), source]:
-                shutil.copy(file, folder)
-            arguments = [
-                "verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-Wall", "-DNHW_PROBE", "--top-module", "nhw_network",
-                "--Mdir", ".", "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
-            ]  # fmt: skip
-            if waveforms:
-                # the writer asks for lz4 and zlib, which a machine may lack: sim/fst has the few functions, and the linker gets empty archives
-                for library in ("liblz4.a", "libz.a"):
-                    (folder / library).write_bytes(b"!<arch>\n")
-                shutil.copytree(sim_folder() / "fst", folder / "fst")
-                arguments += ["--trace-fst", "-CFLAGS", "-DNHW_TRACE -Ifst", "-LDFLAGS", "-L."]
-            result = run_child([*arguments, *contents.sources(), source.name], folder, environment)
-            if result.returncode != 0:
-                raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
-            if folder != finished:
-                shutil.move(folder / program.name, finished)
-        os.chmod(finished, 0o755)
-        replace_folder(finished, target)
-    except BaseException:
-        shutil.rmtree(finished, ignore_errors=True)
-        raise
+    with new_folder(target, "harness") as finished, _working_folder(finished) as folder:
+        # Verilator and make run inside the folder, and see names within it alone
+        source = harness or sim_folder() / "harness.cpp"
+        for file in [*(Path(package) / name for name in contents.sources()), source]:
+            shutil.copy(file, folder)
+        arguments = [
+            "verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "-Wall", "-DNHW_PROBE", "--top-module", "nhw_network",
+            "--Mdir", ".", "-CFLAGS", "-O2 -std=c++17" if optimize else "-O0 -std=c++17", *(["-O3"] if optimize else []),
+        ]  # fmt: skip
+        if waveforms:
+            # the writer asks for lz4 and zlib, which a machine may lack: sim/fst has the few functions, and the linker gets empty archives
+            for library in ("liblz4.a", "libz.a"):
+                (folder / library).write_bytes(b"!<arch>\n")
+            shutil.copytree(sim_folder() / "fst", folder / "fst")
+            arguments += ["--trace-fst", "-CFLAGS", "-DNHW_TRACE -Ifst", "-LDFLAGS", "-L."]
+        result = run_child([*arguments, *contents.sources(), source.name], folder, environment)
+        if result.returncode != 0:
+            raise NeurohwError(f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}")
+        if folder != finished:
+            shutil.move(folder / program.name, finished)
     return program
 
 
@@ -203,8 +195,10 @@ def run_harness(
     """
     contents = RtlPackage.load(package)
     check_proof(contents, spikes, allow_longer)
+    if waveform:
+        check_file(waveform, "waveform")
     with tempfile.TemporaryDirectory() as name:
-        stimulus, result = Path(name) / "stimulus", Path(name) / "result"
+        stimulus, result, waves = (Path(name) / file for file in ("stimulus", "result", "waves"))
         write_stimulus(stimulus, contents, spikes)
         arguments = [
             str(program),
@@ -214,8 +208,10 @@ def run_harness(
             f"backpressure={backpressure}",
             f"seed={seed}",
         ]
-        arguments += ["states"] * states + ([f"fst={waveform.resolve()}"] if waveform else [])
+        arguments += ["states"] * states + ([f"fst={waves}"] if waveform else [])
         done = run_child(arguments, package)
+        if waveform and waves.exists():
+            write_file(waveform, waves.read_bytes(), "waveform")
         if done.returncode != 0:
             raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
         content = result.read_bytes()

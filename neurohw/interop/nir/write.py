@@ -26,7 +26,7 @@ from neurohw.interop.nir.reach import several
 from neurohw.interop.nir.targets import Imported, Target, target_named
 from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source, as_lif
-from neurohw.storage import write_atomically
+from neurohw.storage import write_file
 from neurohw.support import Implements, attributes
 
 FloatArray = NDArray[np.float64]
@@ -360,10 +360,15 @@ class _Readable:
         return content
 
 
-def write_nir(model: TrainedNetwork, path: Path | str, target: str | None = None) -> None:
-    """Write the NIR graph of a network as an HDF5 file, whole or not at all. target: see `to_nir`."""
+def write_nir(
+    model: TrainedNetwork, path: Path | str, target: str | None = None, force: bool = False
+) -> None:
+    """Write the NIR graph of a network as an HDF5 file, whole or not at all. target: see `to_nir`.
+
+    Raises CannotWrite if something else than a graph that was exported stands there, unless `force`.
+    """
     import nir
 
     buffer = io.BytesIO()
     nir.write(buffer, _Readable(to_nir(model, target)))
-    write_atomically(Path(path), buffer.getvalue())
+    write_file(path, buffer.getvalue(), "nir", force)

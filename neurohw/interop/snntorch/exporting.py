@@ -4,7 +4,6 @@ Where snnTorch has no neuron for a network's own convention, the script holds it
 spike function that fires at the threshold, and a reset in the step of the spike.
 """
 
-import io
 import math
 import runpy
 import tempfile
@@ -20,7 +19,7 @@ from neurohw.errors import InvalidData, Unsupported
 from neurohw.interop.snntorch.script import AT_ONCE, AT_THRESHOLD, ONE_AT_ONCE, SCRIPT
 from neurohw.network import GRAPH, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
-from neurohw.storage import write_atomically
+from neurohw.storage import ARRAYS_SHA256, write_script
 from neurohw.support import Implements, attributes
 
 if TYPE_CHECKING:
@@ -237,6 +236,7 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
         summary="-".join(str(p.size) for p in model.network.populations),
         script=script,
         arrays=arrays,
+        sha256=ARRAYS_SHA256,
         input_shape=tuple(input_shape),
         populations=after,
         classes=_classes(layers),
@@ -246,22 +246,17 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
     return text, state
 
 
-def export(model: TrainedNetwork, path: Path) -> list[Path]:
+def export(model: TrainedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write a script that builds the network of snnTorch layers, and its weights as .npz beside it.
 
     Returns both paths. The script needs snntorch, torch and numpy only. Raises Unsupported naming the
-    population and what snnTorch cannot say.
+    population and what snnTorch cannot say, CannotWrite if something else than an export stands there,
+    unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
         raise InvalidData(f"{path}: a snnTorch export is a Python script, name it *.py")
-    beside = path.with_suffix(".npz")
-    text, arrays = _script(model, path.name, beside.name)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(beside, buffer.getvalue())
-    write_atomically(path, text.encode())
-    return [path, beside]
+    return write_script(path, *_script(model, path.name, path.with_suffix(".npz").name), force)
 
 
 def to_snntorch(model: TrainedNetwork) -> "nn.Module":

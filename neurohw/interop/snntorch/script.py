@@ -2,7 +2,7 @@
 
 SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.
 
-    python {script} --input spikes.npz --out trace.npz
+    python {script} --input spikes.npz --out trace.npz [--force]
 
 Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with the
 axes of the input. `build()` returns the module, which can be trained like any other; its weights come
@@ -10,6 +10,7 @@ from {arrays}.
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,10 @@ class SpikingNetwork(nn.Module):
 def build(dtype=torch.float64):
     """The network with its weights."""
     network = SpikingNetwork().to(dtype)
-    with np.load(Path(__file__).with_name("{arrays}")) as arrays:
+    source = Path(__file__).with_name("{arrays}")
+    if hashlib.sha256(source.read_bytes()).hexdigest() != "{sha256}":
+        raise SystemExit(f"{{source}} does not belong to this script: export both again")
+    with np.load(source) as arrays:
         for name in arrays.files:
             index, _, key = name.partition("/")
             owner = network.layers[int(index)]
@@ -77,7 +81,10 @@ def main():
     )
     parser.add_argument("--input", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--force", action="store_true", help="replace the file at --out")
     options = parser.parse_args()
+    if Path(options.out).exists() and not options.force:
+        parser.error(f"{{options.out}} is there: name another file, or replace it with --force")
     spikes = np.load(options.input)["spikes"]
     samples = spikes if spikes.ndim == 3 else spikes[None]
     x = torch.tensor(samples).double().transpose(0, 1)
@@ -88,7 +95,8 @@ def main():
         result["spikes." + name] = values.flatten(2).transpose(0, 1).numpy()
     if spikes.ndim == 2:
         result = {{name: values[0] for name, values in result.items()}}
-    np.savez_compressed(options.out, **result)
+    with open(options.out, "wb" if options.force else "xb") as file:
+        np.savez_compressed(file, **result)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from neurohw.errors import BrokenFile, DoesNotFit, InvalidData, MissingTool, NeurohwError
-from neurohw.hardware.build import BoardResult, BuildReport, load_board
-from neurohw.hardware.build.bitstream import synthesise
+from neurohw.errors import BrokenFile, CannotWrite, DoesNotFit, InvalidData, MissingTool, NeurohwError
+from neurohw.hardware.build import BoardResult, BuildReport, build, load_board
+from neurohw.hardware.build.bitstream import place_and_route_network, synthesise
 from neurohw.hardware.build.board import board_names, check_block_ram, check_utilization
 from neurohw.hardware.build.plan import board_parameters, route_commands, yosys_script
 from neurohw.hardware.build.pll import ecp5_pll, ice40_pll
@@ -163,3 +163,34 @@ def test_build_report_survives_saving(tmp_path: Path) -> None:
     (tmp_path / "build.json").write_text("{")
     with pytest.raises(BrokenFile, match="build.json"):
         BuildReport.load(tmp_path / "build.json")
+
+
+def test_a_build_does_not_replace_a_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`place_and_route_network` removed whatever its output tree was; both are told before a tool
+    runs.
+    """
+    monkeypatch.setattr("neurohw.hardware.build.bitstream.synthesise", lambda *_: pytest.fail("synthesis was started"))
+    package, out = tmp_path / "rtl", tmp_path / "out"
+    package.mkdir()
+    (package / "a.sv").write_text("module a; endmodule")
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(CannotWrite, match=r"out: it holds thesis\.tex"):
+        place_and_route_network(package, ["a.sv"], out)
+    with pytest.raises(CannotWrite, match=r"out: it holds thesis\.tex"):
+        build(package, ["a.sv"], load_board("icebreaker"), 1, {}, out)
+    assert [p.name for p in out.iterdir()] == ["thesis.tex"]
+
+
+def test_a_report_of_builds_does_not_replace_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "build.json"
+    path.write_text('{"scripts": {}}')
+    with pytest.raises(CannotWrite, match=r"build\.json: it carries no seal of neurohw"):
+        BuildReport({}, {}, "parent").save(path)
+    path.unlink()
+    BuildReport({}, {}, "parent").save(path)
+    BuildReport({}, {}, "other").save(path)
+    assert BuildReport.load(path).parent == "other"
+    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
+    with pytest.raises(BrokenFile, match="a report of builds of format version 9, this program reads 1"):
+        BuildReport.load(path)

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from neurohw import Lif, digest_of, feed_forward, quantize
 from neurohw.connections import Synapses
-from neurohw.errors import BrokenFile
+from neurohw.errors import BrokenFile, CannotWrite
 from neurohw.hardware.generate import RtlPackage, emit
 from neurohw.hardware.generate.layout import Layout, compressed_rows, dense_rows
 from neurohw.hardware.generate.pack import read_weight_images, weight_images, word_text
+from neurohw.paths import rtl_folder
 from tests.random_networks import random_trained
 
 GROUPS = {"UPDATE_LANES": 1, "COMPRESSED": 0, "SHARED_DELAYS": 0}
@@ -127,3 +128,52 @@ def test_written_package_is_checked(package: RtlPackage, tmp_path: Path) -> None
     (tmp_path / "rtl" / "manifest.json").write_text("{")
     with pytest.raises(BrokenFile, match="manifest.json: missing or truncated"):
         RtlPackage.load(tmp_path / "rtl")
+
+
+def test_a_file_that_the_user_put_into_a_package_is_not_lost(package: RtlPackage, tmp_path: Path) -> None:
+    """`emit --run .` deleted a user's rtl/mine.sv."""
+    package.write(tmp_path / "rtl")
+    package.write(tmp_path / "rtl")
+    (tmp_path / "rtl" / "mine.sv").write_text("module mine; endmodule")
+    with pytest.raises(CannotWrite, match=r"rtl: it holds mine\.sv, which neurohw did not write"):
+        package.write(tmp_path / "rtl")
+    assert (tmp_path / "rtl" / "mine.sv").read_text() == "module mine; endmodule"
+    assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
+    package.write(tmp_path / "rtl", force=True)
+    assert sorted(p.name for p in (tmp_path / "rtl").iterdir()) == sorted(package.files)
+
+
+def test_a_file_that_the_user_has_changed_in_a_package_is_not_lost(package: RtlPackage, tmp_path: Path) -> None:
+    package.write(tmp_path / "rtl")
+    (tmp_path / "rtl" / "nhw_network.sv").write_text("module nhw_network; endmodule  // an idea")
+    with pytest.raises(CannotWrite, match=r"rtl: it holds nhw_network\.sv, changed since neurohw wrote it"):
+        package.write(tmp_path / "rtl")
+    assert (tmp_path / "rtl" / "nhw_network.sv").read_text().endswith("an idea")
+    (tmp_path / "rtl" / "nhw_network.sv").write_text("")  # of an empty one there is nothing to lose
+    (tmp_path / "rtl" / "nhw_network_pkg.sv").unlink()
+    package.write(tmp_path / "rtl")
+    assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
+
+
+def test_a_package_with_a_truncated_manifest_is_written_again(package: RtlPackage, tmp_path: Path) -> None:
+    package.write(tmp_path / "rtl")
+    for left in ("", "{", package.files["manifest.json"].decode()[:200]):
+        (tmp_path / "rtl" / "manifest.json").write_text(left)
+        package.write(tmp_path / "rtl")
+        assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
+    (tmp_path / "rtl" / "manifest.json").write_text("{")
+    (tmp_path / "rtl" / "mine.sv").write_text("module mine; endmodule")
+    with pytest.raises(CannotWrite, match=r"rtl: it holds mine\.sv"):
+        package.write(tmp_path / "rtl")
+
+
+def test_the_cores_of_a_checkout_are_never_replaced(package: RtlPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of the README, run in a checkout, wrote its package over `rtl/`: 41 files became
+    32.
+    """
+    before = {p.name: p.read_bytes() for p in rtl_folder().iterdir()}
+    monkeypatch.chdir(rtl_folder().parent)
+    for force in (False, True):
+        with pytest.raises(CannotWrite, match="rtl: it is or holds the program's own sources"):
+            package.write("rtl", force)
+    assert {p.name: p.read_bytes() for p in rtl_folder().iterdir()} == before
