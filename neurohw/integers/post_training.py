@@ -244,7 +244,7 @@ def quantize(
 
     - membrane_cap: accept saturation at this membrane width in bits.
     - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what rounding leaks and biases adds up to
-      within `steps` steps is at most 2^-(resolution_bits + 3) of it (`neurohw.integers.precision`).
+      within `steps` steps is at most 2^-(resolution_bits + 3) of it, or 2^-8 if that is more (`neurohw.integers.precision`).
     - max_count: largest spike count per input and step.
     - common_scale: spiking populations whose membranes are compared with each other (a readout), so that all their neurons keep one scale.
     - leak_tolerance: how much more or less a constant input may be worth after `steps` steps, because a factor per step has 12 bits.

@@ -9,9 +9,9 @@ factor f per step keeps these errors, too. After T steps, in units:
     bias        = 1/2 (less, or 0, where the bias is), through the current and the membrane
 
 Guard bits make the unit small enough. Spiking populations: a threshold is worth 2^resolution_bits
-units, and what earlier steps have left (all but one unit) at most 2^-(resolution_bits + 3) of a
-threshold; after a leak by a half nothing is left, so that fast leaks need no more bits. Readouts
-and astrocytes, which have no threshold: at most 2^-3 of a weight step.
+units, and what earlier steps have left (all but one unit) at most 2^-`aim_bits` of a threshold,
+1/256 by default; after a leak by a half nothing is left, so that fast leaks need no more bits.
+Readouts and astrocytes, which have no threshold: at most 2^-3 of a weight step.
 """
 
 import math
@@ -32,7 +32,7 @@ from neurohw.integers.to_float import decay_factor
 from neurohw.network import FloatArray
 
 LARGEST_GUARD = 16
-BITS_BELOW_RESOLUTION = 3  # of what leaks and biases leave, of a threshold
+BITS_BELOW_RESOLUTION, ENOUGH_BITS = 3, 8  # of what leaks and biases leave, of a threshold
 BITS_BELOW_STEP = 3  # the same of a weight step, where there is no threshold
 LARGEST_RESOLUTION = 16
 LEAK_TOLERANCE = 0.05  # refused above,
@@ -51,6 +51,11 @@ def check_resolution(resolution_bits: int) -> None:
             f"resolution_bits is a whole number of 0 to {LARGEST_RESOLUTION}, not {resolution_bits!r}: "
             "a threshold is worth at least 2^resolution_bits units of the membrane"
         )
+
+
+def aim_bits(resolution_bits: int) -> int:
+    """What leaks and biases leave is at most 2^-aim_bits of a threshold: three bits below the resolution, as far as 8 bits or the resolution itself."""
+    return max(resolution_bits, min(resolution_bits + BITS_BELOW_RESOLUTION, ENOUGH_BITS))
 
 
 def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
@@ -193,7 +198,7 @@ def guard_bits(
     spiking = threshold is not None
     scale = threshold if threshold is not None else step
     whole = np.isclose(bias / step, np.round(bias / step), rtol=0.0, atol=1e-9)  # exact without guard bits
-    aim = 2.0 ** -(resolution_bits + BITS_BELOW_RESOLUTION) if spiking else 2.0**-BITS_BELOW_STEP
+    aim = 2.0 ** -aim_bits(resolution_bits) if spiking else 2.0**-BITS_BELOW_STEP
     for bits in range(min(least, LARGEST_GUARD), LARGEST_GUARD + 1):
         unit = step * 2.0**-bits
         last = unit / scale if spiking else np.zeros_like(unit)  # the step itself: resolution_bits is for that

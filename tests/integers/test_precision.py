@@ -15,6 +15,7 @@ from neurohw.integers import QuantizedNetwork, dequantize
 from neurohw.integers.post_training import quantize_decay
 from neurohw.integers.precision import (
     Roundings,
+    aim_bits,
     guard_bits,
     leak_error,
     step_response,
@@ -291,3 +292,7 @@ def test_the_slowest_state_decides() -> None:
     assert guard(Lif(1 - 2.0**-5)) > plain
     assert guard(Lif(0.5, synapse_decay=1 - 2.0**-5)) > plain
     assert guard(Lif(0.5, adaptation=Adaptation(1 - 2.0**-5, 0.2))) > plain
+
+
+def test_eight_bits_are_enough_unless_the_resolution_is_finer() -> None:
+    assert [aim_bits(r) for r in (0, 4, 5, 6, 8, 10, 16)] == [3, 7, 8, 8, 8, 10, 16]
