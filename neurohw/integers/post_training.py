@@ -218,6 +218,13 @@ def _precision(
     return guard_bits(roundings, step, bias, threshold, resolution_bits, least)
 
 
+def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str, str]:
+    """Whether a state can saturate, in words, by letter. The adaptation has the membrane's format."""
+    proved = f"proved: cannot saturate within {steps} steps"
+    states = {"v": "decay", "c": "synapse_decay", "a": "adaptation_decay"}
+    return {s: "capped" if capped and s != "c" else proved for s, kind in states.items() if kind in decays}
+
+
 def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
     """A warning about a population that all guard bits do not serve."""
     of, cure = ("a threshold", "a smaller resolution_bits, ") if spiking else ("a weight step", "")
@@ -390,6 +397,7 @@ def quantize(
             "membrane_bits": widths.membrane.bits,
             "proved_membrane_bits": widths.proved_membrane.bits,
             "capped": widths.capped,
+            "saturation": _saturation(decays, widths.capped, steps),
             "decay_error": float(np.abs(decay_error).max()),
         }
     populations = {p.name: populations[p.name] for p in network.populations[1:]}

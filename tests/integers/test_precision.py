@@ -296,3 +296,13 @@ def test_the_slowest_state_decides() -> None:
 
 def test_eight_bits_are_enough_unless_the_resolution_is_finer() -> None:
     assert [aim_bits(r) for r in (0, 4, 5, 6, 8, 10, 16)] == [3, 7, 8, 8, 8, 10, 16]
+
+
+def test_the_report_says_of_every_state_whether_it_can_saturate() -> None:
+    """A cap is for the membrane and the adaptation, which has its format; currents are proved."""
+    neuron = Lif(0.5, synapse_decay=0.5, adaptation=Adaptation(0.5, 0.2))
+    trained = single(neuron, [3.0, -3.0], 20)
+    proved = quantize(trained, 8).info["populations"]["output"]["saturation"]
+    assert proved == dict.fromkeys("vca", "proved: cannot saturate within 20 steps")
+    capped = quantize(trained, 8, membrane_cap=9).info["populations"]["output"]["saturation"]
+    assert capped == {"v": "capped", "c": proved["c"], "a": "capped"}
