@@ -51,7 +51,7 @@ from neurohw.integers.quantized import (
     QuantizedProjection,
 )
 from neurohw.integers.to_float import decay_factor
-from neurohw.integers.widths import Constants, Drive, prove_widths
+from neurohw.integers.widths import Constants, Drive, check_products, prove_widths
 from neurohw.modulation import Modulation
 from neurohw.network import CONNECTION_FIELDS, FloatArray, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Astrocyte, Lif, Source
@@ -362,6 +362,7 @@ def quantize(
                 constants = replace(constants, largest_rise=rise)
             modulations[modulation.name] = made
         widths = prove_widths(neuron, drives, constants, steps, membrane_cap)
+        check_products(name, widths, constants)
         populations[name] = QuantizedPopulation(
             constants.bias,
             constants.threshold,

@@ -68,17 +68,11 @@ def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
     return np.where(endless, float(steps), (1.0 - kept**steps) / leak)
 
 
-def leak_error(factor: float, integer: float, steps: int | None) -> float:
+def leak_error(factor: float | FloatArray, integer: float | FloatArray, steps: int | None) -> FloatArray:
     """How much more (or, negative, less) a constant input is worth after `steps` steps with another factor."""
-    if factor == integer:
-        return 0.0
-    if steps is None and 1.0 in (factor, integer):
-        return math.inf
-    return float(step_response(integer, steps) / step_response(factor, steps)) - 1.0
-
-
-def _nearest_delta(factor: float) -> int:
-    return round((1.0 - factor) * MULTIPLY_UNIT)
+    with np.errstate(invalid="ignore"):  # of two that never leak
+        change = step_response(integer, steps) / step_response(factor, steps) - 1.0
+    return np.where(np.asarray(factor) == integer, 0.0, change)
 
 
 def nearest_decay(factor: float, multiply: bool = False) -> Decay:
@@ -88,7 +82,7 @@ def nearest_decay(factor: float, multiply: bool = False) -> Decay:
     """
     if factor == 1.0:
         return NoDecay()
-    product = MultiplyDecay(_nearest_delta(factor))
+    product = MultiplyDecay(round((1.0 - factor) * MULTIPLY_UNIT))
     if multiply:
         return product
     shift = round(-math.log2(1.0 - factor))
@@ -110,7 +104,7 @@ class LeakError:
         """That of the float factors per step [parameter] and their integer decay."""
         wanted = np.ravel(factors)
         kept = np.broadcast_to(decay_factor(decay), wanted.shape)
-        errors = [leak_error(float(f), float(k), steps) for f, k in zip(wanted, kept, strict=True)]
+        errors = leak_error(wanted, kept, steps)
         worst = int(np.argmax(np.abs(errors)))
         where = f" of parameter {worst}" if len(np.unique(wanted)) > 1 else ""
         when = "in the end" if steps is None else f"after {steps} steps"
@@ -118,7 +112,7 @@ class LeakError:
             f"{node}: the factor {wanted[worst]:.9g}{where} is {kept[worst]:.9g} in integers (a leak is a multiple of "
             f"1/{MULTIPLY_UNIT}, or 2^-k), with which a constant input is worth {100 * errors[worst]:+.3g} % {when}"
         )
-        return LeakError(abs(errors[worst]), text)
+        return LeakError(float(abs(errors[worst])), text)
 
 
 def step_rounding(decay: Decay | None) -> float | FloatArray:
