@@ -96,6 +96,7 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
                 "capped": population.capped,
                 "guard_bits": model.info["populations"][name]["guard_bits"],
                 "rounding": model.info["populations"][name]["rounding"],
+                "saturation": model.info["populations"][name]["saturation"],
                 **quantized["saturations"][name],
             }
             for name, population in model.populations.items()

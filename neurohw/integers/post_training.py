@@ -52,7 +52,7 @@ from neurohw.integers.quantized import (
     QuantizedProjection,
 )
 from neurohw.integers.to_float import decay_factor
-from neurohw.integers.widths import Constants, Drive, prove_widths
+from neurohw.integers.widths import Constants, Drive, check_products, prove_widths
 from neurohw.modulation import MODULATION, Modulation
 from neurohw.network import CONNECTION_FIELDS, GRAPH, FloatArray, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source
@@ -237,6 +237,13 @@ def _precision(
     return guard_bits(roundings, step, bias, threshold, resolution_bits, least)
 
 
+def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str, str]:
+    """Whether a state can saturate, in words, by letter. The adaptation has the membrane's format."""
+    proved = f"proved: cannot saturate within {steps} steps"
+    states = {"v": "decay", "c": "synapse_decay", "a": "adaptation_decay"}
+    return {s: "capped" if capped and s != "c" else proved for s, kind in states.items() if kind in decays}
+
+
 def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
     """A warning about a population that all guard bits do not serve."""
     of, cure = ("a threshold", "a smaller resolution_bits, ") if spiking else ("a weight step", "")
@@ -263,7 +270,7 @@ def quantize(
 
     - membrane_cap: accept saturation at this membrane width in bits.
     - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what rounding leaks and biases adds up to
-      within `steps` steps is at most 2^-(resolution_bits + 3) of it (`neurohw.integers.precision`).
+      within `steps` steps is at most 2^-(resolution_bits + 3) of it, or 2^-8 if that is more (`neurohw.integers.precision`).
     - max_count: largest spike count per input and step.
     - common_scale: spiking populations whose membranes are compared with each other (a readout), so that all their neurons keep one scale.
     - leak_tolerance: how much more or less a constant input may be worth after `steps` steps, because a factor per step has 12 bits.
@@ -380,6 +387,7 @@ def quantize(
                 constants = replace(constants, largest_rise=rise)
             modulations[modulation.name] = made
         widths = prove_widths(neuron, drives, constants, steps, membrane_cap)
+        check_products(name, widths, constants)
         populations[name] = QuantizedPopulation(
             constants.bias,
             constants.threshold,
@@ -415,6 +423,7 @@ def quantize(
             "membrane_bits": widths.membrane.bits,
             "proved_membrane_bits": widths.proved_membrane.bits,
             "capped": widths.capped,
+            "saturation": _saturation(decays, widths.capped, steps),
             "decay_error": float(np.abs(decay_error).max()),
         }
     populations = {p.name: populations[p.name] for p in network.populations[1:]}

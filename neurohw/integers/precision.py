@@ -9,9 +9,9 @@ factor f per step keeps these errors, too. After T steps, in units:
     bias        = 1/2 (less, or 0, where the bias is), through the current and the membrane
 
 Guard bits make the unit small enough. Spiking populations: a threshold is worth 2^resolution_bits
-units, and what earlier steps have left (all but one unit) at most 2^-(resolution_bits + 3) of a
-threshold; after a leak by a half nothing is left, so that fast leaks need no more bits. Readouts
-and astrocytes, which have no threshold: at most 2^-3 of a weight step.
+units, and what earlier steps have left (all but one unit) at most 2^-`aim_bits` of a threshold,
+1/256 by default; after a leak by a half nothing is left, so that fast leaks need no more bits.
+Readouts and astrocytes, which have no threshold: at most 2^-3 of a weight step.
 """
 
 import math
@@ -32,7 +32,7 @@ from neurohw.integers.to_float import decay_factor
 from neurohw.network import FloatArray
 
 LARGEST_GUARD = 16
-BITS_BELOW_RESOLUTION = 3  # of what leaks and biases leave, of a threshold
+BITS_BELOW_RESOLUTION, ENOUGH_BITS = 3, 8  # of what leaks and biases leave, of a threshold
 BITS_BELOW_STEP = 3  # the same of a weight step, where there is no threshold
 LARGEST_RESOLUTION = 16
 LEAK_TOLERANCE = 0.05  # refused above,
@@ -53,6 +53,11 @@ def check_resolution(resolution_bits: int) -> None:
         )
 
 
+def aim_bits(resolution_bits: int) -> int:
+    """What leaks and biases leave is at most 2^-aim_bits of a threshold: three bits below the resolution, as far as 8 bits or the resolution itself."""
+    return max(resolution_bits, min(resolution_bits + BITS_BELOW_RESOLUTION, ENOUGH_BITS))
+
+
 def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
     """1 + f + ... + f^(steps-1): what a state has of a constant input of 1; None: of any number of steps."""
     kept = np.asarray(factor, np.float64)
@@ -63,17 +68,11 @@ def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
     return np.where(endless, float(steps), (1.0 - kept**steps) / leak)
 
 
-def leak_error(factor: float, integer: float, steps: int | None) -> float:
+def leak_error(factor: float | FloatArray, integer: float | FloatArray, steps: int | None) -> FloatArray:
     """How much more (or, negative, less) a constant input is worth after `steps` steps with another factor."""
-    if factor == integer:
-        return 0.0
-    if steps is None and 1.0 in (factor, integer):
-        return math.inf
-    return float(step_response(integer, steps) / step_response(factor, steps)) - 1.0
-
-
-def _nearest_delta(factor: float) -> int:
-    return round((1.0 - factor) * MULTIPLY_UNIT)
+    with np.errstate(invalid="ignore"):  # of two that never leak
+        change = step_response(integer, steps) / step_response(factor, steps) - 1.0
+    return np.where(np.asarray(factor) == integer, 0.0, change)
 
 
 def nearest_decay(factor: float, multiply: bool = False) -> Decay:
@@ -83,7 +82,7 @@ def nearest_decay(factor: float, multiply: bool = False) -> Decay:
     """
     if factor == 1.0:
         return NoDecay()
-    product = MultiplyDecay(_nearest_delta(factor))
+    product = MultiplyDecay(round((1.0 - factor) * MULTIPLY_UNIT))
     if multiply:
         return product
     shift = round(-math.log2(1.0 - factor))
@@ -105,7 +104,7 @@ class LeakError:
         """That of the float factors per step [parameter] and their integer decay."""
         wanted = np.ravel(factors)
         kept = np.broadcast_to(decay_factor(decay), wanted.shape)
-        errors = [leak_error(float(f), float(k), steps) for f, k in zip(wanted, kept, strict=True)]
+        errors = leak_error(wanted, kept, steps)
         worst = int(np.argmax(np.abs(errors)))
         where = f" of parameter {worst}" if len(np.unique(wanted)) > 1 else ""
         when = "in the end" if steps is None else f"after {steps} steps"
@@ -113,7 +112,7 @@ class LeakError:
             f"{node}: the factor {wanted[worst]:.9g}{where} is {kept[worst]:.9g} in integers (a leak is a multiple of "
             f"1/{MULTIPLY_UNIT}, or 2^-k), with which a constant input is worth {100 * errors[worst]:+.3g} % {when}"
         )
-        return LeakError(abs(errors[worst]), text)
+        return LeakError(float(abs(errors[worst])), text)
 
 
 def step_rounding(decay: Decay | None) -> float | FloatArray:
@@ -193,7 +192,7 @@ def guard_bits(
     spiking = threshold is not None
     scale = threshold if threshold is not None else step
     whole = np.isclose(bias / step, np.round(bias / step), rtol=0.0, atol=1e-9)  # exact without guard bits
-    aim = 2.0 ** -(resolution_bits + BITS_BELOW_RESOLUTION) if spiking else 2.0**-BITS_BELOW_STEP
+    aim = 2.0 ** -aim_bits(resolution_bits) if spiking else 2.0**-BITS_BELOW_STEP
     for bits in range(min(least, LARGEST_GUARD), LARGEST_GUARD + 1):
         unit = step * 2.0**-bits
         last = unit / scale if spiking else np.zeros_like(unit)  # the step itself: resolution_bits is for that

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurohw.connections import Matrix
-from neurohw.fixedpoint import Decay, IntArray, IntFormat
+from neurohw.errors import InvalidModel
+from neurohw.fixedpoint import Decay, IntArray, IntFormat, MultiplyDecay, MultiplyDecays
 from neurohw.integers.quantized import scaled
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, as_lif
 from neurohw.support import Implements, attributes
@@ -85,6 +86,24 @@ class Constants:
     offset: IntArray | None = None
     largest_gain: int | None = None
     largest_rise: int = 0
+
+
+EXACT_PRODUCT_BITS = 51  # of a state that a multiplying decay keeps exact in 64 bits
+
+
+def check_products(name: str, widths: Widths, constants: Constants) -> None:
+    """Raise InvalidModel, naming the population and the state, where a multiplying decay would leave 64 bits."""
+    states = {
+        "membrane": (widths.membrane, constants.decay),
+        "synaptic current": (widths.current, constants.synapse_decay),
+        "adaptation": (widths.membrane, constants.adaptation_decay),
+    }
+    for state, (limits, decay) in states.items():
+        if isinstance(decay, MultiplyDecay | MultiplyDecays) and limits.bits > EXACT_PRODUCT_BITS:
+            raise InvalidModel(
+                f"population {name!r}: its {state} needs {limits.bits} bits, a multiplying decay is exact up to {EXACT_PRODUCT_BITS}: "
+                "quantize with a smaller resolution_bits, for fewer steps or with a membrane_cap"
+            )
 
 
 def prove_widths(

@@ -69,7 +69,14 @@ def test_report_holds_what_was_measured(finished: Path) -> None:
     assert report["crosscheck"]["agrees"] and len(report["crosscheck"]["pairs"]) >= 6
     assert engines["brian2"] == engines["torch"] == engines["native"] == engines["lava"] == "ran"
     assert set(report["widths"]) == {"hidden1", "output"} and "verilator" in report["tools"]
+    hidden = report["widths"]["hidden1"]
+    assert (hidden["saturated"], hidden["updates"]) == (0, 450 * 4 * 64)
+    calibration = report["calibration"]
+    assert calibration["samples"] == 32 and set(calibration["populations"]) == {"hidden1", "output"}
+    assert calibration["populations"]["hidden1"]["states"]["v"]["largest"] > 0
+    assert report["warnings"] == []
     page = (finished / "report.html").read_text()
+    assert "cannot saturate within 4 steps" in page and "Integers beside float" in page
     assert page.count("<svg") == 4
     assert not re.search(r'(src|href)="http', page)
 

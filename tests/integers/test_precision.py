@@ -15,11 +15,13 @@ from neurohw.integers import QuantizedNetwork, dequantize
 from neurohw.integers.post_training import quantize_decay
 from neurohw.integers.precision import (
     Roundings,
+    aim_bits,
     guard_bits,
     leak_error,
     step_response,
     step_rounding,
 )
+from neurohw.integers.to_float import decay_factor
 from neurohw.neurons import Adaptation, Neuron
 from neurohw.readout import scores
 
@@ -140,7 +142,8 @@ def test_step_responses_and_their_errors() -> None:
     assert step_response(np.array([1.0, 0.5]), None).tolist() == [np.inf, 2.0]
     assert leak_error(0.5, 0.75, 2) == pytest.approx(1.75 / 1.5 - 1)
     assert leak_error(0.9999, 1.0, None) == np.inf
-    assert leak_error(1.0, 1.0, None) == 0.0
+    assert leak_error(1.0, 0.9999, None) == -1.0
+    assert leak_error(np.array([1.0, 0.5]), np.array([1.0, 0.75]), None).tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -261,13 +264,8 @@ def test_one_step_of_a_decay_rounds_by_less_than_a_unit() -> None:
     """All results of 4096 consecutive values, against exact fractions."""
     values = np.arange(-4096, 4097)
     for decay in (NoDecay(), ShiftDecay(1), ShiftDecay(7), MultiplyDecay(2048), MultiplyDecay(41), MultiplyDecay(4096)):
-        factor = {NoDecay: 1.0}.get(type(decay)) or float(dequantize_factor(decay))
-        error = np.abs(decay.apply(values) - values * factor).max()
+        error = np.abs(decay.apply(values) - values * decay_factor(decay)).max()
         assert error == pytest.approx(step_rounding(decay), abs=1e-12)
-
-
-def dequantize_factor(decay: ShiftDecay | MultiplyDecay) -> float:
-    return 1 - 2.0**-decay.shift if isinstance(decay, ShiftDecay) else 1 - decay.delta / 4096
 
 
 def test_guard_bits_are_the_fewest() -> None:
@@ -291,3 +289,34 @@ def test_the_slowest_state_decides() -> None:
     assert guard(Lif(1 - 2.0**-5)) > plain
     assert guard(Lif(0.5, synapse_decay=1 - 2.0**-5)) > plain
     assert guard(Lif(0.5, adaptation=Adaptation(1 - 2.0**-5, 0.2))) > plain
+
+
+def test_eight_bits_are_enough_unless_the_resolution_is_finer() -> None:
+    assert [aim_bits(r) for r in (0, 4, 5, 6, 8, 10, 16)] == [3, 7, 8, 8, 8, 10, 16]
+
+
+def test_the_report_says_of_every_state_whether_it_can_saturate() -> None:
+    """A cap is for the membrane and the adaptation, which has its format; currents are proved."""
+    neuron = Lif(0.5, synapse_decay=0.5, adaptation=Adaptation(0.5, 0.2))
+    trained = single(neuron, [3.0, -3.0], 20)
+    proved = quantize(trained, 8).info["populations"]["output"]["saturation"]
+    assert proved == dict.fromkeys("vca", "proved: cannot saturate within 20 steps")
+    capped = quantize(trained, 8, membrane_cap=9).info["populations"]["output"]["saturation"]
+    assert capped == {"v": "capped", "c": proved["c"], "a": "capped"}
+
+
+@pytest.mark.filterwarnings("ignore::neurohw.errors.PrecisionWarning")
+def test_states_beyond_exact_products_are_refused_by_name() -> None:
+    """Two leaks of 1 / 4096 multiply a sum of weights by 2^24, and 16 guard bits come on top: products with 4,096 leave 64 bits."""
+    leak = 1 - 1.5 / 4096
+    network = feed_forward([200, 1], output=Lif(leak, synapse_decay=leak))
+    weights = {
+        "input_to_output.weight": np.full((1, 200), 1000.0),
+        "output.bias": np.zeros(1),
+        "output.threshold": np.ones(1),
+    }
+    trained = TrainedNetwork(network, weights, 100_000)
+    with pytest.raises(InvalidModel, match="population 'output': its membrane needs .* bits, a multiplying decay is exact up to 51"):
+        quantize(trained, 8, leak_tolerance=1.0)
+    model = quantize(trained, 8, leak_tolerance=1.0, membrane_cap=40)
+    assert model.populations["output"].membrane.bits == 40
