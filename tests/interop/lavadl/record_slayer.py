@@ -3,9 +3,11 @@
     python tests/interop/lavadl/record_slayer.py tests/interop/data/lavadl
 
 Made with lava-dl 0.6.0, torch 2.13.0, on a CPU, Python 3.11 (pip needs --no-deps and
---ignore-requires-python for lava-dl 0.6.0 and lava-nc 0.10.0). Each NAME.net.gz is what `export_hdf5`
-of the blocks wrote, compressed. NAME.npz holds `spikes` [time, neuron], the input, and `o0`, `o1`, …
-[time, neuron], what each block gave. Every block but Affine, Average and Flatten gives it a step later.
+--ignore-requires-python for lava-dl 0.6.0 and lava-nc 0.10.0).
+
+NAME.net.gz is what `export_hdf5` of the blocks wrote, compressed. NAME.npz holds the input `spikes`
+[time, neuron], and what each block gave, `o0`, `o1`, ... [time, neuron]: a step later for every
+block but Affine, Average and Flatten.
 """
 
 import gzip
@@ -38,7 +40,7 @@ UNSHARED = {
 
 
 class Average(BLOCK.Average):
-    """The block of 0.6.0 asks a neuron that it does not have for its shape, which it knows itself."""
+    """The block of 0.6.0 asks a neuron that it does not have for the shape that it knows itself."""
 
     @property
     def neuron(self) -> Any:
@@ -46,7 +48,9 @@ class Average(BLOCK.Average):
 
 
 class ByChannel(BLOCK.Conv):
-    """Constants per channel, as SLAYER's CUDA kernel reads them; a CPU lays them along the columns."""
+    """Constants per channel, as SLAYER's CUDA kernel reads them; a CPU lays them along the
+    columns.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for parameter in (self.neuron.current_decay, self.neuron.voltage_decay):

@@ -1,4 +1,5 @@
-"""Every block that SLAYER 0.6.0 exports, against its own recording (`record_slayer.py`): 0 mismatches.
+"""Every block that SLAYER 0.6.0 exports, against its own recording (`record_slayer.py`): 0
+mismatches.
 
 Right values are what lava-dl's blocks gave themselves, block by block.
 """
@@ -59,11 +60,16 @@ def late_by(path: Path) -> list[int]:
     """Steps by which the recording shows each block later: one for every block that has spikes."""
     with h5py.File(path, "r") as file:
         kinds = [file[f"layer/{i}/type"][()][0] for i in range(len(file["layer"]))]
-    return [int(sum(k not in (b"flatten", b"average") for k in kinds[: i + 1])) for i in range(len(kinds))]
+    return [
+        int(sum(k not in (b"flatten", b"average") for k in kinds[: i + 1]))
+        for i in range(len(kinds))
+    ]
 
 
 def compare(model: QuantizedNetwork, data: dict[str, NDArray[Any]], late: list[int]) -> int:
-    """Spikes of the recording that are not the model's; delayed layers are seen by what follows them."""
+    """Spikes of the recording that are not the model's; delayed layers are seen by what follows
+    them.
+    """
     trace = run_golden(model, data["spikes"][:, None])
     assert first_mismatch(trace, run_native(model, data["spikes"][:, None])) is None
     wrong, fired = 0, 0
@@ -89,7 +95,7 @@ def test_a_block_gives_slayers_own_spikes(name: str, tmp_path: Path) -> None:
 
 
 def test_an_affine_readout_holds_slayers_voltage_and_answers_as_it_does(tmp_path: Path) -> None:
-    """Its threshold is 2^18 - 1: spikes off. SLAYER returns the voltage, ours times 4096, at once."""
+    """Its threshold is 2^18 - 1: spikes off. SLAYER returns the voltage, in units of 4096 here."""
     for name, decay in (("affine", 1 - 410 / 4096), ("affine_static", 0.0)):
         data = recorded(name)
         model = from_lavadl(unpacked(name, tmp_path))
@@ -113,7 +119,9 @@ def test_an_average_sums_what_slayer_averages(tmp_path: Path) -> None:
 
 
 def test_the_epsilon_of_slayer_is_lost_at_high_thresholds(tmp_path: Path) -> None:
-    """vThMant 4096: 64 + 0.01 / 4096 is 64 in float32, so that SLAYER on a CPU fires at the threshold."""
+    """vThMant 4096: 64 + 0.01 / 4096 is 64 in float32, so that SLAYER on a CPU fires at the
+    threshold.
+    """
     path = unpacked("high_threshold", tmp_path)
     assert compare(from_lavadl(path, strict=False), recorded("high_threshold"), late_by(path)) == 0
     assert compare(from_lavadl(path), recorded("high_threshold"), late_by(path)) > 0
@@ -126,7 +134,9 @@ def test_a_weight_exponent_with_a_decaying_current_is_refused(tmp_path: Path) ->
 
 
 def test_an_input_layer_encodes_an_image(tmp_path: Path) -> None:
-    """Its constants decay a current, too. Weight 48 and bias 16 are 0.75 and 0.25 in sixty-fourths."""
+    """Its constants decay a current, too. Weight 48 and bias 16 are 0.75 and 0.25 in
+    sixty-fourths.
+    """
     path, data = unpacked("input", tmp_path), recorded("input")
     pixels = data["spikes"][0].reshape(2, 3, 3)
     spikes = encode_input(path, np.round(pixels * 48 + 16).astype(np.int64), len(data["spikes"]))
@@ -138,7 +148,9 @@ def test_an_input_layer_encodes_an_image(tmp_path: Path) -> None:
 
 def test_a_file_that_starts_with_a_convolution_needs_the_shape_of_its_input(tmp_path: Path) -> None:
     path = unpacked("classifier", tmp_path)
-    with pytest.raises(Unsupported, match="layer 0: a network that starts with 'conv'.*--input-shape"):
+    with pytest.raises(
+        Unsupported, match="layer 0: a network that starts with 'conv'.*--input-shape"
+    ):
         import_model(str(path))
     model = import_model(str(path), input_shape=(2, 7, 6))
     assert isinstance(model, QuantizedNetwork) and model.network.input.size == 84

@@ -134,7 +134,9 @@ def test_random_stacks(seed: int) -> None:
 
 
 def test_the_check_would_notice_another_convention() -> None:
-    """The same module read with a reset in its own step, or firing at the threshold, gives other spikes."""
+    """The same module read with a reset in its own step, or firing at the threshold, gives other
+    spikes.
+    """
     torch.manual_seed(1)
     module = nn.Sequential(scaled(nn.Linear(12, 16), 2.0), snn.Leaky(0.5, threshold=0.5))
     with torch.no_grad():  # coarse numbers, so that membranes meet the threshold
@@ -189,7 +191,9 @@ def test_scripts_that_hold_no_network_are_named(tmp_path: Path) -> None:
         import_script(script, "bad")
     with pytest.raises(Unsupported, match="some.py:bad: layer '0' .ReLU."):
         import_script(script, "bad", (3,))
-    with pytest.raises(InvalidData, match="some.py:number: a module or a list of layers is needed, not a int"):
+    with pytest.raises(
+        InvalidData, match="some.py:number: a module or a list of layers is needed, not a int"
+    ):
         import_script(script, "number", (3,))
     with pytest.raises(InvalidData, match="some.py:mixed: entry 1 of the list is a str"):
         import_script(script, "mixed", (3,))
