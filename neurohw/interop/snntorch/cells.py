@@ -34,7 +34,10 @@ class Cell:
 
 def numbers(value: Any) -> FloatArray:
     """A number, array or tensor as float64."""
-    array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    if torch.is_tensor(value):
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise Unsupported(f"numbers of type {array.dtype} cannot be expressed")
     return array.astype(np.float64)

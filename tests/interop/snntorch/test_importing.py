@@ -232,6 +232,29 @@ class Needy(Net):
 """
 
 
+def test_rows_in_rows_are_one_row() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(5, 6), snn.Leaky(0.7, threshold=0.3), nn.Linear(6, 4), snn.Leaky(0.8)]
+    inner = nn.Sequential(*layers[:2])
+    nested = from_snntorch(nn.Sequential(inner, nn.Sequential(nn.Sequential(*layers[2:]))), 5)
+    flat = from_snntorch(layers, 5)
+    assert [p.name for p in nested.network.populations] == ["input", "layer0_1", "layer1_0_1"]
+    assert [v.tolist() for v in nested.parameters.values()] == [
+        v.tolist() for v in flat.parameters.values()
+    ]
+    assert from_snntorch([inner, *layers[2:]], 5).network.output.size == 4
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_numbers_of_any_precision_are_taken_as_they_are(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(5, 6), snn.Leaky(torch.tensor(0.3), threshold=0.7)).to(kind)
+    model = from_snntorch(layers, 5)
+    weight = layers[0].weight.detach().double().numpy()
+    assert np.array_equal(model.parameters["input_to_layer1.weight"], weight)
+    assert model.network.output.neuron.decay == layers[1].beta.double().item()  # type: ignore[union-attr]
+
+
 def test_the_version_is_kept_and_a_module_is_left_as_it_was() -> None:
     """A module in training, with states and their graph from a run, is imported and not touched."""
     torch.manual_seed(0)
