@@ -14,7 +14,7 @@ MAX_WEIGHT_BITS = 8
 
 @dataclass(frozen=True)
 class Connecting:
-    """A connection, its weights as stored, and the shape of its target; source, target: of Sparse."""
+    """A connection, its weights as stored, its target's shape, and the ends of a Sparse one."""
 
     connection: Connection
     weight: IntArray
@@ -24,7 +24,7 @@ class Connecting:
 
 
 def connecting(layer: Layer, shape: tuple[int, ...]) -> Connecting:
-    """The connection of a layer whose source has `shape`; InvalidModel or Unsupported naming the field."""
+    """The connection of a layer whose source has `shape`; an error names the field."""
     match layer.kind:
         case "dense" | "dense_rec":
             result = _dense(layer, int(np.prod(shape)))
@@ -47,8 +47,8 @@ def factored(layer: Layer, weight: IntArray) -> tuple[IntArray, int]:
         if np.any(weight & 1):
             value = weight.ravel()[np.argmax(np.abs(weight))] << shift
             raise Unsupported(
-                f"{layer.node}: weight {value} needs more than {MAX_WEIGHT_BITS} bits and the weights share "
-                "no factor of two"
+                f"{layer.node}: weight {value} needs more than {MAX_WEIGHT_BITS} bits and the "
+                "weights share no factor of two"
             )
         weight, shift = weight >> 1, shift + 1
     return weight, shift
@@ -65,7 +65,9 @@ def _image(layer: Layer, shape: tuple[int, ...]) -> tuple[int, int, int]:
 def _dense(layer: Layer, size: int) -> Connecting:
     inputs, outputs = layer.number_of("inFeatures"), layer.number_of("outFeatures")
     if inputs != size:
-        raise InvalidModel(f"{layer.node}: inFeatures is {inputs}, the layer before has {size} neurons")
+        raise InvalidModel(
+            f"{layer.node}: inFeatures is {inputs}, the layer before has {size} neurons"
+        )
     weight = layer.integers("weight")
     if weight.size != inputs * outputs:
         raise InvalidModel(
@@ -86,7 +88,8 @@ def _convolution(layer: Layer, image: tuple[int, int, int]) -> Connecting:
     )
     if layer.number_of("inChannels", image[0]) != image[0]:
         raise InvalidModel(
-            f"{layer.node}: inChannels is {layer.number_of('inChannels')}, the layer before has {image}"
+            f"{layer.node}: inChannels is {layer.number_of('inChannels')}, the layer before has "
+            f"{image}"
         )
     expected = connection.weight_shape(0, 0)
     weight = layer.integers("weight")
@@ -108,11 +111,14 @@ def _pooling(layer: Layer, image: tuple[int, int, int]) -> Connecting:
     apart = stride[0] == kernel[0] and padding[0] == 0 and (dilation[0] == 1 or kernel[0] == 1)
     if not apart or tall % kernel[0]:
         raise Unsupported(
-            f"{layer.node}: a pool of kernel {kernel}, stride {stride}, padding {padding} and dilation "
-            f"{dilation} on {image} lets SLAYER join rows of different channels; along the rows the stride "
-            "must be the kernel, without padding, and the kernel must divide the rows"
+            f"{layer.node}: a pool of kernel {kernel}, stride {stride}, padding {padding} and "
+            f"dilation {dilation} on {image} lets SLAYER join rows of different channels; along "
+            "the rows the stride must be the kernel, without padding, and the kernel must divide "
+            "the rows"
         )
-    pool = Convolution((channels, tall, wide), channels, kernel, stride, padding, dilation, channels)  # type: ignore[arg-type]
+    pool = Convolution(
+        (channels, tall, wide), channels, kernel, stride, padding, dilation, channels
+    )  # type: ignore[arg-type]
     weight = layer.integers("weight")
     if weight.size not in (1, int(np.prod(kernel))):
         raise InvalidModel(f"{layer.node}: weight has shape {weight.shape}, {kernel} is needed")
@@ -126,7 +132,11 @@ def _pooling(layer: Layer, image: tuple[int, int, int]) -> Connecting:
     source = ((channel * height + row) * width + column)[inside]
     values = whole.ravel()[found.weight_index[inside]]
     return Connecting(
-        Sparse(len(source)), values, pool.output_shape, source.astype(np.int64), found.target[inside]
+        Sparse(len(source)),
+        values,
+        pool.output_shape,
+        source.astype(np.int64),
+        found.target[inside],
     )
 
 
@@ -152,8 +162,8 @@ def source_shape(first: Layer, given: tuple[int, ...] | None) -> tuple[int, ...]
         stored = (first.number_of("inFeatures"),)
     if given is None and stored is None:
         raise Unsupported(
-            f"{first.node}: a network that starts with {first.kind!r} does not say the shape of its input; "
-            "say it as channels, rows, columns (--input-shape 2,34,34)"
+            f"{first.node}: a network that starts with {first.kind!r} does not say the shape of "
+            "its input; say it as channels, rows, columns (--input-shape 2,34,34)"
         )
     if given is None or stored is None:
         shape = given or stored
@@ -169,8 +179,8 @@ def source_shape(first: Layer, given: tuple[int, ...] | None) -> tuple[int, ...]
 def axonal_delay(layer: Layer, size: int, channels: int | None) -> IntArray | None:
     """Delay in steps of every neuron's spikes [neuron], None without any.
 
-    The file has one number, one per neuron, or one per channel. Older files hold real numbers as they
-    were trained; the network that runs rounds them down.
+    The file has one number, one per neuron, or one per channel. Older files hold real numbers as
+    they were trained; the network that runs rounds them down.
     """
     if "delay" not in layer.fields:
         return None
@@ -180,6 +190,8 @@ def axonal_delay(layer: Layer, size: int, channels: int | None) -> IntArray | No
     if len(values) == channels:
         values = np.repeat(values, size // len(values))
     if len(values) not in (1, size):
-        raise InvalidModel(f"{layer.node}: delay holds {len(values)} values, the layer has {size} neurons")
+        raise InvalidModel(
+            f"{layer.node}: delay holds {len(values)} values, the layer has {size} neurons"
+        )
     delay = np.broadcast_to(values.astype(np.int64), (size,))
     return delay if np.any(delay) else None

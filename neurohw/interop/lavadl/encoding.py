@@ -16,19 +16,23 @@ def encode_input(
 ) -> NDArray[np.uint8]:
     """Spikes [time, 1, neuron] of the file's `input` layer under a constant drive.
 
-    drive: whole numbers [channel, row, column], the bias mantissa of every input neuron; for a pixel x
-        it is weight x + bias, with the two numbers that the layer stores. Each step adds drive << 6 to
-        the current, or to the membrane of a neuron without one.
+    drive: whole numbers [channel, row, column], the bias mantissa of every input neuron; for a
+        pixel x it is weight x + bias, with the two numbers that the layer stores. Each step adds
+        drive << 6 to the current, or to the membrane of a neuron without one.
 
-    Raises Unsupported if there is no input layer with neurons, InvalidModel for a drive of another shape.
+    Raises Unsupported if there is no input layer with neurons, InvalidModel for a drive of another
+    shape.
     """
     layer = read(Path(path))[0][0]
     if layer.kind != "input":
         raise Unsupported(
-            f"{layer.node}: it is of type {layer.kind!r}, there is no input layer to encode an image with"
+            f"{layer.node}: it is of type {layer.kind!r}, there is no input layer to encode an "
+            "image with"
         )
     if not layer.has_neurons:
-        raise Unsupported(f"{layer.node}: the input layer has no neurons: its input is spikes already")
+        raise Unsupported(
+            f"{layer.node}: the input layer has no neurons: its input is spikes already"
+        )
     shape = tuple(int(n) for n in layer.integers("shape").ravel())
     if drive.shape != shape:
         raise InvalidModel(f"{layer.node}: the drive has shape {drive.shape}, {shape} is needed")

@@ -70,7 +70,9 @@ class Layer:
             return (default,) * count
         values = self.integers(name).ravel()
         if len(values) not in (1, count):
-            raise InvalidModel(f"{self.node}: {name} holds {len(values)} numbers, {count} are needed")
+            raise InvalidModel(
+                f"{self.node}: {name} holds {len(values)} numbers, {count} are needed"
+            )
         return tuple(int(v) for v in np.broadcast_to(values, (count,)))
 
     def number_of(self, name: str, default: int | None = None) -> int:
@@ -96,11 +98,13 @@ class Layer:
         return values.astype(np.int64)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise InvalidModel unless the file's own shape of the layer is the computed one, or as large."""
+        """Raise InvalidModel unless the file's own shape of the layer is the computed one."""
         if "shape" not in self.fields:
             return
         stored = tuple(int(n) for n in self.integers("shape").ravel())
-        same = stored == shape if len(shape) == len(stored) == 3 else np.prod(stored) == np.prod(shape)
+        same = (
+            stored == shape if len(shape) == len(stored) == 3 else np.prod(stored) == np.prod(shape)
+        )
         if not same:
             raise InvalidModel(f"{self.node}: shape is {stored}, the layer gives {shape}")
 
@@ -108,15 +112,17 @@ class Layer:
         """Raise Unsupported, naming it, for a type or a field that is not known."""
         if self.kind not in FIELDS:
             known = ", ".join(FIELDS)
-            raise Unsupported(f"{self.node}: layer type {self.kind!r} is not known; known are {known}")
+            raise Unsupported(
+                f"{self.node}: layer type {self.kind!r} is not known; known are {known}"
+            )
         allowed = {"type", "shape", *FIELDS[self.kind]}
         if self.kind not in ("flatten", "average"):
             allowed |= {f"neuron/{name}" for name in NEURON}
         unknown = sorted(set(self.fields) - allowed)
         if unknown:
             raise Unsupported(
-                f"{self.node}: the field {unknown[0]!r} of a {self.kind} layer is not known, so that what "
-                "it asks for would be lost"
+                f"{self.node}: the field {unknown[0]!r} of a {self.kind} layer is not known, so "
+                "that what it asks for would be lost"
             )
 
 
@@ -167,9 +173,13 @@ def _steps(path: Path, contents: dict[str, Any]) -> int:
     rest = {k: v for k, v in contents.items() if not k.startswith("layer/")}
     unknown = sorted(set(rest) - {"simulation/Ts", "simulation/tSample"})
     if unknown:
-        raise Unsupported(f"{path}: the field {unknown[0]!r} is not known, what it asks for would be lost")
+        raise Unsupported(
+            f"{path}: the field {unknown[0]!r} is not known, what it asks for would be lost"
+        )
     if float(np.ravel(rest.get("simulation/Ts", 1))[0]) != 1:
-        raise Unsupported(f"{path}: simulation/Ts is {rest['simulation/Ts']}, steps of 1 are needed")
+        raise Unsupported(
+            f"{path}: simulation/Ts is {rest['simulation/Ts']}, steps of 1 are needed"
+        )
     steps = int(np.ravel(rest.get("simulation/tSample", DEFAULT_STEPS))[0])
     if steps < 1:
         raise InvalidModel(f"{path}: simulation/tSample is {steps}, 1 or more is needed")

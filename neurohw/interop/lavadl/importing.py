@@ -28,7 +28,7 @@ STATE_BITS = 24
 
 @dataclass
 class _Builder:
-    """The network so far: the shape that the next layer takes, and the delay of its source's spikes."""
+    """The network so far. shape: of what the next layer takes. delay: of its source's spikes."""
 
     shape: tuple[int, ...]
     steps: int
@@ -53,7 +53,9 @@ class _Builder:
         bias = _bias(layer, channels or size, neurons.exponent)
         neuron, widths = self._neuron(layer, neurons, bias, drives, last)
         self.populations.append(Population(name, size, neuron, channels))
-        threshold = neurons.threshold if isinstance(neuron, Lif) else np.ones_like(neurons.threshold)
+        threshold = (
+            neurons.threshold if isinstance(neuron, Lif) else np.ones_like(neurons.threshold)
+        )
         self.integer_populations[name] = QuantizedPopulation(
             bias,
             threshold,
@@ -69,7 +71,13 @@ class _Builder:
         self.shape = into.shape
 
     def _project(
-        self, layer: Layer, source: Population, name: str, size: int, into: Connecting, exponent: int
+        self,
+        layer: Layer,
+        source: Population,
+        name: str,
+        size: int,
+        into: Connecting,
+        exponent: int,
     ) -> Drive:
         delay = self.delay
         if delay is None:
@@ -123,13 +131,13 @@ class _Builder:
             silent = not layer.has_neurons or widths.largest <= int(neurons.threshold.min())
             if silent and not last:
                 raise Unsupported(
-                    f"{layer.node}: it has no spikes, so that nothing can follow it here; lava-dl hands its "
-                    "values on"
+                    f"{layer.node}: it has no spikes, so that nothing can follow it here; lava-dl "
+                    "hands its values on"
                 )
             if silent and np.any(bias) and neurons.synapse_decay is not None:
                 raise Unsupported(
-                    f"{layer.node}: a readout with a bias and a current (iDecay below 4096) cannot be "
-                    "expressed: the bias belongs to the membrane"
+                    f"{layer.node}: a readout with a bias and a current (iDecay below 4096) cannot "
+                    "be expressed: the bias belongs to the membrane"
                 )
             if silent:
                 return readout, widths
@@ -158,14 +166,14 @@ def from_lavadl(
 ) -> QuantizedNetwork:
     """The network of a lava-dl file, bit exact.
 
-    steps: for which the widths are proved, by default the file's `simulation/tSample`. A membrane that
-        could leave Loihi's 24 bits in that time is capped there.
+    steps: for which the widths are proved, by default the file's `simulation/tSample`. A membrane
+        that could leave Loihi's 24 bits in that time is capped there.
     strict: fire above the threshold, as Lava and SLAYER 0.6; False: at it, as SLAYERs before.
-    input_shape: of one step, [channel, row, column] or neurons; needed where the file does not say it,
-        as one does not that starts with a convolution.
+    input_shape: of one step, [channel, row, column] or neurons; needed where the file does not say
+        it, as one does not that starts with a convolution.
 
-    The input population is `input`, layer k is `layer<k>`; a layer of type `input` gives the shape of
-    the input. Raises BrokenFile, InvalidModel or Unsupported, naming file, layer and reason.
+    The input population is `input`, layer k is `layer<k>`; a layer of type `input` gives the shape
+    of the input. Raises BrokenFile, InvalidModel or Unsupported, naming file, layer and reason.
     """
     layers, sample_steps = read(Path(path))
     given = None
@@ -173,9 +181,7 @@ def from_lavadl(
         given = (input_shape,) if isinstance(input_shape, int) else tuple(map(int, input_shape))
     shape = source_shape(layers[0], given)
     size = int(np.prod(shape))
-    builder = _Builder(
-        shape, steps or sample_steps, strict, [Population("input", size, Source())]
-    )
+    builder = _Builder(shape, steps or sample_steps, strict, [Population("input", size, Source())])
     rest = layers[1:] if layers[0].kind == "input" else layers
     for layer in rest:
         if layer.kind == "flatten":
@@ -199,7 +205,7 @@ def from_lavadl(
 def latency(network: Network) -> dict[str, int]:
     """Steps by which a recording of lava-dl shows each population later.
 
-    1 for the first after the input, then one more a layer; an Affine readout of SLAYER has none of its
-    own: it is as late as the layer before it.
+    1 for the first after the input, then one more a layer; an Affine readout of SLAYER has none of
+    its own: it is as late as the layer before it.
     """
     return {p.name: number for number, p in enumerate(network.populations)}

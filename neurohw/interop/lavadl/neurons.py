@@ -16,7 +16,7 @@ from neurohw.fixedpoint import (
 from neurohw.interop.lavadl.file import Layer, text
 from neurohw.neurons import Integrator, Lif
 
-WEIGHT_SHIFT = 6  # weights, biases and thresholds stand this many bits above the last one of a state
+WEIGHT_SHIFT = 6  # weights, biases and thresholds stand so many bits above the last one of a state
 NEURON_TYPES = ("CUBA", "LOIHI")
 SPIKES_OFF = (1 << 17) - 1  # no threshold of Loihi is larger; Affine writes 2^18 - 1
 LARGEST_WEIGHT_EXPONENT = 3  # SLAYER computes with at most this one, but writes any
@@ -26,7 +26,7 @@ LARGEST_WEIGHT_EXPONENT = 3  # SLAYER computes with at most this one, but writes
 class Neurons:
     """Constants of a layer's neurons; arrays are [parameter]: neuron, or channel of a convolution.
 
-    exponent: of the layer's weights. never_fires: by its threshold, or since it has no neurons at all.
+    exponent: of the weights. never_fires: by its threshold, or since it has no neurons at all.
     """
 
     decay: Decay
@@ -82,7 +82,9 @@ def neurons_of(layer: Layer, parameters: int) -> Neurons:
             )
     for refractory in np.ravel(layer.fields.get("neuron/refDelay", 1)):
         if refractory != 1:
-            raise Unsupported(f"{layer.node}: refDelay {refractory} cannot be expressed, 1 is needed")
+            raise Unsupported(
+                f"{layer.node}: refDelay {refractory} cannot be expressed, 1 is needed"
+            )
     mantissa = np.array(layer.numbers("neuron/vThMant", parameters))
     if np.any(mantissa < 0):
         raise InvalidModel(f"{layer.node}: vThMant is {mantissa.min()}, 0 or more is needed")
@@ -101,14 +103,16 @@ def _decay(layer: Layer, name: str, parameters: int) -> Decay:
     deltas = layer.numbers(f"neuron/{name}", parameters)
     for delta in deltas:
         if not 0 <= delta <= MULTIPLY_UNIT:
-            raise InvalidModel(f"{layer.node}: {name} holds {delta}, 0 to {MULTIPLY_UNIT} are possible")
+            raise InvalidModel(
+                f"{layer.node}: {name} holds {delta}, 0 to {MULTIPLY_UNIT} are possible"
+            )
     if len(set(deltas)) > 1:
         return MultiplyDecays(deltas)
     return NoDecay() if deltas[0] == 0 and name == "vDecay" else MultiplyDecay(deltas[0])
 
 
 def _weight_exponent(layer: Layer) -> int:
-    """The power of two by which WgtScaleBatchNorm divides; exact where nothing is rounded in between.
+    """The power of two by which WgtScaleBatchNorm divides.
 
     It divides the current, after that has decayed and before the membrane takes it. Only a current
     that does not decay, or does so at once, is the same with weights that were divided before.
@@ -118,14 +122,15 @@ def _weight_exponent(layer: Layer) -> int:
         return 0
     if abs(exponent) > LARGEST_WEIGHT_EXPONENT:
         raise Unsupported(
-            f"{layer.node}: neuron/weight_exp {exponent} cannot be expressed: lava-dl writes it as trained, "
-            f"but computes with at most its weight_exp_bits ({LARGEST_WEIGHT_EXPONENT} by default), which "
-            "the file does not hold"
+            f"{layer.node}: neuron/weight_exp {exponent} cannot be expressed: lava-dl writes it as "
+            f"trained, but computes with at most its weight_exp_bits ({LARGEST_WEIGHT_EXPONENT} by "
+            "default), which the file does not hold"
         )
     deltas = np.ravel(layer.need("neuron/iDecay"))
     if np.any((deltas != 0) & (deltas != MULTIPLY_UNIT)):
         raise Unsupported(
-            f"{layer.node}: neuron/weight_exp {exponent} with iDecay {int(deltas[0])} cannot be expressed: "
-            "the current is divided after it has decayed; iDecay 4096 or 0 is needed, or another norm"
+            f"{layer.node}: neuron/weight_exp {exponent} with iDecay {int(deltas[0])} cannot be "
+            "expressed: the current is divided after it has decayed; iDecay 4096 or 0 is needed, "
+            "or another norm"
         )
     return exponent

@@ -22,7 +22,7 @@ RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 class Cell:
     """A spiking layer: its model, its constants [neuron], and the gain of its input [neuron].
 
-    threshold: None for a layer that never fires. notes: where snnTorch does not what its arguments say.
+    threshold: None for a layer that never fires. notes: where arguments do not what they say.
     """
 
     neuron: Lif | Integrator
@@ -34,7 +34,10 @@ class Cell:
 
 def numbers(value: Any) -> FloatArray:
     """A number, array or tensor as float64."""
-    array = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    if torch.is_tensor(value):
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise Unsupported(f"numbers of type {array.dtype} cannot be expressed")
     return array.astype(np.float64)
@@ -69,7 +72,9 @@ def base_of(layer: Any) -> type | None:
 def at_once(layer: Any) -> bool:
     """Whether the class is one of an exported script, which resets in the step of the spike."""
     classes = type(layer).__mro__
-    return len(classes) > 2 and vars(classes[1]).get("RESETS_AT_ONCE", False) and classes[2] in NEURONS
+    return (
+        len(classes) > 2 and vars(classes[1]).get("RESETS_AT_ONCE", False) and classes[2] in NEURONS
+    )
 
 
 def is_neuron(layer: Any) -> bool:
@@ -78,14 +83,16 @@ def is_neuron(layer: Any) -> bool:
 
 
 def _fires_strictly(layer: Any, node: str) -> bool:
-    """Whether a membrane at the threshold does not fire; Unsupported for a spike_grad that is no step."""
+    """Whether a membrane at the threshold does not fire; Unsupported if spike_grad is no step."""
     points = [1e-30, 1e-9, 1e-3, 0.1, 0.5, 1.0, 3.0, 1e3]
     x = torch.tensor([[*(-p for p in points), 0.0, *points]], dtype=torch.float64)
     try:
         with torch.no_grad():
             values = [torch.as_tensor(layer.spike_grad(x)).double() for _ in range(3)]
     except Exception as error:  # whatever a function of others may raise
-        raise Unsupported(f"{node}: its spike_grad fails with {type(error).__name__}: {error}") from error
+        raise Unsupported(
+            f"{node}: its spike_grad fails with {type(error).__name__}: {error}"
+        ) from error
     for strict, step in ((True, x > 0), (False, x >= 0)):
         if all(torch.equal(v, step.double()) for v in values):
             return strict
@@ -119,7 +126,9 @@ def _reset(layer: Any, node: str) -> tuple[str, bool, list[str]]:
     late = bool(getattr(layer, "reset_delay", True))
     if not late and base_of(layer) is snn.RSynaptic:
         late = True
-        notes.append(f"{node}: snnTorch ignores reset_delay=False of RSynaptic; so does this import")
+        notes.append(
+            f"{node}: snnTorch ignores reset_delay=False of RSynaptic; so does this import"
+        )
     named = layer.reset_mechanism
     if named != reset or RESETS_BY_VALUE[int(layer.reset_mechanism_val)] != reset:
         if not late:
@@ -148,8 +157,8 @@ def _decays(layer: Any, node: str, shape: tuple[int, ...]) -> tuple[FloatArray, 
     decay = 1 - step / (resistance * capacity)
     if np.any((decay < 0) | (decay > 1)):
         raise Unsupported(
-            f"{node}: time_step / (R C) is {np.min(1 - decay)} to {np.max(1 - decay)}; 0 to 1 can be "
-            "expressed, use a shorter time_step"
+            f"{node}: time_step / (R C) is {np.min(1 - decay)} to {np.max(1 - decay)}; 0 to 1 can "
+            "be expressed, use a shorter time_step"
         )
     return decay, resistance * (1 / (resistance * capacity)) * step
 
@@ -157,7 +166,7 @@ def _decays(layer: Any, node: str, shape: tuple[int, ...]) -> tuple[FloatArray, 
 def cell_of(layer: Any, node: str, shape: tuple[int, ...]) -> Cell:
     """The cell of a spiking layer whose neurons stand in `shape`.
 
-    Raises Unsupported or InvalidModel, naming the layer and the argument, for what has no equal here.
+    Raises Unsupported or InvalidModel, naming layer and argument, for what has no equal here.
     """
     _check_plain(layer, node)
     base = base_of(layer)
@@ -174,7 +183,8 @@ def cell_of(layer: Any, node: str, shape: tuple[int, ...]) -> Cell:
         return Cell(Integrator(float(beta[0]), synapse), varied, None, gain, tuple(notes))
     if np.any(threshold <= 0) or not np.all(np.isfinite(threshold)):
         raise Unsupported(
-            f"{node}: threshold {threshold.min()} cannot be expressed, it must be above 0 and finite"
+            f"{node}: threshold {threshold.min()} cannot be expressed, it must be above 0 and "
+            "finite"
         )
     neuron = Lif(
         decay=float(beta[0]), threshold=float(threshold[0]), synapse_decay=synapse, strict=strict
@@ -192,7 +202,9 @@ def _gain_of_alpha(alpha: FloatArray, beta: FloatArray, node: str) -> FloatArray
         tau = np.log(alpha) / (np.log(beta) - np.log(alpha)) + 1
         gain = tau * (alpha - beta)
     if not np.all(np.isfinite(gain)):
-        raise Unsupported(f"{node}: alpha and beta must differ: snnTorch divides by log beta - log alpha")
+        raise Unsupported(
+            f"{node}: alpha and beta must differ: snnTorch divides by log beta - log alpha"
+        )
     return gain
 
 
@@ -210,13 +222,13 @@ def _with_reset(neuron: Lif, layer: Any, reset: str, late: bool, node: str) -> L
         return replace(neuron, reset="hard", refractory=1, clears_current=base is snn.Alpha)
     if base is snn.Alpha:
         raise Unsupported(
-            f"{node}: Alpha with reset_mechanism 'subtract' sets the inhibitory current to 0 and adds "
-            "its old value to the membrane in the step after a spike; no neuron model here does that: "
-            "use 'zero' or 'none'"
+            f"{node}: Alpha with reset_mechanism 'subtract' sets the inhibitory current to 0 and "
+            "adds its old value to the membrane in the step after a spike; no neuron model here "
+            "does that: use 'zero' or 'none'"
         )
     if not late:
         raise Unsupported(
-            f"{node}: 'subtract' with reset_delay=False gives back a threshold when the membrane stays "
-            "above it; use reset_delay=True"
+            f"{node}: 'subtract' with reset_delay=False gives back a threshold when the membrane "
+            "stays above it; use reset_delay=True"
         )
     return replace(neuron, reset="soft", delayed_reset=True)

@@ -51,7 +51,7 @@ IMPLEMENTS = Implements(
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer: its constructor as text (the script), its state by name, and classes that it needs."""
+    """One layer: its constructor as text, its state by name, and classes that it needs."""
 
     text: str
     state: dict[str, FloatArray] = field(default_factory=dict)
@@ -68,11 +68,13 @@ def _check_neuron(model: TrainedNetwork, population: Population) -> None:
         values = model.values(population, "v_reset")
         if np.any(values != 0):
             worst = values[np.argmax(np.abs(values))]
-            raise Unsupported(f"{node}: snnTorch cannot say v_reset {worst}, its neurons reset to 0")
+            raise Unsupported(
+                f"{node}: snnTorch cannot say v_reset {worst}, its neurons reset to 0"
+            )
 
 
 def _reset(population: Population, recurrent: bool) -> tuple[str, bool, bool]:
-    """(reset_mechanism, reset_delay, whether the script's own reset is needed) of a spiking population."""
+    """(reset_mechanism, reset_delay, whether the script's own reset is needed)."""
     neuron = population.neuron
     assert isinstance(neuron, Lif)
     current = neuron.synapse_decay is not None
@@ -96,7 +98,7 @@ def _reset(population: Population, recurrent: bool) -> tuple[str, bool, bool]:
 
 
 def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, ...]]:
-    """The layers of a network, the population after each ("" for a linear one), and the input's shape."""
+    """The layers, the population after each ("" for a linear one), and the input's shape."""
     network = model.network
     IMPLEMENTS.check(network)
     chain = [network.input]
@@ -104,8 +106,8 @@ def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, 
         sources = {p.source for p in network.into(population.name)}
         if sources - {population.name} != {chain[-1].name}:
             raise Unsupported(
-                f"population {population.name!r} is fed by {', '.join(sorted(sources))}: snnTorch's layers "
-                "are a chain"
+                f"population {population.name!r} is fed by {', '.join(sorted(sources))}: "
+                "snnTorch's layers are a chain"
             )
         chain.append(population)
     layers: list[_Layer] = []
@@ -120,7 +122,8 @@ def _layers(model: TrainedNetwork) -> tuple[list[_Layer], list[str], tuple[int, 
             own = projection.source == population.name
             if projection.max_delay is not None or projection.delay != own:
                 raise Unsupported(
-                    f"projection {projection.name!r}: snnTorch cannot say a delay of {projection.delay} steps"
+                    f"projection {projection.name!r}: snnTorch cannot say a delay of "
+                    f"{projection.delay} steps"
                 )
         [projection] = [p for p in network.into(population.name) if p.source == source.name]
         recurrent = [p for p in network.into(population.name) if p.source == population.name]
@@ -146,7 +149,8 @@ def _weighted_layer(
         grouped = bias.reshape(connection.channels, -1)
         if np.any(grouped != grouped[:, :1]):
             raise Unsupported(
-                f"population {population.name!r}: snnTorch cannot say a bias per neuron after a convolution"
+                f"population {population.name!r}: snnTorch cannot say a bias per neuron after a "
+                "convolution"
             )
         arguments = (connection.input_shape[0], connection.channels, connection.kernel)
         more = (connection.stride, connection.padding, connection.dilation, connection.groups)
@@ -154,7 +158,9 @@ def _weighted_layer(
         return [_Layer(text, {"weight": weight, "bias": grouped[:, 0]})], connection.output_shape
     if not isinstance(connection, Dense):
         raise Unsupported(f"projection {projection.name!r}: snnTorch has no sparse layer")
-    layer = _Layer(f"nn.Linear({weight.shape[1]}, {weight.shape[0]})", {"weight": weight, "bias": bias})
+    layer = _Layer(
+        f"nn.Linear({weight.shape[1]}, {weight.shape[0]})", {"weight": weight, "bias": bias}
+    )
     flat = [_Layer("nn.Flatten()")] if len(shape) > 1 else []
     return [*flat, layer], (population.size,)
 
@@ -207,8 +213,8 @@ def _neuron_layer(
         name = f"R{name}"
         if not isinstance(recurrent.connection, Dense) or len(shape) > 1:
             raise Unsupported(
-                f"projection {recurrent.name!r}: only a dense recurrence of a plain layer can be exported to "
-                "snnTorch"
+                f"projection {recurrent.name!r}: only a dense recurrence of a plain layer can be "
+                "exported to snnTorch"
             )
         more["linear_features"] = str(population.size)
         state["recurrent.weight"] = model.parameters[f"{recurrent.name}.weight"]
@@ -262,9 +268,9 @@ def export(model: TrainedNetwork, path: Path, force: bool = False) -> list[Path]
 def to_snntorch(model: TrainedNetwork) -> "nn.Module":
     """A trainable module of snnTorch layers in float64.
 
-    It takes spikes [time, batch, *input shape] and returns a dictionary of every population's spikes;
-    it is the one of `export`'s script. Raises Unsupported naming the population and what snnTorch
-    cannot say.
+    It takes spikes [time, batch, *input shape] and returns a dictionary of every population's
+    spikes; it is the one of `export`'s script. Raises Unsupported naming the population and what
+    snnTorch cannot say.
     """
     with tempfile.TemporaryDirectory() as folder:
         script, _ = export(model, Path(folder) / "network.py")

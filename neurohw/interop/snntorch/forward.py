@@ -1,8 +1,9 @@
 """The row of layers of a module whose order only its `forward` knows, found by running it.
 
-Every layer records what it takes and gives while `forward` runs on random counts. The module is a row
-of layers if, at every step, each layer is called once, in one order, and takes what the one before
-gave. `check` then compares the import with that run, spike for spike, and `forward` with its layers.
+Every layer records what it takes and gives while `forward` runs on random counts. The module is a
+row of layers if, at every step, each layer is called once, in one order, and takes what the one
+before gave. `check` then compares the import with that run, spike for spike, and `forward` with its
+layers.
 
 A module is run on one step at a time [batch, ...], on [time, batch, ...] or on [batch, time, ...],
 whichever makes its first layer take the steps one by one.
@@ -39,7 +40,7 @@ class Call:
 
 @dataclass
 class Run:
-    """One run of a module: the stimulus by step [time, sample, ...], and the calls of every step."""
+    """One run of a module: the stimulus [time, sample, ...], and the calls of every step."""
 
     stimulus: torch.Tensor
     steps: list[list[Call]]
@@ -60,11 +61,13 @@ def leaves(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(child, f"{prefix}.{name}" if prefix else name)
 
 
-def layers_by_running(module: Any, shape: tuple[int, ...]) -> tuple[list[tuple[str, tuple[int, ...]]], Run]:
+def layers_by_running(
+    module: Any, shape: tuple[int, ...]
+) -> tuple[list[tuple[str, tuple[int, ...]]], Run]:
     """(name, shape that it takes) of the layers in order, and the run that showed it.
 
-    Raises Unsupported, naming the layer, for a module that is no row of layers, and for parts that its
-    forward does not reach.
+    Raises Unsupported, naming the layer, for a module that is no row of layers, and for parts that
+    its forward does not reach.
     """
     run = _run(module, shape)
     first = run.steps[0]
@@ -75,15 +78,16 @@ def layers_by_running(module: Any, shape: tuple[int, ...]) -> tuple[list[tuple[s
     for number, step in enumerate(run.steps):
         if [call.name for call in step] != names:
             raise Unsupported(
-                f"step {number} calls {[call.name for call in step]}, step 0 {names}: not one row of layers"
+                f"step {number} calls {[call.name for call in step]}, step 0 {names}: not one row "
+                "of layers"
             )
     _check_reached(module, names)
     for step in run.steps:
         for before, call in zip(step, step[1:], strict=False):
             if not _same(call.taken, before.given[0]):
                 raise Unsupported(
-                    f"layer {call.name!r} takes something else than layer {before.name!r} gives: forward "
-                    f"computes in between, or the layers are no row; {ADVICE}"
+                    f"layer {call.name!r} takes something else than layer {before.name!r} gives: "
+                    f"forward computes in between, or the layers are no row; {ADVICE}"
                 )
     _check_returned(run)
     return [(call.name, tuple(call.taken.shape[1:])) for call in first], run
@@ -94,7 +98,7 @@ def check(
 ) -> None:
     """Raise Unsupported, naming the layer, unless the import gives what the run gave.
 
-    populations: the population of every layer. readout: that of the last layer, if it has no neurons.
+    populations: the population of every layer. readout: of the last layer, if it has no neurons.
     """
     counts = run.stimulus.flatten(2).numpy()
     trace = run_reference(model, counts)
@@ -109,17 +113,18 @@ def check(
         error = membrane_error(v, seen, spikes, 1.0)
         if wrong or error > TOLERANCE:
             raise Unsupported(
-                f"layer {call.name!r}: forward gives {wrong} of {spikes.size} spikes other than the layers "
-                f"in a row, and membranes that differ by up to {error:.3g}: its states are not "
-                f"carried from step to step, or it computes more; {ADVICE}"
+                f"layer {call.name!r}: forward gives {wrong} of {spikes.size} spikes other than "
+                f"the layers in a row, and membranes that differ by up to {error:.3g}: its states "
+                f"are not carried from step to step, or it computes more; {ADVICE}"
             )
 
 
 def _run(module: Any, shape: tuple[int, ...]) -> Run:
     rng = np.random.default_rng(0)
-    counts = rng.integers(0, 2, (STEPS, SAMPLES, *shape)) * rng.choice([1, 1, 3], (STEPS, SAMPLES, 1))[
-        (..., *(None for _ in shape[1:]))
-    ]
+    counts = (
+        rng.integers(0, 2, (STEPS, SAMPLES, *shape))
+        * rng.choice([1, 1, 3], (STEPS, SAMPLES, 1))[(..., *(None for _ in shape[1:]))]
+    )
     x = torch.from_numpy(counts.astype(np.float64))
     reasons = []
     for style, run in (("a step", _by_step), ("time first", _whole), ("batch first", _batch_first)):
@@ -139,7 +144,8 @@ def _run(module: Any, shape: tuple[int, ...]) -> Run:
         for handle in handles:
             handle.remove()
     raise Unsupported(
-        f"{type(module).__name__}: its forward could not be followed ({'; '.join(reasons)}); {ADVICE}"
+        f"{type(module).__name__}: its forward could not be followed ({'; '.join(reasons)}); "
+        f"{ADVICE}"
     )
 
 
@@ -177,7 +183,7 @@ def _batch_first(module: Any, x: torch.Tensor, calls: list[Call]) -> Run:
 
 
 def _sorted(x: torch.Tensor, calls: list[Call], returned: list[Any]) -> Run:
-    """The calls by step; Unsupported unless the first layer takes one step of the stimulus after another."""
+    """The calls by step; Unsupported unless the first layer takes the stimulus step by step."""
     steps: list[list[Call]] = []
     for call in calls:
         if call.name == calls[0].name:
@@ -210,8 +216,8 @@ def _check_reached(module: Any, names: list[str]) -> None:
     lost += [name for name, p in module.named_parameters() if id(p) not in inside]
     if lost:
         raise Unsupported(
-            f"{', '.join(map(repr, lost))}: forward calls no such layer, and a parameter of no layer can "
-            f"be used for anything; {ADVICE}"
+            f"{', '.join(map(repr, lost))}: forward calls no such layer, and a parameter of no "
+            f"layer can be used for anything; {ADVICE}"
         )
 
 
@@ -227,7 +233,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _check_returned(run: Run) -> None:
-    """Every tensor that forward returns is what a layer gave: at a step, at all, summed or averaged."""
+    """Every tensor that forward returns is what a layer gave, over time, summed or averaged."""
     known: list[torch.Tensor] = []
     for position in range(len(run.steps[0])):
         for which in range(len(run.steps[0][position].given)):
@@ -243,6 +249,6 @@ def _check_returned(run: Run) -> None:
             for k in known
         ):
             raise Unsupported(
-                f"forward returns a tensor of shape {tuple(tensor.shape)} that none of its layers gave: "
-                f"it computes after them; {ADVICE}"
+                f"forward returns a tensor of shape {tuple(tensor.shape)} that none of its layers "
+                f"gave: it computes after them; {ADVICE}"
             )

@@ -18,18 +18,18 @@ def from_snntorch(
     steps: int = 100,
     dt: float = 1e-3,
 ) -> TrainedNetwork:
-    """The network of a Sequential, of a list of layers in order, or of any module that runs a row of layers.
+    """The network of a Sequential, of a list of layers, or of any module that runs a row of them.
 
     Evaluation mode, from rest. In float64 the reference then gives snnTorch's own spikes.
 
-    module: layers are Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, mean pooling, maximum pooling
-        (of spikes), Flatten, Unflatten, Dropout, and the neurons of this package's table. A linear
-        layer at the end is a readout without memory. Any other module is run, to see its order, and
-        compared with its import (`forward`).
+    module: layers are Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, mean pooling, maximum
+        pooling (of spikes), Flatten, Unflatten, Dropout, and the neurons of this package's table.
+        A linear layer at the end is a readout without memory. Any other module is run, to see its
+        order, and compared with its import (`forward`).
     input_shape: of one step, without batch.
 
-    The `info` of the result holds the version of snnTorch and, as `notes`, where snnTorch does not do
-    what the arguments of a layer say. Raises Unsupported or InvalidModel naming the layer.
+    The `info` of the result holds the version of snnTorch and, as `notes`, where snnTorch does not
+    do what the arguments of a layer say. Raises Unsupported or InvalidModel naming the layer.
     """
     try:
         import snntorch
@@ -41,7 +41,9 @@ def from_snntorch(
 
     shape = (int(input_shape),) if isinstance(input_shape, int) else tuple(map(int, input_shape))
     if not shape or min(shape) < 1:
-        raise InvalidData(f"the shape of one step's input is whole numbers above 0, not {input_shape!r}")
+        raise InvalidData(
+            f"the shape of one step's input is whole numbers above 0, not {input_shape!r}"
+        )
     whole = still(_as_module(module))
     builder = Builder.of_input(shape)
     row, run = row_of(whole), None
@@ -57,7 +59,9 @@ def from_snntorch(
             populations[name] = builder.populations[-1].name
     readout = builder.end()
     if len(builder.populations) < 2:
-        raise Unsupported("there is no layer that this import knows: hand over the layers in order, as a list")
+        raise Unsupported(
+            "there is no layer that this import knows: hand over the layers in order, as a list"
+        )
     info: dict[str, Any] = {"source": "snnTorch", "version": snntorch.__version__}
     if builder.notes:
         info["notes"] = builder.notes
@@ -73,7 +77,9 @@ def _as_module(module: Any) -> Any:
     if isinstance(module, list | tuple):
         for number, layer in enumerate(module):
             if not isinstance(layer, nn.Module):
-                raise InvalidData(f"entry {number} of the list is a {type(layer).__name__}, not a layer")
+                raise InvalidData(
+                    f"entry {number} of the list is a {type(layer).__name__}, not a layer"
+                )
         return nn.ModuleList(module)
     if not isinstance(module, nn.Module):
         raise InvalidData(f"a module or a list of layers is needed, not a {type(module).__name__}")
@@ -110,9 +116,10 @@ def import_script(
 ) -> TrainedNetwork:
     """The network that a Python script holds under `name`.
 
-    name: of a module, of a list of layers in order, or of a class or function without arguments that
-        makes one.
-    input_shape: of one step; by default the script's INPUT_SHAPE, or the first layer's if it is Linear.
+    name: of a module, of a list of layers in order, or of a class or function without arguments
+        that makes one.
+    input_shape: of one step; by default the script's INPUT_SHAPE, or the first layer's if it is
+        Linear.
 
     Raises InvalidData or BrokenFile naming the script, else what `from_snntorch` raises.
     """
@@ -122,7 +129,9 @@ def import_script(
     try:
         names = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:
-        raise BrokenFile(f"{path}: the script fails with {type(error).__name__}: {error}") from error
+        raise BrokenFile(
+            f"{path}: the script fails with {type(error).__name__}: {error}"
+        ) from error
     if name not in names:
         raise InvalidData(f"{path}: it defines no {name!r}")
     module = names[name]
@@ -130,7 +139,9 @@ def import_script(
         try:
             module = module()
         except (Exception, SystemExit) as error:
-            raise BrokenFile(f"{path}: {name}() fails with {type(error).__name__}: {error}") from error
+            raise BrokenFile(
+                f"{path}: {name}() fails with {type(error).__name__}: {error}"
+            ) from error
     try:
         shape = input_shape if input_shape is not None else names.get("INPUT_SHAPE")
         return from_snntorch(module, _first_shape(module) if shape is None else shape, steps)
@@ -147,6 +158,7 @@ def _first_shape(module: Any) -> tuple[int, ...]:
     first = next((layer for _, layer in leaves(_as_module(module))), module)
     if type(first) is not nn.Linear:
         raise InvalidData(
-            f"say the shape of one step's input (--input-shape), the first layer is {type(first).__name__}"
+            "say the shape of one step's input (--input-shape), the first layer is "
+            f"{type(first).__name__}"
         )
     return (first.in_features,)

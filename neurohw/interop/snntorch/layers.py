@@ -66,11 +66,15 @@ ONE_TO_ONE = (rleaky.RecurrentOneToOne, rsynaptic.RecurrentOneToOne)
 
 def class_of(layer: Any) -> type:
     """The class of a layer; of one with parametrizations, the class that they were laid over."""
-    return type(layer).__mro__[1] if isinstance(layer, nn.Module) and is_parametrized(layer) else type(layer)
+    return (
+        type(layer).__mro__[1]
+        if isinstance(layer, nn.Module) and is_parametrized(layer)
+        else type(layer)
+    )
 
 
 def is_layer(module: Any) -> bool:
-    """Whether a module is a whole for this import: it is a neuron, or one of the layers known here."""
+    """Whether a module is a neuron or one of the layers known here, whatever is inside."""
     return is_neuron(module) or class_of(module) in HANDLERS
 
 
@@ -85,7 +89,7 @@ def _bias(layer: Any, size: int) -> FloatArray:
 
 
 def _plane_matrix(layer: Any, plane: tuple[int, ...], node: str) -> tuple[Matrix, tuple[int, ...]]:
-    """What a pooling does to one channel, by asking it: [value after, value before], shape after."""
+    """What a pooling does to a channel, by asking it: [value after, value before], shape after."""
     size = math.prod(plane)
     columns = []
     after: tuple[int, ...] = ()
@@ -107,7 +111,9 @@ def _plane_matrix(layer: Any, plane: tuple[int, ...], node: str) -> tuple[Matrix
     return scipy.sparse.csr_array(scipy.sparse.hstack(columns)), after
 
 
-def _windows(layer: Any, channels: int, plane: tuple[int, ...], matrix: Matrix) -> Convolution | None:
+def _windows(
+    layer: Any, channels: int, plane: tuple[int, ...], matrix: Matrix
+) -> Convolution | None:
     """The convolution of ones that sums the windows of a pooling, None where none does."""
     if not hasattr(layer, "kernel_size"):
         return None
@@ -164,16 +170,16 @@ class Builder:
         kind = class_of(layer)
         if layer._forward_hooks or layer._forward_pre_hooks:
             raise Unsupported(
-                f"{node}: it has hooks (such as weight_norm of old), which can compute anything; remove "
-                "them first"
+                f"{node}: it has hooks (such as weight_norm of old), which can compute anything; "
+                "remove them first"
             )
         if kind not in HANDLERS:
             raise Unsupported(f"{node}: this layer cannot stand between neurons")
         axes = AXES.get(kind)
         if axes is not None and len(self.chain.shape) not in axes:
             raise InvalidModel(
-                f"{node}: it takes {' or '.join(map(str, axes))} axes beside the batch, the layer before "
-                f"gives {self.chain.shape}"
+                f"{node}: it takes {' or '.join(map(str, axes))} axes beside the batch, the layer "
+                f"before gives {self.chain.shape}"
             )
         HANDLERS[kind](self, node, layer, name)
 
@@ -182,8 +188,8 @@ class Builder:
         shape = self.chain.shape
         if math.prod(shape[:-1]) != 1:
             raise Unsupported(
-                f"{node}: it works on the last axis of {shape} only, which no layer here does; put Flatten "
-                "before it"
+                f"{node}: it works on the last axis of {shape} only, which no layer here does; put "
+                "Flatten before it"
             )
         node_of_chain = Affine(numbers(layer.weight), _bias(layer, layer.out_features))
         self.chain = passed(self.chain, node, node_of_chain)
@@ -220,11 +226,13 @@ class Builder:
         chain = self.chain
         if chain.weight is None or layer.running_mean is None:
             raise Unsupported(
-                f"{node}: a batch normalisation needs a weighted layer before it and running statistics"
+                f"{node}: a batch normalisation needs a weighted layer before it and running "
+                "statistics"
             )
         if chain.shape[0] != layer.num_features:
             raise InvalidModel(
-                f"{node}: it has {layer.num_features} features, the layer before gives {chain.shape}"
+                f"{node}: it has {layer.num_features} features, the layer before gives "
+                f"{chain.shape}"
             )
         each = math.prod(chain.shape) // layer.num_features
         gamma = np.ones(layer.num_features) if layer.weight is None else numbers(layer.weight)
@@ -254,13 +262,13 @@ class Builder:
         chain = self.chain
         if chain.connection is not None or chain.pooled:
             raise Unsupported(
-                f"{node}: a maximum of currents cannot be expressed; pool the spikes after the neurons, or "
-                "use AvgPool2d"
+                f"{node}: a maximum of currents cannot be expressed; pool the spikes after the "
+                "neurons, or use AvgPool2d"
             )
         if isinstance(self.populations[-1].neuron, Source):
             raise Unsupported(
-                f"{node}: a maximum of the input cannot be expressed, since its counts may be above 1; "
-                "pool the data before the network, or the spikes after the first neurons"
+                f"{node}: a maximum of the input cannot be expressed, since its counts may be "
+                "above 1; pool the data before the network, or the spikes after the first neurons"
             )
         shape = chain.shape
         matrix, plane = _plane_matrix(layer, shape[1:], node)
@@ -284,7 +292,9 @@ class Builder:
 
         node = f"layer {name!r} ({type(layer).__name__})"
         if layer._forward_hooks or layer._forward_pre_hooks:
-            raise Unsupported(f"{node}: it has hooks, which can compute anything; remove them first")
+            raise Unsupported(
+                f"{node}: it has hooks, which can compute anything; remove them first"
+            )
         chain = finish(self.chain, node)
         cell = cell_of(layer, node, chain.shape)
         recurrent = None
@@ -295,7 +305,7 @@ class Builder:
         self.append(name, cell, chain, recurrent=recurrent)
 
     def end(self) -> str | None:
-        """What stands after the last neurons, as a readout without memory; its name, None without one."""
+        """What stands after the last neurons, as a readout; its name, None without one."""
         if self.chain.connection is None and not self.chain.pooled:
             return None
         chain = finish(self.chain, "readout")

@@ -63,7 +63,7 @@ def rest(layer: Any) -> None:
 def run_neurons(
     layer: Any, currents: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Spikes and membranes [time, sample, ...] of one layer at rest, under currents of that shape."""
+    """Spikes and membranes [time, sample, ...] of one layer, from rest, under such currents."""
     layer = still(layer)
     layer.init_hidden = layer.output = False
     count = sum(torch.is_tensor(getattr(layer, name, None)) for name in STATES)
@@ -86,7 +86,7 @@ def membrane_error(
 ) -> float:
     """Largest difference of membranes [time, sample, neuron] relative to `level` and themselves.
 
-    Steps with a spike do not count: snnTorch shows a membrane before the reset that comes a step late.
+    Steps with a spike do not count: snnTorch shows the membrane before a reset that comes late.
     """
     error = np.abs(ours - theirs) / (level + np.abs(ours))
     return float(np.max(np.where(spikes > 0, 0.0, error)))
@@ -111,7 +111,8 @@ def check_neurons(
         spikes, membranes = run_neurons(layer, currents)
     except Exception as error:  # whatever a layer of others may raise
         raise Unsupported(
-            f"{node}: it cannot be run on {shape}: {type(error).__name__}: {str(error).splitlines()[0]}"
+            f"{node}: it cannot be run on {shape}: {type(error).__name__}: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     builder = Builder.of_input((SOURCES,))
     chain = replace(start((SOURCES,)), connection=Dense(), weight=weight, shape=shape)
@@ -123,12 +124,13 @@ def check_neurons(
         wrong = int(np.count_nonzero(ours != spikes.reshape(ours.shape)))
         if wrong:
             raise Unsupported(
-                f"{node}: run by snnTorch {snn.__version__} it gives {wrong} of {ours.size} spikes other "
-                "than its import: this layer computes something that is not known here"
+                f"{node}: run by snnTorch {snn.__version__} it gives {wrong} of {ours.size} spikes "
+                "other than its import: this layer computes something that is not known here"
             )
     difference = membrane_error(v, membranes.reshape(v.shape), ours, level)
     if difference > TOLERANCE:
         raise Unsupported(
-            f"{node}: run by snnTorch {snn.__version__} its membrane differs from its import by up to "
-            f"{difference:.3g} of the threshold: this layer computes something that is not known here"
+            f"{node}: run by snnTorch {snn.__version__} its membrane differs from its import by up "
+            f"to {difference:.3g} of the threshold: this layer computes something that is not "
+            "known here"
         )

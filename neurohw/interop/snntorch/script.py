@@ -4,9 +4,9 @@ SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.
 
     python {script} --input spikes.npz --out trace.npz [--force]
 
-Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with the
-axes of the input. `build()` returns the module, which can be trained like any other; its weights come
-from {arrays}.
+Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with
+the axes of the input. `build()` returns the module, which can be trained like any other; its
+weights come from {arrays}.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class SpikingNetwork(nn.Module):
         )
 
     def forward(self, spikes):
-        """Spikes [time, batch, *INPUT_SHAPE] to the spikes of every population [time, batch, ...]."""
+        """Spikes [time, batch, *INPUT_SHAPE] to those of every population [time, batch, ...]."""
         state = [None] * len(self.layers)
         for layer in self.layers:
             for name in ("spk", "syn", "mem"):

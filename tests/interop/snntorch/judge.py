@@ -55,7 +55,9 @@ def simulate(
                 else:
                     value = layer(value)
             last.append(value.flatten(1).numpy().copy())
-    result = {i: (np.array([a for a, _ in r]), np.array([b for _, b in r])) for i, r in record.items()}
+    result = {
+        i: (np.array([a for a, _ in r]), np.array([b for _, b in r])) for i, r in record.items()
+    }
     return result | {-1: (np.array(last), np.array(last))}
 
 

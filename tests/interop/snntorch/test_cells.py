@@ -134,7 +134,7 @@ CASES = [
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_the_table_has_every_argument(kind: str) -> None:
-    """A later snnTorch with an argument more fails here, before it is imported as something else."""
+    """A later snnTorch with an argument more fails here, before it is read as something else."""
     assert set(inspect.signature(getattr(snn, kind)).parameters) == set(TABLES[kind])
 
 
@@ -181,7 +181,9 @@ def test_rsynaptic_ignores_reset_delay_and_the_import_says_so() -> None:
 
 @pytest.mark.parametrize("change", ["assigned", "loaded"])
 def test_a_reset_mechanism_changed_after_construction_is_the_old_one(change: str) -> None:
-    """snnTorch binds its step in the constructor: neither an assignment nor a state dict changes it."""
+    """snnTorch binds its step in the constructor: neither an assignment nor a state dict changes
+    it.
+    """
     torch.manual_seed(0)
     layer = snn.Leaky(0.7, threshold=0.5)
     if change == "assigned":
@@ -259,10 +261,14 @@ def test_a_convolutional_recurrence(kind: str, kernel: Any) -> None:
 def test_a_recurrence_of_another_kind_is_refused() -> None:
     layer = snn.RLeaky(0.5, linear_features=4)
     layer.recurrent = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
-    with pytest.raises(Unsupported, match="layer '1' .RLeaky., its recurrent Sequential: this layer cannot"):
+    with pytest.raises(
+        Unsupported, match="layer '1' .RLeaky., its recurrent Sequential: this layer cannot"
+    ):
         from_snntorch([nn.Linear(3, 4), layer], 3)
     layer.recurrent = nn.Identity()
-    with pytest.raises(Unsupported, match="layer '1' .RLeaky.: its recurrent Identity has no weights"):
+    with pytest.raises(
+        Unsupported, match="layer '1' .RLeaky.: its recurrent Identity has no weights"
+    ):
         from_snntorch([nn.Linear(3, 4), layer], 3)
 
 
@@ -276,7 +282,9 @@ def test_a_parameter_lies_where_pytorch_broadcasts_it(name: str, shape: tuple[in
     arguments = {"beta": 0.7, "threshold": 0.5} | {name: 0.2 + 0.7 * torch.rand(shape)}
     row = [scaled(nn.Conv2d(2, 3, 3, padding=1), 2.0), snn.Leaky(**arguments)]
     model = assert_same(row, (2, 4, 5), highest=2)
-    assert model.network.output.channels == (3 if shape in ((), (1,), (3, 1, 1), (1, 3, 1, 1)) else None)
+    assert model.network.output.channels == (
+        3 if shape in ((), (1,), (3, 1, 1), (1, 3, 1, 1)) else None
+    )
 
 
 def test_as_many_columns_as_channels_are_columns_all_the_same() -> None:
@@ -289,7 +297,9 @@ def test_as_many_columns_as_channels_are_columns_all_the_same() -> None:
 
 def test_one_value_per_channel_in_one_axis_is_refused_with_the_cure() -> None:
     row = [nn.Conv2d(2, 3, 3, padding=1), snn.Leaky(torch.rand(3))]
-    with pytest.raises(InvalidModel, match=r"layer '1' .Leaky.: beta.*channel has shape \(3, 1, 1\)"):
+    with pytest.raises(
+        InvalidModel, match=r"layer '1' .Leaky.: beta.*channel has shape \(3, 1, 1\)"
+    ):
         from_snntorch(row, (2, 4, 5))
 
 
@@ -332,7 +342,10 @@ class Louder(snn.Leaky):
 OTHERS = [
     (lambda: Louder(0.5), "'1' .Louder.: a subclass of Leaky"),
     (lambda: snn.LeakyParallel(4, 4), "'1' .LeakyParallel.: this layer cannot stand"),
-    (lambda: snn.SLSTM(4, 4), "'1' .SLSTM.: this neuron cannot be expressed; known are Leaky, Synaptic"),
+    (
+        lambda: snn.SLSTM(4, 4),
+        "'1' .SLSTM.: this neuron cannot be expressed; known are Leaky, Synaptic",
+    ),
     (lambda: snn.LinearLeaky(0.5, in_features=4, out_features=4), "'1' .LinearLeaky.: this neuron"),
 ]
 

@@ -64,18 +64,28 @@ def test_an_exported_module_gives_the_same_spikes_and_comes_back_the_same(tmp_pa
 
     assert model_of(again.network) == model_of(model.network)
     for name, other in (("first", "layers_1"), ("second", "layers_3")):
-        assert np.array_equal(again.parameters[f"{other}.threshold"], model.parameters[f"{name}.threshold"])
-    assert [p.size for p in again.network.populations] == [p.size for p in model.network.populations]
+        assert np.array_equal(
+            again.parameters[f"{other}.threshold"], model.parameters[f"{name}.threshold"]
+        )
+    assert [p.size for p in again.network.populations] == [
+        p.size for p in model.network.populations
+    ]
     ours, theirs = list(model.network.projections), list(again.network.projections)
     for projection in ours:
-        ends = [[p.name for p in model.network.populations].index(n) for n in (projection.source, projection.target)]
+        ends = [
+            [p.name for p in model.network.populations].index(n)
+            for n in (projection.source, projection.target)
+        ]
         [other] = [
             q
             for q in theirs
-            if [[p.name for p in again.network.populations].index(n) for n in (q.source, q.target)] == ends
+            if [[p.name for p in again.network.populations].index(n) for n in (q.source, q.target)]
+            == ends
         ]
         assert other.delay == projection.delay
-        assert np.array_equal(again.parameters[f"{other.name}.weight"], model.parameters[f"{projection.name}.weight"])
+        assert np.array_equal(
+            again.parameters[f"{other.name}.weight"], model.parameters[f"{projection.name}.weight"]
+        )
     loss = sum(v.sum() for v in module(torch.from_numpy(x).double()).values())
     loss.backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
@@ -109,7 +119,9 @@ def test_a_convolution_survives_the_way_there_and_back() -> None:
     )
     model = from_snntorch(module.double(), (1, 4, 4))
     again = from_snntorch(to_snntorch(model), (1, 4, 4))
-    assert [p.connection for p in again.network.projections] == [p.connection for p in model.network.projections]
+    assert [p.connection for p in again.network.projections] == [
+        p.connection for p in model.network.projections
+    ]
     for mine, theirs in zip(model.parameters.values(), again.parameters.values(), strict=True):
         assert np.array_equal(mine, theirs)
 
@@ -134,7 +146,9 @@ def test_what_snntorch_cannot_say_is_named(neuron_model: Lif, message: str) -> N
 
 
 def test_a_reset_value_of_one_neuron_is_named() -> None:
-    model = random_trained(np.random.default_rng(0), feed_forward([3, 2, 2], Lif(0.5, reset="hard")))
+    model = random_trained(
+        np.random.default_rng(0), feed_forward([3, 2, 2], Lif(0.5, reset="hard"))
+    )
     values = {"hidden1.v_reset": np.array([0.0, -0.25])}
     with pytest.raises(Unsupported, match="hidden1.*v_reset -0.25"):
         to_snntorch(dataclasses.replace(model, parameters=model.parameters | values))
@@ -166,7 +180,9 @@ def test_a_demo_fires_at_the_threshold_in_its_script_too(tmp_path: Path) -> None
     On coarse numbers a membrane often is the threshold: the strict comparison differs.
     """
     lif = Lif(0.5)
-    model = coarse(random_trained(np.random.default_rng(3), feed_forward([12, 16, 5], lif, lif), 25))
+    model = coarse(
+        random_trained(np.random.default_rng(3), feed_forward([12, 16, 5], lif, lif), 25)
+    )
     x = np.random.default_rng(1).integers(0, 2, (25, 6, 12)).astype(np.uint8)
     trace = run_reference(model, x)
     theirs = run_script(model, tmp_path, x)
@@ -232,7 +248,9 @@ def test_every_convention_is_exact_there_and_back_or_refused(
 
 
 def test_both_own_classes_can_be_trained() -> None:
-    model = random_trained(np.random.default_rng(0), feed_forward([5, 6, 3], Lif(0.8), Lif(0.8)), 10)
+    model = random_trained(
+        np.random.default_rng(0), feed_forward([5, 6, 3], Lif(0.8), Lif(0.8)), 10
+    )
     module = to_snntorch(model)
     out = module(torch.ones(10, 2, 5, dtype=torch.float64))
     out["output"].sum().backward()
@@ -254,5 +272,3 @@ def test_an_astrocyte_is_named() -> None:
     probe = next(f for f in FEATURES if f.name == "astrocyte: threshold")
     with pytest.raises(Unsupported, match="'astrocyte': export to snnTorch computes no Astrocyte"):
         to_snntorch(probe.make())
-
-

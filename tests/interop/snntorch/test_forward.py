@@ -1,4 +1,4 @@
-"""Modules whose order only their forward knows: run, compared, and refused where they are no row."""
+"""Modules whose order only their forward knows: run, compared, refused where they are no row."""
 
 from typing import Any
 
@@ -133,7 +133,9 @@ ROWS: list[tuple[Any, tuple[int, ...]]] = [
 
 
 def by_hand(module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Spikes of every neuron layer while the module itself runs, by its name; of a last Linear, values."""
+    """Spikes of every neuron layer while the module itself runs, by its name; of a last Linear,
+    values.
+    """
     record: dict[str, list[np.ndarray]] = {}
 
     def keep(name: str) -> Any:
@@ -143,7 +145,9 @@ def by_hand(module: Any, x: np.ndarray) -> dict[str, np.ndarray]:
 
         return hook
 
-    handles = [layer.register_forward_hook(keep(name)) for name, layer in module.named_modules() if name]
+    handles = [
+        layer.register_forward_hook(keep(name)) for name, layer in module.named_modules() if name
+    ]
     with torch.no_grad():
         data = torch.from_numpy(x).float()
         if isinstance(module, Tutorial | HiddenOverTime):
@@ -280,12 +284,18 @@ REFUSED = [
     (Twice, "layer 'fc2' is called 2 times a step"),
     (Unused, "'gate', 'scale': forward calls no such layer"),
     (Forgets, "layer 'lif1': forward gives [0-9]+ of [0-9]+ spikes other"),
-    (Clips, "Clips: its forward could not be followed .a step: layer 'fc1' does not take the input"),
+    (
+        Clips,
+        "Clips: its forward could not be followed .a step: layer 'fc1' does not take the input",
+    ),
     (ByStep, "step 1 calls .'fc1', 'lif1'., step 0 .'fc1', 'lif1', 'fc2', 'lif2'."),
     (TakesStates, "TakesStates: its forward could not be followed .a step: TypeError"),
     (WithLayers, "layer 'layers.0' takes something else than layer 'mix' gives"),
     (lambda: nn.Transformer(8, 2, 1, 1), "Transformer: its forward could not be followed"),
-    (lambda: nn.Sequential(Base(), nn.Linear(4, 4)), "Sequential: its forward could not be followed"),
+    (
+        lambda: nn.Sequential(Base(), nn.Linear(4, 4)),
+        "Sequential: its forward could not be followed",
+    ),
 ]
 
 
@@ -307,7 +317,12 @@ def test_a_sequential_of_blocks_is_run() -> None:
     block = Hidden()
     block.lif2.output = False
     model = from_snntorch(nn.Sequential(block, nn.Linear(4, 3)), 6)
-    assert [p.name for p in model.network.populations] == ["input", "layer0_lif1", "layer0_lif2", "readout"]
+    assert [p.name for p in model.network.populations] == [
+        "input",
+        "layer0_lif1",
+        "layer0_lif2",
+        "readout",
+    ]
 
 
 @pytest.mark.parametrize("shape", [0, (3, -1), ()])

@@ -134,7 +134,9 @@ def test_random_stacks(seed: int) -> None:
 
 
 def test_the_check_would_notice_another_convention() -> None:
-    """The same module read with a reset in its own step, or firing at the threshold, gives other spikes."""
+    """The same module read with a reset in its own step, or firing at the threshold, gives other
+    spikes.
+    """
     torch.manual_seed(1)
     module = nn.Sequential(scaled(nn.Linear(12, 16), 2.0), snn.Leaky(0.5, threshold=0.5))
     with torch.no_grad():  # coarse numbers, so that membranes meet the threshold
@@ -189,7 +191,9 @@ def test_scripts_that_hold_no_network_are_named(tmp_path: Path) -> None:
         import_script(script, "bad")
     with pytest.raises(Unsupported, match="some.py:bad: layer '0' .ReLU."):
         import_script(script, "bad", (3,))
-    with pytest.raises(InvalidData, match="some.py:number: a module or a list of layers is needed, not a int"):
+    with pytest.raises(
+        InvalidData, match="some.py:number: a module or a list of layers is needed, not a int"
+    ):
         import_script(script, "number", (3,))
     with pytest.raises(InvalidData, match="some.py:mixed: entry 1 of the list is a str"):
         import_script(script, "mixed", (3,))
@@ -226,6 +230,29 @@ class Needy(Net):
     def __init__(self, size):
         super().__init__()
 """
+
+
+def test_rows_in_rows_are_one_row() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(5, 6), snn.Leaky(0.7, threshold=0.3), nn.Linear(6, 4), snn.Leaky(0.8)]
+    inner = nn.Sequential(*layers[:2])
+    nested = from_snntorch(nn.Sequential(inner, nn.Sequential(nn.Sequential(*layers[2:]))), 5)
+    flat = from_snntorch(layers, 5)
+    assert [p.name for p in nested.network.populations] == ["input", "layer0_1", "layer1_0_1"]
+    assert [v.tolist() for v in nested.parameters.values()] == [
+        v.tolist() for v in flat.parameters.values()
+    ]
+    assert from_snntorch([inner, *layers[2:]], 5).network.output.size == 4
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_numbers_of_any_precision_are_taken_as_they_are(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(5, 6), snn.Leaky(torch.tensor(0.3), threshold=0.7)).to(kind)
+    model = from_snntorch(layers, 5)
+    weight = layers[0].weight.detach().double().numpy()
+    assert np.array_equal(model.parameters["input_to_layer1.weight"], weight)
+    assert model.network.output.neuron.decay == layers[1].beta.double().item()  # type: ignore[union-attr]
 
 
 def test_the_version_is_kept_and_a_module_is_left_as_it_was() -> None:

@@ -1,4 +1,6 @@
-"""Layers of PyTorch between neurons: exact against PyTorch's and snnTorch's own run, or refused by name."""
+"""Layers of PyTorch between neurons: exact against PyTorch's and snnTorch's own run, or refused by
+name.
+"""
 
 import itertools
 from typing import Any
@@ -95,7 +97,9 @@ def test_a_mean_over_windows_and_what_may_follow(pool: nn.Module, shape: tuple[i
     assert_same([pool, snn.Leaky(0.8, threshold=1.5)], shape, highest=3)
 
 
-@pytest.mark.parametrize("pool", [nn.AvgPool1d(2), nn.AvgPool1d(3, 2, 1), nn.AdaptiveAvgPool1d(4)], ids=str)
+@pytest.mark.parametrize(
+    "pool", [nn.AvgPool1d(2), nn.AvgPool1d(3, 2, 1), nn.AdaptiveAvgPool1d(4)], ids=str
+)
 def test_a_mean_over_one_axis(pool: nn.Module) -> None:
     torch.manual_seed(0)
     values([pool], (3, 9))
@@ -145,7 +149,9 @@ def test_a_mean_after_a_convolution_is_exact_or_refused(pool: nn.Module, dilatio
 
 
 def test_random_pools_around_random_convolutions() -> None:
-    """Exact or refused: 120 stacks of a convolution or pooling, a pooling or convolution, and neurons."""
+    """Exact or refused: 120 stacks of a convolution or pooling, a pooling or convolution, and
+    neurons.
+    """
     rng = np.random.default_rng(3)
     exact = 0
     for seed in range(120):
@@ -161,7 +167,9 @@ def test_random_pools_around_random_convolutions() -> None:
             bool(rng.random() < 0.6),
             [None, 1, 7][int(rng.integers(3))],
         )
-        convolution = nn.Conv2d(2, 4, two(1, 3), two(1, 3), two(0, 2), two(1, 3), int(rng.integers(1, 3)))
+        convolution = nn.Conv2d(
+            2, 4, two(1, 3), two(1, 3), two(0, 2), two(1, 3), int(rng.integers(1, 3))
+        )
         row = [pool, convolution] if seed % 2 else [convolution, pool]
         shape = (2, *two(12, 17))
         try:
@@ -194,14 +202,21 @@ def test_a_maximum_of_spikes_fires_when_any_does(pool: nn.Module) -> None:
 
 def test_a_maximum_over_one_axis() -> None:
     torch.manual_seed(0)
-    row = [snn.Leaky(0.8, threshold=1.5), nn.MaxPool1d(2), nn.Conv1d(3, 4, 2), snn.Leaky(0.7, threshold=0.3)]
+    row = [
+        snn.Leaky(0.8, threshold=1.5),
+        nn.MaxPool1d(2),
+        nn.Conv1d(3, 4, 2),
+        snn.Leaky(0.7, threshold=0.3),
+    ]
     assert_same(row, (3, 8), rate=0.2)
 
 
 @pytest.mark.parametrize("first", [[], [nn.Identity()], [nn.Dropout()]])
 def test_a_maximum_of_the_input_is_refused(first: list[nn.Module]) -> None:
     """Its counts may be above 1: the maximum of 2 and 3 is 3, no neuron of one spike says that."""
-    with pytest.raises(Unsupported, match="MaxPool2d.: a maximum of the input.*counts may be above 1"):
+    with pytest.raises(
+        Unsupported, match="MaxPool2d.: a maximum of the input.*counts may be above 1"
+    ):
         from_snntorch([*first, nn.MaxPool2d(2), snn.Leaky(0.5)], (1, 4, 4))
 
 
@@ -225,9 +240,15 @@ def test_axes_are_pytorchs() -> None:
 
 def test_linear_works_on_the_last_axis() -> None:
     torch.manual_seed(0)
-    row = [nn.Unflatten(1, (1, 6)), nn.Linear(6, 4), snn.Leaky(0.8, threshold=torch.rand(1, 4) * 0.3)]
+    row = [
+        nn.Unflatten(1, (1, 6)),
+        nn.Linear(6, 4),
+        snn.Leaky(0.8, threshold=torch.rand(1, 4) * 0.3),
+    ]
     assert_same(row, (6,))
-    with pytest.raises(Unsupported, match=r"layer '0' .Linear.: it works on the last axis of \(2, 3\)"):
+    with pytest.raises(
+        Unsupported, match=r"layer '0' .Linear.: it works on the last axis of \(2, 3\)"
+    ):
         from_snntorch([nn.Linear(3, 4), snn.Leaky(0.5)], (2, 3))
 
 
@@ -273,12 +294,22 @@ def old_weight_norm() -> nn.Module:
 
 
 REFUSED: list[tuple[Any, tuple[int, ...], type[NeurohwError], str]] = [
-    (lambda: [nn.Linear(3, 3), nn.ReLU(), snn.Leaky(0.5)], (3,), Unsupported, "'1' .ReLU.: this layer"),
+    (
+        lambda: [nn.Linear(3, 3), nn.ReLU(), snn.Leaky(0.5)],
+        (3,),
+        Unsupported,
+        "'1' .ReLU.: this layer",
+    ),
     (lambda: [nn.Linear(3, 3), nn.Linear(3, 3)], (3,), Unsupported, "'1' .Linear.*second weighted"),
     (lambda: [nn.Linear(4, 3)], (3,), InvalidModel, "'0' .Linear.*weight has shape"),
     (lambda: [old_weight_norm()], (4,), Unsupported, "'0' .Linear.: it has hooks"),
     (lambda: [nn.Flatten(0)], (4,), Unsupported, "'0' .Flatten.: it joins the samples"),
-    (lambda: [nn.BatchNorm1d(4)], (4,), Unsupported, "'0' .BatchNorm1d.: a batch normalisation needs"),
+    (
+        lambda: [nn.BatchNorm1d(4)],
+        (4,),
+        Unsupported,
+        "'0' .BatchNorm1d.: a batch normalisation needs",
+    ),
     (
         lambda: [nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)],
         (4,),
@@ -289,8 +320,18 @@ REFUSED: list[tuple[Any, tuple[int, ...], type[NeurohwError], str]] = [
     (lambda: [nn.Conv2d(2, 2, 1)], (2, 4), InvalidModel, "'0' .Conv2d.: it takes 3 axes"),
     (lambda: [nn.Conv1d(2, 2, 1)], (2, 4, 4), InvalidModel, "'0' .Conv1d.: it takes 2 axes"),
     (lambda: [nn.AvgPool2d(2)], (4, 4), InvalidModel, "'0' .AvgPool2d.: it takes 3 axes"),
-    (lambda: [nn.AvgPool2d(5)], (1, 4, 4), InvalidModel, r"'0' .AvgPool2d.: it does not take planes of \(4, 4\)"),
-    (lambda: [nn.AvgPool2d(2), nn.AvgPool2d(2)], (1, 8, 8), Unsupported, "'1'.*another pooling needs a neuron"),
+    (
+        lambda: [nn.AvgPool2d(5)],
+        (1, 4, 4),
+        InvalidModel,
+        r"'0' .AvgPool2d.: it does not take planes of \(4, 4\)",
+    ),
+    (
+        lambda: [nn.AvgPool2d(2), nn.AvgPool2d(2)],
+        (1, 8, 8),
+        Unsupported,
+        "'1'.*another pooling needs a neuron",
+    ),
     (
         lambda: [snn.Leaky(0.5), nn.MaxPool2d(2, return_indices=True)],
         (1, 4, 4),
