@@ -8,15 +8,18 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
 
 
-def export_model(model: Model, to: str, path: Path, target: str | None = None) -> list[str]:
-    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava; returns what remains to be done in the tool.
+def export_model(model: Model, to: str, path: Path, *, target: str | None = None) -> list[str]:
+    """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava.
 
-    target: the tool that shall read the NIR graph. Raises Unsupported naming what the tool cannot say.
+    target: the tool that shall read the NIR graph. Returns what remains to be done in that tool.
+    Raises Unsupported naming what the tool cannot say.
     """
     if target is not None and to != "nir":
-        raise Unsupported(f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}")
+        raise Unsupported(
+            f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}"
+        )
     if to == "nir":
-        return export_nir(model, path, target)
+        return export_nir(model, path, target=target)
     if to == "snntorch":
         export_snntorch(model, path)
     elif to == "brian2":
