@@ -9,18 +9,20 @@ from neurohw.interop import EXPORTS, export_nir, export_snntorch
 
 
 def export_model(
-    model: Model, to: str, path: Path, target: str | None = None, force: bool = False
+    model: Model, to: str, path: Path, *, target: str | None = None, force: bool = False
 ) -> list[str]:
     """Write `model` as a NIR graph, or as a script for snnTorch, Brian2 or Lava.
 
-    target: the tool that shall read the NIR graph. Returns what remains to be done in the tool.
+    target: the tool that shall read the NIR graph. Returns what remains to be done in that tool.
     Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an
     export stands there, unless `force`.
     """
     if target is not None and to != "nir":
-        raise Unsupported(f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}")
+        raise Unsupported(
+            f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}"
+        )
     if to == "nir":
-        return export_nir(model, path, target, force)
+        return export_nir(model, path, target=target, force=force)
     if to == "snntorch":
         export_snntorch(model, path, force)
     elif to == "brian2":

@@ -1,4 +1,4 @@
-"""The verbs that take models over from other tools and hand them to others: import, check, export."""
+"""The verbs that exchange models with other tools: import, check, export."""
 
 import warnings
 from pathlib import Path
@@ -14,85 +14,114 @@ from neurohw.console import console
 from neurohw.export_model import export_model
 from neurohw.interop import EXPORTS, check_model, import_model
 from neurohw.interop.nir import ORIGINS, TARGETS, DoubtfulImport
-from neurohw.interop.nir.report import assumptions_in_words, neurons_table
+from neurohw.interop.nir.report import assumptions_in_words, in_words, neurons_table
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
 from neurohw.run_model import load_model
 
 SourceArgument = Annotated[
-    str, typer.Argument(help="NIR graph (.nir), lava-dl network (.net), or FILE.py:NAME (snnTorch).")
+    str,
+    typer.Argument(help="NIR graph (.nir), lava-dl network (.net), or FILE.py:NAME (snnTorch)."),
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", help=f"NIR: the tool that wrote the file, which sets everything below: {', '.join(ORIGINS)}."),
+    typer.Option(
+        "--from",
+        help="NIR: the tool that wrote the file, which sets everything below: "
+        f"{', '.join(ORIGINS)}.",
+    ),
 ]
-DtOption = Annotated[float | None, typer.Option("--dt", help="NIR: step in seconds. Default 0.001.")]
+DtOption = Annotated[
+    float | None, typer.Option("--dt", help="NIR: step in seconds. Default 0.001.")
+]
 DiscretisationOption = Annotated[
-    str | None, typer.Option("--discretisation", help="NIR: exponential_euler (default) or forward_euler.")
+    str | None,
+    typer.Option("--discretisation", help="NIR: exponential_euler (default) or forward_euler."),
 ]
 ResetOption = Annotated[
     str | None, typer.Option("--reset", help="NIR: hard or zero (default), soft or subtract, none.")
 ]
 DelayedOption = Annotated[
-    bool | None, typer.Option("--delayed-reset/--no-delayed-reset", help="NIR: the reset acts one step after the spike.")
+    bool | None,
+    typer.Option(
+        "--delayed-reset/--no-delayed-reset", help="NIR: the reset acts one step after the spike."
+    ),
 ]
 StrictOption = Annotated[
     bool | None,
-    typer.Option("--strict/--not-strict", help="NIR, lava-dl: fire above the threshold, or at it, too."),
+    typer.Option(
+        "--strict/--not-strict", help="NIR, lava-dl: fire above the threshold, or at it, too."
+    ),
 ]
-RefractoryOption = Annotated[int | None, typer.Option("--refractory", help="NIR: silent steps after a spike. Default 0.")]
+RefractoryOption = Annotated[
+    int | None, typer.Option("--refractory", help="NIR: silent steps after a spike. Default 0.")
+]
 GainOption = Annotated[
     str | None,
-    typer.Option("--gain", help="NIR: factor of a neuron's input: nir ((1 - decay) r, default), one, or decay."),
+    typer.Option(
+        "--gain",
+        help="NIR: factor of a neuron's input: nir ((1 - decay) r, default), one, or decay.",
+    ),
 ]
 CurrentGainOption = Annotated[
     str | None,
-    typer.Option("--current-gain", help="NIR: the same for a synaptic current: nir ((1 - decay) w_in), one, or decay."),
+    typer.Option(
+        "--current-gain",
+        help="NIR: the same for a synaptic current: nir ((1 - decay) w_in), one, or decay.",
+    ),
 ]
 BeginsOption = Annotated[
-    bool | None, typer.Option("--begins-at-reset/--begins-at-zero", help="NIR: the membrane of the first step.")
+    bool | None,
+    typer.Option("--begins-at-reset/--begins-at-zero", help="NIR: the membrane of the first step."),
 ]
 LatencyOption = Annotated[
-    int | None, typer.Option("--latency", help="NIR: steps that the tool's neurons answer later. Default 0.")
+    int | None,
+    typer.Option("--latency", help="NIR: steps that the tool's neurons answer later. Default 0."),
 ]
 FlattenOption = Annotated[
     str | None, typer.Option("--flatten", help="NIR: channels_first (default) or channels_last.")
 ]
 RecurrentOption = Annotated[
-    int | None, typer.Option("--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1.")
+    int | None,
+    typer.Option("--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1."),
 ]
 StepsOption = Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")]
 ShapeOption = Annotated[
-    str | None, typer.Option("--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28.")
+    str | None,
+    typer.Option(
+        "--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28."
+    ),
 ]
 
 
-def _table(rows: list[dict[str, str]], columns: tuple[str, ...]) -> Table:
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(row.get(name, "") for name in columns))
-    return table
 
 
 def show_import(value: Any) -> None:
-    """What an import took for granted: conventions and who says them, the resulting neurons, and what is doubtful."""
+    """Print what an import took for granted, who says it, the neurons, and what is doubtful."""
     report = value.info.get("import") if isinstance(value, TrainedNetwork) else None
+
+    def show(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    if report is not None:
+        if report["written_by"]:
+            show(f"read as {report['written_by']} writes NIR")
+        table = Table("what", "value", "from")
+        for row in report["conventions"]:
+            table.add_row(row["what"], row["value"], row["from"])
+        console.print(table)
+    elif isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
+        show("rebuilt exactly from the metadata that this program wrote into the file")
     if report is None:
-        if isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
-            console.print("rebuilt exactly from the metadata that this program wrote into the file")
-        if value.network.populations[1:]:
-            console.print(_table(neurons_table(value), ("population", "neurons", "model", "decay", "current decay", "reset", "fires")))
-        return
-    if report["written_by"]:
-        console.print(f"read as {report['written_by']} writes NIR", highlight=False)
-    console.print(_table(report["conventions"], ("what", "value", "from")))
-    columns = ("population", "written as", "neurons", "decay", "current decay", "threshold", "reset", "fires", "gain")
-    console.print(_table(report["populations"], columns))
-    for text in report["notes"]:
-        console.print(f"note: {text}", highlight=False, soft_wrap=True)
-    for text in [*report["warnings"], assumptions_in_words(report)]:
-        if text:
-            console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True)
+        show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
+    for row in neurons_table(value) if report is None else report["populations"]:
+        show(in_words(row))
+    if report is not None:
+        for text in report["notes"]:
+            show(f"note: {text}")
+        for text in [*report["warnings"], assumptions_in_words(report)]:
+            if text:
+                show(f"warning: {text}", "yellow")
 
 
 def import_verb(
@@ -117,8 +146,9 @@ def import_verb(
 ) -> None:
     """Take a model over from another tool: `neurohw import net.nir --from snntorch --out model`.
 
-    NIR says neither step nor discretisation nor reset; --from sets what the tool means, every other option overrides it, and all of it is
-    printed. What cannot be expressed exactly is refused by name: `neurohw check net.nir` lists all of it.
+    NIR says neither step nor discretisation nor reset; --from sets what the tool means, every other
+    option overrides it, and all of it is printed. What cannot be expressed exactly is refused by
+    name: `neurohw check net.nir` lists all of it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtfulImport)  # shown below
@@ -145,7 +175,10 @@ def import_verb(
     kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
     console.print(f"{kind} network {digest[:12]}: {out}", soft_wrap=True)
     engine = "reference" if kind == "trained" else "golden"
-    console.print(f"next: neurohw run {out} --engine {engine} --input spikes.npz --out trace.npz", soft_wrap=True)
+    console.print(
+        f"next: neurohw run {out} --engine {engine} --input spikes.npz --out trace.npz",
+        soft_wrap=True,
+    )
 
 
 def check_verb(
@@ -156,9 +189,10 @@ def check_verb(
     discretisation: DiscretisationOption = None,
     input_shape: ShapeOption = None,
 ) -> None:
-    """List what every node of a foreign model becomes, and all that cannot be expressed: `neurohw check net.nir --from snntorch`.
+    """List what becomes of a foreign model: `neurohw check net.nir --from snntorch`.
 
-    Nothing is written. Exit code 1 if anything cannot be expressed.
+    Every node, what it becomes, and all that cannot be expressed with what to do. Nothing is
+    written. Exit code 1 if anything cannot be expressed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtfulImport)
@@ -177,18 +211,26 @@ def check_verb(
     console.print(table)
     wrong = sum(bool(f.problem) for f in findings)
     if wrong:
-        console.print(f"{source}: {wrong} of {len(findings)} nodes cannot be expressed", style="red", soft_wrap=True)
+        console.print(
+            f"{source}: {wrong} of {len(findings)} nodes cannot be expressed",
+            style="red",
+            soft_wrap=True,
+        )
         raise typer.Exit(1)
     console.print(f"{source}: all {len(findings)} nodes can be expressed", soft_wrap=True)
 
 
 def export_verb(
-    model: Annotated[Path, typer.Argument(help="Run folder, or a saved trained or quantized network.")],
+    model: Annotated[
+        Path, typer.Argument(help="Run folder, or a saved trained or quantized network.")
+    ],
     to: Annotated[str, typer.Option("--to", help=f"One of {', '.join(EXPORTS)}.")],
     out: Annotated[Path, typer.Option("--out", help="File to write: .nir, or .py for a script.")],
     target: Annotated[
         str | None,
-        typer.Option("--for", help=f"With --to nir: the tool that shall read it: {', '.join(TARGETS)}."),
+        typer.Option(
+            "--for", help=f"With --to nir: the tool that shall read it: {', '.join(TARGETS)}."
+        ),
     ] = None,
     integers: Annotated[
         bool, typer.Option("--integers", help="Of a run folder, export the quantized network.")
@@ -197,11 +239,12 @@ def export_verb(
 ) -> None:
     """Hand a model to another tool: `neurohw export runs/digits --to brian2 --out network.py`.
 
-    nir writes a graph, with --for in the numbers that the tool's importer expects, refusing what the tool would change; snntorch, brian2 and lava
-    write a readable script with its arrays beside it, which runs without this framework (lava: soft resets need its processes).
+    nir writes a graph, with --for in the numbers that the tool's importer expects, refusing what
+    the tool would change; snntorch, brian2 and lava write a readable script with its arrays beside
+    it, which runs without this framework (lava: soft resets need its processes).
     """
     kind = "integer" if integers or to == "lava" else "float"
-    notes = export_model(load_model(model, kind), to, out, target, force)
+    notes = export_model(load_model(model, kind), to, out, target=target, force=force)
     console.print(f"written: {out}", soft_wrap=True)
     for text in notes:
         console.print(f"there: {text}", style="yellow", highlight=False, soft_wrap=True)

@@ -45,10 +45,11 @@ def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
 
 
 def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwork:
-    """The model of a file. options: those of `nir.from_nir` (`written_by` and every field of `nir.Conventions`), `lavadl.from_lavadl` or
-    `snntorch.import_script`; None means their default.
+    """The model of a file.
 
-    Raises Unsupported for an option that the format does not have, and what the format's importer raises.
+    options: those of `nir.from_nir` (`written_by` and every field of `nir.Conventions`),
+    `lavadl.from_lavadl` or `snntorch.import_script`; None means their default. Raises Unsupported
+    for an option that the format does not have, and what the format's importer raises.
     """
     kind, given = recognise(source), _options(source, options)
     if kind == "nir":
@@ -66,7 +67,7 @@ def import_model(source: str, **options: Any) -> TrainedNetwork | QuantizedNetwo
 
 
 def _options(source: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given; Unsupported for one that the format of the source does not have."""
+    """The options that were given; Unsupported for one that the source's format does not have."""
     from neurohw.interop.nir.conventions import CHOICES
 
     given = {k: v for k, v in options.items() if v is not None}
@@ -79,7 +80,8 @@ def _options(source: str, options: dict[str, Any]) -> dict[str, Any]:
     foreign = sorted(set(given) - allowed)
     if foreign:
         raise Unsupported(
-            f"{source}: a {kind} model has no option {', '.join(_shown(foreign))}; it has {', '.join(_shown(sorted(allowed)))}"
+            f"{source}: a {kind} model has no option {', '.join(_shown(foreign))}; "
+            f"it has {', '.join(_shown(sorted(allowed)))}"
         )
     return given
 
@@ -89,9 +91,10 @@ def _shown(options: list[str]) -> list[str]:
 
 
 def check_model(source: str, **options: Any) -> list[Finding]:
-    """What every node of a file becomes, or why it cannot be expressed; options as for `import_model`.
+    """What every node of a file becomes, or why it cannot be expressed.
 
-    A NIR graph is examined whole. Other formats stop at their first problem, which is then the one finding.
+    options: as for `import_model`. A NIR graph is examined whole. Other formats stop at their first
+    problem, which is then the one finding.
     """
     if recognise(source) == "nir":
         from neurohw.interop.nir import check_nir
@@ -102,22 +105,28 @@ def check_model(source: str, **options: Any) -> list[Finding]:
     except NeurohwError as error:
         return [Finding(source, recognise(source), "", str(error))]
     network = model.network
-    return [
-        Finding(p.name, type(p.neuron).__name__, f"population {p.name}: {p.size} neurons") for p in network.populations
-    ] + [
-        Finding(p.name, type(p.connection).__name__, f"{p.source} to {p.target}, delay {p.delay}") for p in network.projections
+    neurons = [
+        Finding(p.name, type(p.neuron).__name__, f"population {p.name}: {p.size} neurons")
+        for p in network.populations
+    ]
+    return neurons + [
+        Finding(p.name, type(p.connection).__name__, f"{p.source} to {p.target}, delay {p.delay}")
+        for p in network.projections
     ]
 
 
 def export_nir(
-    model: TrainedNetwork | QuantizedNetwork, path: Path, target: str | None = None, force: bool = False
+    model: TrainedNetwork | QuantizedNetwork, path: Path, *, target: str | None = None, force: bool = False
 ) -> list[str]:
-    """Write a NIR graph, for a tool if `target` names one; returns what has to be done there. Unsupported for integers, which NIR does not have."""
+    """Write a NIR graph, for a tool if `target` names one; returns what has to be done there.
+
+    Raises Unsupported for integers, which NIR does not have.
+    """
     from neurohw.interop.nir import notes_for, write_nir
 
     if isinstance(model, QuantizedNetwork):
         raise Unsupported("NIR holds real numbers: export the model before quantization")
-    write_nir(model, path, target, force)
+    write_nir(model, path, target=target, force=force)
     return [] if target is None else notes_for(model, target)
 
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """A node of a foreign file. becomes: what the import makes of it. problem: why it cannot be expressed and what to do, else empty."""
+    """A node of a foreign file.
+
+    becomes: what the import makes of it. problem: why it cannot be expressed and what to do, else
+    empty.
+    """
 
     node: str
     kind: str

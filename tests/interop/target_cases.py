@@ -1,4 +1,6 @@
-"""Small networks that every tool of `--for` can read, one per row of its table, with and without a convolution."""
+"""Small networks that every tool of `--for` can read, one per row of its table, with and without a
+convolution.
+"""
 
 from typing import Any
 
@@ -38,9 +40,15 @@ def neuron_of(row: Imported) -> Neuron:
 def dense_case(target: str, place: int) -> TrainedNetwork:
     """input 6 -> hidden 8 -> output 4, dense, for a row of a target."""
     rows = TARGETS[target].rows
-    hidden = neuron_of(next(r for r in rows if not r.readout) if rows[place].readout else rows[place])
+    hidden = neuron_of(
+        next(r for r in rows if not r.readout) if rows[place].readout else rows[place]
+    )
     network = Network(
-        (Population("input", 6, Source()), Population("hidden", 8, hidden), Population("output", 4, neuron_of(rows[place]))),
+        (
+            Population("input", 6, Source()),
+            Population("hidden", 8, hidden),
+            Population("output", 4, neuron_of(rows[place])),
+        ),
         (Projection("input", "hidden"), Projection("hidden", "output")),
     )
     rng = np.random.default_rng(100 + place)
@@ -61,7 +69,11 @@ def image_case(target: str, place: int) -> TrainedNetwork:
     neuron = neuron_of(TARGETS[target].rows[place])
     convolution = Convolution((2, 6, 6), 4, (3, 3), padding=(1, 1))
     network = Network(
-        (Population("input", 72, Source()), Population("hidden", 144, neuron, 4), Population("output", 4, neuron)),
+        (
+            Population("input", 72, Source()),
+            Population("hidden", 144, neuron, 4),
+            Population("output", 4, neuron),
+        ),
         (Projection("input", "hidden", connection=convolution), Projection("hidden", "output")),
     )
     rng = np.random.default_rng(9)
@@ -78,7 +90,9 @@ def image_case(target: str, place: int) -> TrainedNetwork:
 
 def stimulus(model: TrainedNetwork) -> Any:
     """Spikes [time, neuron] of a case."""
-    return (np.random.default_rng(11).random((STEPS, model.network.input.size)) < 0.35).astype(np.uint8)
+    return (np.random.default_rng(11).random((STEPS, model.network.input.size)) < 0.35).astype(
+        np.uint8
+    )
 
 
 def case_named(name: str) -> tuple[str, TrainedNetwork]:

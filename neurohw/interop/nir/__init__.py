@@ -1,4 +1,7 @@
-"""NIR graphs as networks, and back. See `conventions` for what the files leave open, docs/nir.md for every tool."""
+"""NIR graphs as networks, and back.
+
+See `conventions` for what the files leave open, docs/nir.md for every tool.
+"""
 
 from neurohw.interop.nir.check import check_nir
 from neurohw.interop.nir.conventions import ORIGINS, TOOLS, Conventions

@@ -1,12 +1,15 @@
-"""A neuron node of NIR under conventions: the neuron model, its constants, and the gain of its input.
+"""A neuron node of NIR under conventions: the neuron model, its constants, and the gain of its
+input.
 
-With dt the step, b the decay of the membrane and a that of the synaptic current per step (`Conventions`):
+With dt the step, b the decay of the membrane and a that of the synaptic current per step
+(`Conventions`):
 
     LIF      v = b v + (1 - b) (v_leak + r I)
     CubaLIF  i = a i + (1 - a) w_in I,   v = b v + (1 - b) (v_leak + r i)
     IF       v = v + dt r I                                  (with dt = 1 the sum of the inputs)
 
-LI and CubaLI are the same without spikes; Threshold is a neuron without memory. The gains before I move into weights and biases, v_leak becomes a bias.
+LI and CubaLI are the same without spikes; Threshold is a neuron without memory. The gains before I
+move into weights and biases, v_leak becomes a bias.
 """
 
 import math
@@ -46,7 +49,7 @@ class Cell:
 
 
 def own_shape(node: Any) -> tuple[int, ...] | None:
-    """The shape of a node's parameters; None where every one is a single number, which holds for a population of any size."""
+    """The shape of a node's parameters, None where each is one number for any population."""
     shapes = [np.shape(getattr(node, name)) for name in PARAMETERS[kind_of_node(node)]]
     shape = max(shapes, key=lambda s: (math.prod(s), len(s)))
     return shape if math.prod(shape) > 1 else None
@@ -75,7 +78,9 @@ def cell_of(name: str, node: Any, shape: tuple[int, ...], conventions: Conventio
     if kind in ("CubaLIF", "CubaLI"):
         decay, synapse = decay_of("tau_mem"), decay_of("tau_syn")
         gain = conventions.input_gain(
-            conventions.current_gain, synapse, values("w_in") if conventions.current_gain == "nir" else one
+            conventions.current_gain,
+            synapse,
+            values("w_in") if conventions.current_gain == "nir" else one,
         )
     if kind in ("LIF", "LI", "CubaLIF", "CubaLI"):
         scale = values("r") if conventions.gain == "nir" else one
@@ -91,20 +96,28 @@ def cell_of(name: str, node: Any, shape: tuple[int, ...], conventions: Conventio
         rest = node.v_leak if kind in ("LIF", "CubaLIF") else v_reset
         if np.any(np.abs(np.ravel(rest) - v_reset) > 1e-9):
             raise Unsupported(
-                f"node {name!r}: its membrane begins at v_reset {v_reset[0]:g} and rests at another v_leak, which cannot be expressed: "
+                f"node {name!r}: its membrane begins at v_reset {v_reset[0]:g} and rests at "
+                "another v_leak, which cannot be expressed: "
                 "make them equal or 0"
             )
         # counted from v_reset, the membrane begins, rests and is reset at 0
         threshold, leak, v_reset = threshold - v_reset, zero, zero
     if np.any(threshold <= 0):
-        raise Unsupported(f"node {name!r}: threshold {threshold.min():g} is not above 0, where a silent neuron begins: raise it")
+        raise Unsupported(
+            f"node {name!r}: threshold {threshold.min():g} is not above 0, where a silent neuron "
+            "begins: raise it"
+        )
     hard = conventions.reset == "hard" and kind != "Threshold"
     if not hard and np.any(v_reset != 0):
         raise Unsupported(
-            f"node {name!r}: v_reset {v_reset[np.argmax(v_reset != 0)]:g} would be ignored with reset {conventions.reset!r}: choose reset 'hard' or set it to 0"
+            f"node {name!r}: v_reset {v_reset[np.argmax(v_reset != 0)]:g} would be ignored with "
+            f"reset {conventions.reset!r}: choose reset 'hard' or set it to 0"
         )
     if np.any(v_reset >= threshold):
-        raise Unsupported(f"node {name!r}: v_reset {v_reset.max():g} is not below its threshold: the neuron would fire for ever")
+        raise Unsupported(
+            f"node {name!r}: v_reset {v_reset.max():g} is not below its threshold: the neuron "
+            "would fire for ever"
+        )
     if hard:
         varied["v_reset"] = v_reset
     try:
@@ -125,8 +138,10 @@ def cell_of(name: str, node: Any, shape: tuple[int, ...], conventions: Conventio
 
 
 def _time_constant(name: str, node: Any, attribute: str, size: int) -> FloatArray:
-    """A time constant, which unlike all other parameters may be infinite: a membrane that does not leak."""
+    """A time constant; unlike other parameters it may be infinite, for no leak."""
     array = np.asarray(getattr(node, attribute), np.float64).ravel()
     if array.size not in (1, size):
-        raise InvalidModel(f"node {name!r}: {attribute} holds {array.size} values, {size} are needed")
+        raise InvalidModel(
+            f"node {name!r}: {attribute} holds {array.size} values, {size} are needed"
+        )
     return np.broadcast_to(array, (size,))

@@ -1,4 +1,6 @@
-"""Every node of a NIR file, what it becomes, and what cannot be expressed, before anything is written."""
+"""Every node of a NIR file, what it becomes, and what cannot be expressed, before anything is
+written.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,15 @@ from neurohw.interop.findings import Finding
 from neurohw.interop.nir.conventions import CHOICES, tool_named
 from neurohw.interop.nir.graph import CELLS, WHOLE, Flat, Problems, flatten, kind_of, read_tree
 from neurohw.interop.nir.read import Import
+from neurohw.interop.nir.report import in_words
 from neurohw.network import TrainedNetwork
 
 
 def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -> list[Finding]:
     """One finding per node, and one for the graph as a whole where it has a problem of its own.
 
-    written_by and the keywords as in `from_nir`. A file that is no NIR graph raises BrokenFile or Unsupported.
+    written_by and the keywords as in `from_nir`. A file that is no NIR graph raises BrokenFile or
+    Unsupported.
     """
     assert set(changes) <= set(CHOICES), changes
     problems = Problems(collects=True)
@@ -27,7 +31,14 @@ def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -
     findings = []
     for name, node in flat.nodes.items():
         problem = problems.found.get(name, "")
-        findings.append(Finding(name, kind_of(node), "" if problem else becomes.get(name) or _part(kind_of(node)), problem))
+        findings.append(
+            Finding(
+                name,
+                kind_of(node),
+                "" if problem else becomes.get(name) or _part(kind_of(node)),
+                problem,
+            )
+        )
     for place, problem in problems.found.items():
         if place not in flat.nodes:
             findings.append(Finding(place, "NIRGraph", "", problem))
@@ -36,8 +47,7 @@ def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -
 
 def _populations(model: TrainedNetwork) -> dict[str, str]:
     return {
-        row["node"]: f"population {row['population']}: {row['neurons']} {row['model']}, decay {row['decay']}, {row['reset']}"
-        for row in model.info["import"]["populations"]
+        row["node"]: f"population {in_words(row)}" for row in model.info["import"]["populations"]
     }
 
 
@@ -47,5 +57,3 @@ def _part(kind: str) -> str:
     if kind == "Delay":
         return "delay of a projection"
     return {"Input": "input", "Output": "output"}.get(kind, "weights of a projection")
-
-

@@ -1,11 +1,13 @@
 """What a NIR graph leaves open, and what each tool means by the graphs that it writes.
 
-NIR describes neurons in continuous time. It says neither the step nor what exactly a spike does, and the exporters do not say it either:
-`Conventions` holds one answer to every open question, `EXPORTED` the answers of every tool, one row per kind of module. The table in
-docs/nir.md is generated from these rows, and every row is held against the tool's own simulation (tests/interop/test_nir_tools.py).
+NIR describes neurons in continuous time. It says neither the step nor what exactly a spike does,
+and the exporters do not say it either: `Conventions` holds one answer to every open question,
+`TOOLS` the answers of every tool, one row per kind of module. The table in docs/nir.md is
+generated from these rows, and every row is held against the tool's own simulation
+(tests/interop/nir/test_conventions.py).
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,21 +24,28 @@ NORSE_DT = 1e-3  # default of norse's cells, and of its to_nir
 
 @dataclass(frozen=True)
 class Conventions:
-    """One answer to everything that a NIR graph leaves open; the defaults are NIR's own definitions, sampled exactly.
+    """One answer to everything that a NIR graph leaves open.
 
-    dt: step in the file's unit of time, which NIR says is the second. discretisation, with b the decay of the membrane and a that of the
-    synaptic current per step:
+    The defaults are NIR's own definitions, sampled exactly.
+
+    dt: step in the file's unit of time, which NIR says is the second. discretisation, with b the
+    decay of the membrane and a that of the synaptic current per step:
 
         exponential_euler    b = exp(-dt/tau_mem),  a = exp(-dt/tau_syn)
         forward_euler        b = 1 - dt/tau_mem,    a = 1 - dt/tau_syn
 
-    gain: factor of the current on its way into the membrane: "nir" (1 - b) r, and dt r of an IF; "one" 1, whatever r says; "decay" b.
-    current_gain: factor of the weighted spikes on their way into the synaptic current of a CubaLIF: "nir" (1 - a) w_in; "one"; "decay" a.
+    gain: factor of the current on its way into the membrane: "nir" (1 - b) r, and dt r of an IF;
+    "one" 1, whatever r says; "decay" b.
+    current_gain: factor of the weighted spikes on their way into the synaptic current of a CubaLIF:
+    "nir" (1 - a) w_in; "one"; "decay" a.
 
-    reset, delayed_reset, strict, refractory: as in `neurohw.neurons.Lif`; NIR says "v > threshold, then v = v_reset".
-    begins_at_reset: the membrane of step 0 is v_reset and not 0. latency: steps by which a spike reaches its targets later, as in a tool whose
-    neurons answer from the membrane of the step before. flatten: order in which a Flatten node lays out an image. recurrent_delay: steps of an
-    edge that closes a cycle. steps: of one sample. seconds: duration of a step where the file's unit of time is not the second.
+    reset, delayed_reset, strict, refractory: as in `neurohw.neurons.Lif`; NIR says "v > threshold,
+    then v = v_reset".
+    begins_at_reset: the membrane of step 0 is v_reset and not 0. latency: steps by which a spike
+    reaches its targets later, as in a tool whose neurons answer from the membrane of the step
+    before. flatten: order in which a Flatten node lays out an image. recurrent_delay: steps of an
+    edge that closes a cycle. steps: of one sample. seconds: duration of a step where the file's
+    unit of time is not the second.
     """
 
     dt: float = 1e-3
@@ -63,38 +72,61 @@ class Conventions:
             ("flatten", ("channels_first", "channels_last")),
         ):
             if getattr(self, name) not in allowed:
-                raise InvalidModel(f"{name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {getattr(self, name)!r}")
+                raise InvalidModel(
+                    f"{name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not "
+                    f"{getattr(self, name)!r}"
+                )
         for name in ("dt", "seconds"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and np.isfinite(value)):
                 raise InvalidModel(f"{name} must be above 0 s and finite, not {value}")
-        for name, least in (("recurrent_delay", 1), ("refractory", 0), ("latency", 0), ("steps", 1)):
+        for name, least in (
+            ("recurrent_delay", 1),
+            ("refractory", 0),
+            ("latency", 0),
+            ("steps", 1),
+        ):
             value = getattr(self, name)
-            if isinstance(value, bool) or int(value) != value or value < least:
+            if isinstance(value, bool) or not float(value).is_integer() or value < least:
                 raise InvalidModel(f"{name} counts steps, {least} or more, not {value}")
 
     def decay(self, tau: FloatArray, node: str) -> FloatArray:
         """Factor per step of a time constant in the file's unit; an infinite one never decays."""
         if np.any(np.isnan(tau)) or np.any(tau <= 0):
-            raise InvalidModel(f"node {node!r}: a time constant of {float(np.min(tau))} s; it must be above 0")
-        factor = np.exp(-self.dt / tau) if self.discretisation == "exponential_euler" else 1.0 - self.dt / tau
+            raise InvalidModel(
+                f"node {node!r}: a time constant of {float(np.min(tau))} s; it must be above 0"
+            )
+        factor = (
+            np.exp(-self.dt / tau)
+            if self.discretisation == "exponential_euler"
+            else 1.0 - self.dt / tau
+        )
         if np.any(factor < 0):
             raise InvalidModel(
-                f"node {node!r}: time constant {float(np.min(tau))} s is shorter than dt {self.dt} s, which forward_euler "
+                f"node {node!r}: time constant {float(np.min(tau))} s is shorter than dt "
+                f"{self.dt} s, which forward_euler "
                 "cannot express: choose a smaller dt or exponential_euler"
             )
         return factor
 
     def tau(self, decay: FloatArray) -> FloatArray:
-        """The time constant whose `decay` is this: finite and above 0 also for 1 (far above any run) and 0 (far below the step)."""
+        """The time constant whose `decay` is this.
+
+        Finite and above 0 also for 1 (far above any run) and 0 (far below the step).
+        """
         longest = self.dt * 1e12
         with np.errstate(divide="ignore"):
             if self.discretisation == "forward_euler":
                 return np.where(decay >= 1, longest, np.minimum(self.dt / (1 - decay), longest))
-            return np.where(decay >= 1, longest, np.clip(-self.dt / np.log(decay), self.dt / 800, longest))
+            return np.where(
+                decay >= 1, longest, np.clip(-self.dt / np.log(decay), self.dt / 800, longest)
+            )
 
     def input_gain(self, kind: Gain, decay: FloatArray, scale: FloatArray) -> FloatArray:
-        """Factor with which an input enters a state of that decay. scale: the node's own r or w_in."""
+        """Factor with which an input enters a state of that decay.
+
+        scale: the node's own r or w_in.
+        """
         if kind == "nir":
             return (1 - decay) * scale
         return decay if kind == "decay" else np.ones_like(decay)
@@ -104,23 +136,24 @@ class Conventions:
 class Exported:
     """What one kind of module of a tool becomes in a NIR graph, and what it means there.
 
-    node: kind of the NIR node. looped: True for a row of recurrent modules, None for both. unsaid: what the file does not say and
-    the tool does.
+    node: kind of the NIR node. looped: True for a row of recurrent modules, None for both.
     """
 
     module: str
     node: str
     conventions: Conventions
     looped: bool | None = None
-    unsaid: str = ""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool that writes NIR. exporter: its function. rows: by module; of several for one node the first is the default.
+    """A tool that writes NIR.
 
-    lost: what its exporter drops without a word. multiple: whether its neurons fire several spikes a step by default.
-    rewires: its recurrent subgraphs lead the input through the recurrent weights, which the tool itself does not.
+    exporter: its function. rows: by module; of several for one node the first is the default.
+    lost: what its exporter drops without a word. multiple: whether its neurons fire several spikes
+    a step by default.
+    rewires: its recurrent subgraphs lead the input through the recurrent weights, which the tool
+    itself does not.
     """
 
     name: str
@@ -130,17 +163,20 @@ class Tool:
     lost: str = ""
     multiple: str = ""
     rewires: bool = False
-    title: str = field(default="", compare=False)
 
 
-_SNNTORCH = Conventions(SNNTORCH_DT, "forward_euler", "soft", delayed_reset=True, gain="one", current_gain="one")
+_SNNTORCH = Conventions(
+    SNNTORCH_DT, "forward_euler", "soft", delayed_reset=True, gain="one", current_gain="one"
+)
 _ZERO = replace(_SNNTORCH, reset="hard", delayed_reset=False, refractory=1)
 _NONE = replace(_SNNTORCH, reset="none", delayed_reset=False)
 _SPIKINGJELLY = Conventions(SNNTORCH_DT, "forward_euler", strict=False, begins_at_reset=True)
 _SINABS = Conventions(1.0, reset="soft", strict=False)
 _NORSE = Conventions(NORSE_DT * NORSE_DT, "forward_euler", seconds=NORSE_DT)
 _ROCKPOOL = Conventions(1e-3, reset="soft", strict=False, gain="one")
-_SPYX = Conventions(1.0, "forward_euler", "soft", gain="one", current_gain="one", latency=1, flatten="channels_last")
+_SPYX = Conventions(
+    1.0, "forward_euler", "soft", gain="one", current_gain="one", latency=1, flatten="channels_last"
+)
 
 TOOLS: dict[str, Tool] = {
     "snntorch": Tool(
@@ -157,7 +193,6 @@ TOOLS: dict[str, Tool] = {
             Exported("Synaptic and RSynaptic, zero", "CubaLIF", _ZERO),
         ),
         lost="reset_mechanism, reset_delay, inhibition, the padding of AvgPool2d",
-        title="snnTorch",
     ),
     "spikingjelly": Tool(
         "spikingjelly",
@@ -168,7 +203,6 @@ TOOLS: dict[str, Tool] = {
             Exported("CUBALIFNode", "CubaLIF", _SPIKINGJELLY),
             Exported("IFNode", "IF", _SPIKINGJELLY),
         ),
-        title="SpikingJelly",
     ),
     "sinabs": Tool(
         "sinabs",
@@ -227,31 +261,42 @@ ORIGINS = (*TOOLS, PLAIN)
 def tool_named(name: str) -> Tool | None:
     """The tool of a `--from`, None for `nir`; Unsupported for a name that is none."""
     if name not in ORIGINS:
-        raise Unsupported(f"there is no tool {name!r} whose conventions are known: known are {', '.join(ORIGINS)}")
+        raise Unsupported(
+            f"there is no tool {name!r} whose conventions are known: known are {', '.join(ORIGINS)}"
+        )
     return TOOLS.get(name)
 
 
 def _agrees(row: Exported, changes: dict[str, Any]) -> bool:
-    return all(getattr(row.conventions, k) == changes[k] for k in ("reset", "gain", "current_gain") if k in changes)
+    return all(
+        getattr(row.conventions, k) == changes[k]
+        for k in ("reset", "gain", "current_gain")
+        if k in changes
+    )
 
 
 def row_of(tool: Tool, node: str, kind: str, looped: bool, changes: dict[str, Any]) -> Exported:
-    """The row of a neuron node. changes: conventions that were chosen by hand, which pick among several rows of a kind.
+    """The row of a neuron node.
 
-    Raises Unsupported where the tool writes no such node.
+    changes: conventions that were chosen by hand, which pick among several rows of a kind. Raises
+    Unsupported where the tool writes no such node.
     """
     rows = [r for r in tool.rows if r.node == kind and r.looped in (None, looped)]
     if not rows:
         written = ", ".join(dict.fromkeys(r.node for r in tool.rows))
         raise Unsupported(
-            f"node {node!r}: {tool.name} {tool.version} writes no {kind}, only {written}: another tool wrote this graph; name that one, "
+            f"node {node!r}: {tool.name} {tool.version} writes no {kind}, only {written}: another "
+            "tool wrote this graph; name that one, "
             f"or take {PLAIN} and give the conventions yourself"
         )
     return next((r for r in rows if _agrees(r, changes)), rows[0])
 
 
 def changed(conventions: Conventions, changes: dict[str, Any]) -> Conventions:
-    """Conventions with what was chosen by hand; a timing that another choice makes impossible goes with it."""
+    """Conventions with what was chosen by hand.
+
+    A timing that another choice makes impossible goes with it.
+    """
     more = dict(changes)
     if more.get("delayed_reset") and "refractory" not in more:
         more["refractory"] = 0

@@ -1,6 +1,7 @@
 """NIR graphs as nodes and edges without subgraphs, from a file or from memory.
 
-Every node is read by itself, so that an error names the node, and so that all errors of a file can be collected (`Problems`).
+Every node is read by itself, so that an error names the node, and so that all errors of a file can
+be collected (`Problems`).
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,17 @@ from neurohw.interop.chain import kind_of_node
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 READOUT = ("LI", "CubaLI")
 CELLS = (*SPIKING, *READOUT)
-LINEAR = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Flatten", "Scale", "Delay")
+LINEAR = (
+    "Linear",
+    "Affine",
+    "Conv1d",
+    "Conv2d",
+    "SumPool2d",
+    "AvgPool2d",
+    "Flatten",
+    "Scale",
+    "Delay",
+)
 KNOWN = (*CELLS, *LINEAR, "Input", "Output", "NIRGraph")
 WHOLE = "graph"  # the place of a problem that belongs to no single node
 
@@ -26,7 +37,10 @@ class Blocked(NeurohwError):
 
 @dataclass
 class Problems:
-    """What cannot be expressed, by node. collects: go on after an error and keep it here, instead of raising it."""
+    """What cannot be expressed, by node.
+
+    collects: go on after an error and keep it here, instead of raising it.
+    """
 
     collects: bool = False
     found: dict[str, str] = field(default_factory=dict)
@@ -98,10 +112,15 @@ def _check_version(path: Path, version: str) -> None:
     import nir
 
     def numbers(text: str) -> tuple[int, ...]:
-        return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in text.split(".")[:2])
+        return tuple(
+            int("".join(c for c in part if c.isdigit()) or 0) for part in text.split(".")[:2]
+        )
 
     if numbers(version) > numbers(str(nir.version)):
-        raise Unsupported(f"{path}: written by NIR {version}, this program knows {nir.version} and older: update nir")
+        raise Unsupported(
+            f"{path}: written by NIR {version}, this program knows {nir.version} and older: "
+            "update nir"
+        )
 
 
 def _text(value: Any) -> str:
@@ -122,10 +141,13 @@ def _tree(path: Path, prefix: str, content: dict[str, Any], problems: Problems) 
             nodes[name] = Broken(kind)
             if kind not in KNOWN:
                 raise Unsupported(
-                    f"{path}: node {full!r} is of type {kind!r}, which no neuron or connection here computes; replace it by one of {', '.join(KNOWN[:-1])}"
+                    f"{path}: node {full!r} is of type {kind!r}, which no neuron or connection "
+                    f"here computes; replace it by one of {', '.join(KNOWN[:-1])}"
                 )
             nodes[name] = (
-                _tree(path, f"{full}.", entry, problems) if kind == "NIRGraph" else _node(path, full, dict(entry))
+                _tree(path, f"{full}.", entry, problems)
+                if kind == "NIRGraph"
+                else _node(path, full, dict(entry))
             )
     metadata = content.get("metadata")
     edges = [(_text(a), _text(b)) for a, b in content["edges"]]
@@ -139,17 +161,24 @@ def _node(path: Path, name: str, entry: dict[str, Any]) -> Any:
         return nir.dict2NIRNode(entry)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise BrokenFile(f"{path}: node {name!r}: nir {nir.version} cannot read it ({reason})") from error
+        raise BrokenFile(
+            f"{path}: node {name!r}: nir {nir.version} cannot read it ({reason})"
+        ) from error
 
 
 def tree_of(graph: Any) -> Tree:
     """The tree of a `nir.NIRGraph` in memory."""
     nodes = {n: tree_of(x) if kind_of_node(x) == "NIRGraph" else x for n, x in graph.nodes.items()}
-    return Tree(nodes, list(graph.edges), graph.metadata if isinstance(graph.metadata, dict) else {})
+    return Tree(
+        nodes, list(graph.edges), graph.metadata if isinstance(graph.metadata, dict) else {}
+    )
 
 
 def flatten(tree: Tree, problems: Problems, rewires: bool = False, prefix: str = "") -> Flat:
-    """The nodes of all subgraphs side by side. rewires: the input of a subgraph of one neuron node reaches that node directly."""
+    """The nodes of all subgraphs side by side.
+
+    rewires: the input of a subgraph of one neuron node reaches that node directly.
+    """
     flat = Flat()
     entry: dict[str, list[str]] = {}
     leave: dict[str, list[str]] = {}
@@ -166,11 +195,16 @@ def flatten(tree: Tree, problems: Problems, rewires: bool = False, prefix: str =
             outputs = [n for n, x in inner.nodes.items() if kind_of(x) == "Output"]
             if len(inputs) != 1 or len(outputs) != 1:
                 raise Unsupported(
-                    f"subgraph {full!r} has {len(inputs)} inputs and {len(outputs)} outputs, one each is needed: split it"
+                    f"subgraph {full!r} has {len(inputs)} inputs and {len(outputs)} outputs, one "
+                    "each is needed: split it"
                 )
             cells = [n for n, x in inner.nodes.items() if kind_of(x) in CELLS]
             flat.nodes |= {n: x for n, x in inner.nodes.items() if n not in (*inputs, *outputs)}
-            entry[name] = cells if rewires and len(cells) == 1 else [b for a, b in inner.edges if a == inputs[0]]
+            entry[name] = (
+                cells
+                if rewires and len(cells) == 1
+                else [b for a, b in inner.edges if a == inputs[0]]
+            )
             leave[name] = [a for a, b in inner.edges if b == outputs[0]]
             flat.edges += [(a, b) for a, b in inner.edges if a not in inputs and b not in outputs]
     for a, b in tree.edges:
@@ -193,7 +227,8 @@ def ways_into(flat: Flat, target: str, ends: set[str]) -> list[list[str]]:
                 found.append([previous, *rest])
             elif previous in rest:
                 raise Unsupported(
-                    f"nodes {' -> '.join([previous, *rest])}: a cycle without a neuron; put one of LIF, CubaLIF, IF into it"
+                    f"nodes {' -> '.join([previous, *rest])}: a cycle without a neuron; put one "
+                    "of LIF, CubaLIF, IF into it"
                 )
             else:
                 walk(previous, [previous, *rest])
@@ -203,16 +238,19 @@ def ways_into(flat: Flat, target: str, ends: set[str]) -> list[list[str]]:
 
 
 def order_of(source: str, ways: dict[str, list[list[str]]]) -> list[str]:
-    """Populations in the order in which the input reaches them; what points against it is recurrent."""
+    """Populations as the input reaches them; what points against this order is recurrent."""
     order: list[str] = []
     waiting = list(ways)
     while waiting:
         placed = {source, *order}
-        ready = [n for n in waiting if ways[n] and all(w[0] in placed or w[0] == n for w in ways[n])]
+        ready = [
+            n for n in waiting if ways[n] and all(w[0] in placed or w[0] == n for w in ways[n])
+        ]
         reached = [n for n in waiting if any(w[0] in placed for w in ways[n])]
         if not reached:
             raise Unsupported(
-                f"nodes {', '.join(map(repr, waiting))}: the input does not reach them; remove or connect them"
+                f"nodes {', '.join(map(repr, waiting))}: the input does not reach them; remove or "
+                "connect them"
             )
         chosen = next((n for n in ready if any(w[0] in placed for w in ways[n])), reached[0])
         order.append(chosen)

@@ -1,7 +1,8 @@
-"""What this program writes into the metadata of a NIR graph: the network's exact constants, and what they belong to.
+"""What this program writes into the metadata of a NIR graph: the network's exact constants, and
+what they belong to.
 
-    neurohw      JSON: format, network, steps, graph (a digest of nodes and edges), conventions (under which the graph means the network)
-    parameters   the arrays that the graph does not hold as they are
+neurohw      JSON: format, network, steps, graph (a digest of nodes and edges), conventions (under
+which the graph means the network) parameters   the arrays that the graph does not hold as they are
 """
 
 import hashlib
@@ -43,7 +44,10 @@ def _digest(tree: Tree) -> str:
 
 
 def written(model: TrainedNetwork, tree: Tree, conventions: Conventions | None) -> dict[str, Any]:
-    """The metadata of a graph. conventions: under which the graph means the network, None where no single ones do."""
+    """The metadata of a graph.
+
+    conventions: under which the graph means the network, None where no single ones do.
+    """
     network = model.network
     exact = {}
     for name, array in model.parameters.items():
@@ -51,7 +55,12 @@ def written(model: TrainedNetwork, tree: Tree, conventions: Conventions | None) 
         held = tree.nodes.get(f"weight_{owner}") if what == "weight" else None
         if held is None or not np.array_equal(np.asarray(held.weight), array):
             exact[name] = array
-    description: dict[str, Any] = {"format": FORMAT, "network": network.to_json(), "steps": model.steps, "graph": _digest(tree)}
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "network": network.to_json(),
+        "steps": model.steps,
+        "graph": _digest(tree),
+    }
     if conventions is not None:
         default = Conventions()
         description["conventions"] = {
@@ -70,25 +79,34 @@ def _description(tree: Tree) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(error) from error
     if found != FORMAT:
-        raise Unsupported(f"the graph's metadata have format {found}, this program reads {FORMAT}: import it as from {PLAIN!r}")
+        raise Unsupported(
+            f"the graph's metadata have format {found}, this program reads {FORMAT}: import it as "
+            f"from {PLAIN!r}"
+        )
     return description  # type: ignore[no-any-return]
 
 
 def _damaged(error: Exception) -> BrokenFile:
-    return BrokenFile(f"the graph's metadata are damaged ({type(error).__name__}: {error}): import it as from {PLAIN!r}")
+    return BrokenFile(
+        f"the graph's metadata are damaged ({type(error).__name__}: {error}): import it as from "
+        f"{PLAIN!r}"
+    )
 
 
 def restored(tree: Tree) -> TrainedNetwork | None:
     """The very network that was written, None where the graph has no metadata of this program.
 
-    Raises BrokenFile where they are damaged, and Unsupported where the graph was changed after they were written.
+    Raises BrokenFile where they are damaged, and Unsupported where the graph was changed after they
+    were written.
     """
     description = _description(tree)
     if description is None:
         return None
     try:
         network = Network.from_json(description["network"])
-        parameters = {name: np.asarray(array) for name, array in tree.metadata.get("parameters", {}).items()}
+        parameters = {
+            name: np.asarray(array) for name, array in tree.metadata.get("parameters", {}).items()
+        }
         unchanged = description["graph"] == _digest(tree)
         for projection in network.projections:
             name = f"{projection.name}.weight"
@@ -99,7 +117,8 @@ def restored(tree: Tree) -> TrainedNetwork | None:
     except (KeyError, TypeError, ValueError, AttributeError, NeurohwError) as error:
         raise _damaged(error) from error
     raise Unsupported(
-        f"the graph was changed after this program wrote it, so that the exact constants in its metadata are another network's: import it as from {PLAIN!r}"
+        "the graph was changed after this program wrote it, so that the exact constants in its "
+        f"metadata are another network's: import it as from {PLAIN!r}"
     )
 
 

@@ -1,4 +1,6 @@
-"""How far the membranes of a network can get: populations that can never fire, and those that could fire several times a step."""
+"""How far the membranes of a network can get: populations that can never fire, and those that could
+fire several times a step.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,21 @@ FloatArray = NDArray[np.float64]
 
 
 def largest_drive(model: TrainedNetwork, population: Population) -> FloatArray:
-    """The most that can arrive at each neuron in one step, one spike per source: its bias and all positive weights [neuron]."""
+    """The most that can arrive at each neuron in one step [neuron].
+
+    One spike from every source, its bias and all positive weights.
+    """
     drive = np.maximum(population.expand(model.values(population, "bias")), 0)
     for projection in model.network.into(population.name):
         for _, matrix in model.matrices(projection):
-            drive = drive + np.asarray(matrix.clip(min=0).sum(axis=1) if isinstance(matrix, np.ndarray) else matrix.maximum(0).sum(axis=1)).ravel()
+            drive = (
+                drive
+                + np.asarray(
+                    matrix.clip(min=0).sum(axis=1)
+                    if isinstance(matrix, np.ndarray)
+                    else matrix.maximum(0).sum(axis=1)
+                ).ravel()
+            )
     return drive
 
 
@@ -25,7 +37,7 @@ def _sum_of_powers(decay: FloatArray, steps: int) -> FloatArray:
 
 
 def highest_membrane(model: TrainedNetwork, population: Population, steps: int) -> FloatArray:
-    """A bound of each membrane [neuron] after that many steps of the largest drive, without a reset."""
+    """A bound of each membrane [neuron] after so many steps of the largest drive, never reset."""
     drive = largest_drive(model, population)
     neuron = population.neuron
     for name in ("synapse_decay", "decay"):
@@ -35,7 +47,7 @@ def highest_membrane(model: TrainedNetwork, population: Population, steps: int) 
 
 
 def silent(model: TrainedNetwork) -> dict[str, tuple[float, float]]:
-    """Populations of which no neuron can reach its threshold within a sample: (highest membrane, its threshold)."""
+    """Populations of which no neuron can fire within a sample: highest membrane, threshold."""
     found = {}
     for population in model.network.populations[1:]:
         if not isinstance(population.neuron, Lif):
@@ -51,7 +63,8 @@ def silent(model: TrainedNetwork) -> dict[str, tuple[float, float]]:
 def several(model: TrainedNetwork) -> list[str]:
     """Populations that may reach two thresholds at once.
 
-    A membrane that keeps what is above the threshold starts a step below one threshold, so that it stays below two if b threshold + drive does.
+    A membrane that keeps what is above the threshold starts a step below one threshold, so that it
+    stays below two if b threshold + drive does.
     """
     found = []
     for population in model.network.populations[1:]:
@@ -60,7 +73,12 @@ def several(model: TrainedNetwork) -> list[str]:
         threshold = population.expand(model.values(population, "threshold"))
         drive = largest_drive(model, population)
         if population.neuron.synapse_decay is not None:
-            drive = drive * _sum_of_powers(population.expand(model.values(population, "synapse_decay")), model.steps)
-        if np.any(population.expand(model.values(population, "decay")) * threshold + drive >= 2 * threshold):
+            drive = drive * _sum_of_powers(
+                population.expand(model.values(population, "synapse_decay")), model.steps
+            )
+        if np.any(
+            population.expand(model.values(population, "decay")) * threshold + drive
+            >= 2 * threshold
+        ):
             found.append(population.name)
     return found

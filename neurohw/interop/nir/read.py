@@ -1,10 +1,12 @@
 """NIR graphs as networks.
 
-What the graph leaves open is said by `Conventions`: those of the tool that wrote it (`written_by`, see `conventions.TOOLS`), single ones by keyword, and
-NIR's own definitions for the rest. What was taken is kept in the network's `info["import"]` (`report.py`).
+What the graph leaves open is said by `Conventions`: those of the tool that wrote it (`written_by`,
+see `conventions.TOOLS`), single ones by keyword, and NIR's own definitions for the rest. What was
+taken is kept in the network's `info["import"]` (`report.py`).
 
-Recurrent edges get `recurrent_delay` steps. Linear nodes in a row are one projection: pooling, Flatten, Scale and Delay fold exactly into the weighted node
-after or before them; two weighted nodes without a neuron between are refused.
+Recurrent edges get `recurrent_delay` steps. Linear nodes in a row are one projection: pooling,
+Flatten, Scale and Delay fold exactly into the weighted node after or before them; two weighted
+nodes without a neuron between are refused.
 """
 
 import math
@@ -50,8 +52,6 @@ from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
 
 FloatArray = NDArray[np.float64]
-
-
 RESETS = {"zero": "hard", "subtract": "soft"}  # as snnTorch calls them
 
 
@@ -64,17 +64,22 @@ def from_nir(
 ) -> TrainedNetwork:
     """A NIR graph, or the file of one, as a network.
 
-    written_by: the tool whose exporter wrote the graph, one of `conventions.ORIGINS`; it sets all conventions. conventions, or their fields as
-    keywords: what was chosen by hand. use_metadata: whether a graph that `to_nir` made is rebuilt from the exact constants in its metadata; by
-    default it is, unless conventions are chosen. Everything that was assumed is in `info["import"]` of the result, and a warning names it where
-    nobody chose it.
+    written_by: the tool whose exporter wrote the graph, one of `conventions.ORIGINS`; it sets all
+    conventions. conventions, or their fields as keywords: what was chosen by hand. use_metadata:
+    whether a graph that `to_nir` made is rebuilt from the exact constants in its metadata; by
+    default it is, unless conventions are chosen. Everything that was taken is in `info["import"]`
+    of the result, and a warning names what nobody chose.
 
     Raises BrokenFile, InvalidModel or Unsupported naming file, node and reason.
     """
     unknown = sorted(set(changes) - set(CHOICES))
     if unknown:
-        raise Unsupported(f"there is no convention {', '.join(unknown)}; there are {', '.join(CHOICES)}")
-    given = changes if conventions is None else {n: getattr(conventions, n) for n in CHOICES} | changes
+        raise Unsupported(
+            f"there is no convention {', '.join(unknown)}; there are {', '.join(CHOICES)}"
+        )
+    given = (
+        changes if conventions is None else {n: getattr(conventions, n) for n in CHOICES} | changes
+    )
     chosen = written_by is not None or bool(set(given) - {"steps"})
     path = Path(graph) if isinstance(graph, str | Path) else None
     try:
@@ -87,7 +92,9 @@ def from_nir(
             if use_metadata:
                 raise Unsupported("the graph holds no metadata of this program")
         base = metadata.conventions_of(tree) if written_by is None else None
-        job = Import(flatten(tree, Problems(), tool is not None and tool.rewires), tool, base, given)
+        job = Import(
+            flatten(tree, Problems(), tool is not None and tool.rewires), tool, base, given
+        )
         model = job.network()
     except NeurohwError as error:
         if path is None or str(path) in str(error):
@@ -100,7 +107,8 @@ def from_nir(
 class Import:
     """The conversion of one graph.
 
-    tool: that wrote it. base: conventions that the file's own metadata name. given: those chosen by hand.
+    tool: that wrote it. base: conventions that the file's own metadata name. given: those chosen by
+    hand.
     """
 
     def __init__(
@@ -135,23 +143,35 @@ class Import:
     def network(self) -> TrainedNetwork:
         """The network; where problems are collected, only if there are none."""
         flat, problems = self.flat, self.problems
-        by_kind = {k: [n for n, x in flat.nodes.items() if kind_of(x) == k] for k in ("Input", "Output")}
+        by_kind = {
+            k: [n for n, x in flat.nodes.items() if kind_of(x) == k] for k in ("Input", "Output")
+        }
         for kind, found in by_kind.items():
             if len(found) != 1:
-                raise Unsupported(f"the graph has {len(found)} {kind} nodes {found}, exactly one is needed: split the graph")
+                raise Unsupported(
+                    f"the graph has {len(found)} {kind} nodes {found}, exactly one is needed: "
+                    "split the graph"
+                )
         source, sink = by_kind["Input"][0], by_kind["Output"][0]
         cells = [n for n, x in flat.nodes.items() if kind_of(x) in CELLS]
         ends = {source, *cells}
         ways = {n: ways_into(flat, n, ends) for n in cells}
         into_sink = ways_into(flat, sink, ends)
         if len(into_sink) != 1:
-            raise Unsupported(f"node {sink!r} has {len(into_sink)} sources, exactly one is needed: take the others away")
-        bare = len(into_sink[0]) > 2 and any(kind_of(flat.nodes[n]) in LINEAR for n in into_sink[0][1:-1])
+            raise Unsupported(
+                f"node {sink!r} has {len(into_sink)} sources, exactly one is needed: take the "
+                "others away"
+            )
+        bare = len(into_sink[0]) > 2 and any(
+            kind_of(flat.nodes[n]) in LINEAR for n in into_sink[0][1:-1]
+        )
         output = sink if bare else into_sink[0][0]
         if bare:  # values leave the graph without a neuron: a readout without memory
             ways[sink] = into_sink
         if output == source:
-            raise Unsupported("the graph has no neuron between its input and its output: put one there")
+            raise Unsupported(
+                "the graph has no neuron between its input and its output: put one there"
+            )
         order = order_of(source, ways)
         shapes, chains = self._chains(source, order, ways)
         built = {}
@@ -169,7 +189,9 @@ class Import:
         if node == sink:
             zero = np.zeros(size)
             return Cell(Integrator(0.0), shape, np.ones(size), zero, None, {"decay": zero})
-        return cell_of(node, self.flat.nodes[node], shape, self.conventions(node, _looped(node, ways)))
+        return cell_of(
+            node, self.flat.nodes[node], shape, self.conventions(node, _looped(node, ways))
+        )
 
     def _chains(
         self, source: str, order: list[str], ways: dict[str, list[list[str]]]
@@ -196,23 +218,30 @@ class Import:
                     chain = self._chain(shapes[way[0]], way)
                     if math.prod(chain.shape) != math.prod(shapes[name]):
                         raise InvalidModel(
-                            f"node {name!r} has {math.prod(shapes[name])} neurons, {way[-2]!r} gives {chain.shape}"
+                            f"node {name!r} has {math.prod(shapes[name])} neurons, {way[-2]!r} "
+                            f"gives {chain.shape}"
                         )
                     if any(origin == way[0] for origin, _ in chains[name]):
-                        raise Unsupported(f"node {name!r}: two connections from {way[0]!r}; join them into one")
+                        raise Unsupported(
+                            f"node {name!r}: two connections from {way[0]!r}; join them into one"
+                        )
                     chains[name].append((way[0], chain))
         return shapes, chains
 
     def _chain(self, shape: tuple[int, ...], way: list[str]) -> Chain:
         chain = start(shape)
-        image: tuple[int, ...] | None = None  # before a Flatten that lays it out with the channels last
+        # the shape before a Flatten that lays it out with the channels last
+        image: tuple[int, ...] | None = None
         for name in way[1:-1]:
             node = self.flat.nodes[name]
             following = None
             with self.problems.at(name):
                 if isinstance(node, Broken):
                     raise Blocked
-                if kind_of_node(node) == "Flatten" and self.conventions(name).flatten == "channels_last":
+                if (
+                    kind_of_node(node) == "Flatten"
+                    and self.conventions(name).flatten == "channels_last"
+                ):
                     image = chain.shape if len(chain.shape) == 3 else None
                 if image is not None and kind_of_node(node) in ("Linear", "Affine"):
                     node, image = _channels_first(node, image), None
@@ -250,11 +279,17 @@ class Import:
                 projection = _projection(names[origin], population, chain, delays)
                 projections.append(projection)
                 _add_projection(projection, population, chain, cell.gain, parameters, name, delays)
-        ordered = [populations[source], *(populations[n] for n in order if n != output), populations[output]]
+        ordered = [
+            populations[source],
+            *(populations[n] for n in order if n != output),
+            populations[output],
+        ]
         network = Network(tuple(ordered), tuple(projections), common.seconds or common.dt)
         model = TrainedNetwork(network, parameters, common.steps)
         kinds = {names[n]: (n, self.rows.get(n), cells[n].gain, latency[n]) for n in order}
-        return replace(model, info={"source": "NIR", "import": describe(model, common, self.taken, kinds)})
+        return replace(
+            model, info={"source": "NIR", "import": describe(model, common, self.taken, kinds)}
+        )
 
 
 def _looped(node: str, ways: list[list[str]]) -> bool:
@@ -263,11 +298,12 @@ def _looped(node: str, ways: list[list[str]]) -> bool:
 
 def _input_shape(node: Any) -> tuple[int, ...]:
     shape = tuple(int(n) for n in np.ravel(next(iter(node.input_type.values()))))
-    return shape[1:] if len(shape) == 4 and shape[0] == 1 else shape  # an image with its batch of one
+    batch_of_one = len(shape) == 4 and shape[0] == 1
+    return shape[1:] if batch_of_one else shape
 
 
 def _channels_first(node: Any, image: tuple[int, ...]) -> Any:
-    """A dense node whose columns count [row, column, channel], with columns that count [channel, row, column]."""
+    """A dense node whose columns count [row, column, channel], with [channel, row, column]."""
     weight = np.asarray(node.weight)
     if weight.ndim != 2 or weight.shape[1] != math.prod(image):
         return node  # of a wrong size, which the chain will say
@@ -277,12 +313,17 @@ def _channels_first(node: Any, image: tuple[int, ...]) -> Any:
 
 
 def _latencies(
-    latency: int, source: str, order: list[str], cells: dict[str, Cell], chains: dict[str, list[tuple[str, Chain]]]
+    latency: int,
+    source: str,
+    order: list[str],
+    cells: dict[str, Cell],
+    chains: dict[str, list[tuple[str, Chain]]],
 ) -> tuple[int, dict[str, int]]:
-    """Delay of the edges between neurons, and by how many steps every population is ahead of the tool's recording.
+    """Delay of the edges between neurons, and by how many steps each population is ahead.
 
-    In a chain without biases after its first population a latency only shifts what follows: the network here leaves it out, and population
-    k is k times ahead. Everywhere else the edges have it as a delay, and every population is ahead by it once.
+    Ahead of the tool's own recording. In a chain without biases after its first population a
+    latency only shifts what follows: the network here leaves it out, and population k is k times
+    ahead. Everywhere else the edges have it as a delay, and every population is ahead by it once.
     """
     depth: dict[str, int] = {}
     shifts = True
@@ -290,7 +331,9 @@ def _latencies(
         forward = [o for o, _ in chains[name] if o == source or order.index(o) < place]
         backward = [o for o, _ in chains[name] if o not in forward and o != name]
         later = forward != [source]
-        constant = np.any(cells[name].leak != 0) or any(c.bias is not None and np.any(c.bias != 0) for _, c in chains[name])
+        constant = np.any(cells[name].leak != 0) or any(
+            c.bias is not None and np.any(c.bias != 0) for _, c in chains[name]
+        )
         shifts = shifts and len(forward) == 1 and not backward and not (later and constant)
         depth[name] = 1 + (depth[forward[0]] if forward and forward[0] != source else 0)
     spiking = {n for n in order if isinstance(cells[n].neuron, Lif)}
@@ -313,7 +356,12 @@ def _population(name: str, cell: Cell, chains: list[Chain]) -> Population:
     size = math.prod(cell.shape)
     channels = [c.connection.channels for c in chains if isinstance(c.connection, Convolution)]
     if channels and all(n == channels[0] for n in channels):
-        arrays = [cell.gain, cell.leak, *cell.varied.values(), *([] if cell.threshold is None else [cell.threshold])]
+        arrays = [
+            cell.gain,
+            cell.leak,
+            *cell.varied.values(),
+            *([] if cell.threshold is None else [cell.threshold]),
+        ]
         biases = [c.bias for c in chains if c.bias is not None]
         grouped = [a.reshape(channels[0], -1) for a in [*arrays, *biases]]
         if all(np.all(g == g[:, :1]) for g in grouped):
@@ -322,7 +370,11 @@ def _population(name: str, cell: Cell, chains: list[Chain]) -> Population:
 
 
 def _add_neurons(
-    population: Population, cell: Cell, chains: list[Chain], parameters: dict[str, FloatArray], node: str
+    population: Population,
+    cell: Cell,
+    chains: list[Chain],
+    parameters: dict[str, FloatArray],
+    node: str,
 ) -> None:
     each = population.size // population.parameters
     bias = np.zeros(population.size)
@@ -333,7 +385,8 @@ def _add_neurons(
     synapse = getattr(cell.neuron, "synapse_decay", None) is not None
     if leaky and synapse and (isinstance(cell.neuron, Integrator) or np.any(bias != 0)):
         raise Unsupported(
-            f"node {node!r}: v_leak beside a bias of its synaptic current cannot be expressed by one bias: set one of them to 0"
+            f"node {node!r}: v_leak beside a bias of its synaptic current cannot be expressed by "
+            "one bias: set one of them to 0"
         )
     parameters[f"{population.name}.bias"] = (bias + cell.leak)[::each]
     if cell.threshold is not None:
@@ -349,17 +402,27 @@ def _delays(chain: Chain, extra: int, conventions: Conventions, node: str) -> ND
     if np.any(np.abs(steps - whole) > 1e-6):
         worst = float(chain.delay[np.argmax(np.abs(steps - whole))])
         raise Unsupported(
-            f"node {node!r}: a delay of {worst} s before it is no whole number of steps of {conventions.dt} s: choose a dt that divides it"
+            f"node {node!r}: a delay of {worst} s before it is no whole number of steps of "
+            f"{conventions.dt} s: choose a dt that divides it"
         )
     return whole.astype(np.int64) + extra
 
 
-def _projection(source: str, population: Population, chain: Chain, delay: NDArray[np.int64]) -> Projection:
+def _projection(
+    source: str, population: Population, chain: Chain, delay: NDArray[np.int64]
+) -> Projection:
     least, most = int(delay.min()), int(delay.max())
     assert chain.connection is not None
     if least == most:
         return Projection(source, population.name, least, connection=chain.connection)
-    return Projection(source, population.name, least, connection=chain.connection, max_delay=most, delay_per="source")
+    return Projection(
+        source,
+        population.name,
+        least,
+        connection=chain.connection,
+        max_delay=most,
+        delay_per="source",
+    )
 
 
 def _add_projection(

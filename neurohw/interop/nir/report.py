@@ -1,4 +1,7 @@
-"""What an import took for granted: a part of the network's `info`, shown on the command line and on the page."""
+"""What an import took for granted, as a part of the network's `info`.
+
+The command line and the page show it.
+"""
 
 import warnings
 from dataclasses import dataclass, field
@@ -14,6 +17,7 @@ from neurohw.network import TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Neuron
 
 FloatArray = NDArray[np.float64]
+LABELS = {"delayed_reset": "its timing", "strict": "comparison", "gain": "input gain"}
 OPEN = ("dt", "discretisation", "reset", "delayed_reset", "strict", "gain")  # what no NIR file says
 FORGOTTEN = 0.01  # a decay below it leaves nothing of a step to the next
 
@@ -24,7 +28,10 @@ class DoubtfulImport(UserWarning):
 
 @dataclass
 class Taken:
-    """Where the conventions of an import came from. step: in words, where its dt was found in the graph's numbers."""
+    """Where the conventions of an import came from.
+
+    step: in words, where its dt was found in the graph's numbers.
+    """
 
     tool: Tool | None
     from_metadata: bool
@@ -41,8 +48,27 @@ class Taken:
         if name in self.given:
             return "given"
         if self.tool is not None:
-            return self.step if name == "dt" and self.step else f"{self.tool.name} {self.tool.version}"
+            return (
+                self.step if name == "dt" and self.step else f"{self.tool.name} {self.tool.version}"
+            )
         return "metadata of the file" if self.from_metadata else "ASSUMED"
+
+
+def in_words(row: dict[str, str]) -> str:
+    """A population of a report on one line."""
+    parts = [f"{row['neurons']} {row['model']}", f"decay {row['decay']}"]
+    if row["current decay"]:
+        parts.append(f"current decay {row['current decay']}")
+    if row["fires"]:
+        parts += [
+            f"threshold {row['threshold']}",
+            f"reset {row['reset']}",
+            f"fires at {row['fires']} threshold",
+        ]
+    if "gain" in row:
+        parts.append(f"input gain {row['gain']}")
+    name = row["population"] + (f" ({row['written as']})" if row.get("written as") else "")
+    return f"{name}: {', '.join(parts)}"
 
 
 def _range(values: FloatArray) -> str:
@@ -61,18 +87,29 @@ def reset_in_words(neuron: Neuron) -> str:
 
 
 def neurons_table(model: TrainedNetwork | QuantizedNetwork) -> list[dict[str, str]]:
-    """Per population, in words: model, decay, current decay, threshold, reset and its timing, comparison. Of integers the model's own constants."""
+    """Per population, in words: its model, constants, reset with its timing, and comparison."""
     rows = []
     for population in model.network.populations[1:]:
         neuron = population.neuron
-        row = {"population": population.name, "neurons": str(population.size), "model": type(neuron).__name__}
-        for label, name in (("decay", "decay"), ("current decay", "synapse_decay"), ("threshold", "threshold")):
-            has = name == "decay" or (name == "threshold" and isinstance(neuron, Lif))
-            has = has or (name == "synapse_decay" and getattr(neuron, name, None) is not None)
-            floats = isinstance(model, TrainedNetwork)
-            row[label] = "" if not has else _range(model.values(population, name)) if floats else f"{getattr(neuron, name):.6g}"
+        row = {
+            "population": population.name,
+            "neurons": str(population.size),
+            "model": type(neuron).__name__,
+        }
+        for label, name in (
+            ("decay", "decay"),
+            ("current decay", "synapse_decay"),
+            ("threshold", "threshold"),
+        ):
+            one = getattr(neuron, name, None)
+            if one is None:
+                row[label] = ""
+            elif isinstance(model, TrainedNetwork):
+                row[label] = _range(model.values(population, name))
+            else:
+                row[label] = f"{one:.6g}"
         row["reset"] = reset_in_words(neuron)
-        row["fires"] = "" if isinstance(neuron, Integrator) else ">" if getattr(neuron, "strict", False) else ">="
+        row["fires"] = (">" if neuron.strict else ">=") if isinstance(neuron, Lif) else ""
         rows.append(row)
     return rows
 
@@ -85,22 +122,51 @@ def describe(
 ) -> dict[str, Any]:
     """The report of an import as JSON values.
 
-    kinds: per population its node, the row of its tool, the gain of its inputs, and by how many steps it is ahead of the tool.
+    kinds: per population its node, the row of its tool, the gain of its inputs, and by how many
+    steps it is ahead of the tool.
     """
     rows = neurons_table(model)
     for row in rows:
         node, exported, gain, latency = kinds[row["population"]]
-        row |= {"node": node, "gain": _range(gain), "written as": exported.module if exported else ""}
+        row |= {
+            "node": node,
+            "gain": _range(gain),
+            "written as": exported.module if exported else "",
+        }
         row["ahead"] = str(latency)
     tool = taken.tool
     conventions = [
         {"what": "dt", "value": f"{common.dt:g} s", "from": taken.source("dt")},
-        {"what": "discretisation", "value": common.discretisation, "from": taken.source("discretisation")},
+        {
+            "what": "discretisation",
+            "value": common.discretisation,
+            "from": taken.source("discretisation"),
+        },
     ]
-    for name, label in (("reset", "reset"), ("delayed_reset", "its timing"), ("strict", "comparison"), ("gain", "input gain")):
-        conventions.append({"what": label, "value": "see table", "from": taken.source(name)})
+    spiking = [row for row in rows if row["fires"]]
+    words = {
+        "reset": [row["reset"].partition(", ")[0] for row in spiking],
+        "delayed_reset": [row["reset"].partition(", ")[2] for row in spiking],
+        "strict": [f"fires at {row['fires']} threshold" for row in spiking],
+        "gain": [row["gain"] for row in rows],
+    }
+    for name, values in words.items():
+        one = values[0] if len(set(values)) == 1 else "differs, see below"
+        conventions.append(
+            {
+                "what": LABELS.get(name, name),
+                "value": one if values else "-",
+                "from": taken.source(name),
+            }
+        )
     if common.recurrent_delay != 1 or any(p.source == p.target for p in model.network.projections):
-        conventions.append({"what": "recurrent delay", "value": f"{common.recurrent_delay} steps", "from": taken.source("recurrent_delay")})
+        conventions.append(
+            {
+                "what": "recurrent delay",
+                "value": f"{common.recurrent_delay} steps",
+                "from": taken.source("recurrent_delay"),
+            }
+        )
     return {
         "written_by": "" if tool is None else f"{tool.name} {tool.version}",
         "conventions": conventions,
@@ -111,20 +177,35 @@ def describe(
     }
 
 
-def _notes(model: TrainedNetwork, taken: Taken, kinds: dict[str, tuple[str, Exported | None, FloatArray, int]]) -> list[str]:
+def _notes(
+    model: TrainedNetwork,
+    taken: Taken,
+    kinds: dict[str, tuple[str, Exported | None, FloatArray, int]],
+) -> list[str]:
     notes, tool = [], taken.tool
     if tool is not None and tool.lost:
-        notes.append(f"{tool.exporter} does not write {tool.lost}: where these were not at their defaults, say so by an option or change the model")
+        notes.append(
+            f"{tool.exporter} does not write {tool.lost}: where these were not at their defaults, "
+            "say so by an option or change the model"
+        )
     if tool is not None and tool.multiple:
         may = [name for name in several(model) if kinds[name][1] is not None]
         notes.append(
-            f"{tool.name} fires several spikes a step by default ({tool.multiple}), a neuron here at most one; "
-            + (f"{', '.join(may)} can reach two thresholds at once, and would differ" if may else "no membrane here can reach two thresholds at once")
+            f"{tool.name} fires several spikes a step by default ({tool.multiple}), a neuron here "
+            "at most one; "
+            + (
+                f"{', '.join(may)} can reach two thresholds at once, and would differ"
+                if may
+                else "no membrane here can reach two thresholds at once"
+            )
         )
     ahead = {name: latency for name, (_, _, _, latency) in kinds.items() if latency}
     if ahead:
         steps = ", ".join(f"{name} by {n}" for name, n in ahead.items())
-        notes.append(f"a neuron of {tool.name if tool else 'the tool'} answers a step late; here the spikes come earlier: {steps} steps")
+        notes.append(
+            f"a neuron of {tool.name if tool else 'the tool'} answers a step late; here the "
+            f"spikes come earlier: {steps} steps"
+        )
     return notes
 
 
@@ -132,7 +213,8 @@ def _warnings(model: TrainedNetwork, common: Conventions) -> list[str]:
     found = []
     for name, (highest, threshold) in silent(model).items():
         found.append(
-            f"population {name!r} can never fire: the largest drive brings its membrane to {highest:.3g} of {threshold:.3g} within {model.steps} steps; "
+            f"population {name!r} can never fire: the largest drive brings its membrane to "
+            f"{highest:.3g} of {threshold:.3g} within {model.steps} steps; "
             f"is dt {common.dt:g} s the step of the tool, and its input gain right?"
         )
     for population in model.network.populations[1:]:
@@ -140,7 +222,8 @@ def _warnings(model: TrainedNetwork, common: Conventions) -> list[str]:
         remembers = not isinstance(population.neuron, Integrator) or population.neuron.decay > 0
         if remembers and np.any((decay > 0) & (decay < FORGOTTEN)):
             found.append(
-                f"population {population.name!r} forgets within a step: its decay is {decay[decay > 0].min():.3g}; is dt {common.dt:g} s the step of the tool?"
+                f"population {population.name!r} forgets within a step: its decay is "
+                f"{decay[decay > 0].min():.3g}; is dt {common.dt:g} s the step of the tool?"
             )
     return found
 
@@ -150,20 +233,11 @@ def assumptions_in_words(report: dict[str, Any]) -> str:
     assumed = report["assumed"]
     if not assumed:
         return ""
-    values = {c["what"]: c["value"] for c in report["conventions"]}
-    first = report["populations"][0]
-    reset, _, timing = first["reset"].partition(", ")
-    words = {
-        "dt": f"dt {values['dt']}",
-        "discretisation": values["discretisation"],
-        "reset": f"reset {reset}",
-        "delayed_reset": timing,
-        "strict": f"fires at {first['fires']} threshold" if first["fires"] else "",
-        "gain": "NIR's input gain",
-    }
+    said = {c["what"]: f"{c['what']} {c['value']}" for c in report["conventions"]}
+    words = [said[LABELS.get(name, name)] for name in assumed]
     return (
         "nobody said how this graph is to be read. "
-        f"Assumed: {', '.join(words[name] for name in assumed if words[name])}. NIR files say none "
+        f"Assumed: {', '.join(words)}. NIR files say none "
         "of it, and every tool means something else: name the tool that wrote the file "
         f"({', '.join(ORIGINS)}), or give each convention"
     )

@@ -1,8 +1,9 @@
-"""What the importers of other tools make of a NIR graph, one row per kind of node: the definition of `--for`.
+"""What the importers of other tools make of a NIR graph: the definition of `--for`.
 
-A row says under which conventions the tool runs the node that it reads. The exporter writes the numbers which, under these, are the network, and
-refuses every population that the tool would compute otherwise. Every row is held against the tool's own importer and simulation
-(tests/interop/test_nir_targets.py); the table in docs/nir.md is generated from these rows.
+A row says under which conventions the tool runs the node that it reads. The exporter writes the
+numbers which, under these, are the network, and refuses every population that the tool would
+compute otherwise. Every row is held against the tool's own importer and simulation
+(tests/interop/nir/test_write.py); the table in docs/nir.md is generated from these rows.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,11 @@ from neurohw.interop.nir.conventions import NORSE_DT, SNNTORCH_DT, Conventions
 class Imported:
     """One kind of node as a tool reads it.
 
-    node: kind that is written. becomes: the tool's own class. synapse: for neurons with a synaptic current. readout: for an Integrator.
-    leaks: True: not for a decay of 1, False: only for it. forgets: also for a decay of 0. r: what the node's r has to be: "gain" makes the input
-    gain 1; "one" is 1, so that an input gain of 1 is left to the weights; "tau/dt - 1" is how rockpool finds its step.
+    node: kind that is written. becomes: the tool's own class. synapse: for neurons with a synaptic
+    current. readout: for an Integrator.
+    leaks: True: not for a decay of 1, False: only for it. forgets: also for a decay of 0. r: what
+    the node's r has to be: "gain" makes the input gain 1; "one" is 1, so that an input gain of 1 is
+    left to the weights; "tau/dt - 1" is how rockpool finds its step.
     """
 
     node: str
@@ -33,10 +36,12 @@ class Imported:
 
 @dataclass(frozen=True)
 class Target:
-    """A tool that reads NIR. importer: its function. rows: in order of preference. uniform: parameters that must be one number for a population.
+    """A tool that reads NIR.
 
-    convolutions: whether it reads them. afterwards: what has to be done in the tool, after the import, for the same spikes, with the cases in which
-    it matters: "several" (more than one spike a step can happen) or "always".
+    importer: its function. rows: in order of preference. uniform: parameters that must be one
+    number for a population. convolutions: whether it reads them. afterwards: what has to be done in
+    the tool after the import, for the same spikes, each with the case in which it matters
+    (`write.notes_for`). refuses: why it reads no such population.
     """
 
     name: str
@@ -55,7 +60,9 @@ _SPIKINGJELLY = Conventions(SNNTORCH_DT, "forward_euler", "hard", strict=False)
 _NORSE = Conventions(NORSE_DT, "forward_euler", "hard", strict=True)
 _SINABS = Conventions(1.0, reset="soft", strict=False, gain="one")
 _ROCKPOOL = Conventions(1e-3, reset="soft", strict=False, gain="one", current_gain="decay")
-_SPYX = Conventions(1.0, "forward_euler", "soft", strict=True, gain="one", current_gain="one", latency=1)
+_SPYX = Conventions(
+    1.0, "forward_euler", "soft", strict=True, gain="one", current_gain="one", latency=1
+)
 
 TARGETS: dict[str, Target] = {
     "snntorch": Target(
@@ -68,7 +75,9 @@ TARGETS: dict[str, Target] = {
         ),
         uniform=("threshold",),
         convolutions=True,
-        afterwards=(("convolution", "its Flatten takes the batch for a channel: run one sample at a time"),),
+        afterwards=(
+            ("convolution", "its Flatten takes the batch for a channel: run one sample at a time"),
+        ),
         refuses={"readout": "export it as a script: `--to snntorch`"},
     ),
     "spikingjelly": Target(
@@ -95,8 +104,16 @@ TARGETS: dict[str, Target] = {
         convolutions=True,
         single=True,
         afterwards=(
-            ("several", "its neurons fire several spikes a step: set `layer.spike_fn = sinabs.activation.SingleSpike` in every spiking layer"),
-            ("IF", "it keeps the membrane of an IAFSqueeze above minus its threshold: set `layer.min_v_mem = None`"),
+            (
+                "several",
+                "its neurons fire several spikes a step: set `layer.spike_fn = "
+                "sinabs.activation.SingleSpike` in every spiking layer",
+            ),
+            (
+                "IF",
+                "it keeps the membrane of an IAFSqueeze above minus its threshold: set "
+                "`layer.min_v_mem = None`",
+            ),
         ),
     ),
     "norse": Target(
@@ -109,16 +126,25 @@ TARGETS: dict[str, Target] = {
             Imported("CubaLIF", "LIBoxCell and LIFBoxCell", _NORSE, synapse=True),
         ),
         convolutions=True,
-        afterwards=(("convolution", "its Flatten takes the batch for a channel: run one sample at a time"),),
+        afterwards=(
+            ("convolution", "its Flatten takes the batch for a channel: run one sample at a time"),
+        ),
     ),
     "rockpool": Target(
         "rockpool",
         "3.1.0",
         "rockpool.nn.modules.torch.nir.from_nir",
         (Imported("CubaLIF", "LIFTorch", _ROCKPOOL, synapse=True, r="tau/dt - 1"),),
-        afterwards=(("several", "its neurons fire several spikes a step: set `layer.max_spikes_per_dt = torch.tensor(1.)`"),),
+        afterwards=(
+            (
+                "several",
+                "its neurons fire several spikes a step: set `layer.max_spikes_per_dt = "
+                "torch.tensor(1.)`",
+            ),
+        ),
         refuses={
-            "LIF": "its importer asks nir.LIF for tau_mem, which that node does not have; give the population a synaptic current",
+            "LIF": "its importer asks nir.LIF for tau_mem, which that node does not have; give "
+            "the population a synaptic current",
         },
     ),
     "spyx": Target(
@@ -130,7 +156,12 @@ TARGETS: dict[str, Target] = {
             Imported("LIF", "LIF", replace(_SPYX, delayed_reset=True), leaks=True, r="one"),
             Imported("CubaLIF", "CuBaLIF", _SPYX, synapse=True, r="one"),
         ),
-        afterwards=(("always", "its neurons answer a step late: the output of layer k comes k steps after ours"),),
+        afterwards=(
+            (
+                "always",
+                "its neurons answer a step late: the output of layer k comes k steps after ours",
+            ),
+        ),
     ),
 }
 
@@ -138,5 +169,7 @@ TARGETS: dict[str, Target] = {
 def target_named(name: str) -> Target:
     """The tool of a `--for`; Unsupported for a name that is none."""
     if name not in TARGETS:
-        raise Unsupported(f"there is no tool {name!r} whose importer is known: known are {', '.join(TARGETS)}")
+        raise Unsupported(
+            f"there is no tool {name!r} whose importer is known: known are {', '.join(TARGETS)}"
+        )
     return TARGETS[name]

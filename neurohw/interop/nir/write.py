@@ -1,11 +1,14 @@
 """Networks as NIR graphs.
 
-Without a target the graph means the network under NIR's own definitions, sampled exactly (exponential_euler), but for the reset, the comparison and the
-delay of recurrent edges, which NIR cannot say. With a target (`targets.py`) its numbers are those that the tool's importer expects. Both keep
-the network's exact constants as metadata, from which `from_nir` gives back the very same network.
+Without a target the graph means the network under NIR's own definitions, sampled exactly
+(exponential_euler), but for the reset, the comparison and the delay of recurrent edges, which NIR
+cannot say. With a target (`targets.py`) its numbers are those that the tool's importer expects.
+Both keep the network's exact constants as metadata, from which `from_nir` gives back the very same
+network.
 
-Files are written so that older readers take them: v_reset, which nir 1.0.5 and older do not know, is left out where it is 0, and a dense layer
-is always an Affine, since sinabs skips a Linear without a word.
+Files are written so that older readers take them: v_reset, which nir 1.0.5 and older do not know,
+is left out where it is 0, and a dense layer is always an Affine, since sinabs skips a Linear
+without a word.
 """
 
 import io
@@ -68,46 +71,63 @@ def check_expressible(network: Network) -> None:
             raise Unsupported(f"projection {projection.name!r}: NIR cannot say a delay per synapse")
 
 
-# --- what a target would change ------------------------------------------------------------------------------------------
+# --- what a target would change ---
 
 
 def _row(model: TrainedNetwork, population: Population, target: Target | None) -> Imported:
     """The row of a population; Unsupported where the tool has none."""
     neuron = population.neuron
     assert isinstance(neuron, Lif | Integrator)
-    decay = model.values(population, "decay")
-    biased = isinstance(neuron, Lif) and neuron.membrane_bias and bool(np.any(model.values(population, "bias") != 0))
+    readout, synaptic = isinstance(neuron, Integrator), neuron.synapse_decay is not None
+    leaks = bool(np.any(model.values(population, "decay") < 1))
     for row in _PLAIN if target is None else target.rows:
-        if row.readout != isinstance(neuron, Integrator) or row.synapse != (neuron.synapse_decay is not None):
-            continue
-        if row.leaks is False and (np.any(decay < 1) or biased) or row.leaks is True and np.all(decay == 1):
-            continue
-        return row
+        kind = row.readout == readout and row.synapse == synaptic
+        if row.leaks is False:  # an IF has no v_leak either
+            kind = kind and not leaks and not _membrane_current(model, population)
+        if kind and (leaks or row.leaks is not True):
+            return row
     assert target is not None
-    what = "a readout without spikes" if isinstance(neuron, Integrator) else "a neuron " + ("with" if neuron.synapse_decay is not None else "without") + " a synaptic current"
-    reason = target.refuses.get("readout" if isinstance(neuron, Integrator) else "LIF", "")
-    raise Unsupported(f"population {population.name!r}: {target.importer} {target.version} reads no {what.removeprefix('a ')}" + (f": {reason}" if reason else ""))
+    what = "readout without spikes" if readout else "neuron"
+    if not readout:
+        what += " with a synaptic current" if synaptic else " without a synaptic current"
+    reason = target.refuses.get("readout" if readout else "LIF", "")
+    raise Unsupported(
+        f"population {population.name!r}: {target.importer} {target.version} reads no {what}"
+        + (f": {reason}" if reason else "")
+    )
+
+
+def _membrane_current(model: TrainedNetwork, population: Population) -> bool:
+    """Whether a constant current goes to the membrane, past the synaptic current."""
+    neuron = population.neuron
+    past = isinstance(neuron, Lif) and neuron.membrane_bias
+    return past and bool(np.any(model.values(population, "bias") != 0))
 
 
 def _check_target(model: TrainedNetwork, target: Target) -> None:
-    """Raise Unsupported for every population and projection that the tool would compute otherwise."""
+    """Raise Unsupported for a population or projection that the tool would compute otherwise."""
     network, tool = model.network, f"{target.name} {target.version}"
     order = [network.input.name, *(p.name for p in network.update_order())]
     for projection in network.projections:
         if order.index(projection.source) >= order.index(projection.target):
-            raise Unsupported(f"projection {projection.name!r}: recurrence is not written for {target.name}: export without --for")
+            raise Unsupported(
+                f"projection {projection.name!r}: recurrence is not written for {target.name}: "
+                "export without --for"
+            )
         if isinstance(projection.connection, Convolution) and not target.convolutions:
-            raise Unsupported(f"projection {projection.name!r}: {tool} would read its convolution otherwise or not at all")
+            raise Unsupported(
+                f"projection {projection.name!r}: {tool} would read its convolution otherwise or "
+                "not at all"
+            )
         if isinstance(projection.connection, Convolution) and projection.connection.groups > 1:
-            raise Unsupported(f"projection {projection.name!r}: {tool} cannot import {projection.connection.groups} groups")
+            raise Unsupported(
+                f"projection {projection.name!r}: {tool} cannot import "
+                f"{projection.connection.groups} groups"
+            )
     _check_delays(model, target)
     for population in network.populations[1:]:
         row, neuron = _row(model, population, target), population.neuron
         name = f"population {population.name!r}"
-        for array in target.uniform:
-            has = array in ("decay", "threshold") or getattr(neuron, array, None) is not None
-            if has and isinstance(neuron, Lif) and np.ptp(model.values(population, array)) != 0:
-                raise Unsupported(f"{name}: {tool} takes one {array} for a population, here it differs between neurons")
         if not row.forgets and np.any(model.values(population, "decay") == 0):
             raise Unsupported(f"{name}: {tool} reads no decay of 0 (tau / dt must be above 1)")
         if not isinstance(neuron, Lif):
@@ -118,19 +138,37 @@ def _check_target(model: TrainedNetwork, target: Target) -> None:
             ("strict", neuron.strict, theirs.strict),
             ("delayed_reset", neuron.delayed_reset, theirs.delayed_reset),
         ):
-            same_sums = what == "delayed_reset" and neuron.reset == "soft" and np.all(model.values(population, "decay") == 1)
+            same_sums = (
+                what == "delayed_reset"
+                and neuron.reset == "soft"
+                and np.all(model.values(population, "decay") == 1)
+            )
             if ours != other and not same_sums:
-                raise Unsupported(f"{name}: {tool} makes it {row.becomes}, with {what}={other!r} instead of {ours!r}: other spikes; export without --for")
+                raise Unsupported(
+                    f"{name}: {tool} makes it {row.becomes}, with {what}={other!r} instead of "
+                    f"{ours!r}: other spikes; export without --for"
+                )
         if neuron.reset == "hard" and np.any(model.values(population, "v_reset") != 0):
             raise Unsupported(f"{name}: {tool} ignores v_reset or begins at it, here it is not 0")
-        if neuron.membrane_bias and np.any(model.values(population, "bias") != 0):
-            raise Unsupported(f"{name}: {tool} reads no constant current of the membrane (membrane_bias)")
+        if _membrane_current(model, population):
+            raise Unsupported(
+                f"{name}: {tool} reads no constant current of the membrane (membrane_bias)"
+            )
+        for array in target.uniform:
+            has = array in ("decay", "threshold") or getattr(neuron, array, None) is not None
+            if has and np.ptp(model.values(population, array)) != 0:
+                raise Unsupported(
+                    f"{name}: {tool} takes one {array} for a population, here it differs between "
+                    "neurons"
+                )
 
 
 def _check_delays(model: TrainedNetwork, target: Target) -> None:
-    """A tool reads no Delay. One whose neurons answer late delays every edge between neurons by itself.
+    """Raise Unsupported for a delay that the tool does not have, or has where it should not.
 
-    That is another network, unless the edges have just this delay here, or the network is a chain that is only shifted by it.
+    No tool reads a Delay. One whose neurons answer late delays every edge between neurons by
+    itself: another network, unless the edges have just this delay here, or the network is a chain
+    that is only shifted by it.
     """
     network, tool = model.network, f"{target.name} {target.version}"
     late = target.rows[0].conventions.latency
@@ -139,12 +177,20 @@ def _check_delays(model: TrainedNetwork, target: Target) -> None:
     for projection in network.projections:
         allowed = late if projection in inner and not shifted else 0
         if projection.max_delay is not None or projection.delay != allowed:
-            raise Unsupported(f"projection {projection.name!r}: {tool} reads no Delay, its delay would be {allowed} steps there")
+            raise Unsupported(
+                f"projection {projection.name!r}: {tool} reads no Delay, its delay would be "
+                f"{allowed} steps there"
+            )
         population = network.population(projection.target)
         several_ways = len(network.into(population.name)) > 1
-        if shifted and projection in inner and (several_ways or np.any(model.values(population, "bias") != 0)):
+        if (
+            shifted
+            and projection in inner
+            and (several_ways or np.any(model.values(population, "bias") != 0))
+        ):
             raise Unsupported(
-                f"population {population.name!r}: the neurons of {tool} answer {late} step late, which with a bias or several ways to a later population is "
+                f"population {population.name!r}: the neurons of {tool} answer {late} step late, "
+                "which with a bias or several ways to a later population is "
                 f"another network: give the edges between neurons a delay of {late}"
             )
 
@@ -153,26 +199,35 @@ def notes_for(model: TrainedNetwork, name: str) -> list[str]:
     """What has to be done in the tool after its import, for the same spikes."""
     target, network = target_named(name), model.network
     dense_after_image = any(
-        isinstance(p.connection, Convolution) and any(not isinstance(q.connection, Convolution) for q in network.projections if q.source == p.target)
+        isinstance(p.connection, Convolution)
+        and any(
+            not isinstance(q.connection, Convolution)
+            for q in network.projections
+            if q.source == p.target
+        )
         for p in network.projections
     )
     holds = {
         "always": True,
         "several": bool(several(model)),
-        "IF": any(isinstance(p.neuron, Lif) and _row(model, p, target).node == "IF" for p in network.populations[1:]),
+        "IF": any(
+            isinstance(p.neuron, Lif) and _row(model, p, target).node == "IF"
+            for p in network.populations[1:]
+        ),
         "convolution": dense_after_image,
     }
     return [f"{target.name}: {text}" for case, text in target.afterwards if holds[case]]
 
 
-# --- nodes ---------------------------------------------------------------------------------------------------------------
+# --- nodes ---
 
 
 def to_nir(model: TrainedNetwork, target: str | None = None) -> Any:
     """The NIR graph of a network, batch normalisation folded.
 
-    target: the tool that shall read it, one of `targets.TARGETS`; None for NIR's own definitions. Raises Unsupported naming population and feature
-    that NIR cannot say, or that the tool would change.
+    target: the tool that shall read it, one of `targets.TARGETS`; None for NIR's own definitions.
+    Raises Unsupported naming population and feature that NIR cannot say, or that the tool would
+    change.
     """
     import nir
 
@@ -186,15 +241,21 @@ def to_nir(model: TrainedNetwork, target: str | None = None) -> Any:
     edges: list[tuple[str, str]] = []
     shapes = _image_shapes(network)
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(shapes[network.input.name])})}
-    labels = {p.name: f"population_{p.name}" for p in network.populations[1:]} | {network.input.name: "input"}
+    labels = {p.name: f"population_{p.name}" for p in network.populations[1:]} | {
+        network.input.name: "input"
+    }
     factors: dict[str, FloatArray] = {}
     for population in network.populations[1:]:
-        nodes[labels[population.name]], factors[population.name] = _neuron_node(model, population, shapes[population.name], tool)
+        nodes[labels[population.name]], factors[population.name] = _neuron_node(
+            model, population, shapes[population.name], tool
+        )
     for projection in network.projections:
         goal = network.population(projection.target)
         first = network.into(projection.target)[0] is projection
         late = order.index(projection.source) >= order.index(projection.target)
-        chain = _projection_nodes(model, projection, goal, first, late, shapes, factors[goal.name], tool)
+        chain = _projection_nodes(
+            model, projection, goal, first, late, shapes, factors[goal.name], tool
+        )
         ends = [labels[projection.source], *chain, labels[projection.target]]
         nodes |= chain
         edges += list(zip(ends, ends[1:], strict=False))
@@ -216,13 +277,14 @@ def _single_precision(node: Any) -> None:
 
 
 def _common_conventions(model: TrainedNetwork, tool: Target | None) -> Conventions | None:
-    """The conventions under which the graph means the network; None where its populations need different ones."""
+    """The conventions under which the graph means the network, None where there are no such."""
     found = set()
     for population in model.network.populations[1:]:
         if isinstance(population.neuron, Lif):
             row, neuron = _row(model, population, tool), population.neuron
-            base = row.conventions if tool is not None else replace(row.conventions, dt=model.network.dt)
-            found.add(replace(base, reset=neuron.reset, strict=neuron.strict, delayed_reset=neuron.delayed_reset, steps=model.steps, latency=0))
+            dt = row.conventions.dt if tool is not None else model.network.dt
+            own = {k: getattr(neuron, k) for k in ("reset", "strict", "delayed_reset")}
+            found.add(replace(row.conventions, dt=dt, steps=model.steps, latency=0, **own))
     if not found:
         return Conventions(dt=model.network.dt, steps=model.steps) if tool is None else None
     return found.pop() if len(found) == 1 else None
@@ -238,7 +300,8 @@ def _image_shapes(network: Network) -> dict[str, tuple[int, ...]]:
             ):
                 if len(shapes[end]) == 3 and shapes[end] != shape:
                     raise Unsupported(
-                        f"population {end!r} is seen as {shapes[end]} and as {shape}: NIR gives a node one shape"
+                        f"population {end!r} is seen as {shapes[end]} and as {shape}: NIR gives a "
+                        "node one shape"
                     )
                 shapes[end] = shape
     return shapes
@@ -251,7 +314,9 @@ def _neuron_node(
     import nir
 
     row, neuron = _row(model, population, target), population.neuron
-    theirs = row.conventions if target is not None else replace(row.conventions, dt=model.network.dt)
+    theirs = (
+        row.conventions if target is not None else replace(row.conventions, dt=model.network.dt)
+    )
     assert isinstance(neuron, Lif | Integrator)
     lif = as_lif(neuron)
     spiking = isinstance(neuron, Lif)
@@ -260,25 +325,40 @@ def _neuron_node(
         values = np.asarray(values, np.float64)
         if target is not None and target.single and len(shape) == 3 and row.node != "IF":
             if np.ptp(values) != 0:
-                raise Unsupported(f"population {population.name!r}: {target.name} cannot read a LIF whose constants differ after a convolution")
+                raise Unsupported(
+                    f"population {population.name!r}: {target.name} cannot read a LIF whose "
+                    "constants differ after a convolution"
+                )
             return values[:1]
         return population.expand(values).reshape(shape)
 
     decay = model.values(population, "decay")
     tau = theirs.tau(decay)
     seen = theirs.decay(tau, population.name)  # as the reader computes it
-    factor = theirs.input_gain(theirs.gain, seen, np.ones_like(seen)) if row.r == "one" else np.ones_like(seen)
+    factor = (
+        theirs.input_gain(theirs.gain, seen, np.ones_like(seen))
+        if row.r == "one"
+        else np.ones_like(seen)
+    )
     if row.node == "IF":
         r, factor = np.full_like(seen, 1.0 if row.r == "one" else 1 / theirs.dt), np.ones_like(seen)
     else:
-        r = {"one": np.ones_like(seen), "gain": 1 / (1 - seen), "tau/dt - 1": tau / theirs.dt - 1}[row.r]
+        choices = {"one": np.ones_like(seen), "gain": 1 / (1 - seen)}
+        r = choices[row.r] if row.r in choices else tau / theirs.dt - 1
     fields = {"r": spread(r)}
     if spiking:
-        v_reset = model.values(population, "v_reset") if lif.reset == "hard" else np.zeros_like(seen)
-        fields |= {"v_threshold": spread(model.values(population, "threshold")), "v_reset": spread(v_reset)}
+        v_reset = (
+            model.values(population, "v_reset") if lif.reset == "hard" else np.zeros_like(seen)
+        )
+        fields |= {
+            "v_threshold": spread(model.values(population, "threshold")),
+            "v_reset": spread(v_reset),
+        }
     if row.node == "IF":
         return nir.IF(**fields), factor
-    leak = model.values(population, "bias") / (1 - seen) if lif.membrane_bias else np.zeros_like(seen)
+    leak = (
+        model.values(population, "bias") / (1 - seen) if lif.membrane_bias else np.zeros_like(seen)
+    )
     fields["v_leak"] = spread(leak)
     if not row.synapse:
         return (nir.LIF if spiking else nir.LI)(tau=spread(tau), **fields), factor
@@ -287,7 +367,10 @@ def _neuron_node(
     w_in = 1 / (1 - held) if theirs.current_gain == "nir" else np.ones_like(held)
     if theirs.current_gain == "decay":
         if np.any(held == 0):
-            raise Unsupported(f"population {population.name!r}: {row.becomes} loses every input of a synaptic current that decays at once")
+            raise Unsupported(
+                f"population {population.name!r}: {row.becomes} loses every input of a synaptic "
+                "current that decays at once"
+            )
         factor = factor * held
     kind = nir.CubaLIF if spiking else nir.CubaLI
     return kind(tau_syn=spread(tau_syn), tau_mem=spread(tau), w_in=spread(w_in), **fields), factor
@@ -303,14 +386,19 @@ def _projection_nodes(
     factor: FloatArray,
     tool: Target | None,
 ) -> dict[str, Any]:
-    """Delay, Flatten and weighted node of a projection, in order. factor: the gain [parameter] by which the target multiplies its input."""
+    """Delay, Flatten and weighted node of a projection, in order.
+
+    factor: the gain [parameter] by which the target multiplies its input.
+    """
     import nir
 
     dt, connection = model.network.dt, projection.connection
     name = projection.name
     chain: dict[str, Any] = {}
     source = shapes[projection.source]
-    delay = model.parameters.get(f"{name}.delay", np.full(math.prod(source), float(projection.delay)))
+    delay = model.parameters.get(
+        f"{name}.delay", np.full(math.prod(source), float(projection.delay))
+    )
     delay = (delay - late) * dt
     if np.any(delay > 0) and tool is None:
         chain[f"delay_{name}"] = nir.Delay(np.asarray(delay).reshape(source))
@@ -319,12 +407,15 @@ def _projection_nodes(
     bias = (model.values(target, "bias") if has_bias else np.zeros(target.parameters)) / factor
     if isinstance(connection, Convolution):
         weight = model.parameters[f"{name}.weight"] / model.per_weight(projection, factor)
-        channel_bias = bias if target.parameters == connection.channels else np.zeros(connection.channels)
+        channel_bias = (
+            bias if target.parameters == connection.channels else np.zeros(connection.channels)
+        )
         if np.any(bias != 0) and channel_bias is not bias:
             grouped = target.expand(bias).reshape(connection.channels, -1)
             if np.any(grouped != grouped[:, :1]):
                 raise Unsupported(
-                    f"population {target.name!r}: NIR cannot say a bias that differs within a channel of a convolution"
+                    f"population {target.name!r}: NIR cannot say a bias that differs within a "
+                    "channel of a convolution"
                 )
             channel_bias = grouped[:, 0]
         chain[f"weight_{name}"] = nir.Conv2d(
@@ -339,14 +430,16 @@ def _projection_nodes(
         return chain
     if len(source) > 1:
         chain[f"flatten_{name}"] = nir.Flatten({"input": np.array(source)}, start_dim=0, end_dim=-1)
-    matrix = sum(m if isinstance(m, np.ndarray) else m.toarray() for _, m in model.matrices(projection))
+    matrix = sum(
+        m if isinstance(m, np.ndarray) else m.toarray() for _, m in model.matrices(projection)
+    )
     matrix = np.asarray(matrix, np.float64) / target.expand(factor)[:, None]
     chain[f"weight_{name}"] = nir.Affine(matrix, target.expand(bias))
     return chain
 
 
 class _Readable:
-    """A graph whose `to_dict` leaves out v_reset where it is 0: what nir 1.0.5 and older can read."""
+    """A graph whose `to_dict` leaves out v_reset where it is 0, for nir 1.0.5 and older."""
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
@@ -361,7 +454,7 @@ class _Readable:
 
 
 def write_nir(
-    model: TrainedNetwork, path: Path | str, target: str | None = None, force: bool = False
+    model: TrainedNetwork, path: Path | str, *, target: str | None = None, force: bool = False
 ) -> None:
     """Write the NIR graph of a network as an HDF5 file, whole or not at all. target: see `to_nir`.
 

@@ -1,14 +1,16 @@
 """Records what other tools write as NIR and what they compute themselves: the judges of `--from`.
 
-    python record_exports.py norse          in an environment with norse 1.1.0, nir 1.0.4, nirtorch 2.0.2 (nir 1.0.8 cannot write its 0-d numbers)
-    python record_exports.py sinabs         sinabs 3.1.3, nir 1.0.4, nirtorch 2.0.2
-    python record_exports.py spikingjelly   spikingjelly 2.0.0, nir 1.0.8, nirtorch 2.6
-    python record_exports.py rockpool       rockpool 3.1.0, nir 1.0.4, nirtorch 2.0.2
-    python record_exports.py spyx           spyx 1.0.0, nir 1.0.8
-    python record_exports.py snntorch       snntorch 1.0.0, nir 1.0.8, nirtorch 2.6
+    python record_exports.py norse          in an environment with norse 1.1.0, nir 1.0.4, nirtorch
+    2.0.2 (nir 1.0.8 cannot write its 0-d numbers) python record_exports.py sinabs         sinabs
+    3.1.3, nir 1.0.4, nirtorch 2.0.2 python record_exports.py spikingjelly   spikingjelly 2.0.0, nir
+    1.0.8, nirtorch 2.6 python record_exports.py rockpool       rockpool 3.1.0, nir 1.0.4, nirtorch
+    2.0.2 python record_exports.py spyx           spyx 1.0.0, nir 1.0.8 python record_exports.py
+    snntorch       snntorch 1.0.0, nir 1.0.8, nirtorch 2.6
 
-with torch 2.13.0 (jax 0.10.2 for spyx). Every case becomes `<tool>_<case>.npz`: `nir` (the bytes of the file that the tool's exporter and nir wrote), `spikes`
-[time, neuron] (the input), `hidden` and `out` [time, neuron] (the tool's own simulation), `version` (of the tool). Nothing here knows neurohw.
+with torch 2.13.0 (jax 0.10.2 for spyx). Every case becomes `<tool>_<case>.npz`: `nir` (the bytes of
+the file that the tool's exporter and nir wrote), `spikes` [time, neuron] (the input), `hidden` and
+`out` [time, neuron] (the tool's own simulation), `version` (of the tool). Nothing here knows
+neurohw.
 """
 
 import sys
@@ -51,7 +53,10 @@ def keep(tool: str, case: str, graph: Any, spikes: Any, hidden: Any, out: Any) -
         content = np.frombuffer(path.read_bytes(), np.uint8)
     arrays = {"spikes": spikes, "hidden": np.asarray(hidden), "out": np.asarray(out)}
     np.savez_compressed(HERE / f"{tool}_{case}.npz", nir=content, version=version(tool), **arrays)
-    print(f"{tool}_{case}: {arrays['hidden'].sum():.0f} hidden, {arrays['out'].sum():.0f} output; largest {arrays['hidden'].max()}")
+    print(
+        f"{tool}_{case}: {arrays['hidden'].sum():.0f} hidden, {arrays['out'].sum():.0f} output; "
+        f"largest {arrays['hidden'].max()}"
+    )
 
 
 def torch_layers(weights: list[Any]) -> tuple[Any, Any]:
@@ -69,7 +74,9 @@ def norse() -> None:
 
     rows = torch.from_numpy(stimulus()).float()
 
-    def case(name: str, make: Callable[[int], Any], scale: float, readout: Any = None, **options: Any) -> None:
+    def case(
+        name: str, make: Callable[[int], Any], scale: float, readout: Any = None, **options: Any
+    ) -> None:
         first, second = torch_layers(numbers("norse", name, scale))
         a, b = make(HIDDEN), (readout or make)(OUTPUTS)
         net = norse.SequentialState(first, a, second, b)
@@ -120,7 +127,12 @@ def sinabs() -> None:
     case("lif_multi", lif(spike_fn=sa.MultiSpike), 40)
     case("iaf", lambda: sl.IAFSqueeze(spike_fn=sa.SingleSpike, batch_size=1), 0.6)
     case("leak", lif(), 12, lambda: sl.ExpLeakSqueeze(tau_mem=30.0, batch_size=1))
-    case("leak_normed", lif(), 12, lambda: sl.ExpLeakSqueeze(tau_mem=30.0, batch_size=1, norm_input=True))
+    case(
+        "leak_normed",
+        lif(),
+        12,
+        lambda: sl.ExpLeakSqueeze(tau_mem=30.0, batch_size=1, norm_input=True),
+    )
 
 
 def spikingjelly() -> None:
@@ -166,7 +178,10 @@ def rockpool() -> None:
         layers = []
         for i, (inputs, outputs) in enumerate(((INPUTS, HIDDEN), (HIDDEN, OUTPUTS))):
             linear = LinearTorch((inputs, outputs), has_bias=True)
-            linear.weight.data, linear.bias.data = torch.from_numpy(weights[2 * i].T), torch.from_numpy(weights[2 * i + 1])
+            linear.weight.data, linear.bias.data = (
+                torch.from_numpy(weights[2 * i].T),
+                torch.from_numpy(weights[2 * i + 1]),
+            )
             layers += [linear, make(outputs)]
         net = Sequential(*layers)
         rows = torch.from_numpy(stimulus()).float()[None]
@@ -179,15 +194,23 @@ def rockpool() -> None:
     one = torch.tensor(1.0)
 
     def lif(n: int, **more: Any) -> Any:
-        return LIFNeuronTorch(n, tau_mem=torch.full((n,), 0.02), bias=torch.zeros(n), max_spikes_per_dt=one, **more)
+        return LIFNeuronTorch(
+            n, tau_mem=torch.full((n,), 0.02), bias=torch.zeros(n), max_spikes_per_dt=one, **more
+        )
 
     def cuba(n: int, **more: Any) -> Any:
         taus = {"tau_mem": torch.full((n,), 0.02), "tau_syn": torch.full((n, 1), 0.01)}
-        return LIFTorch(n, **taus, bias=torch.zeros(n), threshold=torch.ones(n), max_spikes_per_dt=one, **more)
+        return LIFTorch(
+            n, **taus, bias=torch.zeros(n), threshold=torch.ones(n), max_spikes_per_dt=one, **more
+        )
 
     case("lif", lif, 0.6)
     case("lif_dt", lambda n: lif(n, dt=2e-3), 0.6)
-    case("lif_multi", lambda n: LIFNeuronTorch(n, tau_mem=torch.full((n,), 0.02), bias=torch.zeros(n)), 2)
+    case(
+        "lif_multi",
+        lambda n: LIFNeuronTorch(n, tau_mem=torch.full((n,), 0.02), bias=torch.zeros(n)),
+        2,
+    )
     case("cuba", cuba, 0.3)
 
 
@@ -239,8 +262,17 @@ def spyx() -> None:
     conv.kernel[...] = jnp.array(rng.normal(0.05, 0.3, (3, 3, 2, 4)), jnp.float32)
     dense = nnx.Linear(36, OUTPUTS, rngs=nnx.Rngs(0))
     dense.kernel[...] = jnp.array(rng.normal(0.02, 0.2, (36, OUTPUTS)), jnp.float32)
-    layers = [conv, snn.IF((6, 6, 4)), snn.SumPool((2, 2), (2, 2), "VALID"), snn.Flatten(), dense, snn.IF((OUTPUTS,))]
-    graph = to_nir(snn.Sequential(*layers), {"input": np.array([2, 6, 6])}, {"output": np.array([OUTPUTS])})
+    layers = [
+        conv,
+        snn.IF((6, 6, 4)),
+        snn.SumPool((2, 2), (2, 2), "VALID"),
+        snn.Flatten(),
+        dense,
+        snn.IF((OUTPUTS,)),
+    ]
+    graph = to_nir(
+        snn.Sequential(*layers), {"input": np.array([2, 6, 6])}, {"output": np.array([OUTPUTS])}
+    )
     hidden, out = [], []
     a, b = layers[1].initial_state(1), layers[5].initial_state(1)
     for row in image:
@@ -266,7 +298,9 @@ SNNTORCH = {  # case: class, its options, scale of the weights
 
 
 def snntorch_network(name: str) -> Any:
-    """The network of a case, ready to run: Linear, neurons, Linear, neurons, each with its own state."""
+    """The network of a case, ready to run: Linear, neurons, Linear, neurons, each with its own
+    state.
+    """
     import snntorch
     import torch
 
@@ -274,13 +308,21 @@ def snntorch_network(name: str) -> Any:
     first, second = torch_layers(numbers("snntorch", name, scale))
     layers = [first, None, second, None]
     for place, size in ((1, HIDDEN), (3, OUTPUTS)):
-        constants = {k: torch.full((size,), v) if isinstance(v, float) else v for k, v in options.items()}
+        constants = {
+            k: torch.full((size,), v) if isinstance(v, float) else v for k, v in options.items()
+        }
         more = {"linear_features": size} if kind.startswith("R") else {}
-        cell = getattr(snntorch, kind)(**constants, threshold=torch.ones(size), init_hidden=True, **more)
+        cell = getattr(snntorch, kind)(
+            **constants, threshold=torch.ones(size), init_hidden=True, **more
+        )
         if more:
             rng = np.random.default_rng(place)
-            cell.recurrent.weight.data = torch.from_numpy(rng.normal(0, 0.25, (size, size)).astype(np.float32))
-            cell.recurrent.bias.data = torch.from_numpy(rng.normal(0, 0.05, size).astype(np.float32))
+            cell.recurrent.weight.data = torch.from_numpy(
+                rng.normal(0, 0.25, (size, size)).astype(np.float32)
+            )
+            cell.recurrent.bias.data = torch.from_numpy(
+                rng.normal(0, 0.05, size).astype(np.float32)
+            )
         layers[place] = cell
     return torch.nn.Sequential(*layers)
 
@@ -309,4 +351,11 @@ def snntorch() -> None:
 
 
 if __name__ == "__main__":
-    {"snntorch": snntorch, "norse": norse, "sinabs": sinabs, "spikingjelly": spikingjelly, "rockpool": rockpool, "spyx": spyx}[sys.argv[1]]()
+    {
+        "snntorch": snntorch,
+        "norse": norse,
+        "sinabs": sinabs,
+        "spikingjelly": spikingjelly,
+        "rockpool": rockpool,
+        "spyx": spyx,
+    }[sys.argv[1]]()

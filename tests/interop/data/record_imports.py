@@ -1,10 +1,12 @@
-"""Records what other tools compute when their own importer reads a graph that neurohw wrote for them: the judges of `--for`.
+"""Records what other tools compute when their own importer reads a graph that neurohw wrote for
+them: the judges of `--for`.
 
-    python record_imports.py write FOLDER      in neurohw's environment, from the root of the checkout: the graphs of tests/interop/target_cases.py
-    python record_imports.py TOOL FOLDER       in the tool's environment (see record_exports.py): runs its graphs
+    python record_imports.py write FOLDER      in neurohw's environment, from the root of the
+    checkout: the graphs of tests/interop/target_cases.py python record_imports.py TOOL FOLDER
+    in the tool's environment (see record_exports.py): runs its graphs
 
-Every case becomes `for_<case>.npz`: `nir` (the bytes of the file), `spikes` [time, neuron] (the input), `out` [time, neuron] (the tool's
-own simulation), `version` (of the tool).
+Every case becomes `for_<case>.npz`: `nir` (the bytes of the file), `spikes` [time, neuron] (the
+input), `out` [time, neuron] (the tool's own simulation), `version` (of the tool).
 """
 
 import sys
@@ -24,7 +26,7 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name in NAMES:
         target, model = case_named(name)
-        write_nir(model, folder / f"{name}.nir", target)
+        write_nir(model, folder / f"{name}.nir", target=target)
         np.save(folder / f"{name}.npy", stimulus(model))
 
 
@@ -108,7 +110,13 @@ def run(tool: str, folder: Path) -> None:
         spikes = np.load(path.with_suffix(".npy"))
         out = np.asarray(globals()[tool](nir.read(path), spikes)).reshape(len(spikes), -1)
         content = np.frombuffer(path.read_bytes(), np.uint8)
-        np.savez_compressed(HERE / f"for_{path.stem}.npz", nir=content, spikes=spikes, out=out, version=version(tool))
+        np.savez_compressed(
+            HERE / f"for_{path.stem}.npz",
+            nir=content,
+            spikes=spikes,
+            out=out,
+            version=version(tool),
+        )
         print(f"{path.stem}: {out.sum():g} spikes, largest {out.max():g}")
 
 

@@ -1,4 +1,5 @@
-"""The rows of `--from`, each with a file that the tool's exporter wrote and the spikes of the tool's own simulation.
+"""The rows of `--from`, each with a file that the tool's exporter wrote and the spikes of the
+tool's own simulation.
 
 `python -m tests.interop.nir.judges` writes the tables of docs/nir.md anew; a test compares them.
 """
@@ -24,7 +25,10 @@ MEMBRANE = 1e-4  # largest relative difference of a readout: float32 there, floa
 
 @dataclass(frozen=True)
 class Judge:
-    """A recording of tests/interop/data/record_exports.py. module: of the row that it judges. options: beside written_by."""
+    """A recording of tests/interop/data/record_exports.py.
+
+    module: of the row that it judges. options: beside written_by.
+    """
 
     tool: str
     case: str
@@ -40,7 +44,9 @@ class Judge:
         """The network of the file; options instead of the judge's own, if there are any."""
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", DoubtfulImport)
-            return from_nir(self.write(Path(folder)), **(options or {"written_by": self.tool} | self.options))
+            return from_nir(
+                self.write(Path(folder)), **(options or {"written_by": self.tool} | self.options)
+            )
 
     def write(self, folder: Path) -> Path:
         """The tool's file, in a folder."""
@@ -50,9 +56,15 @@ class Judge:
         return path
 
     def recorded(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Input, and what the tool makes of it in its two layers; snnTorch is installed here and runs."""
+        """Input, and what the tool makes of it in its two layers; snnTorch is installed here and
+        runs.
+        """
         with np.load(DATA / f"{self.tool}_{self.case}.npz") as file:
-            hidden, out = snntorch_spikes(self.case) if self.tool == "snntorch" else (file["hidden"], file["out"])
+            hidden, out = (
+                snntorch_spikes(self.case)
+                if self.tool == "snntorch"
+                else (file["hidden"], file["out"])
+            )
             return file["spikes"], hidden, out
 
     def differences(self, model: TrainedNetwork) -> tuple[int, int, int]:
@@ -69,7 +81,9 @@ class Judge:
                 fired += int(expected.sum())
             else:
                 ours = trace.states[f"v.{name}"][:, 0]
-                close = np.isclose(ours[: len(ours) - late], expected[late:], rtol=MEMBRANE, atol=MEMBRANE)
+                close = np.isclose(
+                    ours[: len(ours) - late], expected[late:], rtol=MEMBRANE, atol=MEMBRANE
+                )
             compared, differ = compared + close.size, differ + int((~close).sum())
         return compared, differ, fired
 
@@ -120,9 +134,15 @@ JUDGES = [
 def _words(c: Conventions, node: str) -> list[str]:
     """Step, reset, comparison and gains of a row, as the table shows them."""
     step = f"{c.dt:g}" + (f" ({c.seconds:g} s)" if c.seconds else "")
-    decay = "" if node == "IF" else {"exponential_euler": "exp(-dt/τ)", "forward_euler": "1 - dt/τ"}[c.discretisation]
+    decay = (
+        ""
+        if node == "IF"
+        else {"exponential_euler": "exp(-dt/τ)", "forward_euler": "1 - dt/τ"}[c.discretisation]
+    )
     reset = {"soft": "minus θ", "hard": "to v_reset", "none": "none"}[c.reset]
-    reset += (", a step later" if c.delayed_reset else "") + (f", {c.refractory} silent" if c.refractory else "")
+    reset += (", a step later" if c.delayed_reset else "") + (
+        f", {c.refractory} silent" if c.refractory else ""
+    )
     leak = {"nir": "dt r" if node == "IF" else "(1 - b) r", "one": "1", "decay": "b"}
     gain = leak[c.gain]
     if node in ("CubaLIF", "CubaLI"):
@@ -138,24 +158,60 @@ def _line(cells: list[str]) -> str:
 
 def exported_table() -> list[str]:
     """What a file of each tool means, and how many values equal the tool's own simulation."""
-    head = ["`--from`", "module", "NIR node", "more options", "dt", "decay", "reset", "fires", "input gain", "values equal to the tool"]
+    head = [
+        "`--from`",
+        "module",
+        "NIR node",
+        "more options",
+        "dt",
+        "decay",
+        "reset",
+        "fires",
+        "input gain",
+        "values equal to the tool",
+    ]
     lines = [_line(head), _line(["---"] * len(head))]
     for tool in TOOLS.values():
         for row in tool.rows:
             judges = [j for j in JUDGES if j.tool == tool.name and j.row is row]
             sums = np.sum([j.differences(j.read()) for j in judges], axis=0)
-            options = " ".join(f"`--{k.replace('_', '-')} {v}`" for k, v in judges[0].options.items())
+            options = " ".join(
+                f"`--{k.replace('_', '-')} {v}`" for k, v in judges[0].options.items()
+            )
             node = row.node + {True: ", looped", False: "", None: ""}[row.looped]
             equal = f"{sums[0] - sums[1]:,} of {sums[0]:,}"
-            lines.append(_line([f"{tool.name} {tool.version}", row.module, node, options, *_words(row.conventions, row.node), equal]))
+            lines.append(
+                _line(
+                    [
+                        f"{tool.name} {tool.version}",
+                        row.module,
+                        node,
+                        options,
+                        *_words(row.conventions, row.node),
+                        equal,
+                    ]
+                )
+            )
     return lines
 
 
 def lost_table() -> list[str]:
     """What each exporter leaves out."""
-    lines = [_line(["tool", "exporter", "not in the file", "several spikes a step by default"]), _line(["---"] * 4)]
+    lines = [
+        _line(["tool", "exporter", "not in the file", "several spikes a step by default"]),
+        _line(["---"] * 4),
+    ]
     for tool in TOOLS.values():
-        lines.append(_line([f"{tool.name} {tool.version}", f"`{tool.exporter}`", tool.lost or "-", tool.multiple or "-"]))
+        lines.append(
+            _line(
+                [
+                    f"{tool.name} {tool.version}",
+                    f"`{tool.exporter}`",
+                    tool.lost or "-",
+                    tool.multiple or "-",
+                ]
+            )
+        )
     return lines
 
 
@@ -165,7 +221,16 @@ def imported_table() -> list[str]:
     lines = [_line(head), _line(["---"] * len(head))]
     for target in TARGETS.values():
         for row in target.rows:
-            lines.append(_line([f"{target.name} {target.version}", row.node, row.becomes, *_words(row.conventions, row.node)]))
+            lines.append(
+                _line(
+                    [
+                        f"{target.name} {target.version}",
+                        row.node,
+                        row.becomes,
+                        *_words(row.conventions, row.node),
+                    ]
+                )
+            )
     return lines
 
 

@@ -16,13 +16,22 @@ def test_a_good_file_says_what_everything_becomes(tmp_path: Path) -> None:
     judge = next(j for j in JUDGES if j.case == "rsynaptic")
     found = {f.node: f for f in check_nir(judge.write(tmp_path), written_by="snntorch")}
     assert not any(f.problem for f in found.values()) and len(found) == 8
-    assert found["1.lif"].becomes == "population n1_lif: 8 Lif, decay 0.9, minus threshold, a step later"
+    assert found["1.lif"].becomes == (
+        "population n1_lif (Synaptic and RSynaptic, subtract): 8 Lif, decay 0.9, current decay "
+        "0.8, threshold 1, "
+        "reset minus threshold, a step later, fires at > threshold, input gain 1"
+    )
     assert found["1.w_rec"].becomes == found["0"].becomes == "weights of a projection"
-    assert {f.becomes for f in found.values() if f.kind in ("Input", "Output")} == {"input", "output"}
+    assert {f.becomes for f in found.values() if f.kind in ("Input", "Output")} == {
+        "input",
+        "output",
+    }
 
 
 def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
-    """Eight nodes in a row, of which four cannot be expressed, each with its own reason and what to do."""
+    """Eight nodes in a row, of which four cannot be expressed, each with its own reason and what to
+    do.
+    """
     graph = graph_of(
         nir.Linear(np.ones((4, 3))),
         nir.Linear(np.ones((4, 4))),
@@ -67,7 +76,8 @@ def test_problems_of_the_graph_have_a_row_of_their_own(tmp_path: Path) -> None:
 def test_other_formats(tmp_path: Path) -> None:
     script = tmp_path / "net.py"
     script.write_text(
-        "from torch import nn\nimport snntorch as snn\n\nnet = nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))\n"
+        "from torch import nn\nimport snntorch as snn\n\nnet = nn.Sequential(nn.Linear(3, 2), "
+        "snn.Leaky(0.5))\n"
         "bad = nn.Sequential(nn.Linear(3, 2), nn.Softmax())\n"
     )
     good = check_model(f"{script}:net", input_shape=(3,))

@@ -1,4 +1,4 @@
-"""Every row of `--from` against the tool that wrote the file: its own export, its own simulation."""
+"""Every row of `--from` against the tool that wrote the file and its own simulation."""
 
 import warnings
 from pathlib import Path
@@ -32,7 +32,9 @@ PEERS = {  # file: tool, options beside --from, the file with its input and spik
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda j: f"{j.tool}_{j.case}")
 def test_a_file_equals_the_tool_that_wrote_it(judge: Judge) -> None:
-    """The right values are the tool's own spikes (snnTorch runs here, the others are recorded), and its membranes of readouts."""
+    """The right values are the tool's own spikes (snnTorch runs here, the others are recorded), and
+    its membranes of readouts.
+    """
     model = judge.read()
     taken = {row["written as"] for row in model.info["import"]["populations"]}
     assert judge.module in taken
@@ -53,7 +55,11 @@ def test_snntorch_computes_what_was_recorded(case: str) -> None:
     from tests.interop.nir.judges import DATA
 
     with np.load(DATA / f"snntorch_{case}.npz") as file:
-        assert str(file["version"]) == importlib.metadata.version("snntorch") == TOOLS["snntorch"].version
+        assert (
+            str(file["version"])
+            == importlib.metadata.version("snntorch")
+            == TOOLS["snntorch"].version
+        )
         for name, spikes in zip(("hidden", "out"), snntorch_spikes(case), strict=True):
             assert np.array_equal(file[name], spikes)
 
@@ -74,7 +80,9 @@ def test_networks_that_others_exported_equal_them_with_from_alone(name: str) -> 
         trace = run_reference(model, file["spikes"][:, None])
     ahead = {r["population"]: int(r["ahead"]) for r in model.info["import"]["populations"]}
     with np.load(folder / f"{beside}_peer.npz") as file:
-        for population, expected in zip(model.network.populations[1:], (file["hidden"], file["out"]), strict=True):
+        for population, expected in zip(
+            model.network.populations[1:], (file["hidden"], file["out"]), strict=True
+        ):
             late = ahead[population.name]
             ours = trace.spikes[population.name][:, 0]
             assert np.array_equal(ours[: len(ours) - late], expected[late:])
@@ -82,7 +90,9 @@ def test_networks_that_others_exported_equal_them_with_from_alone(name: str) -> 
 
 @pytest.mark.parametrize(("tool", "case"), [("sinabs", "lif_multi"), ("rockpool", "lif_multi")])
 def test_several_spikes_a_step_are_named(tool: str, case: str) -> None:
-    """sinabs (MultiSpike) and rockpool fire up to 6 and 4 times in a step of these recordings, which their files do not say."""
+    """sinabs (MultiSpike) and rockpool fire up to 6 and 4 times in a step of these recordings,
+    which their files do not say.
+    """
     judge = Judge(tool, case, "LIF, norm_input=True" if tool == "sinabs" else "LIFNeuronTorch")
     assert judge.recorded()[1].max() > 1
     model = judge.read()
@@ -95,30 +105,53 @@ def test_several_spikes_a_step_are_named(tool: str, case: str) -> None:
 def test_options_override_the_tool() -> None:
     judge = Judge("snntorch", "synaptic_zero", "Synaptic and RSynaptic, zero")
     neuron = judge.read(written_by="snntorch", reset="hard").network.output.neuron
-    assert isinstance(neuron, Lif) and (neuron.reset, neuron.refractory, neuron.delayed_reset) == ("hard", 1, False)
+    assert isinstance(neuron, Lif) and (neuron.reset, neuron.refractory, neuron.delayed_reset) == (
+        "hard",
+        1,
+        False,
+    )
     assert judge.read(written_by="snntorch", reset="zero").network.output.neuron == neuron
-    other = judge.read(written_by="snntorch", reset="hard", refractory=0, strict=False).network.output.neuron
+    other = judge.read(
+        written_by="snntorch", reset="hard", refractory=0, strict=False
+    ).network.output.neuron
     assert isinstance(other, Lif) and (other.refractory, other.strict) == (0, False)
     late = judge.read(written_by="snntorch", delayed_reset=True, reset="hard").network.output.neuron
     assert isinstance(late, Lif) and late.delayed_reset and late.refractory == 0
     # without the tool, the same by single options
     alone = judge.read(
-        dt=1e-4, discretisation="forward_euler", reset="hard", refractory=1, gain="one", current_gain="one"
+        dt=1e-4,
+        discretisation="forward_euler",
+        reset="hard",
+        refractory=1,
+        gain="one",
+        current_gain="one",
     )
     assert alone.network.output.neuron == neuron and judge.differences(alone)[1] == 0
 
 
 def test_the_step_is_found_in_the_numbers() -> None:
-    """SpikingJelly's export_to_nir(dt=1e-3) and rockpool's dt=2e-3 write r = tau/dt and r = tau exp(-dt/tau)/dt."""
-    for tool, case, dt in (("spikingjelly", "lif_dt", 1e-3), ("rockpool", "lif_dt", 2e-3), ("rockpool", "lif", 1e-3)):
+    """SpikingJelly's export_to_nir(dt=1e-3) and rockpool's dt=2e-3 write r = tau/dt and r = tau
+    exp(-dt/tau)/dt.
+    """
+    for tool, case, dt in (
+        ("spikingjelly", "lif_dt", 1e-3),
+        ("rockpool", "lif_dt", 2e-3),
+        ("rockpool", "lif", 1e-3),
+    ):
         model = Judge(tool, case, "").read(written_by=tool)
         assert model.network.dt == dt
         [line] = [c for c in model.info["import"]["conventions"] if c["what"] == "dt"]
         assert line["from"].startswith("from r of node")
     seconds = Judge("norse", "lifbox_dt1", "").read(written_by="norse")
-    assert seconds.network.dt == 1e-3 and "to_nir(dt=1)" in seconds.info["import"]["conventions"][0]["from"]
+    assert (
+        seconds.network.dt == 1e-3
+        and "to_nir(dt=1)" in seconds.info["import"]["conventions"][0]["from"]
+    )
     product = Judge("norse", "lifbox", "").read(written_by="norse")
-    assert product.network.dt == 1e-3 and product.info["import"]["conventions"][0]["value"] == "1e-06 s"
+    assert (
+        product.network.dt == 1e-3
+        and product.info["import"]["conventions"][0]["value"] == "1e-06 s"
+    )
 
 
 def test_the_wrong_tool_is_refused() -> None:
@@ -131,10 +164,14 @@ def test_the_wrong_tool_is_refused() -> None:
 
 
 def test_nobody_saying_anything_is_said_aloud(tmp_path: Path) -> None:
-    """snnTorch's own file without --from: dt, discretisation, reset and its timing are then wrong."""
+    """snnTorch's own file without --from: step, discretisation and reset are then wrong."""
     judge = Judge("snntorch", "leaky", "Leaky, subtract")
     path = judge.write(tmp_path)
-    said = "nobody said.*dt 0.001 s, exponential_euler, reset to v_reset, at once.*snntorch, spiki"
+    said = (
+        "nobody said.*dt 0.001 s, discretisation exponential_euler, reset to v_reset, its timing "
+        "at "
+        "once, comparison fires at > threshold, input gain 6.3212.*snntorch, spiki"
+    )
     with pytest.warns(DoubtfulImport, match=said):
         model = from_nir(path)
     with warnings.catch_warnings():
@@ -143,7 +180,7 @@ def test_nobody_saying_anything_is_said_aloud(tmp_path: Path) -> None:
     assumed = ["dt", "discretisation", "reset", "delayed_reset", "strict", "gain"]
     assert model.info["import"]["assumed"] == assumed
     assert judge.differences(model)[1] > 100 and judge.differences(right)[1] == 0
-    with pytest.warns(DoubtfulImport, match="Assumed: exponential_euler, reset to v_reset"):
+    with pytest.warns(DoubtfulImport, match="Assumed: discretisation exponential_euler, reset to"):
         half = from_nir(path, dt=1e-4)
     assert half.info["import"]["assumed"] == assumed[1:]
 

@@ -30,15 +30,25 @@ def node_of(kind: str, shape: tuple[int, ...]) -> Any:
         return nir.LI(tau=full(0.01), **leak)
     if kind == "Threshold":
         return nir.Threshold(full(0.5))
-    taus = {"tau_syn": full(0.005), "tau_mem": full(0.01), "r": full(2.0), "v_leak": full(0.0), "w_in": full(3.0)}
+    taus = {
+        "tau_syn": full(0.005),
+        "tau_mem": full(0.01),
+        "r": full(2.0),
+        "v_leak": full(0.0),
+        "w_in": full(3.0),
+    }
     return nir.CubaLI(**taus) if kind == "CubaLI" else nir.CubaLIF(v_threshold=full(0.5), **taus)
 
 
 @quietly
 @pytest.mark.parametrize("kind", ["IF", "LIF", "CubaLIF", "LI", "CubaLI", "Threshold"])
 @pytest.mark.parametrize("shape", [(), (1,)])
-def test_one_number_is_for_every_neuron_of_the_population(kind: str, shape: tuple[int, ...], tmp_path: Path) -> None:
-    """As norse (0-d) and sinabs (0-d or [1]) write them; the same graph with the number written out three times is the judge."""
+def test_one_number_is_for_every_neuron_of_the_population(
+    kind: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """As norse (0-d) and sinabs (0-d or [1]) write them; the same graph with the number written out
+    three times is the judge.
+    """
     weight = nir.Linear(np.arange(9.0).reshape(3, 3) / 8)
     path = tmp_path / "net.nir"
     with_one = graph_of(weight, node_of(kind, shape))
@@ -52,11 +62,15 @@ def test_one_number_is_for_every_neuron_of_the_population(kind: str, shape: tupl
 
 @quietly
 def test_one_number_after_a_convolution_and_in_a_row() -> None:
-    """The shape of a population comes from what arrives, also through populations that do not say theirs."""
+    """The shape of a population comes from what arrives, also through populations that do not say
+    theirs.
+    """
     convolution = nir.Conv2d((4, 4), np.ones((2, 1, 3, 3)), 1, 1, 1, 1, np.zeros(2))
     dense = nir.Affine(np.ones((3, 32)), np.zeros(3))
     flatten = nir.Flatten({"input": np.array([2, 4, 4])}, 0, -1)
-    graph = graph_of(convolution, node_of("IF", ()), flatten, dense, node_of("LIF", (1,)), shape=(1, 4, 4))
+    graph = graph_of(
+        convolution, node_of("IF", ()), flatten, dense, node_of("LIF", (1,)), shape=(1, 4, 4)
+    )
     network = from_nir(graph, dt=1e-3).network
     assert [(p.size, p.channels) for p in network.populations] == [(16, None), (32, 2), (3, None)]
     loop = nir.NIRGraph(
@@ -81,23 +95,32 @@ def test_a_wrong_number_of_values_is_still_refused() -> None:
 
 @quietly
 def test_same_with_a_stride_is_refused() -> None:
-    """PyTorch refuses it, JAX pads one side more than the other: it has no one meaning. With stride 1 both sides get the same zeros."""
+    """PyTorch refuses it, JAX pads one side more than the other: it has no one meaning.
+
+    With stride 1 both sides get the same zeros.
+    """
     weight = np.random.default_rng(0).normal(size=(2, 1, 3, 3))
     spikes = np.zeros((1, 1, 16), np.uint8)
     spikes[0, 0, 5] = 1
     cells = nir.IF(np.ones((2, 4, 4)), np.full((2, 4, 4), 1e6))
-    graph = graph_of(nir.Conv2d((4, 4), weight, 1, "same", 1, 1, np.zeros(2)), cells, shape=(1, 4, 4))
+    graph = graph_of(
+        nir.Conv2d((4, 4), weight, 1, "same", 1, 1, np.zeros(2)), cells, shape=(1, 4, 4)
+    )
     image = torch.from_numpy(spikes.reshape(1, 1, 4, 4)).double()
     expected = torch.nn.functional.conv2d(image, torch.from_numpy(weight), padding="same")
     assert np.allclose(membranes(from_nir(graph, dt=1.0), spikes)[0], expected.numpy().ravel())
     with pytest.raises(Unsupported, match="n0.*'same'.*stride"):
-        from_nir(graph_of(nir.Conv2d((4, 4), weight, 2, "same", 1, 1, np.zeros(2)), cells, shape=(1, 4, 4)))
+        from_nir(
+            graph_of(
+                nir.Conv2d((4, 4), weight, 2, "same", 1, 1, np.zeros(2)), cells, shape=(1, 4, 4)
+            )
+        )
 
 
 @quietly
 @pytest.mark.parametrize("pool", ["AvgPool2d", "SumPool2d"])
 def test_a_pooling_between_convolution_and_neurons_is_folded(pool: str) -> None:
-    """The right membranes are PyTorch's convolution and mean (or sum) over windows, bias included."""
+    """The right membranes are PyTorch's convolution and mean (or sum) over windows."""
     rng = np.random.default_rng(4)
     weight, bias = rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)
     spikes = (rng.random((1, 1, 72)) < 0.4).astype(np.uint8)
@@ -105,30 +128,44 @@ def test_a_pooling_between_convolution_and_neurons_is_folded(pool: str) -> None:
     cells = nir.IF(np.ones((3, 3, 3)), np.full((3, 3, 3), 1e6))
     graph = graph_of(nir.Conv2d((6, 6), weight, 1, 1, 1, 1, bias), window, cells, shape=(2, 6, 6))
     image = torch.from_numpy(spikes.reshape(1, 2, 6, 6)).double()
-    current = torch.nn.functional.conv2d(image, torch.from_numpy(weight), torch.from_numpy(bias), padding=1)
+    current = torch.nn.functional.conv2d(
+        image, torch.from_numpy(weight), torch.from_numpy(bias), padding=1
+    )
     expected = torch.nn.functional.avg_pool2d(current, 2) * (1 if pool == "AvgPool2d" else 4)
     assert np.allclose(membranes(from_nir(graph, dt=1.0), spikes)[0], expected.numpy().ravel())
 
 
-@pytest.mark.parametrize(
-    ("graph", "options", "words"),
-    [
-        # IF at the default dt: 100 steps of dt r I = 1e-3 * (1 + 1 + 1) reach 0.3 of 1
-        (lambda: graph_of(nir.Linear(np.ones((2, 3))), nir.IF(np.ones(2), np.ones(2))), {}, "'n1' can never fire: .* 0.3 of 1"),
-        # sinabs' tau of 20 steps taken for 20 s: the gain 1 - exp(-1e-3/20) is 5e-5
-        (lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(2, tau=np.full(2, 20.0))), {}, "'n1' can never fire"),
-        # norse's tau of 1e-5 at a step of 1e-3: exp(-100) is left of a membrane
-        (lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(2, tau=np.full(2, 1e-5))), {}, "'n1' forgets within a step.*3.72e-44"),
-    ],
-)  # fmt: skip
-def test_a_dead_or_forgetful_network_is_warned_of(graph: Any, options: dict[str, Any], words: str) -> None:
-    chosen = {"discretisation": "exponential_euler", "reset": "hard", "delayed_reset": False, "strict": True, "gain": "nir"}
+def two_of(neurons: Any) -> Any:
+    """3 inputs, weights of 1, two neurons."""
+    return graph_of(nir.Linear(np.ones((2, 3))), neurons)
+
+
+DOUBTFUL = [
+    # IF at the default dt: 100 steps of dt r I = 1e-3 * (1 + 1 + 1) reach 0.3 of 1
+    (nir.IF(np.ones(2), np.ones(2)), "'n1' can never fire: .* 0.3 of 1"),
+    # sinabs' tau of 20 steps taken for 20 s: the gain 1 - exp(-1e-3/20) is 5e-5
+    (lif(2, tau=np.full(2, 20.0)), "'n1' can never fire"),
+    # norse's tau of 1e-5 at a step of 1e-3: exp(-100) is left of a membrane
+    (lif(2, tau=np.full(2, 1e-5)), "'n1' forgets within a step.*3.72e-44"),
+]
+
+
+@pytest.mark.parametrize(("neurons", "words"), DOUBTFUL)
+def test_a_dead_or_forgetful_network_is_warned_of(neurons: Any, words: str) -> None:
+    chosen: dict[str, Any] = {
+        "discretisation": "exponential_euler",
+        "reset": "hard",
+        "delayed_reset": False,
+        "strict": True,
+        "gain": "nir",
+    }
     with pytest.warns(DoubtfulImport, match=words):
-        model = from_nir(graph(), dt=1e-3, **chosen, **options)
-    assert len(model.info["import"]["warnings"]) == 1 and model.info["import"]["assumed"] == []
+        model = from_nir(two_of(neurons), dt=1e-3, **chosen)
+    report = model.info["import"]
+    assert len(report["warnings"]) == 1 and report["assumed"] == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        from_nir(graph_of(nir.Linear(np.ones((2, 3))), lif(2)), dt=1e-3, **chosen, **options)
+        from_nir(two_of(lif(2)), dt=1e-3, **chosen)
 
 
 @quietly
@@ -144,10 +181,20 @@ def test_a_reset_that_would_be_ignored_is_refused() -> None:
 
 @quietly
 def test_a_membrane_that_begins_at_its_reset() -> None:
-    """SpikingJelly's membranes begin at v_reset and rest there: v = v + (v_reset - v + x) / tau, fires at v_threshold."""
-    node = lif(1, tau=np.full(1, 2e-3), v_leak=np.full(1, -0.5), v_reset=np.full(1, -0.5), v_threshold=np.full(1, 0.25))
+    """SpikingJelly's membranes begin at v_reset and rest there: v = v + (v_reset - v + x) / tau,
+    fires at v_threshold.
+    """
+    node = lif(
+        1,
+        tau=np.full(1, 2e-3),
+        v_leak=np.full(1, -0.5),
+        v_reset=np.full(1, -0.5),
+        v_threshold=np.full(1, 0.25),
+    )
     graph = graph_of(nir.Linear(np.array([[1.0, 0.5, 1.5]])), node)
-    model = from_nir(graph, dt=1e-3, discretisation="forward_euler", strict=False, begins_at_reset=True)
+    model = from_nir(
+        graph, dt=1e-3, discretisation="forward_euler", strict=False, begins_at_reset=True
+    )
     v, fired = -0.5, []
     for row in STIMULUS[:, 0]:
         v = v + (-0.5 - v + float(row @ [1.0, 0.5, 1.5])) / 2
@@ -162,14 +209,26 @@ def test_a_membrane_that_begins_at_its_reset() -> None:
 
 @quietly
 def test_gains_that_the_author_left_out() -> None:
-    """"one": the weighted spikes enter as they are. "decay": times what is left of them after a step. "nir": (1 - decay) r."""
+    """ "one": the weighted spikes enter as they are.
+
+    "decay": times what is left of them after a step. "nir": (1 - decay) r.
+    """
     weight = np.array([[1.0, 2.0, 4.0]])
     b, a = np.exp(-0.1), np.exp(-0.2)
     for gain, factor in (("one", 1.0), ("decay", b), ("nir", (1 - b) * 3)):
-        model = from_nir(graph_of(nir.Linear(weight), lif(1, r=np.full(1, 3.0))), dt=1e-3, gain=gain)
+        model = from_nir(
+            graph_of(nir.Linear(weight), lif(1, r=np.full(1, 3.0))), dt=1e-3, gain=gain
+        )
         assert np.allclose(model.parameters["input_to_n1.weight"], factor * weight)
     ones = np.ones(1)
-    node = nir.CubaLIF(tau_syn=5e-3 * ones, tau_mem=1e-2 * ones, r=3 * ones, v_leak=0 * ones, v_threshold=ones, w_in=2 * ones)
+    node = nir.CubaLIF(
+        tau_syn=5e-3 * ones,
+        tau_mem=1e-2 * ones,
+        r=3 * ones,
+        v_leak=0 * ones,
+        v_threshold=ones,
+        w_in=2 * ones,
+    )
     for gain, factor in (("one", 1.0), ("decay", a), ("nir", (1 - a) * 2)):
         model = from_nir(graph_of(nir.Linear(weight), node), dt=1e-3, gain="one", current_gain=gain)
         assert np.allclose(model.parameters["input_to_n1.weight"], factor * weight)

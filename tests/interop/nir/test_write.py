@@ -1,4 +1,6 @@
-"""NIR files for other tools: their own importers run them as we do; files for everybody can be read by everybody."""
+"""NIR files for other tools: their own importers run them as we do; files for everybody can be read
+by everybody.
+"""
 
 import io
 from dataclasses import replace
@@ -41,27 +43,33 @@ def arrays_of(graph: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tool_computes_the_network_that_was_written_for_it(name: str) -> None:
-    """The right spikes are those of the tool's own importer and simulation, recorded by tests/interop/data/record_imports.py."""
+    """The right spikes are those of the tool's own importer and simulation, recorded by
+    tests/interop/data/record_imports.py.
+    """
     target, model = case_named(name)
     with np.load(DATA / f"for_{name}.npz") as file:
         assert str(file["version"]) == TARGETS[target].version
         recorded = nir.read(io.BytesIO(file["nir"].tobytes()), type_check=False)
         spikes, theirs = file["spikes"], file["out"]
     written = arrays_of(to_nir(model, target))
-    for key, value in arrays_of(recorded).items():  # the recording is of the file that is written today
+    for key, value in arrays_of(
+        recorded
+    ).items():  # the recording is of the file that is written today
         assert np.array_equal(value, written[key]), key
     trace = run_reference(model, spikes[:, None])
     output, late = model.network.output, 2 * TARGETS[target].rows[0].conventions.latency
     if isinstance(output.neuron, Integrator):
         assert np.allclose(trace.states[f"v.{output.name}"][:, 0], theirs, rtol=1e-5, atol=1e-5)
     else:
-        assert theirs.sum() > 15 and np.array_equal(trace.spikes[output.name][: STEPS - late, 0], theirs[late:])
+        assert theirs.sum() > 15 and np.array_equal(
+            trace.spikes[output.name][: STEPS - late, 0], theirs[late:]
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_export_for_a_tool_and_import_give_the_same_network(name: str, tmp_path: Path) -> None:
     target, model = case_named(name)
-    write_nir(model, tmp_path / "net.nir", target)
+    write_nir(model, tmp_path / "net.nir", target=target)
     again = from_nir(tmp_path / "net.nir")
     assert again.network == model.network and again.steps == model.steps
     assert set(again.parameters) == set(model.parameters)
@@ -69,7 +77,9 @@ def test_export_for_a_tool_and_import_give_the_same_network(name: str, tmp_path:
 
 
 def dense(neuron: Any, output: Any = None, **parameters: Any) -> TrainedNetwork:
-    model = random_trained(np.random.default_rng(3), feed_forward([4, 3, 2], neuron, output or neuron), STEPS)
+    model = random_trained(
+        np.random.default_rng(3), feed_forward([4, 3, 2], neuron, output or neuron), STEPS
+    )
     plain = {k: np.zeros_like(v) for k, v in model.parameters.items() if k.endswith("bias")}
     plain |= {k: np.ones_like(v) for k, v in model.parameters.items() if k.endswith("threshold")}
     return replace(model, parameters=model.parameters | plain | parameters)
@@ -79,11 +89,23 @@ SINABS, SNNTORCH = Lif(0.875, 1.0), Lif(0.875, 1.0, "hard", strict=True)
 REFUSED = [
     ("snntorch", lambda: dense(SINABS), "hidden1.*Leaky, zero.*reset='hard' instead of 'soft'"),
     ("snntorch", lambda: dense(Lif(0.875, 1.0, "hard")), "hidden1.*strict=True instead of False"),
-    ("norse", lambda: dense(replace(SNNTORCH, delayed_reset=True)), "hidden1.*delayed_reset=False instead of True"),
+    (
+        "norse",
+        lambda: dense(replace(SNNTORCH, delayed_reset=True)),
+        "hidden1.*delayed_reset=False instead of True",
+    ),
     ("norse", lambda: dense(replace(SNNTORCH, v_reset=-0.25)), "hidden1.*v_reset"),
-    ("snntorch", lambda: dense(SNNTORCH, Integrator(0.9)), "'output'.*reads no readout.*--to snntorch"),
+    (
+        "snntorch",
+        lambda: dense(SNNTORCH, Integrator(0.9)),
+        "'output'.*reads no readout.*--to snntorch",
+    ),
     ("norse", lambda: dense(SNNTORCH, Integrator(0.9)), "'output'.*reads no readout"),
-    ("sinabs", lambda: dense(replace(SINABS, synapse_decay=0.5)), "hidden1.*reads no neuron with a synaptic current"),
+    (
+        "sinabs",
+        lambda: dense(replace(SINABS, synapse_decay=0.5)),
+        "hidden1.*reads no neuron with a synaptic current",
+    ),
     ("rockpool", lambda: dense(SINABS), "hidden1.*nir.LIF for tau_mem"),
     (
         "snntorch",
@@ -92,7 +114,9 @@ REFUSED = [
     ),
     (
         "spikingjelly",
-        lambda: dense(replace(SNNTORCH, strict=False), **{"hidden1.decay": np.array([0.5, 0.25, 0.5])}),
+        lambda: dense(
+            replace(SNNTORCH, strict=False), **{"hidden1.decay": np.array([0.5, 0.25, 0.5])}
+        ),
         "hidden1.*one decay for a population",
     ),
     (
@@ -102,7 +126,9 @@ REFUSED = [
     ),
     (
         "spyx",
-        lambda: dense(Lif(0.875, 1.0, strict=True, delayed_reset=True), **{"output.bias": np.ones(2)}),
+        lambda: dense(
+            Lif(0.875, 1.0, strict=True, delayed_reset=True), **{"output.bias": np.ones(2)}
+        ),
         "'output'.*answer 1 step late.*delay of 1",
     ),
 ]
@@ -115,16 +141,26 @@ def test_what_a_tool_would_change_is_refused(target: str, model: Any, words: str
 
 
 def test_delays_and_recurrence_are_not_written_for_a_tool() -> None:
-    populations = (Population("input", 3, Source()), Population("a", 2, SINABS), Population("b", 2, SINABS))
+    populations = (
+        Population("input", 3, Source()),
+        Population("a", 2, SINABS),
+        Population("b", 2, SINABS),
+    )
     arrays = {
         "input_to_a.weight": np.ones((2, 3)),
         "a_to_b.weight": np.ones((2, 2)),
-        **{f"{p}.{k}": v for p in "ab" for k, v in (("bias", np.zeros(2)), ("threshold", np.ones(2)))},
+        **{
+            f"{p}.{k}": v
+            for p in "ab"
+            for k, v in (("bias", np.zeros(2)), ("threshold", np.ones(2)))
+        },
     }
     late = Network(populations, (Projection("input", "a"), Projection("a", "b", delay=2)))
     with pytest.raises(Unsupported, match="a_to_b.*reads no Delay"):
         to_nir(TrainedNetwork(late, arrays, 5), "sinabs")
-    loop = Network(populations, (Projection("input", "a"), Projection("a", "b"), Projection("b", "b", delay=1)))
+    loop = Network(
+        populations, (Projection("input", "a"), Projection("a", "b"), Projection("b", "b", delay=1))
+    )
     with pytest.raises(Unsupported, match="b_to_b.*recurrence is not written for sinabs"):
         to_nir(TrainedNetwork(loop, arrays | {"b_to_b.weight": np.ones((2, 2))}, 5), "sinabs")
     with pytest.raises(Unsupported, match="no tool 'nengo'.*known are snntorch"):
@@ -138,15 +174,20 @@ def test_delays_and_recurrence_are_not_written_for_a_tool() -> None:
 
 
 def test_what_remains_to_be_done_in_the_tool_is_said() -> None:
-    """sinabs fires several spikes a step where two thresholds can be reached at once; a small drive cannot."""
-    small = {"input_to_hidden1.weight": np.full((3, 4), 0.1), "hidden1_to_output.weight": np.full((2, 3), 0.1)}
+    """sinabs fires several spikes a step where two thresholds can be reached at once; a small drive
+    cannot.
+    """
+    small = {
+        "input_to_hidden1.weight": np.full((3, 4), 0.1),
+        "hidden1_to_output.weight": np.full((2, 3), 0.1),
+    }
     assert notes_for(dense(SINABS, **small), "sinabs") == []
     large = small | {"input_to_hidden1.weight": np.full((3, 4), 0.5)}
     assert "SingleSpike" in notes_for(dense(SINABS, **large), "sinabs")[0]
     assert "min_v_mem" in notes_for(dense(Lif(1.0, 1.0), **small), "sinabs")[0]
 
 
-# --- files for everybody -------------------------------------------------------------------------------------------------
+# --- files for everybody ---
 
 
 def nodes_in(path: Path) -> dict[str, dict[str, Any]]:
@@ -155,7 +196,9 @@ def nodes_in(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_v_reset_is_left_out_where_it_is_0(tmp_path: Path) -> None:
-    """nir 1.0.4's LIF, IF and CubaLIF have no field v_reset, and refuse a file with one (sinabs 3.1.3 and rockpool 3.1.0 pin that nir)."""
+    """nir 1.0.4's LIF, IF and CubaLIF have no field v_reset, and refuse a file with one (sinabs
+    3.1.3 and rockpool 3.1.0 pin that nir).
+    """
     for neuron in (SNNTORCH, Lif(1.0, 1.0), Lif(0.5, 1.0, synapse_decay=0.5)):
         write_nir(dense(neuron), tmp_path / "net.nir")
         assert all("v_reset" not in node for node in nodes_in(tmp_path / "net.nir").values())
@@ -165,7 +208,9 @@ def test_v_reset_is_left_out_where_it_is_0(tmp_path: Path) -> None:
 
 
 def test_a_dense_layer_is_an_affine(tmp_path: Path) -> None:
-    """sinabs 3.1.3's from_nir has no case for nir.Linear and leaves it out of the network without a word."""
+    """sinabs 3.1.3's from_nir has no case for nir.Linear and leaves it out of the network without a
+    word.
+    """
     write_nir(dense(SINABS), tmp_path / "net.nir")
     kinds = [node["type"] for node in nodes_in(tmp_path / "net.nir").values()]
     assert kinds.count(b"Affine") == 2 and b"Linear" not in kinds
@@ -178,12 +223,16 @@ def test_options_read_the_graph_and_not_the_metadata(tmp_path: Path) -> None:
     assert from_nir(tmp_path / "net.nir", steps=7).steps == 7
     other = from_nir(tmp_path / "net.nir", strict=False)
     assert other.network.output.neuron == Lif(0.875, 1.0)
-    assert {c["from"] for c in other.info["import"]["conventions"]} == {"given", "metadata of the file"}
+    assert {c["from"] for c in other.info["import"]["conventions"]} == {
+        "given",
+        "metadata of the file",
+    }
     plain = from_nir(tmp_path / "net.nir", written_by="nir")
     assert plain.network.output.neuron.reset == "hard"  # type: ignore[union-attr]
-    write_nir(dense(SINABS), tmp_path / "sinabs.nir", "sinabs")
+    write_nir(dense(SINABS), tmp_path / "sinabs.nir", target="sinabs")
     halved = from_nir(tmp_path / "sinabs.nir", strict=True).network.output.neuron
-    assert np.isclose(halved.decay, 0.875, atol=1e-7) and halved.reset == "soft"  # type: ignore[union-attr]
+    assert isinstance(halved, Lif) and halved.reset == "soft"
+    assert np.isclose(halved.decay, 0.875, atol=1e-7)
 
 
 def test_a_graph_that_was_changed_after_it_was_written(tmp_path: Path) -> None:
@@ -191,11 +240,15 @@ def test_a_graph_that_was_changed_after_it_was_written(tmp_path: Path) -> None:
     graph = nir.read(tmp_path / "net.nir")
     graph.nodes["weight_hidden1_to_output"].weight *= 2
     nir.write(tmp_path / "changed.nir", graph)
-    with pytest.raises(Unsupported, match="changed.nir.*was changed after this program wrote it.*'nir'"):
+    with pytest.raises(
+        Unsupported, match="changed.nir.*was changed after this program wrote it.*'nir'"
+    ):
         from_nir(tmp_path / "changed.nir")
     again = from_nir(tmp_path / "changed.nir", written_by="nir", reset="soft", strict=False)
     name = "population_hidden1_to_population_output.weight"
-    assert np.allclose(again.parameters[name], 2 * dense(SINABS).parameters["hidden1_to_output.weight"])
+    assert np.allclose(
+        again.parameters[name], 2 * dense(SINABS).parameters["hidden1_to_output.weight"]
+    )
     graph.metadata["neurohw"] = "{"
     nir.write(tmp_path / "broken.nir", graph)
     with pytest.raises(BrokenFile, match="metadata are damaged"):

@@ -1,0 +1,166 @@
+"""import, check and export on the command line: what is taken for granted is said, what cannot be
+expressed is listed.
+"""
+
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from neurohw import Lif, feed_forward, load_trained, save
+from tests.interop.nir.judges import JUDGES, Judge
+from tests.interop.test_nir import graph_of, lif
+from tests.random_networks import random_trained
+from tests.test_cli_models import run
+
+CASES = ("leaky", "rsynaptic", "lif", "iaf", "lifbox", "lifbox_dt1")
+TOOLS = ("snntorch", "spikingjelly", "sinabs", "norse")
+JUDGED = [j for j in JUDGES if not j.options and j.tool in TOOLS and j.case in CASES]
+
+
+@pytest.mark.parametrize("judge", JUDGED, ids=lambda j: f"{j.tool}_{j.case}")
+def test_import_from_then_run_equals_the_tool(
+    judge: Judge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing but --from; the right spikes are the tool's own."""
+    spikes, hidden, out = judge.recorded()
+    np.savez(tmp_path / "in.npz", spikes=spikes)
+    code, text = run(
+        capsys, "import", judge.write(tmp_path), "--from", judge.tool, "--out", tmp_path / "model"
+    )
+    assert code == 0 and f"read as {judge.tool}" in text and "warning" not in text
+    options = (
+        "--engine",
+        "reference",
+        "--input",
+        tmp_path / "in.npz",
+        "--out",
+        tmp_path / "out.npz",
+    )
+    assert run(capsys, "run", tmp_path / "model", *options)[0] == 0
+    first, second = (p.name for p in load_trained(tmp_path / "model").network.populations[1:])
+    with np.load(tmp_path / "out.npz") as trace:
+        assert np.array_equal(trace[f"spikes.{first}"], hidden) and hidden.sum() > 20
+        assert np.array_equal(trace[f"spikes.{second}"], out)
+
+
+def test_an_import_says_what_it_took_and_what_it_assumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(j for j in JUDGES if j.case == "leaky").write(tmp_path)
+    code, text = run(capsys, "import", path, "--out", tmp_path / "model")
+    assert code == 0
+    for words in (
+        "ASSUMED",
+        "nobody said how this graph is to be read",
+        "dt 0.001 s",
+        "exponential_euler",
+        "to v_reset",
+        "name the tool",
+    ):
+        assert words in text
+    saved = load_trained(tmp_path / "model").info["import"]
+    assert saved["assumed"] and saved["populations"][0]["decay"] == "0.367879"
+    code, text = run(capsys, "import", path, "--from", "snntorch", "--out", tmp_path / "right")
+    assert (
+        code == 0
+        and "ASSUMED" not in text
+        and "0.0001 s" in text
+        and "does not write reset_mechanism" in text
+    )
+    assert load_trained(tmp_path / "right").info["import"]["populations"][0]["decay"] == "0.9"
+    code, text = run(
+        capsys, "import", path, "--from", "snntorch", "--reset", "zero", "--out", tmp_path / "zero"
+    )
+    assert code == 0 and "given" in text
+
+
+def test_a_dead_network_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(j for j in JUDGES if j.case == "iaf" and j.tool == "sinabs").write(tmp_path)
+    code, text = run(capsys, "import", path, "--out", tmp_path / "model")
+    assert code == 0 and "'n1' can never fire" in text and "'n3' can never fire" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--from", "brian2"), "no tool 'brian2'"),
+        (("--from", "snntorch"), "writes no IF"),
+        (("--gain", "two"), "gain is nir, one or decay"),
+        (("--refractory", "-1"), "refractory counts steps"),
+        (("--reset", "softly"), "reset is soft, hard or none"),
+        (("--dt", "nan"), "dt must be above 0"),
+        (("--input-shape", "3"), "no option input_shape"),
+    ],
+)
+def test_options_that_mean_nothing_are_one_line(
+    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(j for j in JUDGES if j.case == "iaf" and j.tool == "sinabs").write(tmp_path)
+    code, text = run(capsys, "import", path, "--out", tmp_path / "model", *options)
+    assert (
+        code == 1
+        and words in text
+        and text.startswith("error:")
+        and not (tmp_path / "model").exists()
+    )
+
+
+def test_a_shape_of_no_numbers_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(
+        capsys, "import", "net.py:net", "--out", tmp_path / "model", "--input-shape", "abc"
+    )
+    assert code == 2 and "1,28,28, not 'abc'" in text and "Traceback" not in text
+
+
+def test_check_lists_all_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = next(j for j in JUDGES if j.case == "lifbox").write(tmp_path)
+    code, text = run(capsys, "check", good, "--from", "norse")
+    assert (
+        code == 0
+        and "all 6 nodes can be expressed" in text
+        and "population n1 (LIFBoxCell): 8 Lif" in text
+    )
+    bad = tmp_path / "bad.nir"
+    nir.write(
+        bad,
+        graph_of(nir.Linear(np.ones((4, 3))), nir.Linear(np.ones((4, 4))), lif(4, tau=np.zeros(4))),
+    )
+    before = sorted(tmp_path.iterdir())
+    code, text = run(capsys, "check", bad)
+    assert code == 1 and "2 of 5 nodes cannot be expressed" in text
+    assert "second weighted node" in text and "time constant" in text
+    assert sorted(tmp_path.iterdir()) == before
+    code, text = run(capsys, "check", tmp_path / "gone.nir")
+    assert code == 1 and "there is no such file" in text
+
+
+def test_export_for_a_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = random_trained(
+        np.random.default_rng(1), feed_forward([4, 3, 2], Lif(0.875), Lif(0.875)), 20
+    )
+    save(model, tmp_path / "model")
+    common = ("export", tmp_path / "model", "--out", tmp_path / "net.nir", "--to")
+    code, text = run(capsys, *common, "nir", "--for", "sinabs")
+    assert code == 0 and "written:" in text and "there: sinabs" in text and "SingleSpike" in text
+    assert run(capsys, "import", tmp_path / "net.nir", "--out", tmp_path / "again")[0] == 0
+    assert load_trained(tmp_path / "again").network == model.network
+    (tmp_path / "net.nir").unlink()
+    code, text = run(capsys, *common, "nir", "--for", "snntorch")
+    assert code == 1 and "hidden1" in text and "reset='hard' instead of 'soft'" in text
+    assert not (tmp_path / "net.nir").exists()
+    code, text = run(capsys, *common, "brian2", "--for", "sinabs")
+    assert code == 1 and "--for sinabs says which tool reads a NIR graph" in text
+    code, text = run(capsys, *common, "nir", "--for", "nengo")
+    assert code == 1 and "no tool 'nengo'" in text
+
+
+@pytest.mark.parametrize("verb", ["import", "check", "export"])
+def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, verb, "--help")
+    assert code == 0 and f"neurohw {verb}" in text
