@@ -59,6 +59,10 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
             "latency_us": hardware[first]["latency_us"] if first else None,
             "latency_board": first,
             "synaptic_operations_per_cycle": verified["synaptic_operations_per_cycle"],
+            **{
+                f"{kind}_per_inference": sum(verified[kind].values()) / verified["samples"]
+                for kind in ("synaptic_operations", "effective_synaptic_operations")
+            },
         },
         "widths": {
             name: {
@@ -69,6 +73,7 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
                 "membrane_bits": population.membrane.bits,
                 "proved_membrane_bits": model.info["populations"][name]["proved_membrane_bits"],
                 "capped": population.capped,
+                "saturations": verified["saturations"][name],
             }
             for name, population in model.populations.items()
         },

@@ -262,14 +262,14 @@ def verify_stage(run: RunFolder, progress: Progress, states: bool = False) -> No
 
 def _build_board(run: RunFolder, name: str, tell: Callable[[str], None]) -> dict[str, Any]:
     """The result of one board, from its stamp if it is up to date."""
-    board, package = load_board(name), RtlPackage.load(run.path / "rtl")
+    board = load_board(name)
     texts = {p.name: p.read_text() for p in sorted(board.folder.iterdir())}
     key = run.key(run.need("emit")["digest"], texts, tool_versions())
     stage = f"build-{name}"
     done = run.result(stage, key)
     if done is None or not Path(done["bitstream"]).exists():
         folder, output = run.path / "rtl", run.path / "build" / name
-        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell)
+        result = build(folder, board, output, tell)
         done = dataclasses.asdict(result)
         run.finish(stage, key, done)
     tell(f"{name}: done")

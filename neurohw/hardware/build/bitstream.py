@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from neurohw.errors import DoesNotFit
+from neurohw.errors import DoesNotFit, NeurohwError
 from neurohw.hardware.build.board import Board, check_block_ram, check_utilization
+from neurohw.hardware.build.multipliers import dsp_blocks, instances, without_blocks
 from neurohw.hardware.build.plan import board_parameters, route_commands, yosys_script
 from neurohw.hardware.build.pll import pll_for
 from neurohw.hardware.build.report import BoardResult, parse_nextpnr, parse_stat
 from neurohw.hardware.build.tools import Progress, program, run_tool
+from neurohw.hardware.generate import RtlPackage
 from neurohw.paths import rtl_folder
 from neurohw.storage import replace_folder
 
@@ -27,29 +29,47 @@ def _silent(_: str) -> None:
 
 
 def synthesise(
-    folder: Path, sources: Sequence[str], top: str, synthesis: str, parameters: Mapping[str, int | str]
+    folder: Path,
+    sources: Sequence[str],
+    top: str,
+    synthesis: str,
+    parameters: Mapping[str, int | str],
+    logic: Sequence[str] = (),
 ) -> None:
-    """Synthesise in `folder`, leaving design.json and stat.json there."""
-    (folder / "synthesis.ys").write_text(yosys_script(sources, top, synthesis, parameters))
+    """Synthesise in `folder`, leaving design.json and stat.json there. logic: instances whose multipliers get no DSP blocks."""
+    (folder / "synthesis.ys").write_text(yosys_script(sources, top, synthesis, parameters, logic))
     run_tool([sys.executable, "-m", "neurohw.hardware.build.yosys_child", "synthesis.ys"], folder, "synthesis.log")
 
 
-def build(
-    package: Path,
-    sources: Sequence[str],
-    board: Board,
-    lanes: int,
-    weight_bits: Mapping[str, int],
-    output: Path,
-    progress: Progress = _silent,
-) -> BoardResult:
+def logs_of(output: Path) -> Path:
+    """Where the logs of a build stay that has failed; those of one that has not are in `output`."""
+    return output.with_name(f"{output.name}-logs")
+
+
+def _keep_logs(folder: Path, output: Path, error: NeurohwError) -> NeurohwError:
+    """The error, naming the logs that have been copied out of the folder of the failed build."""
+    kept = logs_of(output)
+    kept.mkdir(exist_ok=True)
+    found = [path for pattern in ("*.log", "stat.json", "route.json") for path in sorted(folder.glob(pattern))]
+    for path in found:
+        shutil.copy(path, kept / path.name)
+    text = str(error).replace(str(folder), str(kept))
+    logs = ", ".join(str(kept / path.name) for path in found if path.suffix == ".log")
+    return type(error)(text if str(kept) in text or not logs else f"{text} (logs: {logs})")
+
+
+def build(package: Path, board: Board, output: Path, progress: Progress = _silent) -> BoardResult:
     """Build a written RTL package for a board; the bitstream and all logs land in the folder `output`.
 
-    sources: the package's SystemVerilog files in order. weight_bits: bits of each weight memory, for the early fit check. The PLL starts at
-    the board's target clock; if the routed Fmax is lower, the clock is lowered to what was routed and the design routed again.
-    Raises DoesNotFit, MissingTool, or NeurohwError with the tool's own words. Nothing is left half built.
+    The PLL starts at the board's target clock; if the routed Fmax is lower, the clock is lowered to what was routed and the design routed again.
+    Where the populations need more DSP blocks than the board has, some of them multiply in logic. Raises DoesNotFit, MissingTool, BrokenFile for an
+    altered package, or NeurohwError with the tool's own words. Nothing is left half built but the logs, in `logs_of(output)`, which the error names.
     """
-    check_block_ram(board, dict(weight_bits))
+    contents = RtlPackage.load(package)
+    check_block_ram(board, contents.weight_banks())
+    blocks = dsp_blocks(contents, board.family)
+    in_logic = {name: blocks[name] for name in without_blocks(blocks, board.resources.dsp)}
+    sources, logic = contents.sources(), instances(contents, list(in_logic))
     route_program = program(f"yowasp-nextpnr-{board.family}")
     pack_program = program("yowasp-ecppack" if board.family == "ecp5" else "yowasp-icepack")
     output = Path(output)
@@ -68,8 +88,9 @@ def build(
         for _ in range(ATTEMPTS):
             pll = pll_for(board.family, board.input_clock_mhz, wish)
             progress(f"{board.name}: synthesis for {pll.clock_mhz:.1f} MHz")
-            synthesise(folder, every, board.top, board.synthesis, board_parameters(board, pll))
-            check_utilization(board, parse_stat((folder / "stat.json").read_text(), board.family, "stat.json"))
+            synthesise(folder, every, board.top, board.synthesis, board_parameters(board, pll), logic)
+            used = parse_stat((folder / "stat.json").read_text(), board.family, "stat.json")
+            check_utilization(board, used, in_logic)
             route, pack = route_commands(board, pll.clock_mhz)
             progress(f"{board.name}: {route.stage}")
             run_tool([route_program, *route.arguments], folder, route.log)
@@ -88,6 +109,10 @@ def build(
         content = (folder / "board.bit").read_bytes()
         os.chmod(folder, 0o755)
         replace_folder(folder, output)
+    except NeurohwError as error:
+        told = _keep_logs(folder, output, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise told from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -98,9 +123,11 @@ def build(
         ff_available=cells["ff"][1],
         bram=cells["bram"][0],
         bram_available=cells["bram"][1],
+        dsp=cells["dsp"][0],
+        dsp_available=board.resources.dsp,
         fmax_mhz=round(fmax, 2),
         clock_mhz=round(pll.clock_mhz, 4),
-        lanes=lanes,
+        lanes=contents.lanes(),
         bitstream=str(output / "board.bit"),
         bitstream_bytes=len(content),
         bitstream_sha256=hashlib.sha256(content).hexdigest(),
@@ -110,7 +137,7 @@ def build(
 def place_and_route_network(
     package: Path, sources: Sequence[str], output: Path, freq_mhz: float = 100.0, seed: int = 1
 ) -> tuple[dict[str, tuple[int, int]], float]:
-    """Utilization {lut, ff, bram: (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in CABGA381.
+    """Utilization {lut, ff, bram, dsp: (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in CABGA381.
 
     This is the flow on which other designs were measured, see benchmarks/.
     """
