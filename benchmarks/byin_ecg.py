@@ -126,15 +126,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             package = emit(quantized(trained, 8), lanes=1)
             package.write(Path(name) / "rtl")
-            routed = build(
-                Path(name) / "rtl",
-                package.sources(),
-                load_board(options.board),
-                package.lanes(),
-                package.weight_bits(),
-                Path(name) / "build",
-                print,
-            )
+            routed = build(Path(name) / "rtl", load_board(options.board), Path(name) / "build", print)
         board = [
             "",
             f"{options.board}, one lane: {routed.lut:,} of {routed.lut_available:,} logic cells, {routed.bram} of {routed.bram_available} block RAMs, Fmax "

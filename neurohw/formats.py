@@ -40,7 +40,7 @@ FORMATS = {
     "quantized": Format(
         "a quantized network", 2, "run `neurohw quantize` or `neurohw import` again", VALUE
     ),
-    "trace": Format("a trace", 1, "run the engine again and save its trace", VALUE),
+    "trace": Format("a trace", 2, "run the engine again and save its trace", VALUE),
     "liquid": Format("a liquid", 1, "run `neurohw reservoir build` again", VALUE),
     "chip": Format("a chip of resistive memory", 1, "program the chip again", VALUE),
     "plastic-run": Format(
@@ -49,6 +49,7 @@ FORMATS = {
     "rtl": Format("an RTL package", 2, "run `neurohw emit` again", "manifest.json"),
     "bitstream": Format("a built bitstream", 1, "run `neurohw build` again", CONTENTS),
     "route": Format("a placed and routed network", 1, "place and route again", CONTENTS),
+    "logs": Format("logs of a failed build", 1, "run `neurohw build` again", CONTENTS),
     "harness": Format("a compiled simulation", 1, "run `neurohw verify` again", CONTENTS),
     "run": Format(
         "a run folder",
@@ -66,7 +67,7 @@ FORMATS = {
         "experiment.json",
         frozenset({"scenario", "samples"}),
     ),
-    "build": Format("a report of builds", 1, "run `neurohw build` again"),
+    "build": Format("a report of builds", 2, "run `neurohw build` again"),
     "checkpoint": Format("a checkpoint of a training", 2, "delete it to train from the start"),
     "report": Format("a report", 2, "run `neurohw report` again"),
     "reservoir": Format("measurements of a liquid", 1, "run `neurohw reservoir measure` again"),

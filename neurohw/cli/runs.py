@@ -114,8 +114,13 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
         table.add_row("RTL accuracy", f"{100 * verified['rtl_accuracy']:.2f} %")
         table.add_row("mismatches", f"{verified['mismatches']} in {verified['spikes_compared']:,} spike comparisons")
         table.add_row("cycles per inference", f"{verified['cycles_per_inference']:.0f}")
+        done, effective = (sum(verified[f"{kind}synaptic_operations"].values()) for kind in ("", "effective_"))
+        per = verified["samples"]
+        table.add_row("operations per inference", f"{done / per:,.0f} synaptic, {effective / per:,.0f} effective")
+        saturated = ", ".join(f"{n:,} in {name}" for name, n in verified["saturations"].items() if n)
+        table.add_row("saturated updates", saturated or "none")
     for name, board in (built or {}).get("boards", {}).items():
-        numbers = f"{board['lut']:,} LUT, {board['bram']} BRAM, Fmax {board['fmax_mhz']:.1f} MHz"
+        numbers = f"{board['lut']:,} LUT, {board['bram']} BRAM, {board['dsp']} DSP, Fmax {board['fmax_mhz']:.1f} MHz"
         table.add_row(name, f"{numbers}: {run.path / board['bitstream']}")
     for name in (built or {}).get("failed", {}):
         table.add_row(name, Text("not built", style="red"))

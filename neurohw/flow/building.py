@@ -29,7 +29,7 @@ def _build_board(run: RunFolder, package: RtlPackage, name: str, tell: Callable[
     done = run.result(stage) if run.up_to_date(stage, options, inputs) else None
     if done is None or not _is_there(run.path / done["bitstream"], done["bitstream_sha256"]):
         folder, output = run.path / "rtl", run.path / "build" / name
-        result = build(folder, package.sources(), board, package.lanes(), package.weight_bits(), output, tell, run.force)
+        result = build(folder, board, output, tell, run.force)
         done = {**dataclasses.asdict(result), "bitstream": run.inside(result.bitstream)}
         run.finish(stage, options, inputs, done)
     tell(f"{name}: done")

@@ -84,6 +84,10 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
             "latency_us": hardware[first]["latency_us"] if first else None,
             "latency_board": first,
             "synaptic_operations_per_cycle": verified["synaptic_operations_per_cycle"],
+            **{
+                f"{kind}_per_inference": sum(verified[kind].values()) / verified["samples"]
+                for kind in ("synaptic_operations", "effective_synaptic_operations")
+            },
         },
         "widths": {
             name: {
@@ -98,6 +102,7 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
                 "rounding": model.info["populations"][name]["rounding"],
                 "saturation": model.info["populations"][name]["saturation"],
                 **quantized["saturations"][name],
+                "saturated_in_rtl": verified["saturations"][name],
             }
             for name, population in model.populations.items()
         },

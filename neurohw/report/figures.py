@@ -79,21 +79,21 @@ def membranes(trace: Trace, population: str, sample: int, dt: float, label: int)
 
 
 def utilization_bars(hardware: dict[str, dict[str, Any]]) -> str:
-    """Share of each board's LUT, FF and block RAM in use, in percent."""
+    """Share of each board's LUT, FF, block RAM and DSP blocks in use, in percent."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        kinds = ["lut", "ff", "bram"]
+        kinds = ["lut", "ff", "bram", "dsp"]
         height = 0.8 / max(len(hardware), 1)
         for i, (board, numbers) in enumerate(hardware.items()):
             shares = [
                 100 * numbers[k] / numbers[f"{k}_available"] if numbers.get(f"{k}_available") else 0 for k in kinds
             ]
-            bars = axes.barh(np.arange(3) + i * height, shares, height, label=board, color=[BLUE, ORANGE, GREY][i % 3])
+            bars = axes.barh(np.arange(4) + i * height, shares, height, label=board, color=[BLUE, ORANGE, GREY][i % 3])
             axes.bar_label(
                 bars, [f" {numbers[k]:,} ({s:.0f} %)" for k, s in zip(kinds, shares, strict=True)], fontsize=8
             )
-        axes.set_yticks(np.arange(3) + 0.4 - height / 2, ["LUT", "FF", "block RAM"])
+        axes.set_yticks(np.arange(4) + 0.4 - height / 2, ["LUT", "FF", "block RAM", "DSP"])
         axes.invert_yaxis()
         axes.set_xlim(0, 135)
         axes.set_xticks([0, 25, 50, 75, 100])

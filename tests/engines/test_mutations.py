@@ -33,14 +33,17 @@ from neurohw.engines import torch as torch_engine
 from neurohw.fixedpoint import MultiplyDecay, ShiftDecay
 from neurohw.golden import native, specification
 from neurohw.hardware.generate import package
+from neurohw.hardware.verify.harness import build_harness, run_harness
 from neurohw.integers import QuantizedModulation, QuantizedNetwork
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Adaptation
 from neurohw.train import functional, module
 from tests.hardware.verify.test_astrocytes import case as loop_case
 from tests.hardware.verify.test_astrocytes import loop
+from tests.hardware.verify.test_saturation import saturating
 from tests.mutations import mutate_native
 from tests.random_networks import random_stimulus, random_trained
+from tests.saturations import saturations
 
 SHIFT, PRODUCT, CURRENT = Lif(0.5), Lif(0.9), Lif(0.5, synapse_decay=0.5)
 HARD, TWO = Lif(0.5, reset="hard", v_reset=0.25), Lif(0.5, refractory=2)
@@ -298,12 +301,49 @@ def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file
     rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
 
 
+SATURATION_MUTATIONS = [
+    ("nhw_saturating_add.sv", "saturated_o <= overflow;", "saturated_o <= sum_q[WideBits];"),
+    ("nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "membrane_saturated ||"),
+    ("nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "current_saturated ||"),
+    ("nhw_lif_step.sv", "membrane_saturated || adaptation_saturated", "membrane_saturated"),
+    ("nhw_lif_step.sv", "spike_o && late_saturated", "late_saturated"),
+    ("nhw_neuron_update.sv", "saturated_count += ", "saturated_count |= "),
+    ("nhw_registers.sv", "more = Bits'(population_saturated_q[k-FirstPopulation])", "more = Bits'(population_saturated_q[k-FirstPopulation] != '0)"),
+    ("nhw_registers.sv", "6'(population_q) + 6'(FirstPopulation)", "6'(FirstPopulation)"),
+]  # fmt: skip
+
+
+@pytest.mark.rtl
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("file", "right", "wrong"), SATURATION_MUTATIONS)
+def test_counters_of_saturations(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str
+) -> None:
+    """A register that counts otherwise differs from what is counted outside the step, where c, v and a saturate each."""
+    model, spikes = saturating("all, refractory")
+    mutate_rtl(monkeypatch, tmp_path, file, right, wrong)
+    package.emit(model, 4).write(tmp_path / "package")
+    program = build_harness(tmp_path / "package", tmp_path / "sim", optimize=False)
+    counted = run_harness(program, tmp_path / "package", spikes).saturations
+    assert counted != saturations(model, spikes)
+
+
 @pytest.mark.rtl
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
 def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
     _, model, spikes = case(neuron)
     rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
+
+
+def mutate_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
+    """Let packages be emitted from cores of which one file has one text changed."""
+    folder = tmp_path / "rtl"
+    shutil.copytree(package.rtl_folder(), folder)
+    text = (folder / file).read_text()
+    assert right in text
+    (folder / file).write_text("// verilator lint_off WIDTHEXPAND\n// verilator lint_off WIDTHTRUNC\n// verilator lint_off UNUSEDSIGNAL\n" + text.replace(right, wrong))  # fmt: skip
+    monkeypatch.setattr(package, "rtl_folder", lambda: folder)
 
 
 def rtl_is_noticed(
@@ -317,12 +357,7 @@ def rtl_is_noticed(
 ) -> None:
     """The RTL with one text of one file replaced differs from golden, or does not run to its end."""
     expected = run_golden(model, spikes)
-    folder = tmp_path / "rtl"
-    shutil.copytree(package.rtl_folder(), folder)
-    text = (folder / file).read_text()
-    assert right in text
-    (folder / file).write_text("// verilator lint_off WIDTHEXPAND\n// verilator lint_off WIDTHTRUNC\n// verilator lint_off UNUSEDSIGNAL\n" + text.replace(right, wrong))  # fmt: skip
-    monkeypatch.setattr(package, "rtl_folder", lambda: folder)
+    mutate_rtl(monkeypatch, tmp_path, file, right, wrong)
     try:
         trace = rtl.run(model, spikes, 3, optimize=False)
     except Exception as error:  # a harness that waits for ever is noticed, too

@@ -111,7 +111,7 @@ async def commands_and_frames(dut: Any, idle: float, backpressure: float) -> Non
         (outputs if rest[0] == 0x6F else replies).append(rest[:size])
         rest = rest[size:]
     assert outputs == [b"o\x00\x07\x00\x00\x00", b"o\x00\x09\x00\x00\x00", b"o\x03\x00\x00\x00\x00"]
-    assert replies == [b"r\x04\x03\x02\x01", b"w", b"r1WHN", b"r\x78\x56\x34\x12"]
+    assert replies == [b"r\x04\x03\x02\x01", b"w", b"r2WHN", b"r\x78\x56\x34\x12"]
 
 
 @cocotb.test()

@@ -1,6 +1,7 @@
 """Boards as data: `boards/<name>/board.toml`."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,22 @@ from typing import Any
 from neurohw.errors import BrokenFile, DoesNotFit, InvalidData
 from neurohw.paths import boards_folder
 
+# (words, bits of a word) of one block RAM: DP16KD, SB_RAM40_4K
+BLOCK_SHAPES = {
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+}
+
 
 @dataclass(frozen=True)
 class Resources:
-    """What a device has. bram_bits: data bits of one block RAM in its power-of-two shapes."""
+    """What a device has. bram_bits: data bits of one block RAM in its widest shapes. dsp: blocks with a multiplier."""
 
     lut: int
     ff: int
     bram: int
     bram_bits: int
+    dsp: int
 
 
 @dataclass(frozen=True)
@@ -63,34 +71,48 @@ def load_board(name: str) -> Board:
         resources = Resources(**value.pop("resources"))
     except TypeError as error:
         raise BrokenFile(f"{file}: [resources] {error}") from error
-    if value["family"] not in ("ecp5", "ice40"):
+    if value["family"] not in BLOCK_SHAPES:
         raise BrokenFile(f"{file}: family {value['family']!r} is neither ecp5 nor ice40")
     return Board(**value, resources=resources, folder=folder)
 
 
-def check_block_ram(board: Board, memories: dict[str, int]) -> None:
+def block_rams(family: str, rows: int, bits: int) -> int:
+    """Block RAMs of a memory of `rows` words of `bits` bits: as many columns and layers of the shape that needs fewest."""
+    return min(-(-rows // words) * -(-bits // width) for words, width in BLOCK_SHAPES[family])
+
+
+def check_block_ram(board: Board, memories: Mapping[str, Sequence[tuple[int, int]]]) -> None:
     """Raise DoesNotFit if weight memories cannot fit, before any tool runs.
 
-    memories: name -> bits. Counts whole block RAMs per memory, the fewest that could hold the bits.
+    memories: name -> (rows, bits of a row) of every bank. Each bank is a memory of its own.
     """
-    need = {name: -(-bits // board.resources.bram_bits) for name, bits in memories.items()}
+    need = {name: sum(block_rams(board.family, *bank) for bank in banks) for name, banks in memories.items()}
     if sum(need.values()) > board.resources.bram:
         worst = max(need, key=lambda name: need[name])
+        bits = sum(rows * width for rows, width in memories[worst])
         raise DoesNotFit(
-            f"board {board.name!r} has {board.resources.bram} block RAMs of {board.resources.bram_bits} bits; the weights need at least "
-            f"{sum(need.values())} ({worst}: {need[worst]} for {memories[worst]:,} bits). Use fewer weight bits or a smaller layer."
+            f"board {board.name!r} has {board.resources.bram} block RAMs of {board.resources.bram_bits} bits; the weights need "
+            f"{sum(need.values())} ({worst}: {need[worst]} for {bits:,} bits). Use fewer weight bits or a smaller layer."
         )
 
 
-def check_utilization(board: Board, used: dict[str, int]) -> None:
-    """Raise DoesNotFit if synthesis used more than the device has. used: lut, ff, bram."""
+def check_utilization(board: Board, used: Mapping[str, int], in_logic: Mapping[str, int] | None = None) -> None:
+    """Raise DoesNotFit if synthesis used more than the device has.
+
+    used: lut, ff, bram, dsp. in_logic: multipliers by population for which there was no DSP block.
+    """
     over = [
         f"{used[kind]:,} of {getattr(board.resources, kind):,} {label}"
-        for kind, label in (("lut", "LUTs"), ("ff", "flip-flops"), ("bram", "block RAMs"))
+        for kind, label in (("lut", "LUTs"), ("ff", "flip-flops"), ("bram", "block RAMs"), ("dsp", "DSP blocks"))
         if used[kind] > getattr(board.resources, kind)
     ]
-    if over:
-        raise DoesNotFit(
-            f"the design needs {', '.join(over)} of board {board.name!r}. Use fewer lanes (logic), "
-            "fewer weight bits (block RAM and logic) or a smaller layer."
+    if not over:
+        return
+    advice = "Use fewer lanes (logic), fewer weight bits (block RAM and logic) or a smaller layer."
+    if in_logic:
+        names = ", ".join(f"{name} {count}" for name, count in in_logic.items())
+        advice = (
+            f"Beyond its {board.resources.dsp} DSP blocks these multipliers are logic: {names}. Give those populations decays that are shifts "
+            f"(1 - 2^-k, such as 0.875), which need no multiplier, or use fewer lanes: every update lane has multipliers of its own."
         )
+    raise DoesNotFit(f"the design needs {', '.join(over)} of board {board.name!r}. {advice}")

@@ -17,12 +17,19 @@ class Command:
     log: str
 
 
-def yosys_script(sources: Sequence[str], top: str, synthesis: str, parameters: Mapping[str, int | str]) -> str:
-    """Yosys passes that read `sources`, set top parameters, synthesise, and write design.json and stat.json."""
+def yosys_script(
+    sources: Sequence[str], top: str, synthesis: str, parameters: Mapping[str, int | str], logic: Sequence[str] = ()
+) -> str:
+    """Yosys passes that read `sources`, set top parameters, synthesise, and write design.json and stat.json.
+
+    logic: names of instances whose multipliers are made of logic, before the synthesis looks for DSP blocks.
+    """
     # -defer: a module is elaborated with the parameters of its instances only
     macros = "-DSYNTHESIS -DNHW_NO_LUT_RAM" if synthesis.startswith("synth_ice40") else "-DSYNTHESIS"
     lines = [f"read_verilog -sv -defer {macros} {' '.join(sources)}"]
     lines += [f"chparam -set {name} {value} {top}" for name, value in sorted(parameters.items())]
+    if logic:
+        lines += [f"hierarchy -check -top {top}", "proc", "flatten", *[f"booth */c:*{name}.*" for name in logic]]
     lines += [f"{synthesis} -top {top} -json design.json", "tee -q -o stat.json stat -json"]
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from neurohw.storage import write_file
 LUT_CELLS = ("TRELLIS_COMB", "ICESTORM_LC")
 FF_CELLS = ("TRELLIS_FF",)
 BRAM_CELLS = ("DP16KD", "ICESTORM_RAM")
+DSP_CELLS = ("MULT18X18D", "ICESTORM_DSP")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class BoardResult:
     ff_available: int
     bram: int
     bram_available: int
+    dsp: int
+    dsp_available: int
     fmax_mhz: float
     clock_mhz: float
     lanes: int
@@ -65,7 +68,7 @@ class BuildReport:
 
 
 def parse_nextpnr(text: str, source: str) -> tuple[dict[str, tuple[int, int]], float]:
-    """Utilization {lut, ff, bram: (used, available)} and the slowest clock's Fmax in MHz from nextpnr's JSON report.
+    """Utilization {lut, ff, bram, dsp: (used, available)} and the slowest clock's Fmax in MHz from nextpnr's JSON report.
 
     iCE40 logic cells hold LUT and flip-flop together, so that both count them. Raises BrokenFile naming `source`.
     """
@@ -82,11 +85,11 @@ def parse_nextpnr(text: str, source: str) -> tuple[dict[str, tuple[int, int]], f
     lut, bram = first(LUT_CELLS), first(BRAM_CELLS)
     if lut is None or bram is None:
         raise BrokenFile(f"{source}: no known logic or block RAM cells in {sorted(cells)}")
-    return {"lut": lut, "ff": first(FF_CELLS) or lut, "bram": bram}, fmax
+    return {"lut": lut, "ff": first(FF_CELLS) or lut, "bram": bram, "dsp": first(DSP_CELLS) or (0, 0)}, fmax
 
 
 def parse_stat(text: str, family: str, source: str) -> dict[str, int]:
-    """Cells after synthesis from `stat -json`: {lut, ff, bram}, an estimate of what packing will need.
+    """Cells after synthesis from `stat -json`: {lut, ff, bram, dsp}, an estimate of what packing will need.
 
     ECP5: LUT4, two per carry cell, six per distributed RAM with its write port. iCE40: the larger of LUTs and flip-flops plus carries
     that no LUT shares is not known before packing, so LUTs are counted. Raises BrokenFile naming `source`.
@@ -97,6 +100,8 @@ def parse_stat(text: str, family: str, source: str) -> dict[str, int]:
         raise BrokenFile(f"{source}: not a Yosys statistics file ({error})") from error
     if family == "ecp5":
         lut = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 6 * cells.get("TRELLIS_DPR16X4", 0)
-        return {"lut": lut, "ff": cells.get("TRELLIS_FF", 0), "bram": cells.get("DP16KD", 0)}
+        bram, dsp = cells.get("DP16KD", 0), cells.get("MULT18X18D", 0)
+        return {"lut": lut, "ff": cells.get("TRELLIS_FF", 0), "bram": bram, "dsp": dsp}
     flip_flops = sum(count for name, count in cells.items() if name.startswith("SB_DFF"))
-    return {"lut": cells.get("SB_LUT4", 0), "ff": flip_flops, "bram": cells.get("SB_RAM40_4K", 0)}
+    bram, dsp = cells.get("SB_RAM40_4K", 0), cells.get("SB_MAC16", 0)
+    return {"lut": cells.get("SB_LUT4", 0), "ff": flip_flops, "bram": bram, "dsp": dsp}

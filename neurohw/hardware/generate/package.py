@@ -78,6 +78,16 @@ class RtlPackage:
             result[layer["population"]] = p["ROWS"] * sum(count * bits for _, count, bits in row_fields(p))
         return result
 
+    def weight_banks(self) -> dict[str, list[tuple[int, int]]]:
+        """(rows, bits of a row) of each bank of the weight memories by population."""
+        result = {}
+        for layer in self.layers():
+            p = layer["parameters"]
+            bits = sum(count * bits for _, count, bits in row_fields(p))
+            bank = p.get("BANK_ROWS", p["ROWS"])  # the weights of a learning core lie in one memory
+            result[layer["population"]] = [(min(bank, p["ROWS"] - at), bits) for at in range(0, p["ROWS"], bank)]
+        return result
+
     def write(self, folder: Path | str, force: bool = False) -> None:
         """Write every file; the folder appears whole or not at all.
 

@@ -357,7 +357,7 @@ def emit_plastic(
         "populations": [
             {
                 "population": network.output.name,
-                "parameters": {**parameters, "SLOTS": 1, "SHARED_DELAYS": 0},
+                "parameters": {**parameters, "SLOTS": 1, "SHARED_DELAYS": 0, "COMPRESSED": 0},
                 "slots": None,
                 "adaptive": quantized.model.populations[network.output.name].adaptation_decay is not None,
                 "capped": quantized.model.populations[network.output.name].capped,

@@ -116,9 +116,8 @@ def _pooling(layer: Layer, image: tuple[int, int, int]) -> Connecting:
             "the rows the stride must be the kernel, without padding, and the kernel must divide "
             "the rows"
         )
-    pool = Convolution(
-        (channels, tall, wide), channels, kernel, stride, padding, dilation, channels
-    )  # type: ignore[arg-type]
+    shape = (channels, tall, wide)
+    pool = Convolution(shape, channels, kernel, stride, padding, dilation, channels)  # type: ignore[arg-type]
     weight = layer.integers("weight")
     if weight.size not in (1, int(np.prod(kernel))):
         raise InvalidModel(f"{layer.node}: weight has shape {weight.shape}, {kernel} is needed")

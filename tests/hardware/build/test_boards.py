@@ -8,7 +8,7 @@ import pytest
 from neurohw.errors import BrokenFile, CannotWrite, DoesNotFit, InvalidData, MissingTool, NeurohwError
 from neurohw.hardware.build import BoardResult, BuildReport, build, load_board
 from neurohw.hardware.build.bitstream import place_and_route_network, synthesise
-from neurohw.hardware.build.board import board_names, check_block_ram, check_utilization
+from neurohw.hardware.build.board import block_rams, board_names, check_block_ram, check_utilization
 from neurohw.hardware.build.plan import board_parameters, route_commands, yosys_script
 from neurohw.hardware.build.pll import ecp5_pll, ice40_pll
 from neurohw.hardware.build.report import parse_nextpnr, parse_stat
@@ -79,16 +79,28 @@ def test_pll_out_of_reach() -> None:
 
 def test_early_fit_check_gives_numbers_and_advice() -> None:
     board = load_board("icebreaker")
-    check_block_ram(board, {"hidden1": 64 * 64 * 8})
+    check_block_ram(board, {"hidden1": [(512, 64)]})
     with pytest.raises(
-        DoesNotFit, match=r"has 30 block RAMs of 4096 bits.*at least 98.*fewer weight bits or a smaller layer"
+        DoesNotFit, match=r"has 30 block RAMs of 4096 bits.*need 104 .*fewer weight bits or a smaller layer"
     ):
-        check_block_ram(board, {"hidden1": 784 * 128 * 4})
+        check_block_ram(board, {"hidden1": [(3136, 128)]})  # 13 layers of 8 columns of 256 x 16
+
+
+def test_block_rams_of_the_shapes_that_devices_have() -> None:
+    """MNIST on 32 lanes: three banks of 1024 rows of 128 bits take 8 blocks of 1024 x 18 each, the 64 rows that are left 4 of 512 x 36."""
+    assert [block_rams("ecp5", rows, 128) for rows in (1024, 64)] == [8, 4]
+    assert block_rams("ecp5", 512, 36) == block_rams("ecp5", 2048, 9) == 1  # 18,432 bits
+    assert block_rams("ecp5", 16384, 1) == 1 and block_rams("ecp5", 16385, 1) == 2  # in narrow ones 16,384
+    assert [block_rams("ice40", 256, bits) for bits in (16, 17)] == [1, 2]
+    full = {"a": [(1024, 18)] * 208}
+    check_block_ram(load_board("ulx3s"), full)
+    with pytest.raises(DoesNotFit, match="has 208 block RAMs of 18432 bits; the weights need 209"):
+        check_block_ram(load_board("ulx3s"), {**full, "b": [(1, 1)]})
 
 
 def test_fit_check_after_synthesis_names_what_is_too_much() -> None:
     with pytest.raises(DoesNotFit, match=r"9,000 of 5,280 LUTs.*31 of 30 block RAMs.*fewer lanes"):
-        check_utilization(load_board("icebreaker"), {"lut": 9000, "ff": 10, "bram": 31})
+        check_utilization(load_board("icebreaker"), {"lut": 9000, "ff": 10, "bram": 31, "dsp": 8})
 
 
 def test_nextpnr_report_is_parsed() -> None:
@@ -98,20 +110,22 @@ def test_nextpnr_report_is_parsed() -> None:
                 "TRELLIS_COMB": {"used": 10, "available": 100},
                 "TRELLIS_FF": {"used": 5, "available": 90},
                 "DP16KD": {"used": 2, "available": 8},
+                "MULT18X18D": {"used": 3, "available": 156},
             },
             "fmax": {"clk": {"achieved": 101.5, "constraint": 100}, "slow": {"achieved": 55.0, "constraint": 25}},
         }
     )
-    assert parse_nextpnr(text, "x") == ({"lut": (10, 100), "ff": (5, 90), "bram": (2, 8)}, 55.0)
+    assert parse_nextpnr(text, "x") == ({"lut": (10, 100), "ff": (5, 90), "bram": (2, 8), "dsp": (3, 156)}, 55.0)
     with pytest.raises(BrokenFile, match="route.json: not a nextpnr report"):
         parse_nextpnr(text[:50], "route.json")
 
 
 def test_yosys_statistics_are_parsed() -> None:
-    text = json.dumps(
-        {"design": {"num_cells_by_type": {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7, "DP16KD": 1}}}
-    )
-    assert parse_stat(text, "ecp5", "x") == {"lut": 28, "ff": 7, "bram": 1}
+    cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7, "DP16KD": 1, "MULT18X18D": 5}
+    text = json.dumps({"design": {"num_cells_by_type": cells}})
+    assert parse_stat(text, "ecp5", "x") == {"lut": 28, "ff": 7, "bram": 1, "dsp": 5}
+    small = json.dumps({"design": {"num_cells_by_type": {"SB_LUT4": 9, "SB_DFFE": 2, "SB_MAC16": 4}}})
+    assert parse_stat(small, "ice40", "x") == {"lut": 9, "ff": 2, "bram": 0, "dsp": 4}
     with pytest.raises(BrokenFile, match="stat.json"):
         parse_stat("{}", "ecp5", "stat.json")
 
@@ -156,7 +170,7 @@ def test_a_failing_tool_is_quoted(tmp_path: Path) -> None:
 
 
 def test_build_report_survives_saving(tmp_path: Path) -> None:
-    result = BoardResult(1, 10, 2, 20, 3, 30, 101.0, 100.0, 8, "board.bit", 5, "00")
+    result = BoardResult(1, 10, 2, 20, 3, 30, 4, 8, 101.0, 100.0, 8, "board.bit", 5, "00")
     report = BuildReport({"ulx3s": result}, {"pyosys": "0"}, "parent")
     report.save(tmp_path / "build.json")
     assert BuildReport.load(tmp_path / "build.json") == report

@@ -47,14 +47,19 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_registers_count_as_golden_saturates(case: str, tmp_path: Path) -> None:
-    """Two populations, one of them no multiple of the update lanes; pauses at both ends change nothing."""
+def saturating(case: str) -> tuple[QuantizedNetwork, np.ndarray]:
+    """Two populations, one of them no multiple of the update lanes, and a stimulus that drives them to the ends of their formats."""
     neuron, membrane = CASES[case]
     rng = np.random.default_rng(11)
     trained = random_trained(rng, feed_forward([10, 9, 5], neuron, Integrator(1.0)), 12)
     model = narrow(quantize(trained, 6), membrane)
-    stimulus = (rng.random((12, 6, 10)) < 0.7).astype(np.uint8)
+    return model, (rng.random((12, 6, 10)) < 0.7).astype(np.uint8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_registers_count_as_golden_saturates(case: str, tmp_path: Path) -> None:
+    """Pauses at both ends change nothing."""
+    model, stimulus = saturating(case)
     expected = saturations(model, stimulus)
     assert expected["hidden1"] > 0
     emit(model, 4).write(tmp_path / "rtl")
