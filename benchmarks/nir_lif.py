@@ -70,6 +70,9 @@ def simulate(
         dt=DT,
         discretisation=convention.discretisation,
         reset=convention.reset,
+        delayed_reset=False,
+        strict=True,
+        gain="nir",
         steps=len(stimulus),
     )
     if convention.gain == "dt/tau" and convention.discretisation == "exponential_euler":

@@ -1,13 +1,11 @@
-"""Every node of a NIR file, what it becomes, and what cannot be expressed, before anything is
-written.
-"""
+"""Every node of a NIR file, what it becomes, and what cannot be expressed."""
 
 from pathlib import Path
 from typing import Any
 
 from neurohw.interop.findings import Finding
-from neurohw.interop.nir.conventions import CHOICES, tool_named
-from neurohw.interop.nir.graph import CELLS, WHOLE, Flat, Problems, flatten, kind_of, read_tree
+from neurohw.interop.nir.conventions import CHOICES
+from neurohw.interop.nir.graph import CELLS, WHOLE, Problems, kind_of, read_tree
 from neurohw.interop.nir.read import Import
 from neurohw.interop.nir.report import in_words
 from neurohw.network import TrainedNetwork
@@ -21,15 +19,13 @@ def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -
     """
     assert set(changes) <= set(CHOICES), changes
     problems = Problems(collects=True)
-    tree = read_tree(path, problems)
-    tool = None if written_by is None else tool_named(written_by)
-    model, flat = None, Flat()
+    job = Import(read_tree(path, problems), written_by, changes, problems)
+    model = None
     with problems.at(WHOLE):
-        flat = flatten(tree, problems, tool is not None and tool.rewires)
-        model = Import(flat, tool, None, changes, problems).network()
+        model = job.network()
     becomes = {} if model is None else _populations(model)
     findings = []
-    for name, node in flat.nodes.items():
+    for name, node in job.flat.nodes.items():
         problem = problems.found.get(name, "")
         findings.append(
             Finding(
@@ -40,7 +36,7 @@ def check_nir(path: Path | str, written_by: str | None = None, **changes: Any) -
             )
         )
     for place, problem in problems.found.items():
-        if place not in flat.nodes:
+        if place not in job.flat.nodes:
             findings.append(Finding(place, "NIRGraph", "", problem))
     return findings
 

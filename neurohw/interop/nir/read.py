@@ -26,7 +26,6 @@ from neurohw.interop.nir.conventions import (
     CHOICES,
     Conventions,
     Exported,
-    Tool,
     changed,
     row_of,
     tool_named,
@@ -37,8 +36,8 @@ from neurohw.interop.nir.graph import (
     WHOLE,
     Blocked,
     Broken,
-    Flat,
     Problems,
+    Tree,
     flatten,
     kind_of,
     order_of,
@@ -84,18 +83,13 @@ def from_nir(
     path = Path(graph) if isinstance(graph, str | Path) else None
     try:
         tree = tree_of(graph) if path is None else read_tree(path)
-        tool = None if written_by is None else tool_named(written_by)
         if use_metadata or (use_metadata is None and not chosen):
             model = metadata.restored(tree)
             if model is not None:
                 return replace(model, steps=given.get("steps", model.steps))
             if use_metadata:
                 raise Unsupported("the graph holds no metadata of this program")
-        base = metadata.conventions_of(tree) if written_by is None else None
-        job = Import(
-            flatten(tree, Problems(), tool is not None and tool.rewires), tool, base, given
-        )
-        model = job.network()
+        model = Import(tree, written_by, given).network()
     except NeurohwError as error:
         if path is None or str(path) in str(error):
             raise
@@ -107,33 +101,39 @@ def from_nir(
 class Import:
     """The conversion of one graph.
 
-    tool: that wrote it. base: conventions that the file's own metadata name. given: those chosen by
-    hand.
+    written_by: see `from_nir`; without it the conventions of our own metadata are the base, or else
+    NIR's. given: those chosen by hand. Raises Unsupported for the name of no tool.
     """
 
     def __init__(
         self,
-        flat: Flat,
-        tool: Tool | None,
-        base: Conventions | None,
+        tree: Tree,
+        written_by: str | None,
         given: dict[str, Any],
         problems: Problems | None = None,
     ) -> None:
-        given = given | ({"reset": RESETS[given["reset"]]} if given.get("reset") in RESETS else {})
-        self.flat, self.tool, self.base, self.given = flat, tool, base, given
         self.problems = problems or Problems()
+        self.given = given | (
+            {"reset": RESETS[given["reset"]]} if given.get("reset") in RESETS else {}
+        )
+        self.tool = None if written_by is None else tool_named(written_by)
+        base = metadata.conventions_of(tree) if written_by is None else None
+        self.base = base or Conventions()
+        otherwise = "NIR's definitions" if written_by else "metadata of the file" if base else ""
+        self.taken = Taken(self.tool, otherwise, self.given)
         self.rows: dict[str, Exported] = {}
-        self.taken = Taken(tool, base is not None, given)
         self.found: dict[str, Any] = {}
-        if tool is not None:
+        rewires = self.tool is not None and self.tool.rewires
+        self.flat = flatten(tree, self.problems, rewires)
+        if self.tool is not None:
             with self.problems.at(WHOLE):
-                self.found, self.taken.step = step_of(tool, flat, given)
+                self.found, self.taken.step = step_of(self.tool, self.flat, self.given)
 
     def conventions(self, node: str, looped: bool = False) -> Conventions:
         """Those of a node."""
         kind = kind_of(self.flat.nodes[node])
         if self.tool is None:
-            return changed(self.base or Conventions(), self.given)
+            return changed(self.base, self.given)
         if kind not in CELLS:
             return changed(replace(self.tool.rows[0].conventions, **self.found), self.given)
         row = row_of(self.tool, node, kind, looped, self.given)

@@ -30,17 +30,18 @@ class DoubtfulImport(UserWarning):
 class Taken:
     """Where the conventions of an import came from.
 
-    step: in words, where its dt was found in the graph's numbers.
+    tool: that wrote the graph. otherwise: who says them without one, "" if nobody does. given: those
+    chosen by hand. step: in words, where the dt was found in the graph's numbers.
     """
 
     tool: Tool | None
-    from_metadata: bool
+    otherwise: str
     given: dict[str, Any]
     step: str = ""
     assumed: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        known = self.tool is not None or self.from_metadata
+        known = self.tool is not None or self.otherwise
         self.assumed = [] if known else [name for name in OPEN if name not in self.given]
 
     def source(self, name: str) -> str:
@@ -51,7 +52,7 @@ class Taken:
             return (
                 self.step if name == "dt" and self.step else f"{self.tool.name} {self.tool.version}"
             )
-        return "metadata of the file" if self.from_metadata else "ASSUMED"
+        return self.otherwise or "ASSUMED"
 
 
 def in_words(row: dict[str, str]) -> str:

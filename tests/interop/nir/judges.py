@@ -7,6 +7,7 @@ tool's own simulation.
 import tempfile
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,13 @@ JUDGES = [
 ]
 
 
+@cache
+def measured(tool: str, case: str) -> tuple[int, int, int]:
+    """`Judge.differences` of a judge's own reading."""
+    judge = next(j for j in JUDGES if (j.tool, j.case) == (tool, case))
+    return judge.differences(judge.read())
+
+
 def _words(c: Conventions, node: str) -> list[str]:
     """Step, reset, comparison and gains of a row, as the table shows them."""
     step = f"{c.dt:g}" + (f" ({c.seconds:g} s)" if c.seconds else "")
@@ -174,7 +182,7 @@ def exported_table() -> list[str]:
     for tool in TOOLS.values():
         for row in tool.rows:
             judges = [j for j in JUDGES if j.tool == tool.name and j.row is row]
-            sums = np.sum([j.differences(j.read()) for j in judges], axis=0)
+            sums = np.sum([measured(j.tool, j.case) for j in judges], axis=0)
             options = " ".join(
                 f"`--{k.replace('_', '-')} {v}`" for k, v in judges[0].options.items()
             )

@@ -84,3 +84,23 @@ def test_other_formats(tmp_path: Path) -> None:
     assert not any(f.problem for f in good) and [f.kind for f in good][0] == "Source"
     [bad] = check_model(f"{script}:bad", input_shape=(3,))
     assert "Softmax" in bad.problem
+
+
+def test_lava_dl(tmp_path: Path) -> None:
+    path = tmp_path / "net.net"
+    with h5py.File(path, "w") as file:
+        layer = file.create_group("layer/0")
+        layer["type"] = np.array([b"dense"], "S10")
+        layer["inFeatures"], layer["outFeatures"], layer["weight"] = 3, 2, np.full((2, 3), 4.0)
+        for key, value in {"type": b"CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 10}.items():
+            layer[f"neuron/{key}"] = value
+    assert [(f.node, f.kind) for f in check_model(str(path)) if not f.problem] == [
+        ("input", "Source"),
+        ("layer0", "Lif"),
+        ("input_to_layer0", "Dense"),
+    ]
+    with h5py.File(path, "r+") as file:
+        del file["layer/0/neuron/type"]
+        file["layer/0/neuron/type"] = b"ADRF"
+    [bad] = check_model(str(path))
+    assert "layer 0" in bad.problem and "ADRF" in bad.problem

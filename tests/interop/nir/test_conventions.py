@@ -10,7 +10,7 @@ from neurohw import Lif
 from neurohw.errors import InvalidModel, Unsupported
 from neurohw.interop.nir import TOOLS, Conventions, DoubtfulImport, from_nir
 from tests.interop.data.record_exports import SNNTORCH, snntorch_spikes
-from tests.interop.nir.judges import JUDGES, PAGE, Judge, page_with_tables
+from tests.interop.nir.judges import JUDGES, PAGE, Judge, measured, page_with_tables
 from tests.shared_data import shared_data
 
 PEERS = {  # file: tool, options beside --from, the file with its input and spikes
@@ -38,7 +38,7 @@ def test_a_file_equals_the_tool_that_wrote_it(judge: Judge) -> None:
     model = judge.read()
     taken = {row["written as"] for row in model.info["import"]["populations"]}
     assert judge.module in taken
-    compared, differ, fired = judge.differences(model)
+    compared, differ, fired = measured(judge.tool, judge.case)
     assert differ == 0 and compared >= 60 * 12 - 20 and fired > 20
     assert model.info["import"]["assumed"] == [] and model.info["import"]["warnings"] == []
 

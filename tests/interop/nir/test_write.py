@@ -228,6 +228,8 @@ def test_options_read_the_graph_and_not_the_metadata(tmp_path: Path) -> None:
         "metadata of the file",
     }
     plain = from_nir(tmp_path / "net.nir", written_by="nir")
+    assert plain.info["import"]["assumed"] == []
+    assert {c["from"] for c in plain.info["import"]["conventions"]} == {"NIR's definitions"}
     assert plain.network.output.neuron.reset == "hard"  # type: ignore[union-attr]
     write_nir(dense(SINABS), tmp_path / "sinabs.nir", target="sinabs")
     halved = from_nir(tmp_path / "sinabs.nir", strict=True).network.output.neuron
