@@ -231,7 +231,7 @@ class RunFolder:
         if _digest(value) != stamp.result["digest"] or not _made_from(value, stamp):
             raise BrokenFile(
                 f"{self.path / folder} is not what stage {stage!r} left there "
-                f"({_digest(value)[:12]} instead of {stamp.result['digest'][:12]}): run `{self.command(stage)}`"
+                f"(digest {stamp.result['digest'][:12]}): run `{self.command(stage)}`"
             )
         return value
 
