@@ -1,4 +1,4 @@
-"""Random command lines: a small world of files, values valid and broken, and stand-ins for what takes long."""
+"""Random command lines: a world of files, values good and bad, stand-ins for what takes long."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from neurohw.flow.reservoir import build_stage
 from neurohw.interop.nir import write_nir
 from neurohw.noise.outcome import Outcome
 from neurohw.reservoir import LIQUIDS
-from tests.flow.common import CONFIG, Tools, quiet
+from tests.flow.common import Tools, quiet
 from tests.random_networks import random_stimulus, random_trained
 
 SCRIPT = """
@@ -37,8 +37,39 @@ PATHS = (
     "new/deep", "text.txt/below", "with a blank ü", "[/red]", "a'b\"c$d%e#f", ".", "", "/dev/null", "/dev/full", "/proc/nothing",
     "x" * 300, "out.npz", "out.nir", "out.py",
 )  # fmt: skip
-NUMBERS = ("0", "1", "2", "3", "4", "8", "-1", "9", "10000000000000000000", "1.5", "x", "", "nan", "inf", "-inf", "0.5", "1e308")
-LISTS = ("3,3,3", "4,4", "1,8,8", "abc", "3,,3", "-1,2,3", "0,0,0", "3", "25s,1h", "1 month", ",", "1y")
+NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "8",
+    "-1",
+    "9",
+    "10000000000000000000",
+    "1.5",
+    "x",
+    "",
+    "nan",
+    "inf",
+    "-inf",
+    "0.5",
+    "1e308",
+)
+LISTS = (
+    "3,3,3",
+    "4,4",
+    "1,8,8",
+    "abc",
+    "3,,3",
+    "-1,2,3",
+    "0,0,0",
+    "3",
+    "25s,1h",
+    "1 month",
+    ",",
+    "1y",
+)
 WORDS = (
     "digits", "digits-cnn", "mnist", "spoken-digits", "shd", "imagenet", "ulx3s", "icebreaker", "arty", "cpu", "cuda", "tpu",
     "reference", "torch", "golden", "native", "brian2", "lava", "rtl", "golden,native", "golden,,native", "nir", "snntorch",
@@ -130,7 +161,15 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
     tools.broken["icebreaker"] = DoesNotFit("board 'icebreaker' has 30 block RAMs")
     digits = load_trained(finished / "trained")
 
-    def fit(network: Any, dataset: Any, encoder: Any, config: Any, folder: Any, progress: Any, device: str) -> TrainedNetwork:
+    def fit(
+        network: Any,
+        dataset: Any,
+        encoder: Any,
+        config: Any,
+        folder: Any,
+        progress: Any,
+        device: str,
+    ) -> TrainedNetwork:
         wanted = network.network if isinstance(network, TrainedNetwork) else network
         if wanted != digits.network:
             raise InvalidData("the stand-in trains digits alone")
@@ -139,7 +178,10 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
     patch.setattr("neurohw.train.fitting.fit", fit)
     patch.setattr("neurohw.flow.stages.model_accuracy", lambda *_: 0.5)
     patch.setattr("neurohw.flow.training.model_accuracy", lambda *_: 0.5)
-    patch.setattr("neurohw.flow.stages.write_report", lambda run, *_: (run.path / "report.html").write_text("page"))
+    patch.setattr(
+        "neurohw.flow.stages.write_report",
+        lambda run, *_: (run.path / "report.html").write_text("page"),
+    )
 
     def unsupported(*_: object, **__: object) -> None:
         raise Unsupported("the stand-in runs nothing")
@@ -149,7 +191,10 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
     patch.setattr("neurohw.engines.brian2.export", lambda model, path: path.write_text("script"))
     patch.setattr("neurohw.engines.lava.export", lambda model, path: path.write_text("script"))
     patch.setattr("neurohw.flow.check.crosscheck", tools.crosscheck)
-    patch.setattr("neurohw.data.speech.download_fsdd", lambda: (_ for _ in ()).throw(InvalidData("no network")))
+    patch.setattr(
+        "neurohw.data.speech.download_fsdd",
+        lambda: (_ for _ in ()).throw(InvalidData("no network")),
+    )
     patch.setattr("neurohw.cli.tools.find_version", lambda tool: "1.0")
     # reservoirs
     patch.setattr("neurohw.flow.reservoir.initialise", lambda trained, *_, **__: trained)
@@ -162,19 +207,30 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
     patch.setattr("neurohw.report.reservoir_page.render_reservoir", lambda *_: "page")
 
     def counter(liquid: Any, *_: object) -> Callable[[Any], Any]:
-        return lambda spikes: np.random.default_rng(0).integers(0, 9, (spikes.shape[1], liquid.neurons)).astype(np.uint16)
+        return (
+            lambda spikes: np.random.default_rng(0)
+            .integers(0, 9, (spikes.shape[1], liquid.neurons))
+            .astype(np.uint16)
+        )
 
     patch.setattr("neurohw.flow.reservoir._counter", counter)
     # chips
     outcome = Outcome(np.full((2, 10, 10), 1), {"input": (1, 1)})
 
     def judged(experiment: Any, *_: object) -> Outcome:
-        return Outcome(np.full((len(experiment.times), 10, 10), 1), {"input": (1,) * len(experiment.times)})
+        return Outcome(
+            np.full((len(experiment.times), 10, 10), 1), {"input": (1,) * len(experiment.times)}
+        )
 
     patch.setattr("neurohw.noise.montecarlo.judge_ideal", lambda *_: outcome)
     patch.setattr("neurohw.noise.executors.judge_chip", judged)
-    patch.setattr("neurohw.cli.noise.processes", lambda count: __import__("neurohw.noise", fromlist=["x"]).serial)
-    patch.setattr("neurohw.cli.noise.dask", lambda address: (_ for _ in ()).throw(InvalidData("no scheduler")))
+    patch.setattr(
+        "neurohw.cli.noise.processes",
+        lambda count: __import__("neurohw.noise", fromlist=["x"]).serial,
+    )
+    patch.setattr(
+        "neurohw.cli.noise.dask", lambda address: (_ for _ in ()).throw(InvalidData("no scheduler"))
+    )
     patch.setattr("neurohw.report.noise_figures.accuracy_over_time", lambda *_: "<svg/>")
     return tools
 
@@ -182,7 +238,11 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
 def _commands(group: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
     found: dict[tuple[str, ...], Any] = {}
     for name, command in group.commands.items():
-        found |= _commands(command, (*path, name)) if hasattr(command, "commands") else {(*path, name): command}
+        found |= (
+            _commands(command, (*path, name))
+            if hasattr(command, "commands")
+            else {(*path, name): command}
+        )
     return found
 
 
@@ -202,7 +262,7 @@ def _value(rng: np.random.Generator, name: str, parameter: Any) -> str:
 
 
 def random_line(rng: np.random.Generator) -> list[str]:
-    """A command line: a verb, some of its arguments and options with values, now and then a word too many."""
+    """A verb, some arguments and options with values, now and then a word too many."""
     names = list(COMMANDS)
     words = names[rng.integers(len(names))]
     line: list[str] = list(words)
@@ -220,7 +280,10 @@ def random_line(rng: np.random.Generator) -> list[str]:
         else:
             line += [option, _value(rng, option, parameter)]
     if rng.random() < 0.05:
-        line.insert(int(rng.integers(len(line) + 1)), str(rng.choice(["--nothing", "--help", "-x", "extra", "--bits", "ü"])))
+        line.insert(
+            int(rng.integers(len(line) + 1)),
+            str(rng.choice(["--nothing", "--help", "-x", "extra", "--bits", "ü"])),
+        )
     return line
 
 
@@ -230,7 +293,10 @@ def outputs(line: list[str]) -> set[str]:
     for option, value in zip(line, line[1:], strict=False):
         if option in ("--run", "--out", "--picture"):
             first = (Path(value).parts or (".",))[0]
-            named |= {first, os.path.splitext(first)[0] + ".npz"}  # a script has its arrays beside it
+            named |= {
+                first,
+                os.path.splitext(first)[0] + ".npz",
+            }  # a script has its arrays beside it
     if line[0] == "noise" and "--out" not in line:
         named |= set(line[1:])  # the results lie in the run folder
     return named

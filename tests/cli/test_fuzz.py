@@ -1,4 +1,4 @@
-"""1,000 random command lines: exit code 0, or one line that says what is wrong; and nothing else changes."""
+"""1,000 random command lines: exit code 0, or one line of error; and nothing else changes."""
 
 import os
 import shlex
@@ -28,7 +28,10 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
         for name in [*folders, *files]:
             path = os.path.join(root, name)
             status = os.lstat(path)
-            found[os.path.relpath(path, folder)] = (status.st_size if name in files else 0, status.st_mtime_ns if name in files else 0)
+            found[os.path.relpath(path, folder)] = (
+                status.st_size if name in files else 0,
+                status.st_mtime_ns if name in files else 0,
+            )
     return found
 
 
@@ -42,7 +45,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         make_world(folder / "world", run.path)
     yield folder
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        signal.signal(
+            number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler
+        )
 
 
 def restore(world: Path, place: Path, before: dict, after: dict) -> None:
@@ -60,7 +65,11 @@ def restore(world: Path, place: Path, before: dict, after: dict) -> None:
 
 def wrong(line: list[str], code: int, errors: str, before: dict, after: dict) -> str | None:
     """What a command line did that none may do."""
-    said = [text for text in errors.splitlines() if text.strip() and "Warning" not in text and not text.startswith("  ")]
+    said = [
+        text
+        for text in errors.splitlines()
+        if text.strip() and "Warning" not in text and not text.startswith("  ")
+    ]
     if code not in (0, 1, 2) or "Traceback" in errors:
         return f"exit code {code}: {errors[-500:]}"
     if len(said) > max(1, errors.count("error in ")):
@@ -71,7 +80,9 @@ def wrong(line: list[str], code: int, errors: str, before: dict, after: dict) ->
 
 
 @pytest.mark.slow
-def test_random_command_lines(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_command_lines(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     stand_ins(monkeypatch, world / "finished")
     place = tmp_path / "place"
     shutil.copytree(world / "world", place)
@@ -80,7 +91,10 @@ def test_random_command_lines(world: Path, tmp_path: Path, monkeypatch: pytest.M
     failures: list[str] = []
     for seed in range(LINES):
         line = random_line(np.random.default_rng(seed))
-        print(f"seed {seed}: {line}", file=sys.__stderr__ if os.environ.get("FUZZ_SHOW") else sys.stdout)
+        print(
+            f"seed {seed}: {line}",
+            file=sys.__stderr__ if os.environ.get("FUZZ_SHOW") else sys.stdout,
+        )
         os.chdir(place)
         monkeypatch.setattr(sys, "argv", ["neurohw", *line])
         capsys.readouterr()
@@ -108,17 +122,23 @@ def test_random_command_lines(world: Path, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_random_command_lines_as_processes(world: Path, tmp_path: Path) -> None:
-    """The same without stand-ins, of verbs that are quick: a line that works would take its time."""
+    """The same without stand-ins, of verbs that are quick."""
     place = tmp_path / "place"
     shutil.copytree(world / "world", place)
     done = 0
     for seed in range(10_000, 20_000):
         line = random_line(np.random.default_rng(seed))
-        if line[0] not in ("import", "export", "quantize", "emit", "report", "run", "doctor") or {"brian2", "lava", "rtl"} & set(line):
+        if line[0] not in ("import", "export", "quantize", "emit", "report", "run", "doctor") or {
+            "brian2",
+            "lava",
+            "rtl",
+        } & set(line):
             continue
         before = contents(place)
         command = [sys.executable, "-W", "ignore", "-m", "neurohw", *line]
-        result = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=120)
+        result = subprocess.run(
+            command, cwd=place, capture_output=True, text=True, check=False, timeout=120
+        )
         after = contents(place)
         found = wrong(line, result.returncode, result.stderr, before, after)
         assert found is None, f"seed {seed}: {shlex.join(line)}: {found}"
