@@ -50,9 +50,13 @@ def load_model(path: Path, kind: str | None = None) -> Model:
 
 
 def _check_parent(path: Path, model: Model) -> None:
-    """Raise InvalidData for a quantized network of a run that comes from another training than the run's."""
-    if isinstance(model, QuantizedNetwork) and model.parent != load_trained(path / FOLDERS["float"]).digest():
-        raise InvalidData(f"{path}: the quantized network was made from another training: run `neurohw quantize`")
+    """Raise InvalidData for the quantized network of a run that was made from another training."""
+    if not isinstance(model, QuantizedNetwork):
+        return
+    if model.parent != load_trained(path / FOLDERS["float"]).digest():
+        raise InvalidData(
+            f"{path}: the quantized network was made from another training: run `neurohw quantize`"
+        )
 
 
 def model_for(path: Path, engine: Engine) -> Model:
@@ -73,7 +77,9 @@ def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise InvalidData(f"{path} is one array without a name: save it with np.savez(path, spikes=array)")
+            raise InvalidData(
+                f"{path} is one array without a name: save it with np.savez(path, spikes=array)"
+            )
         with file:
             spikes = np.asarray(file["spikes"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

@@ -1,6 +1,7 @@
-"""The command line: composes the stages, shows progress, turns errors into messages. It contains no logic of its own.
+"""The command line: composes the stages, shows progress, turns errors into messages.
 
-One file per group of verbs; `app.py` puts them together, `start.py` is the entry point and loads them.
+It contains no logic of its own. One file per group of verbs; `app.py` puts them together,
+`start.py` is the entry point and loads them.
 """
 
 from neurohw.cli.start import main

@@ -11,7 +11,8 @@ from neurohw.cli.reservoir import reservoir
 
 app = typer.Typer(
     help="Define a spiking network once; train, quantize, emit, verify, build, report.\n\n"
-    "Start with `neurohw flow digits`. Every verb works on one run folder, skips what is up to date and can be repeated.",
+    "Start with `neurohw flow digits`. Every verb works on one run folder, skips what is up to date "
+    "and can be repeated.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,13 +29,23 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def everywhere(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Version of neurohw.")
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Version of neurohw."),
     ] = False,
 ) -> None:
     """Options that belong to no verb."""
 
 
-for verb in (runs.flow, runs.train, runs.quantize, runs.emit, runs.verify, runs.build, runs.report, models.crosscheck):
+for verb in (
+    runs.flow,
+    runs.train,
+    runs.quantize,
+    runs.emit,
+    runs.verify,
+    runs.build,
+    runs.report,
+    models.crosscheck,
+):
     app.command()(verb)
 app.command("run")(models.run_verb)
 app.command("import")(exchange.import_verb)

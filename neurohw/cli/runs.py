@@ -17,23 +17,28 @@ from neurohw.flow import STAGES, RunFolder, run_stages
 from neurohw.flow.config import DEFAULT_BOARDS
 
 NEXT = dict(pairwise(STAGES))
+BESIDE = {"crosscheck", "verify", "build"}  # the page tells of their failures
 
 RunOption = Annotated[
     Path | None,
-    typer.Option("--run", help="Run folder; one that is there keeps its options. Default: runs/RECIPE."),
+    typer.Option(
+        "--run", help="Run folder; one that is there keeps its options. Default: runs/RECIPE."
+    ),
 ]
 RecipeArgument = Annotated[
     str | None,
     typer.Argument(
-        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, mnist-pcm, spoken-digits, "
-        "shd, ssc, speech-commands (need --data). Default: the run's own, digits for a new one."
+        help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, "
+        "mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data). Default: the run's own, "
+        "digits for a new one."
     ),
 ]
 DataOption = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="MNIST: folder of idx files or .npz; spoken digits: .npz of spikes; shd, ssc: folder of .h5 files.",
+        help="MNIST: folder of idx files or .npz; spoken digits: .npz of spikes; shd, ssc: folder "
+        "of .h5 files.",
     ),
 ]
 BitsOption = Annotated[
@@ -45,44 +50,67 @@ BitsOption = Annotated[
     ),
 ]
 LanesOption = Annotated[
-    int | None, typer.Option("--lanes", help="Synaptic operations per clock of the hidden population. New runs: 8.")
+    int | None,
+    typer.Option(
+        "--lanes", help="Synaptic operations per clock of the hidden population. New runs: 8."
+    ),
 ]
 CapOption = Annotated[
     int | None,
-    typer.Option("--membrane-cap", help="Membrane width at which saturation is accepted. Default: proved width."),
+    typer.Option(
+        "--membrane-cap",
+        help="Membrane width at which saturation is accepted. Default: proved width.",
+    ),
 ]
 ResolutionOption = Annotated[
     int | None,
     typer.Option(
-        "--resolution-bits", help="A threshold is worth at least 2 to the power of this many units, 1..16. New runs: 5."
+        "--resolution-bits",
+        help="A threshold is worth at least 2 to the power of this many units, 1..16. New runs: 5.",
     ),
 ]
 BoardOption = Annotated[
     list[str] | None,
-    typer.Option("--board", help=f"Board to build for; repeat for several. New runs: {', '.join(DEFAULT_BOARDS)}."),
+    typer.Option(
+        "--board",
+        help=f"Board to build for; repeat for several. New runs: {', '.join(DEFAULT_BOARDS)}.",
+    ),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random. New runs: 0.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of everything random. New runs: 0.")
+]
 EpochsOption = Annotated[
     int | None, typer.Option("--epochs", help="Epochs of every training. New runs: the recipe's.")
 ]
 ExistingRun = Annotated[Path, typer.Option("--run", help="Run folder that `neurohw train` made.")]
 
 
-def execute(run: RunFolder, stages: tuple[str, ...], states: bool = False, device: str = "cpu") -> None:
+def execute(
+    run: RunFolder, stages: tuple[str, ...], states: bool = False, device: str = "cpu"
+) -> None:
     """Run the stages, then say what the run holds, even if one of them failed."""
     if processes.count() > 1 and stages != ("train",):
         raise InvalidData(
-            f"{processes.count()} processes were started, which only `neurohw train` can share its work among: leave torchrun out"
+            f"{processes.count()} processes were started, which only `neurohw train` can share "
+            "its work among: leave torchrun out"
         )
     try:
         with stage_progress() as show:
             run_stages(run, stages, show, device, states=states)
-    except NeurohwError:
-        if len(stages) > 1 and (run.path / "run.json").exists():
-            summary(run, stages[-1], failed=True)
+    except NeurohwError as error:
+        failed = {one.stage for one in getattr(error, "errors", (error,))}
+        if stages == STAGES and None not in failed:
+            summary(run)
+            if failed <= BESIDE:  # the page was written all the same
+                console.print(f"report: {run.path / 'report.html'}", soft_wrap=True)
         raise
-    if processes.is_first():
-        summary(run, stages[-1])
+    if not processes.is_first():
+        return
+    summary(run)
+    if stages[-1] == "report":
+        console.print(f"report: {run.path / 'report.html'}", soft_wrap=True)
+    else:
+        console.print(f"next: {run.command(NEXT[stages[-1]])}", soft_wrap=True)
 
 
 def _current(run: RunFolder, stage: str) -> dict[str, Any] | None:
@@ -93,13 +121,16 @@ def _current(run: RunFolder, stage: str) -> dict[str, Any] | None:
         return None
 
 
-def summary(run: RunFolder, last: str, failed: bool = False) -> None:
-    """Print what the run holds now and what comes next."""
-    trained, quantized, verified, built = (_current(run, s) for s in ("train", "quantize", "verify", "build"))
+def summary(run: RunFolder) -> None:
+    """Print what the run holds now; what belongs to another training or model is left out."""
+    trained, quantized, verified, built = (
+        _current(run, s) for s in ("train", "quantize", "verify", "build")
+    )
     table = Table(box=None, show_header=False, padding=(0, 2))
     if trained:
         table.add_row(
-            "float accuracy", f"{100 * trained['float_accuracy']:.2f} % of {trained['test_samples']} test samples"
+            "float accuracy",
+            f"{100 * trained['float_accuracy']:.2f} % of {trained['test_samples']} test samples",
         )
     if quantized:
         table.add_row("golden accuracy", f"{100 * quantized['golden_accuracy']:.2f} %")
@@ -107,12 +138,17 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
             table.add_row("warning", text)
     checked = _current(run, "crosscheck")
     if checked:
-        engines = ", ".join(dict.fromkeys(r["engine"] for r in checked["runs"] if r["status"] == "ran"))
+        engines = ", ".join(
+            dict.fromkeys(r["engine"] for r in checked["runs"] if r["status"] == "ran")
+        )
         wrong = sum(p["mismatches"] for p in checked["pairs"])
         table.add_row("crosscheck", f"{wrong} mismatches between {engines}")
     if verified:
         table.add_row("RTL accuracy", f"{100 * verified['rtl_accuracy']:.2f} %")
-        table.add_row("mismatches", f"{verified['mismatches']} in {verified['spikes_compared']:,} spike comparisons")
+        table.add_row(
+            "mismatches",
+            f"{verified['mismatches']} in {verified['spikes_compared']:,} spike comparisons",
+        )
         table.add_row("cycles per inference", f"{verified['cycles_per_inference']:.0f}")
         done, effective = (sum(verified[f"{kind}synaptic_operations"].values()) for kind in ("", "effective_"))
         per = verified["samples"]
@@ -125,15 +161,11 @@ def summary(run: RunFolder, last: str, failed: bool = False) -> None:
     for name in (built or {}).get("failed", {}):
         table.add_row(name, Text("not built", style="red"))
     console.print(table)
-    if last == "report" and failed:
-        return
-    if last == "report":
-        console.print(f"report: {run.path / 'report.html'}", soft_wrap=True)
-    else:
-        console.print(f"next: {run.command(NEXT[last])}", soft_wrap=True)
 
 
-def _start(recipe: str | None, run: Path | None, boards: list[str] | None, force: bool, **given: Any) -> RunFolder:
+def _start(
+    recipe: str | None, run: Path | None, boards: list[str] | None, force: bool, **given: Any
+) -> RunFolder:
     path = run or Path("runs") / (recipe or "digits")
     return RunFolder.start(path, recipe, force=force, boards=tuple(boards) if boards else None, **given)
 
@@ -151,13 +183,21 @@ def flow(
     epochs: EpochsOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Everything: train, quantize, crosscheck the engines, emit RTL, verify it, build bitstreams, report.
+    """Everything: train, quantize, crosscheck, emit RTL, verify it, build bitstreams, report.
 
-    A board that does not fit, or a stage that fails, takes nothing from the others: the report says what
-    failed, and the exit code is 1.
+    A board that does not fit, or a stage that fails, takes nothing from the others: the report says
+    what failed, and the exit code is 1.
     """
-    given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
-    execute(_start(recipe, run, board, force, resolution_bits=resolution_bits, **given), STAGES)
+    given = {
+        "data": data,
+        "bits": bits,
+        "lanes": lanes,
+        "membrane_cap": membrane_cap,
+        "seed": seed,
+        "epochs": epochs,
+        "resolution_bits": resolution_bits,
+    }
+    execute(_start(recipe, run, board, force, **given), STAGES)
 
 
 def train(
@@ -176,11 +216,21 @@ def train(
 ) -> None:
     """Start a run folder and train its network. Interrupted, it goes on from the last epoch.
 
-    Several processes train one network together: `torchrun --nproc-per-node 2 -m -- neurohw train digits`, on many machines with torchrun's --nnodes. Each takes
-    its part of every batch (and with --device cuda its own GPU); the result is that of one process, up to rounding. The two dashes keep torchrun from reading --run.
+    Several processes train one network together: `torchrun --nproc-per-node 2 -m -- neurohw train
+    digits`, on many machines with torchrun's --nnodes. Each takes its part of every batch (and
+    with --device cuda its own GPU); the result is that of one process, up to rounding. The two
+    dashes keep torchrun from reading --run.
     """
-    given = {"data": data, "bits": bits, "lanes": lanes, "membrane_cap": membrane_cap, "seed": seed, "epochs": epochs}
-    execute(_start(recipe, run, board, force, resolution_bits=resolution_bits, **given), ("train",), device=device)
+    given = {
+        "data": data,
+        "bits": bits,
+        "lanes": lanes,
+        "membrane_cap": membrane_cap,
+        "seed": seed,
+        "epochs": epochs,
+        "resolution_bits": resolution_bits,
+    }
+    execute(_start(recipe, run, board, force, **given), ("train",), device=device)
 
 
 def quantize(run: ExistingRun, resolution_bits: ResolutionOption = None, force: ForceOption = False) -> None:
@@ -199,7 +249,8 @@ def emit(run: ExistingRun, force: ForceOption = False) -> None:
 def verify(
     run: ExistingRun,
     states: Annotated[
-        bool, typer.Option("--states", help="Compare every membrane, current and refractory count too.")
+        bool,
+        typer.Option("--states", help="Compare every membrane, current and refractory count too."),
     ] = False,
 ) -> None:
     """Stream the whole test split through the RTL and compare every spike with the golden model."""

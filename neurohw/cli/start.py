@@ -26,7 +26,7 @@ def _open_streams() -> None:
 
 
 def _drop(stream: Any) -> None:
-    """Send what a stream still holds nowhere, so that the end of the process does not fail on it."""
+    """Send what a stream still holds nowhere, so that the end of the process is quiet."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -43,7 +43,7 @@ def _words_of(error: OSError) -> str:
 
 
 def _failed(error: Exception) -> int | None:
-    """Say what is wrong in one line; the exit code, None for an error that is not the user's but ours."""
+    """Say what is wrong in one line; the exit code, None for an error that is ours."""
     from neurohw.errors import NeurohwError
     from neurohw.extras import missing_package
 
@@ -65,7 +65,9 @@ def _failed(error: Exception) -> int | None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
         return 2
-    if hasattr(error, "format_message"):  # of the command line's library, whose classes have moved between releases
+    if hasattr(
+        error, "format_message"
+    ):  # of the command line's library, whose classes have moved between releases
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "neurohw"
         _say(f"error: {error.format_message()} (see `{path} --help`)", "red")
@@ -74,8 +76,8 @@ def _failed(error: Exception) -> int | None:
 
 
 def _run() -> int:
-    # SIGTERM like Ctrl-C, and Ctrl-C even where a shell started the program in the background and had it ignored:
-    # children are ended and temporary files removed on the way out
+    # SIGTERM like Ctrl-C, and Ctrl-C even where a shell started the program in the background and
+    # had it ignored: children are ended and temporary files removed on the way out
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     _open_streams()

@@ -8,4 +8,6 @@ def whole_numbers(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(n) for n in text.split(",")) if text is not None else None
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no list of whole numbers such as 10,10,10") from error
+        raise typer.BadParameter(
+            f"{text!r} is no list of whole numbers such as 10,10,10"
+        ) from error

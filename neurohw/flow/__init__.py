@@ -1,4 +1,7 @@
-"""The stages of a run: train, quantize, emit, verify, build, report — each repeatable, resumable and skipped when up to date."""
+"""The stages of a run: train, quantize, crosscheck, emit, verify, build, report.
+
+Each can be repeated and resumed, and is skipped when it is up to date.
+"""
 
 from neurohw.flow.config import RunConfig
 from neurohw.flow.run_folder import RunFolder

@@ -14,11 +14,17 @@ STATES = 1 << 24  # and membranes kept at once
 
 
 def model_accuracy(
-    run: Callable[..., Any], model: Any, network: Network, spikes: NDArray[np.uint8], labels: NDArray[np.int64]
+    run: Callable[..., Any],
+    model: Any,
+    network: Network,
+    spikes: NDArray[np.uint8],
+    labels: NDArray[np.int64],
 ) -> float:
     """Accuracy of `run(model, spikes)` on counts [time, sample, neuron] with labels [sample]."""
     parts = []
-    states = len(spikes) * sum(p.size for p in network.populations)  # of one sample, in each of v, c and r
+    states = len(spikes) * sum(
+        p.size for p in network.populations
+    )  # of one sample, in each of v, c and r
     chunk = min(CHUNK, max(1, STATES // states))
     for start in range(0, spikes.shape[1], chunk):
         trace = run(model, spikes[:, start : start + chunk])

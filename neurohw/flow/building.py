@@ -1,4 +1,4 @@
-"""The stage `build`: every board by itself, so that one that does not fit takes nothing from the others."""
+"""The stage `build`: every board by itself, so that a failure takes nothing from others."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,9 @@ def _is_there(path: Path, sha256: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
-def _build_board(run: RunFolder, package: RtlPackage, name: str, tell: Callable[[str], None]) -> dict[str, Any]:
+def _build_board(
+    run: RunFolder, package: RtlPackage, name: str, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """The result of one board, from its stamp if it is up to date."""
     board = load_board(name)
     texts = {p.name: p.read_text() for p in sorted(board.folder.iterdir())}
@@ -37,10 +39,10 @@ def _build_board(run: RunFolder, package: RtlPackage, name: str, tell: Callable[
 
 
 def build_stage(run: RunFolder, progress: Progress) -> None:
-    """Synthesise, place and route for every board of the run, all at once; one that is up to date is kept.
+    """Synthesise, place and route for every board of the run, all at once.
 
-    A board that fails is named with its reason in the result. Raises NeurohwError naming all of them when
-    the others have ended.
+    One that is up to date is kept. One that fails is named with its reason in the result. Raises
+    NeurohwError naming all that failed when the others have ended.
     """
     package, names = run.package(), run.config.boards
     states: dict[str, str] = {}
@@ -67,7 +69,9 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     BuildReport.from_json(report).save(run.path / "build" / "build.json", run.force)
     failed = {name: str(error) for name, error in errors.items()}
     words = "; ".join(text if name in text else f"{name}: {text}" for name, text in failed.items())
-    run.finish("build", {"boards": list(names)}, inputs, {**report, "failed": failed}, words or None)
+    run.finish(
+        "build", {"boards": list(names)}, inputs, {**report, "failed": failed}, words or None
+    )
     if errors:
         kinds = {type(error) for error in errors.values()}
         raise (kinds.pop() if len(kinds) == 1 else NeurohwError)(words)

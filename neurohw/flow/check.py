@@ -38,7 +38,9 @@ def draw_mismatch(result: CrosscheckResult) -> str:
     found = first_mismatch(*result.traces, TOLERANCE[pair.kind])
     assert found is not None
     population = found.array.partition(".")[2]
-    return figures.mismatch(result.traces, (pair.left, pair.right), population, found.sample, found.step, found.neuron)
+    return figures.mismatch(
+        result.traces, (pair.left, pair.right), population, found.sample, found.step, found.neuron
+    )
 
 
 def _models(path: Path) -> list[Model]:
@@ -58,8 +60,8 @@ def _stimulus(path: Path, wanted: int, inputs: int) -> np.ndarray:
     cells = WITHOUT_INPUT_STEPS * wanted * inputs
     if cells > MOST_RANDOM:
         raise InvalidData(
-            f"{wanted} random samples of {WITHOUT_INPUT_STEPS} steps and {inputs} inputs are {cells:,} numbers, "
-            f"at most {MOST_RANDOM:,} are made: ask for fewer with --samples"
+            f"{wanted} random samples of {WITHOUT_INPUT_STEPS} steps and {inputs} inputs are "
+            f"{cells:,} numbers, at most {MOST_RANDOM:,} are made: ask for fewer with --samples"
         )
     generator = np.random.default_rng(0)
     return (generator.random((WITHOUT_INPUT_STEPS, wanted, inputs)) < 0.1).astype(np.uint8)
@@ -78,7 +80,7 @@ def crosscheck_saved(
 
     - engines: None for all but the RTL
     - samples: None for all of a file, else 3
-    - spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model
+    - spikes: a file; None for test samples of a run, or random ones (10 %, 50 steps, seed 0) for a model
     - picture: where a first mismatch is drawn
 
     Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something

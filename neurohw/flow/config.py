@@ -86,7 +86,10 @@ class RunConfig:
         if not isinstance(value, dict) or set(value) | LATER != known:
             raise ValueError(f"fields {sorted(value)} are not {sorted(known)}")
         liquid = value.get("liquid")
-        changed = {"boards": tuple(value["boards"]), "liquid": liquid and LiquidConfig.from_json(liquid)}
+        changed = {
+            "boards": tuple(value["boards"]),
+            "liquid": liquid and LiquidConfig.from_json(liquid),
+        }
         return RunConfig(**{**value, **changed})
 
 
@@ -113,8 +116,12 @@ def trainings(config: RunConfig) -> dict[str, "TrainConfig"]:
 
 
 def stage_options(stage: str, config: RunConfig) -> dict[str, Any] | None:
-    """What a stage takes from the configuration, as a JSON value; None where it has options of its own."""
-    integers = {"bits": config.bits, "membrane_cap": config.membrane_cap, "resolution_bits": config.resolution_bits}
+    """What a stage takes from the configuration, as JSON; None where it has options of its own."""
+    integers = {
+        "bits": config.bits,
+        "membrane_cap": config.membrane_cap,
+        "resolution_bits": config.resolution_bits,
+    }
     liquid = config.liquid
     match stage:
         case "liquid" if liquid is not None:
@@ -124,7 +131,10 @@ def stage_options(stage: str, config: RunConfig) -> dict[str, Any] | None:
         case "train":
             recipe = recipe_named(config.recipe)
             described = {"network": recipe.network.to_json(), "encoder": recipe.encoder.to_json()}
-            return {**described, "trainings": {n: t.to_json() for n, t in trainings(config).items()}}
+            return {
+                **described,
+                "trainings": {n: t.to_json() for n, t in trainings(config).items()},
+            }
         case "quantize":
             return integers
         case "crosscheck":

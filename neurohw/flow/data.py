@@ -22,7 +22,9 @@ def _load_data(config: RunConfig) -> Dataset:
     if config.data is None:
         if recipe.dataset == "digits":
             return digits(seed=config.seed)
-        raise InvalidData(f"recipe {config.recipe!r} needs --data with the folder or file of its dataset")
+        raise InvalidData(
+            f"recipe {config.recipe!r} needs --data with the folder or file of its dataset"
+        )
     steps = recipe.encoder.steps
     match recipe.dataset:
         case "spoken-digits":
@@ -43,11 +45,15 @@ def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[NDArray[np.uint8], 
 
 
 def run_test_split(run: RunFolder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The encoded test split of a run and its labels; InvalidData if the data are not those of the training."""
+    """The encoded test split of a run and its labels.
+
+    Raises InvalidData if the data are not those of the training.
+    """
     dataset = load_data(run.config)
     trained = run.need("train")
     if dataset.digest() != trained["dataset_digest"]:
         raise InvalidData(
-            f"{run.path}: the data are not those of the training; run `{run.command('train')}`, or give those with --data"
+            f"{run.path}: the data are not those of the training; run `{run.command('train')}`, "
+            "or give those with --data"
         )
     return encode_test(dataset, Encoder.from_json(trained["encoder"]))

@@ -19,13 +19,18 @@ NAME = ".run.lock"  # hidden: a folder that holds nothing else is still empty
 def _owner(text: str) -> str:
     try:
         who = json.loads(text)
-        return f"`{who['command']}` (process {who['process']} on {who['host']}, since {who['since']})"
+        return (
+            f"`{who['command']}` (process {who['process']} on {who['host']}, since {who['since']})"
+        )
     except (ValueError, KeyError, TypeError):
         return "another command"  # it has the lock and has not said so yet
 
 
 def _lock(file: Path) -> int | None:
-    """The descriptor of the locked file; None where it was removed meanwhile. Raises InvalidData naming the owner."""
+    """The descriptor of the locked file; None where it was removed meanwhile.
+
+    Raises InvalidData naming the owner.
+    """
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +44,10 @@ def _lock(file: Path) -> int | None:
         ) from None
     except OSError as error:
         if error.errno in (ENOLCK, ENOSYS, ENOTSUP):
-            warnings.warn(f"{file.parent}: this file system has no locks; start one command at a time here", stacklevel=2)
+            warnings.warn(
+                f"{file.parent}: this file system has no locks; start one command at a time here",
+                stacklevel=2,
+            )
             return handle
         os.close(handle)
         raise
@@ -59,7 +67,7 @@ def locked(folder: Path, verb: str) -> Iterator[None]:
     """Own a folder, which is made where there is none, until the end of the block.
 
     The system frees the lock of a process that dies, so there are no stale ones. A folder that was
-    made for the lock alone is removed again. Raises InvalidData naming the owner where there is one.
+    made for the lock alone is removed again. Raises InvalidData naming the owner if there is one.
     """
     made = _make(folder)
     file = folder / NAME
@@ -67,7 +75,12 @@ def locked(folder: Path, verb: str) -> Iterator[None]:
     while handle is None:
         handle = _lock(file)
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    who = {"command": f"neurohw {verb}", "process": os.getpid(), "host": socket.gethostname(), "since": since}
+    who = {
+        "command": f"neurohw {verb}",
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": since,
+    }
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(who).encode(), 0)

@@ -18,24 +18,25 @@ from neurohw.storage import write_file
 
 
 def _comparison(trained: dict[str, Any], bits: int) -> str:
-    """What was trained how long, in words: the accuracies of the page are those of equally long trainings."""
+    """What was trained how long, in words: the page compares equally long trainings."""
     epochs = trained.get("epochs")
     if epochs is None:
-        return "Float and integers: one network, trained once."
+        return "Float and integers: one network, whose readout was fitted once."
     first = epochs["float"]
     if "quantization-aware" not in epochs:
-        return f"Float and integers: one network, trained for {first} epochs in float."
+        return f"Float and integers: one network. Epochs: {first}."
     alone = 100 * trained["float_accuracies"]["float"]
     return (
-        f"Float: {first} epochs, then {epochs['float twin']} more. Integers: the same {first} epochs, then "
-        f"{epochs['quantization-aware']} quantization-aware at {bits} bits. After the first {first} alone, float has {alone:.2f} %."
+        f"Epochs of float: {first} + {epochs['float twin']}. Of integers: the same {first}, then "
+        f"{epochs['quantization-aware']} quantization-aware at {bits} bits. After the first {first} "
+        f"alone, float has {alone:.2f} %."
     )
 
 
 def assemble_report(run: RunFolder) -> dict[str, Any]:
-    """The content of `report.json`: every number comes from the stage that measured it, or from what it made.
+    """The content of `report.json`: every number is of the stage that measured it, or of what it made.
 
-    Raises InvalidData or BrokenFile, saying which command to run, where these do not belong together.
+    Raises InvalidData or BrokenFile, saying which command to run, if these do not belong together.
     """
     model, package = run.quantized(), run.package()
     trained, quantized, verified = run.need("train"), run.need("quantize"), run.need("verify")
@@ -122,14 +123,16 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
 def _float_history(run: RunFolder) -> list[dict[str, float]]:
     model = load_trained(run.path / "trained_float")
     if model.digest() != run.need("train")["float_digest"]:
-        raise BrokenFile(f"{run.path / 'trained_float'} is not what the training left: run `{run.command('train')}`")
+        raise BrokenFile(
+            f"{run.path / 'trained_float'} is not what the training left: run `{run.command('train')}`"
+        )
     return list(model.info["history"])
 
 
 def write_report(
     run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: NDArray[np.uint8], label: int
 ) -> None:
-    """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron].
+    """Write report.json, and report.html with figures of one sample in `spikes` [time, 1, neuron].
 
     Raises BrokenFile unless the float network is the one of the training.
     """

@@ -38,6 +38,7 @@ from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
 from neurohw.storage import canonical_json, check_file, check_folder, remove_files, write_atomically, write_file
 
 P = ParamSpec("P")
+Stage = Callable[Concatenate[RunFolder, P], None]
 LARGEST_COUNT = 10**9  # of steps and samples
 JUDGED = 30  # test samples on which tuning compares branching factors
 
@@ -83,7 +84,10 @@ def _options(run: RunFolder, stage: str) -> dict[str, Any]:
 
 
 def current_liquid(run: RunFolder) -> Liquid:
-    """The tuned liquid if the liquid as built has been tuned, else that one. Raises what `RunFolder.need` does."""
+    """The tuned liquid if the liquid as built has been tuned, else that one.
+
+    Raises what `RunFolder.need` does.
+    """
     if _is_tuned(run):
         run.need("tune")
         return Liquid.load(run.path / "tuned")
@@ -94,10 +98,10 @@ def _is_tuned(run: RunFolder) -> bool:
     return run.liquid_digest() != run.digest("liquid")
 
 
-def _holding(verb: str) -> Callable[[Callable[Concatenate[RunFolder, P], None]], Callable[Concatenate[RunFolder, P], None]]:
+def _holding(verb: str) -> Callable[[Stage[P]], Stage[P]]:
     """A stage that owns its run folder."""
 
-    def of(stage: Callable[Concatenate[RunFolder, P], None]) -> Callable[Concatenate[RunFolder, P], None]:
+    def of(stage: Stage[P]) -> Stage[P]:
         @functools.wraps(stage)
         def held(run: RunFolder, *arguments: P.args, **options: P.kwargs) -> None:
             with run.hold(f"reservoir {verb}"):
@@ -125,7 +129,8 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     digest = liquid.save(run.path / "liquid", run.force)
     synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
     result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
-    run.finish("liquid", options, inputs, {**result, "inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses})
+    result |= {"inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses}
+    run.finish("liquid", options, inputs, result)
     progress("build", "done", 1.0)
 
 
@@ -344,6 +349,7 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         np.savez_compressed(buffer, **{f"x_{part}": counts[part] for part in PARTS}, **labels)  # type: ignore[arg-type]
         write_file(run.path / "counts.npz", buffer.getvalue(), "counts", run.force)
         digest = save(attach_readout(liquid, readout), run.path / "trained", run.force)
-        run.finish(stage, options, inputs, {**result, "digest": digest, "float_accuracy": plain, "counts_accuracy": score})
+        result |= {"digest": digest, "float_accuracy": plain, "counts_accuracy": score}
+        run.finish(stage, options, inputs, result)
     remove_files(run.path / "checkpoints", ("counts-*/*.npy", "counts-*/.*.npy.*"))
     progress("readout", "done", 1.0)

@@ -1,7 +1,7 @@
 """A run folder: its configuration, and which stage is up to date.
 
     run.json                the configuration
-    stages/<stage>.json     of each stage that has ended: its options, digests of its inputs, its result
+    stages/<stage>.json     of each stage that has ended: options, digests of its inputs, result
     trained/ quantized/     saved values; rtl/ the package; build/<board>/ bitstreams
     report.html report.json the page
     liquid/ tuned/          of a reservoir: as built, and with weights that plasticity left
@@ -66,7 +66,7 @@ def _digest(value: Artifact) -> str:
 
 
 def _made_from(value: Artifact, stamp: Stamp) -> bool:
-    """True if the value names one of the inputs of its stamp as its parent; a liquid has none among them."""
+    """True if the value names an input of its stamp as its parent; a liquid has none among them."""
     if isinstance(value, Liquid):
         return True
     parent = value.manifest["parent"] if isinstance(value, RtlPackage) else value.parent
@@ -90,7 +90,7 @@ class RunFolder:
     """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
 
     def __init__(self, path: Path, config: RunConfig | None = None, force: bool = False) -> None:
-        """Open the folder, with the configuration it was made with or another one of the same recipe.
+        """Open the folder, with the configuration it was made with or another of the same recipe.
 
         force: stages replace what stands in their way. Nothing is written before `save`.
 
@@ -105,7 +105,8 @@ class RunFolder:
         if config is None:
             if not (self.path / "run.json").exists():
                 raise InvalidData(
-                    f"{self.path} is no run folder (run.json is missing): start one with `neurohw train`"
+                    f"{self.path} is no run folder (run.json is missing): "
+                    "start one with `neurohw train`"
                 )
             self.config = self._read_config()
             return
@@ -117,23 +118,28 @@ class RunFolder:
 
     @staticmethod
     def start(
-        path: Path, recipe: str | None, liquid: LiquidConfig | None = None, force: bool = False, **given: Any
+        path: Path,
+        recipe: str | None,
+        liquid: LiquidConfig | None = None,
+        force: bool = False,
+        **given: Any,
     ) -> "RunFolder":
-        """A new run, or the one that is there with the options that are given (not None) instead of its own.
+        """A new run, or the one that is there with the options that are given instead of its own.
 
         recipe: None for that of the run, and "digits" for a new one. liquid: of a reservoir. given:
-        other fields of `RunConfig`.
+        other fields of `RunConfig`; None is not given.
         """
         own = RunFolder(path).config if check_claim(path, "run", force) else RunConfig()
         changes = {name: value for name, value in given.items() if value is not None}
-        return RunFolder(path, dataclasses.replace(own, recipe=recipe or own.recipe, liquid=liquid, **changes), force)
+        config = dataclasses.replace(own, recipe=recipe or own.recipe, liquid=liquid, **changes)
+        return RunFolder(path, config, force)
 
     def _check_recipe(self, there: RunConfig, config: RunConfig) -> None:
         kinds = ["a reservoir" if c.liquid else "a training" for c in (there, config)]
         if there.recipe != config.recipe or kinds[0] != kinds[1]:
             raise InvalidData(
-                f"{self.path} is a run of {kinds[0]} of {there.recipe!r}, not of {kinds[1]} of {config.recipe!r}: "
-                "name another folder with --run, or delete this one"
+                f"{self.path} is a run of {kinds[0]} of {there.recipe!r}, not of {kinds[1]} of "
+                f"{config.recipe!r}: name another folder with --run, or delete this one"
             )
 
     @property
@@ -151,7 +157,9 @@ class RunFolder:
         except BrokenFile:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, NeurohwError) as error:
-            raise BrokenFile(f"{file}: truncated or unreadable ({error}); start the run again") from error
+            raise BrokenFile(
+                f"{file}: truncated or unreadable ({error}); start the run again"
+            ) from error
 
     def save(self) -> None:
         """Write the configuration, once all else is checked."""
@@ -163,7 +171,7 @@ class RunFolder:
 
     @contextmanager
     def hold(self, verb: str) -> Iterator[None]:
-        """Own the folder for the block; of several processes that share the run, the first one does.
+        """Own the folder for the block; of several processes that share the run, the first does.
 
         Raises InvalidData naming the owner if another command works in it.
         """
@@ -179,15 +187,26 @@ class RunFolder:
 
     def command(self, stage: str) -> str:
         """The command that runs a stage."""
-        reservoir = {"train": "readout", "liquid": "build", "tune": "tune", "measure": "measure", "plastic": "readout"}
-        verb = f"reservoir {reservoir[stage]}" if self.config.liquid and stage in reservoir else stage
+        reservoir = {
+            "train": "readout",
+            "liquid": "build",
+            "tune": "tune",
+            "measure": "measure",
+            "plastic": "readout",
+        }
+        verb = (
+            f"reservoir {reservoir[stage]}" if self.config.liquid and stage in reservoir else stage
+        )
         return f"neurohw {verb} --run {shlex.quote(str(self.path))}"
 
     def _file(self, stage: str) -> Path:
         return self.path / "stages" / f"{stage}.json"
 
     def stamp(self, stage: str) -> Stamp | None:
-        """The stamp of a stage, None where it has not ended yet. Raises BrokenFile if it cannot be read."""
+        """The stamp of a stage, None where it has not ended yet.
+
+        Raises BrokenFile if it cannot be read.
+        """
         file = self._file(stage)
         if not file.exists():
             return None
@@ -198,7 +217,8 @@ class RunFolder:
             return Stamp(**value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenFile(
-                f"{file}: truncated or unreadable ({error}); delete it and run `{self.command(stage)}`"
+                f"{file}: truncated or unreadable ({error}); "
+                f"delete it and run `{self.command(stage)}`"
             ) from error
 
     def result(self, stage: str) -> dict[str, Any] | None:
@@ -207,7 +227,7 @@ class RunFolder:
         return None if stamp is None else stamp.result
 
     def up_to_date(self, stage: str, options: dict[str, Any], inputs: dict[str, Any]) -> bool:
-        """True if the stage ended well with these options and inputs, and what it made is still there."""
+        """True if the stage ended well with these options and inputs, and what it made is there."""
         try:
             stamp = self.stamp(stage)
             if stamp is None or stamp.failure is not None:
@@ -227,7 +247,7 @@ class RunFolder:
         if _digest(value) != stamp.result["digest"] or not _made_from(value, stamp):
             raise BrokenFile(
                 f"{self.path / folder} is not what stage {stage!r} left there "
-                f"({_digest(value)[:12]} instead of {stamp.result['digest'][:12]}): run `{self.command(stage)}`"
+                f"(digest {stamp.result['digest'][:12]}): run `{self.command(stage)}`"
             )
         return value
 
@@ -235,7 +255,11 @@ class RunFolder:
         """Digest of an input of a stage as it is now; None where it is not made by a stage."""
         if name == "liquid":
             return self.liquid_digest()
-        return self.digest("liquid" if name == "built" else name) if name in (*ARTIFACTS, "built") else None
+        return (
+            self.digest("liquid" if name == "built" else name)
+            if name in (*ARTIFACTS, "built")
+            else None
+        )
 
     def _checked(self, stage: str) -> tuple[Stamp, Artifact | None]:
         stamp, cure = self.stamp(stage), self.command(stage)
@@ -270,7 +294,7 @@ class RunFolder:
         return str(self.need(stage)["digest"])
 
     def liquid_digest(self) -> str:
-        """Digest of the liquid that later stages take: as tuned if what is built has been tuned, else as built."""
+        """Digest of the liquid that later stages take: tuned if it has been, else as built."""
         tuned = self.stamp("tune")
         built = self.digest("liquid")
         return str(tuned.result["digest"]) if tuned and tuned.inputs["built"] == built else built
@@ -309,7 +333,7 @@ class RunFolder:
         result: dict[str, Any],
         failure: str | None = None,
     ) -> None:
-        """Stamp a stage as ended; the last thing a stage does. One with a failure is not up to date."""
+        """Stamp a stage as ended, the last thing it does. One with a failure is not up to date."""
         header = {"format_version": FORMATS["stage"].version, "kind": "stage"}
         value = {**header, **asdict(Stamp(options, inputs, result, failure))}
         write_atomically(self._file(stage), json.dumps(value, indent=1, allow_nan=False).encode())

@@ -61,9 +61,15 @@ def quantize_stage(run: RunFolder, progress: Progress) -> None:
     counting = SaturationCount(run_golden)
     golden = model_accuracy(counting.run, model, model.network, spikes, labels)
     digest = save(model, run.path / "quantized", run.force)
-    result = {"digest": digest, "bits": config.bits, "quantized_accuracy": rounded, "golden_accuracy": golden}
-    told = {"warnings": model.info["warnings"], "saturations": counting.to_json()}
-    run.finish("quantize", options, inputs, {**result, **told})
+    result = {
+        "digest": digest,
+        "bits": config.bits,
+        "quantized_accuracy": rounded,
+        "golden_accuracy": golden,
+        "warnings": model.info["warnings"],
+        "saturations": counting.to_json(),
+    }
+    run.finish("quantize", options, inputs, result)
 
 
 def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
@@ -81,14 +87,23 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
     engines = [name for name in ENGINES if name != "rtl"]
     part = spikes[:, :CROSSCHECK_SAMPLES]
     result = crosscheck(
-        [trained, quantized], engines, part, lambda text, fraction: progress("crosscheck", text, fraction)
+        [trained, quantized],
+        engines,
+        part,
+        lambda text, fraction: progress("crosscheck", text, fraction),
     )
     picture = run.path / "mismatch.svg"
     remove_file(picture, "picture", run.force)
     if result.traces is not None:
         write_file(picture, draw_mismatch(result).encode(), "picture", run.force)
     failure = None if result.agrees else f"the engines differ: {first_words(result)}"
-    run.finish("crosscheck", options, inputs, replace(result, samples_there=spikes.shape[1]).to_json(), failure)
+    run.finish(
+        "crosscheck",
+        options,
+        inputs,
+        replace(result, samples_there=spikes.shape[1]).to_json(),
+        failure,
+    )
     if failure:
         raise InvalidData(failure)
 
@@ -172,7 +187,7 @@ def run_stages(
     jobs: int | None = None,
     states: bool = False,
 ) -> None:
-    """Run the named stages, reporting (stage, text, fraction) to `progress`, which is called from several threads.
+    """Run the named stages, reporting (stage, text, fraction) to `progress` from several threads.
 
     A stage starts when those whose results it reads have finished: crosscheck, verify and build run
     beside each other (at most `jobs` together; by default all that can, since they wait for other

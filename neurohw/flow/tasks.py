@@ -51,13 +51,13 @@ def _without(waiting: list[Task], failed: str) -> list[Task]:
 
 
 def run_tasks(tasks: Sequence[Task], jobs: int) -> None:
-    """Run every task once, at most `jobs` together; of those that are ready the first in order goes first.
+    """Run every task once, at most `jobs` together; of those that are ready the first goes first.
 
-    A task beside which no other can run stays on the calling thread, where an interrupt reaches it at
-    once. A NeurohwError drops the tasks that need its task, and no others; it is raised when the rest
-    has ended (StagesFailed where there are several), and says in `stage` which task it came from. Any
-    other exception stops all (see `neurohw.children`). Raises ValueError where tasks need each other
-    in a circle.
+    A task beside which no other can run stays on the calling thread, where an interrupt reaches it
+    at once. A NeurohwError drops the tasks that need its task, and no others; it is raised when the
+    rest has ended (StagesFailed if there are several), and says in `stage` which task it came from.
+    Any other exception stops all (see `neurohw.children`). Raises ValueError where tasks need each
+    other in a circle.
     """
     waiting = list(tasks)
     errors: list[NeurohwError] = []

@@ -1,7 +1,8 @@
 """The stage `train`.
 
 Below 8 bits a second, quantization-aware training follows the first. So that its accuracy has
-something to be compared with, a float twin is trained from the same start, as long and in the same way.
+something to be compared with, a float twin is trained from the same start, as long and in the same
+way.
 """
 
 from typing import Any
@@ -26,11 +27,14 @@ CHECKPOINTS = ("*/checkpoint.pt", "*/.checkpoint.pt.*")  # of trainings, under `
 def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
     """Train the recipe's network (and fine-tune it below 8 bits).
 
-    An interrupted training goes on from its last epoch. Nothing is written before recipe, data and device are checked. Processes that `torchrun` has started
-    do it together; the first one writes. device: see `fit`.
+    An interrupted training goes on from its last epoch. Nothing is written before recipe, data and
+    device are checked. Processes that `torchrun` has started do it together; the first one writes.
+    device: see `fit`.
     """
     if run.config.liquid:
-        raise InvalidData(f"{run.path} is a run of a reservoir: `{run.command('train')}` fits its readout")
+        raise InvalidData(
+            f"{run.path} is a run of a reservoir: `{run.command('train')}` fits its readout"
+        )
     if device not in ("cpu", "cuda"):
         raise InvalidData(f"--device is cpu or cuda, not {device!r}")
     dataset, options = load_data(run.config), stage_options("train", run.config)
@@ -60,7 +64,9 @@ def _is_trained(run: RunFolder, options: dict[str, Any], inputs: dict[str, str])
     if not run.up_to_date("train", options, inputs):
         return False
     try:
-        return load_trained(run.path / "trained_float").digest() == run.need("train")["float_digest"]
+        return (
+            load_trained(run.path / "trained_float").digest() == run.need("train")["float_digest"]
+        )
     except BrokenFile:
         return False
 
@@ -75,12 +81,17 @@ def _train(run: RunFolder, dataset: Dataset, progress: Progress, device: str) ->
     accuracies: dict[str, float] = {}
     for number, (what, training) in enumerate(trainings(run.config).items()):
 
-        def each_epoch(epoch: int, epochs: int, metrics: dict[str, float], what: str = what) -> None:
-            text = f"{what} epoch {epoch}/{epochs}, validation {100 * metrics['validation_accuracy']:.2f} %"
+        def each_epoch(
+            epoch: int, epochs: int, metrics: dict[str, float], what: str = what
+        ) -> None:
+            accuracy = 100 * metrics["validation_accuracy"]
+            text = f"{what} epoch {epoch}/{epochs}, validation {accuracy:.2f} %"
             progress("train", text, epoch / epochs)
 
         checkpoints = run.path / "checkpoints" / f"{number}-{what.replace(' ', '-')}"
-        models[what] = fit(first, dataset, recipe.encoder, training, checkpoints, each_epoch, device)
+        models[what] = fit(
+            first, dataset, recipe.encoder, training, checkpoints, each_epoch, device
+        )
         first = models["float"]
         if training.weight_bits is None and distributed.rank() == 0:
             model = models[what]

@@ -14,7 +14,11 @@ def verbs(group: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
     """Every command below a group, by the words that call it."""
     found: dict[tuple[str, ...], Any] = {}
     for name, command in group.commands.items():
-        found |= verbs(command, (*path, name)) if hasattr(command, "commands") else {(*path, name): command}
+        found |= (
+            verbs(command, (*path, name))
+            if hasattr(command, "commands")
+            else {(*path, name): command}
+        )
     return found
 
 
@@ -28,7 +32,7 @@ def letters(text: str) -> str:
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
 def test_help_shows_every_argument_and_option_with_its_text(words: tuple[str, ...]) -> None:
-    """Nothing is lost: Typer before 0.26 with Click 8.5 drops the texts of arguments, and markup takes brackets away."""
+    """Typer before 0.26 with Click 8.5 drops texts of arguments, and markup takes brackets away."""
     result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "400", "TERM": "dumb"})
     assert result.exit_code == 0
     shown, verb = letters(result.output), VERBS[words]
@@ -37,4 +41,8 @@ def test_help_shows_every_argument_and_option_with_its_text(words: tuple[str, ..
     for parameter in verb.params:
         for name in parameter.opts:
             assert letters(name).lower() in shown.lower(), (words, name)
-        assert parameter.help and letters(parameter.help) in shown, (words, parameter.name, parameter.help)
+        assert parameter.help and letters(parameter.help) in shown, (
+            words,
+            parameter.name,
+            parameter.help,
+        )

@@ -30,15 +30,39 @@ main()
 def shell(command: str, folder: Path) -> tuple[int, str]:
     """Exit code and standard error of a line of bash, in which N is the program."""
     line = command.replace("N ", f"{sys.executable} -W ignore -m neurohw ")
-    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False, errors="replace")
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        errors="replace",
+    )
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("module", ["typer", "neurohw.cli.app", "neurohw.cli.noise", "rich.progress", "neurohw.flow", "neurohw.hardware.build"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "typer",
+        "neurohw.cli.app",
+        "neurohw.cli.noise",
+        "rich.progress",
+        "neurohw.flow",
+        "neurohw.hardware.build",
+    ],
+)
 def test_an_interrupt_while_the_program_starts(module: str) -> None:
     """Ctrl-C within the first second strikes imports."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", INTERRUPTED_AT, module], capture_output=True, text=True)
-    assert done.returncode == 130 and done.stderr.strip() == "interrupted; the same command goes on where it stopped"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", INTERRUPTED_AT, module],
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        done.returncode == 130
+        and done.stderr.strip() == "interrupted; the same command goes on where it stopped"
+    )
     assert done.stdout == ""
 
 
@@ -49,7 +73,11 @@ def test_an_interrupt_while_the_program_starts(module: str) -> None:
         ("N train --help >&-", (0,), ""),
         ("N train --help <&- >&- 2>&-", (0,), ""),
         ("N train --help >/dev/full", (1,), "error: No space left on device"),
-        ("N report --run nowhere >&-", (1,), "error: nowhere is no run folder (run.json is missing)"),
+        (
+            "N report --run nowhere >&-",
+            (1,),
+            "error: nowhere is no run folder (run.json is missing)",
+        ),
         ("N report --run nowhere 2>&-", (1,), ""),
         ("N train --seed -1", (1,), "error: --seed is a whole number from 0 to 4294967295, not -1"),
         ("N train --run file/x", (1,), "error: file/x: Not a directory"),
@@ -57,16 +85,28 @@ def test_an_interrupt_while_the_program_starts(module: str) -> None:
         ("N report --run $'a\\xff'", (1,), "is no run folder"),
         ("PYTHONIOENCODING=ascii N train --help", (0,), ""),
         ("N train --run file", (1,), "error: file is a file, no run folder"),
-        ("N run --engine golden --input x.npy --out o.npz file", (1,), "error: file: there is no such model folder"),
-        ("N import file --out m --input-shape abc", (2,), "'abc' is no list of whole numbers such as"),
+        (
+            "N run --engine golden --input x.npy --out o.npz file",
+            (1,),
+            "error: file: there is no such model folder",
+        ),
+        (
+            "N import file --out m --input-shape abc",
+            (2,),
+            "'abc' is no list of whole numbers such as",
+        ),
         ("N train --bits eight", (2,), "error: Invalid value for '--bits'"),
     ],
 )
-def test_one_line_and_an_exit_code(line: str, code: tuple[int, ...], words: str, tmp_path: Path) -> None:
+def test_one_line_and_an_exit_code(
+    line: str, code: tuple[int, ...], words: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("text")
     found, errors = shell(line, tmp_path)
     assert found in code, errors
-    assert "Traceback" not in errors and errors.count("\n") == (1 if words else 0) and words in errors
+    assert (
+        "Traceback" not in errors and errors.count("\n") == (1 if words else 0) and words in errors
+    )
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -87,17 +127,33 @@ def ended(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     ("error", "code", "words"),
     [
         (InvalidData("samples must be at least 1"), 1, "error: samples must be at least 1\n"),
-        (PermissionError(13, "Permission denied", "/data/mnist.npz"), 1, "error: /data/mnist.npz: Permission denied\n"),
+        (
+            PermissionError(13, "Permission denied", "/data/mnist.npz"),
+            1,
+            "error: /data/mnist.npz: Permission denied\n",
+        ),
         (IsADirectoryError(21, "Is a directory", "out.npz"), 1, "error: out.npz: Is a directory\n"),
-        (OSError(18, "Invalid cross-device link", "a", None, "b"), 1, "error: a -> b: Invalid cross-device link\n"),
+        (
+            OSError(18, "Invalid cross-device link", "a", None, "b"),
+            1,
+            "error: a -> b: Invalid cross-device link\n",
+        ),
         (OSError("truncated"), 1, "error: truncated\n"),
         (MemoryError(), 1, "error: not enough memory\n"),
-        (MemoryError("Unable to allocate 9 TiB"), 1, "error: not enough memory (Unable to allocate 9 TiB)\n"),
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            1,
+            "error: not enough memory (Unable to allocate 9 TiB)\n",
+        ),
         (KeyboardInterrupt(), 130, "\ninterrupted; the same command goes on where it stopped\n"),
     ],
 )
 def test_errors_of_the_system(
-    error: BaseException, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert ended(monkeypatch, error) == code
     assert capsys.readouterr() == ("", words)

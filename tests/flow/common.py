@@ -1,4 +1,4 @@
-"""A finished run of the digits in seconds: hardware, whose tools take minutes, is played by stand-ins."""
+"""A finished run of the digits in seconds: stand-ins play the tools, which take minutes."""
 
 import hashlib
 from collections.abc import Callable
@@ -37,20 +37,54 @@ class Tools:
 
     def verify(self, package: Path, model: Any, spikes: np.ndarray, **_: Any) -> VerifyResult:
         self.calls.append("verify")
-        first = "hidden1, sample 3, step 1, neuron 5: expected 1, got 0" if self.mismatches else None
-        waveform = str(package.resolve().with_name("rtl.sim") / "mismatch-sample3.fst") if self.mismatches else None
+        first = (
+            "hidden1, sample 3, step 1, neuron 5: expected 1, got 0" if self.mismatches else None
+        )
+        waveform = (
+            str(package.resolve().with_name("rtl.sim") / "mismatch-sample3.fst")
+            if self.mismatches
+            else None
+        )
         values = scores(run_golden(model, spikes), model.network)
-        numbers = (450, 1800, 133200, 0, self.mismatches, first, waveform, 700.0, 800.0, 900, 7.0, {})
+        numbers = (
+            450,
+            1800,
+            133200,
+            0,
+            self.mismatches,
+            first,
+            waveform,
+            700.0,
+            800.0,
+            900,
+            7.0,
+            {},
+        )
         return VerifyResult(*numbers, values)  # type: ignore[arg-type]
 
-    def crosscheck(self, models: Any, engines: Any, spikes: np.ndarray, progress: Any) -> CrosscheckResult:
+    def crosscheck(
+        self, models: Any, engines: Any, spikes: np.ndarray, progress: Any
+    ) -> CrosscheckResult:
         self.calls.append("crosscheck")
-        first = "v.hidden1, sample 0, step 2: golden says 3, native says 4" if self.differences else None
+        first = (
+            "v.hidden1, sample 0, step 2: golden says 3, native says 4"
+            if self.differences
+            else None
+        )
         pair = Pair("integer", "golden", "native", 1000, self.differences, 2000, 0.0, first)
         runs = tuple(EngineRun(name, "integer", "ran") for name in ("golden", "native"))
         return CrosscheckResult(spikes.shape[1], len(spikes), runs, (pair,))
 
-    def build(self, package: Path, sources: Any, board: Board, lanes: int, bits: Any, output: Path, tell: Any) -> BoardResult:
+    def build(
+        self,
+        package: Path,
+        sources: Any,
+        board: Board,
+        lanes: int,
+        bits: Any,
+        output: Path,
+        tell: Any,
+    ) -> BoardResult:
         self.calls.append(board.name)
         if board.name in self.broken:
             raise self.broken[board.name]
@@ -58,7 +92,9 @@ class Tools:
         content = (package / "manifest.json").read_bytes()
         (output / "board.bit").write_bytes(content)
         sha = hashlib.sha256(content).hexdigest()
-        return BoardResult(10, 20, 10, 20, 1, 2, 50.0, 25.0, lanes, str(output / "board.bit"), len(content), sha)
+        return BoardResult(
+            10, 20, 10, 20, 1, 2, 50.0, 25.0, lanes, str(output / "board.bit"), len(content), sha
+        )
 
 
 def finished(path: Path, run: Callable[..., None] = run_stages) -> RunFolder:

@@ -24,14 +24,16 @@ def unbuilt(run: RunFolder) -> RunFolder:
 
 
 def test_a_board_that_does_not_fit_cancels_nothing(copied: RunFolder, tools: Tools) -> None:
-    """`flow mnist` with the default boards: 784-128 weights of 4 bits are 401,408 bits, the iCEBreaker has 122,880."""
+    """`flow mnist`: 784-128 weights of 4 bits are 401,408 bits, the iCEBreaker has 122,880."""
     run = unbuilt(copied)
     tools.broken["icebreaker"] = DoesNotFit(TOO_SMALL)
     with pytest.raises(DoesNotFit, match=TOO_SMALL) as found:
         run_stages(run, STAGES, quiet)
     assert found.value.stage == "build" and sorted(tools.calls) == ["icebreaker", "ulx3s", "verify"]
     report = json.loads((run.path / "report.json").read_text())
-    assert list(report["hardware"]) == ["ulx3s"] and report["failed_boards"] == {"icebreaker": TOO_SMALL}
+    assert list(report["hardware"]) == ["ulx3s"] and report["failed_boards"] == {
+        "icebreaker": TOO_SMALL
+    }
     text = (run.path / "report.html").read_text()
     assert "icebreaker: not built. board &#39;icebreaker&#39; has 30 block RAMs" in text
     assert (run.path / "build" / "ulx3s" / "board.bit").is_file()
@@ -43,10 +45,17 @@ def test_again_only_what_failed_is_built(copied: RunFolder, tools: Tools) -> Non
     for _ in range(2):
         with pytest.raises(NeurohwError, match="ulx3s: nextpnr failed with code 1"):
             run_stages(run, ("build",), quiet)
-    assert tools.calls == ["ulx3s", "icebreaker", "ulx3s"] or tools.calls == ["icebreaker", "ulx3s", "ulx3s"]
+    assert tools.calls == ["ulx3s", "icebreaker", "ulx3s"] or tools.calls == [
+        "icebreaker",
+        "ulx3s",
+        "ulx3s",
+    ]
     tools.broken.clear()
     run_stages(run, ("build",), quiet)
-    assert sorted(run.need("build")["boards"]) == ["icebreaker", "ulx3s"] and run.need("build")["failed"] == {}
+    assert (
+        sorted(run.need("build")["boards"]) == ["icebreaker", "ulx3s"]
+        and run.need("build")["failed"] == {}
+    )
 
 
 def test_every_board_fails(copied: RunFolder, tools: Tools) -> None:
@@ -59,7 +68,10 @@ def test_every_board_fails(copied: RunFolder, tools: Tools) -> None:
 
 
 def test_the_command_ends_with_the_page_and_exit_code_1(
-    copied: RunFolder, tools: Tools, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    copied: RunFolder,
+    tools: Tools,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = unbuilt(copied)
     tools.broken["icebreaker"] = DoesNotFit(TOO_SMALL)
@@ -72,7 +84,9 @@ def test_the_command_ends_with_the_page_and_exit_code_1(
     assert (run.path / "report.html").exists()
 
 
-def test_without_a_verification_there_is_no_page(copied: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_verification_there_is_no_page(
+    copied: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The boards are built all the same, and both errors are told."""
     run = unbuilt(copied)
 
@@ -80,6 +94,9 @@ def test_without_a_verification_there_is_no_page(copied: RunFolder, monkeypatch:
         raise MissingTool("g++ is not installed")
 
     monkeypatch.setattr("neurohw.flow.stages.verify", missing)
-    with pytest.raises(NeurohwError, match=r"verify: g\+\+ is not installed; report: .*stage 'verify' has not run yet"):
+    with pytest.raises(
+        NeurohwError,
+        match=r"verify: g\+\+ is not installed; report: .*stage 'verify' has not run yet",
+    ):
         run_stages(run, STAGES, quiet)
     assert run.need("build")["failed"] == {} and not Path(run.path / "report.html").exists()

@@ -27,7 +27,9 @@ with locked(Path(sys.argv[1]), "flow --run there"):
 
 
 def other_process(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", OTHER, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(folder)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
 
@@ -36,7 +38,8 @@ def test_the_owner_is_named_and_a_dead_one_forgotten(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = other_process(folder)
     try:
-        words = rf"is in use by `neurohw flow --run there` \(process {process.pid} on .*, since {time.strftime('%Y')}-"
+        year = time.strftime("%Y")
+        words = rf"in use by `neurohw flow --run there` \(process {process.pid} on .*, since {year}-"
         for _ in range(2):
             with pytest.raises(InvalidData, match=words), locked(folder, "verify"):
                 pytest.fail("two owners")
@@ -53,7 +56,11 @@ def test_the_owner_is_named_and_a_dead_one_forgotten(tmp_path: Path) -> None:
 
 
 def test_two_owners_in_one_process(tmp_path: Path) -> None:
-    with locked(tmp_path, "a"), pytest.raises(InvalidData, match="`neurohw a`"), locked(tmp_path, "b"):
+    with (
+        locked(tmp_path, "a"),
+        pytest.raises(InvalidData, match="`neurohw a`"),
+        locked(tmp_path, "b"),
+    ):
         pytest.fail("two owners")
     with locked(tmp_path, "c"):
         pass
@@ -71,13 +78,18 @@ def test_a_folder_made_for_the_lock_alone_goes_with_it(tmp_path: Path) -> None:
 def test_a_run_may_hold_itself(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", CONFIG)
     with run.hold("flow"), run.hold("train"):
-        with pytest.raises(InvalidData, match="in use by `neurohw flow --run"), RunFolder(run.path, CONFIG).hold("x"):
+        with (
+            pytest.raises(InvalidData, match="in use by `neurohw flow --run"),
+            RunFolder(run.path, CONFIG).hold("x"),
+        ):
             pytest.fail("two owners")
     with RunFolder(run.path, CONFIG).hold("x"):
         pass
 
 
-def test_of_several_processes_of_one_training_the_first_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_processes_of_one_training_the_first_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RunFolder(tmp_path, CONFIG).hold("train"):
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.setenv("RANK", "1")
@@ -91,7 +103,10 @@ def test_reservoirs_hold_their_run_too(tmp_path: Path) -> None:
     from neurohw.reservoir import LIQUIDS
 
     run = RunFolder(tmp_path, replace(CONFIG, liquid=LIQUIDS["digits"]))
-    with locked(tmp_path, "reservoir tune"), pytest.raises(InvalidData, match="in use by `neurohw reservoir tune`"):
+    with (
+        locked(tmp_path, "reservoir tune"),
+        pytest.raises(InvalidData, match="in use by `neurohw reservoir tune`"),
+    ):
         build_stage(run, quiet)
 
 

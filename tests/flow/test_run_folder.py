@@ -31,11 +31,16 @@ def retrained(run: RunFolder) -> RunFolder:
 
 
 @pytest.mark.parametrize("stage", LATER)
-def test_after_another_training_every_verb_says_which_one_to_run(copied: RunFolder, stage: str, tools: Tools) -> None:
-    """`train --epochs 1 --bits 4` on a finished run: the quantized network is that of the training before."""
+def test_after_another_training_every_verb_says_which_one_to_run(
+    copied: RunFolder, stage: str, tools: Tools
+) -> None:
+    """`train --epochs 1 --bits 4` on a finished run: `quantized` is of the training before."""
     run = retrained(copied)
     before = (run.path / "report.json").read_bytes()
-    with pytest.raises(InvalidData, match=r"'quantize' was done with another result of 'train'.*run `neurohw quantize"):
+    with pytest.raises(
+        InvalidData,
+        match=r"'quantize' was done with another result of 'train'.*run `neurohw quantize",
+    ):
         run_stages(run, (stage,), quiet)
     assert tools.calls == [] and (run.path / "report.json").read_bytes() == before
     assert load_model(run.path, "float").digest() == run.digest("train")  # type: ignore[union-attr]
@@ -44,7 +49,7 @@ def test_after_another_training_every_verb_says_which_one_to_run(copied: RunFold
 
 
 def test_the_verbs_that_are_named_lead_back_to_a_page(copied: RunFolder) -> None:
-    """One after the other, each error names the next verb; the page then tells of the new model alone."""
+    """Each error names the next verb; the page then tells of the new model alone."""
     run = retrained(copied)
     named = []
     for _ in range(9):
@@ -59,14 +64,30 @@ def test_the_verbs_that_are_named_lead_back_to_a_page(copied: RunFolder) -> None
 
 
 def test_the_page_is_about_the_model_and_not_about_run_json(copied: RunFolder) -> None:
-    """Bits, seed and lanes of the page are those of quantized network, training and package: a changed run.json is refused."""
-    wrong = {"bits": 2, "seed": 9, "lanes": 4, "epochs": 3, "membrane_cap": 9, "resolution_bits": 7, "boards": []}
-    verbs = {"lanes": "emit", "membrane_cap": "quantize", "resolution_bits": "quantize", "boards": "build"}
+    """Bits, seed and lanes are of model, training and package: a changed run.json is refused."""
+    wrong = {
+        "bits": 2,
+        "seed": 9,
+        "lanes": 4,
+        "epochs": 3,
+        "membrane_cap": 9,
+        "resolution_bits": 7,
+        "boards": [],
+    }
+    verbs = {
+        "lanes": "emit",
+        "membrane_cap": "quantize",
+        "resolution_bits": "quantize",
+        "boards": "build",
+    }
     file = copied.path / "run.json"
     original = file.read_text()
     for name, value in wrong.items():
         file.write_text(json.dumps(json.loads(original) | {name: value}))
-        with pytest.raises(InvalidData, match=f"other options than run.json has.*run `neurohw {verbs.get(name, 'train')}"):
+        with pytest.raises(
+            InvalidData,
+            match=f"other options than run.json has.*run `neurohw {verbs.get(name, 'train')}",
+        ):
             run_stages(RunFolder(copied.path), ("report",), quiet)
     file.write_text(original)
     run_stages(RunFolder(copied.path), ("report",), quiet)
@@ -77,9 +98,15 @@ def test_the_page_is_about_the_model_and_not_about_run_json(copied: RunFolder) -
 
 @pytest.mark.parametrize(
     ("folder", "stage", "cure"),
-    [("trained", "quantize", "train"), ("trained", "report", "train"), ("trained_float", "report", "train")],
+    [
+        ("trained", "quantize", "train"),
+        ("trained", "report", "train"),
+        ("trained_float", "report", "train"),
+    ],
 )
-def test_a_network_that_is_not_the_one_of_the_stamp(copied: RunFolder, folder: str, stage: str, cure: str) -> None:
+def test_a_network_that_is_not_the_one_of_the_stamp(
+    copied: RunFolder, folder: str, stage: str, cure: str
+) -> None:
     """A valid network in the place of the trained one, as an import or a copy leaves it there."""
     trained = load_trained(copied.path / folder)
     parameters = {**trained.parameters, "hidden1.bias": trained.parameters["hidden1.bias"] + 1}
@@ -87,16 +114,27 @@ def test_a_network_that_is_not_the_one_of_the_stamp(copied: RunFolder, folder: s
     save(replace(trained, parameters=parameters), copied.path / folder)
     with pytest.raises(BrokenFile, match=f"is not what .*run `neurohw {cure}"):
         run_stages(copied, (stage,), quiet)
-    run_stages(copied, STAGES, quiet)  # the cure: the training is repeated, what depends on its digest is there
+    run_stages(
+        copied, STAGES, quiet
+    )  # the cure: the training is repeated, what depends on its digest is there
 
 
 @pytest.mark.parametrize(("folder", "cure"), [("quantized", "quantize"), ("rtl", "emit")])
-def test_a_model_or_package_of_another_run(copied: RunFolder, folder: str, cure: str, tmp_path: Path) -> None:
-    other = finished(tmp_path / "other", lambda run, stages, _: run_stages(RunFolder(run.path, replace(CONFIG, seed=1)), stages, quiet))
+def test_a_model_or_package_of_another_run(
+    copied: RunFolder, folder: str, cure: str, tmp_path: Path
+) -> None:
+    other = finished(
+        tmp_path / "other",
+        lambda run, stages, _: run_stages(
+            RunFolder(run.path, replace(CONFIG, seed=1)), stages, quiet
+        ),
+    )
     shutil.rmtree(copied.path / folder)
     shutil.copytree(other.path / folder, copied.path / folder)
     for stage in ("verify", "build", "report"):
-        with pytest.raises(BrokenFile, match=f"is not what stage '{cure}' left there.*run `neurohw {cure}"):
+        with pytest.raises(
+            BrokenFile, match=f"is not what stage '{cure}' left there.*run `neurohw {cure}"
+        ):
             run_stages(copied, (stage,), quiet)
 
 
@@ -108,7 +146,9 @@ def test_stamps_of_another_run_do_not_pass(copied: RunFolder, tmp_path: Path) ->
         stamp = json.loads(original)
         stamp["inputs"] = dict.fromkeys(stamp["inputs"], "0" * 64)
         file.write_text(json.dumps(stamp))
-        with pytest.raises(InvalidData, match=f"stage '{stage}' was done with another result.*run `neurohw {stage}"):
+        with pytest.raises(
+            InvalidData, match=f"stage '{stage}' was done with another result.*run `neurohw {stage}"
+        ):
             run_stages(copied, ("report",), quiet)
         file.write_text(original)
 
@@ -133,15 +173,25 @@ def test_a_mismatch_fails_until_it_is_gone(copied: RunFolder, stage: str, tools:
     assert tools.calls == [stage] * 4
 
 
-def test_a_mismatch_in_the_flow_ends_with_a_page_and_an_error(copied: RunFolder, tools: Tools) -> None:
+def test_a_mismatch_in_the_flow_ends_with_a_page_and_an_error(
+    copied: RunFolder, tools: Tools
+) -> None:
     for stage in ("verify", "crosscheck", "build", "build-ulx3s", "build-icebreaker"):
         copied.forget(stage)
     (copied.path / "report.html").unlink()
     tools.mismatches = 3
     with pytest.raises(InvalidData, match="the RTL differs") as found:
         run_stages(copied, STAGES, quiet)
-    assert found.value.stage == "verify" and sorted(tools.calls) == ["crosscheck", "icebreaker", "ulx3s", "verify"]
-    assert page(copied)["agreement"]["rtl"]["mismatches"] == 3 and (copied.path / "report.html").exists()
+    assert found.value.stage == "verify" and sorted(tools.calls) == [
+        "crosscheck",
+        "icebreaker",
+        "ulx3s",
+        "verify",
+    ]
+    assert (
+        page(copied)["agreement"]["rtl"]["mismatches"] == 3
+        and (copied.path / "report.html").exists()
+    )
     waveform = RunFolder(copied.path).need("verify")["waveform"]
     assert waveform == "rtl.sim/mismatch-sample3.fst"
 
@@ -159,7 +209,10 @@ def test_options_that_are_left_out_stay(copied: RunFolder, tmp_path: Path) -> No
 
 def test_another_recipe_is_refused_and_writes_nothing(copied: RunFolder) -> None:
     before = {p: p.stat().st_mtime_ns for p in sorted(copied.path.rglob("*"))}
-    with pytest.raises(InvalidData, match="is a run of a training of 'digits', not of a training of 'mnist': name another folder"):
+    with pytest.raises(
+        InvalidData,
+        match="is a run of a training of 'digits', not of a training of 'mnist': name another",
+    ):
         RunFolder.start(copied.path, "mnist", data="nowhere")
     with pytest.raises(InvalidData, match="not of a reservoir of 'digits'"):
         from neurohw.reservoir import LIQUIDS
@@ -172,7 +225,13 @@ def test_another_recipe_is_refused_and_writes_nothing(copied: RunFolder) -> None
 
 
 def test_data_and_device_are_checked_before_anything_is_written(tmp_path: Path) -> None:
-    np.savez(tmp_path / "wrong.npz", x_train=np.zeros((4, 3)), y_train=np.arange(4), x_test=np.zeros((4, 3)), y_test=np.arange(4))
+    np.savez(
+        tmp_path / "wrong.npz",
+        x_train=np.zeros((4, 3)),
+        y_train=np.arange(4),
+        x_test=np.zeros((4, 3)),
+        y_test=np.arange(4),
+    )
     for data in (None, str(tmp_path / "gone"), str(tmp_path / "wrong.npz")):
         with pytest.raises(InvalidData):
             run_stages(RunFolder(tmp_path / "run", RunConfig("mnist", data)), ("train",), quiet)
@@ -190,7 +249,9 @@ def test_values_out_of_range_are_named(name: str, wrong: object) -> None:
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="unknown board 'arty': known boards are icebreaker, ulx3s"):
+    with pytest.raises(
+        InvalidData, match="unknown board 'arty': known boards are icebreaker, ulx3s"
+    ):
         RunFolder(tmp_path / "run", RunConfig(boards=("ulx3s", "arty")))
     with pytest.raises(InvalidModel, match="unknown recipe 'imagenet'"):
         RunConfig("imagenet")
@@ -200,7 +261,9 @@ def test_unknown_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", MADE)
 def test_files_that_no_run_made_are_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(InvalidData, match=f"is no run folder and holds {name}, which a run would replace"):
+    with pytest.raises(
+        InvalidData, match=f"is no run folder and holds {name}, which a run would replace"
+    ):
         RunFolder(tmp_path, CONFIG)
 
 
@@ -216,7 +279,14 @@ def test_run_json_of_an_older_version_is_read(copied: RunFolder) -> None:
     old = {k: v for k, v in json.loads(file.read_text()).items() if k != "resolution_bits"}
     file.write_text(json.dumps(old))
     assert RunFolder(copied.path).config == CONFIG
-    for broken in ("{", "[]", "3", json.dumps({**old, "lane": 3}), json.dumps({**old, "bits": "8"}), json.dumps({**old, "boards": None})):
+    for broken in (
+        "{",
+        "[]",
+        "3",
+        json.dumps({**old, "lane": 3}),
+        json.dumps({**old, "bits": "8"}),
+        json.dumps({**old, "boards": None}),
+    ):
         file.write_text(broken)
         with pytest.raises(BrokenFile, match="run.json: truncated or unreadable"):
             RunFolder(copied.path)
@@ -228,7 +298,10 @@ def test_run_json_of_an_older_version_is_read(copied: RunFolder) -> None:
 def test_stamps_of_an_older_version_are_refused_by_name_and_made_again(copied: RunFolder) -> None:
     file = copied.path / "stages" / "verify.json"
     file.write_text(json.dumps({"key": "0" * 64, "result": {"mismatches": 0}}))
-    with pytest.raises(BrokenFile, match=r"verify.json: .*format version 1, this program reads 2\); delete it and run `neurohw verify"):
+    with pytest.raises(
+        BrokenFile,
+        match=r"verify.json: .*format version 1, this program reads 2\); delete it and run `neurohw v",
+    ):
         run_stages(copied, ("report",), quiet)
     run_stages(copied, ("verify", "report"), quiet)
 
@@ -254,21 +327,33 @@ def test_a_bitstream_that_was_changed_is_built_again(copied: RunFolder, tools: T
 
 def test_resolution_bits_reach_the_quantizer(copied: RunFolder) -> None:
     """A threshold is then worth at least 2^9 units."""
-    before = min(p.threshold.min() for p in copied.quantized().populations.values() if p.threshold.min() > 1)
+    before = min(
+        p.threshold.min() for p in copied.quantized().populations.values() if p.threshold.min() > 1
+    )
     run = RunFolder(copied.path, replace(copied.config, resolution_bits=9))
     run_stages(run, ("quantize",), quiet)
-    after = min(p.threshold.min() for p in run.quantized().populations.values() if p.threshold.min() > 1)
+    after = min(
+        p.threshold.min() for p in run.quantized().populations.values() if p.threshold.min() > 1
+    )
     assert before < 2**9 <= after and RunFolder(run.path).config.resolution_bits == 9
 
 
-def test_accuracies_beside_each_other_are_of_equally_long_trainings(copied: RunFolder, tools: Tools) -> None:
-    """Below 8 bits a float twin is trained from the same start for as many epochs as the quantization-aware network."""
+def test_accuracies_beside_each_other_are_of_equally_long_trainings(
+    copied: RunFolder, tools: Tools
+) -> None:
+    """Below 8 bits a float twin is trained from the same start for as many epochs."""
     run = retrained(copied)
     trained = run.need("train")
     assert trained["epochs"] == {"float": 1, "quantization-aware": 1, "float twin": 1}
-    assert trained["float_accuracy"] == trained["float_accuracies"]["float twin"] != trained["float_accuracies"]["float"]
+    assert (
+        trained["float_accuracy"]
+        == trained["float_accuracies"]["float twin"]
+        != trained["float_accuracies"]["float"]
+    )
     run_stages(run, STAGES, quiet)
     assert page(run)["accuracy"]["float"] == trained["float_accuracy"]
     words = page(run)["accuracy"]["compared"]
-    assert words.startswith("Float: 1 epochs, then 1 more. Integers: the same 1 epochs, then 1 quantization-aware at 4 bits.")
+    assert words.startswith(
+        "Epochs of float: 1 + 1. Of integers: the same 1, then 1 quantization-aware at 4 bits."
+    )
     assert words in (run.path / "report.html").read_text()

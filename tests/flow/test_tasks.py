@@ -64,7 +64,12 @@ def test_a_failure_names_its_task_and_drops_those_that_need_it() -> None:
         Task("beside", frozenset(), lambda: ended.append("beside")),
         Task("needs", frozenset({"fail"}), lambda: ended.append("needs")),
         Task("needs its need", frozenset({"needs"}), lambda: ended.append("needs its need")),
-        Task("after", frozenset({"beside"}), lambda: ended.append("after"), frozenset({"fail", "needs"})),
+        Task(
+            "after",
+            frozenset({"beside"}),
+            lambda: ended.append("after"),
+            frozenset({"fail", "needs"}),
+        ),
     ]
     for jobs in (1, 2, 5):
         ended.clear()

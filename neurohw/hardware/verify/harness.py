@@ -52,7 +52,7 @@ def verilator_environment() -> dict[str, str]:
 
 @contextmanager
 def _working_folder(folder: Path) -> Iterator[Path]:
-    """The folder, or a temporary one if make cannot work in it: of the characters of a path it takes few as they are.
+    """The folder, or a temporary one if make cannot work in it: it takes few characters as they are.
 
     Raises NeurohwError where the place of temporary folders is no better.
     """
@@ -62,7 +62,8 @@ def _working_folder(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         if not SAFE.fullmatch(name):
             raise NeurohwError(
-                f"make cannot work in {name}: set TMPDIR to a folder with only letters, digits, '_', '-', '.' in its path"
+                f"make cannot work in {name}: set TMPDIR to a folder with only letters, digits, "
+                "'_', '-', '.' in its path"
             )
         yield Path(name)
 
