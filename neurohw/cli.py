@@ -227,6 +227,9 @@ def _show_crosscheck(result: CrosscheckResult) -> None:
     console.print(pairs)
 
 
+BEYOND_PROOF = "Allow integers more steps and larger counts than their widths are proved for; the result is marked."
+
+
 @app.command()
 def crosscheck(
     model: Annotated[
@@ -243,6 +246,7 @@ def crosscheck(
         typer.Option("--input", help="Spikes as .npz, array `spikes` [time, neuron] or [sample, time, neuron]."),
     ] = None,
     picture: Annotated[Path, typer.Option("--picture", help="Where to draw a first mismatch.")] = Path("mismatch.svg"),
+    beyond_proof: Annotated[bool, typer.Option("--beyond-proof", help=BEYOND_PROOF)] = False,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
@@ -257,7 +261,9 @@ def crosscheck(
         raise typer.BadParameter("name a model or a run folder")
     chosen = engines.split(",") if engines else None
     with console.status("crosscheck") as status:
-        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text))
+        result = crosscheck_saved(
+            path, chosen, samples, spikes, picture, lambda text, _: status.update(text), beyond_proof
+        )
     _show_crosscheck(result)
     if not result.agrees:
         if result.traces is not None:
@@ -272,18 +278,21 @@ def run_verb(
     spikes: Annotated[Path, typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron].")],
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
     states: Annotated[bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")] = False,
+    beyond_proof: Annotated[bool, typer.Option("--beyond-proof", help=BEYOND_PROOF)] = False,
 ) -> None:
     """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz --out trace.npz`.
 
     The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
     """
     with console.status(f"{engine} is running"):
-        trace = run_model(model, engine, spikes, out, states)
+        trace = run_model(model, engine, spikes, out, states, beyond_proof)
     table = Table("population", "neurons", "spikes", "spikes per neuron and step")
     for name, array in trace.spikes.items():
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")
     console.print(table)
     console.print(f"trace: {out}", soft_wrap=True)
+    if trace.beyond_proof:
+        console.print("beyond the proof of the widths: states may have saturated")
 
 
 @app.command("import")

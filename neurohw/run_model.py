@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.model_files import load_quantized, load_trained
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, check_inputs, ordered_samples
 from neurohw.storage import write_atomically
 from neurohw.trace import Trace
 
+AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
+BEYOND = "beyond_proof"  # array of a trace's file, there where the integers had more steps or larger counts than they are proved for
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
 
@@ -52,30 +54,46 @@ def model_for(path: Path, engine: Engine) -> Model:
     return load_model(path)
 
 
-def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
-    """Counts [time, sample, neuron] of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples."""
+def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
+    """The counts of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples.
+
+    An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is raised where time and sample cannot be told apart, by the steps of the model; for
+    anything else that is no input of it, too.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            spikes = np.asarray(file["spikes"])
+            spikes, axes = np.asarray(file["spikes"]), str(file["axes"]) if "axes" in file.files else None
     except (OSError, ValueError, KeyError) as error:
         raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
     if spikes.ndim not in (2, 3):
         raise InvalidData(
             f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, neuron] is needed"
         )
-    many = spikes.ndim == 3
-    stimulus = spikes.transpose(1, 0, 2) if many else spikes[:, None]
+    if axes is not None and axes not in AXES:
+        raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
     try:
-        check_stimulus(model.network, stimulus)
+        if spikes.ndim == 2:
+            given = Spikes(spikes[:, None])
+        elif axes is not None:
+            given = Spikes.sample_first(spikes) if axes == AXES[0] else Spikes.time_first(spikes)
+        else:
+            given = ordered_samples(
+                spikes, model.steps, "the array", f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}"
+            )
+        check_inputs(given, model.network)
     except InvalidData as error:
         raise InvalidData(f"{path}: {error}") from error
-    return stimulus.astype(np.uint8), many
+    return given, spikes.ndim == 3
 
 
 def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:
-    """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples."""
+    """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples; BEYOND where the trace says so."""
     wanted = {n: a for n, a in trace.arrays().items() if n.startswith("spikes.") or (states and n.startswith("v."))}
-    return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
+    return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()} | _marks(trace)
+
+
+def _marks(trace: Trace) -> dict[str, NDArray[Any]]:
+    return {BEYOND: np.array(True)} if trace.beyond_proof else {}
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -85,27 +103,30 @@ def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     write_atomically(Path(path), buffer.getvalue())
 
 
-def run_model(path: Path, engine: str, spikes: Path, out: Path, states: bool = False) -> Trace:
+def run_model(
+    path: Path, engine: str, spikes: Path, out: Path, states: bool = False, beyond_proof: bool = False
+) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
+    out: an .npz of `trace_arrays`. beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
     """
     chosen = engine_named(engine)
     model = model_for(path, chosen)
     stimulus, many = load_spikes(spikes, model)
-    trace = chosen.run(model, stimulus, states=states)
+    trace = chosen.run(model, stimulus, states=states, beyond_proof=beyond_proof)
     save_arrays(out, trace_arrays(trace, states, many))
     return trace
 
 
 def main(arguments: list[str]) -> int:
-    """MODEL ENGINE STIMULUS OUT: every array of the trace in OUT [time, sample, neuron]; an error as JSON on the last line."""
-    path, engine, stimulus, out = arguments
+    """MODEL ENGINE STIMULUS OUT [beyond-proof]: every array of the trace in OUT [time, sample, neuron]; an error as JSON on the last line."""
+    path, engine, stimulus, out, *allowed = arguments
     try:
         with np.load(stimulus) as file:
-            spikes = file["spikes"]
+            spikes = Spikes.time_first(file["spikes"])
         chosen = engine_named(engine)
-        save_arrays(Path(out), chosen.run(model_for(Path(path), chosen), spikes).arrays())
+        trace = chosen.run(model_for(Path(path), chosen), spikes, beyond_proof=bool(allowed))
+        save_arrays(Path(out), trace.arrays() | _marks(trace))
     except NeurohwError as error:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return 1

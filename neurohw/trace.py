@@ -15,12 +15,14 @@ class Trace:
 
     spikes: per population, uint8. states: `v.<population>` the membrane after the reset, `c.<population>` the synaptic current,
     `r.<population>` the refractory steps left; float64 from float engines, int64 from integer ones.
-    parent: digest of the model that ran.
+    parent: digest of the model that ran. beyond_proof: the stimulus had more steps or larger counts than the integers are proved for, so that
+    they may have saturated.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
     states: dict[str, NDArray[Any]] = field(default_factory=dict)
     parent: str = ""
+    beyond_proof: bool = False
 
     def __post_init__(self) -> None:
         shapes = {a.shape[:2] for a in [*self.spikes.values(), *self.states.values()]}

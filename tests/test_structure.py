@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 LAYERS = [
     {"processes"},
     {"children", "console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
-    {"modulation"},
+    {"modulation", "stimulus"},
     {"network", "step"},
     {"reference", "readout"},
     {"integers"},

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.hardware.generate import emit
@@ -12,7 +11,7 @@ from neurohw.hardware.generate.plan import check_supported
 from neurohw.hardware.verify.harness import build_harness, run_harness
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, proved_stimulus
 from neurohw.trace import Trace
 
 
@@ -23,19 +22,23 @@ def check(model: QuantizedNetwork) -> None:
 
 def run(
     model: QuantizedNetwork,
-    spikes: NDArray[Any],
+    spikes: Spikes | NDArray[Any],
     states: bool = True,
     lanes: int = 8,
     idle: float = 0.0,
     backpressure: float = 0.0,
     optimize: bool = True,
+    beyond_proof: bool = False,
 ) -> Trace:
-    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call."""
-    check_stimulus(model.network, spikes)
+    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call.
+
+    beyond_proof: as of `neurohw.golden.run_golden`.
+    """
+    given, beyond = proved_stimulus(model, spikes, beyond_proof)
     with tempfile.TemporaryDirectory() as name:
         package = Path(name) / "rtl"
         emit(model, lanes).write(package)
         program = build_harness(package, Path(name) / "sim", optimize=optimize)
-        result = run_harness(program, package, spikes.astype(np.uint8), states, idle, backpressure)
-    inputs = {model.network.input.name: spikes.astype(np.uint8)}
-    return Trace({**inputs, **result.spikes}, result.states, digest_of(model))
+        result = run_harness(program, package, given.counts, states, idle, backpressure)
+    inputs = {model.network.input.name: given.counts}
+    return Trace({**inputs, **result.spikes}, result.states, digest_of(model), beyond_proof=beyond)

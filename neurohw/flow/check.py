@@ -7,10 +7,12 @@ import numpy as np
 
 from neurohw.crosscheck import TOLERANCE, CrosscheckResult, crosscheck
 from neurohw.data import Encoder
-from neurohw.engines import ENGINES
+from neurohw.engines import ENGINES, Model
 from neurohw.errors import InvalidData
 from neurohw.flow.run_folder import RunFolder
+from neurohw.network import TrainedNetwork
 from neurohw.run_model import FOLDERS, load_model, load_spikes
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_atomically
 from neurohw.trace import first_mismatch
 
@@ -38,14 +40,16 @@ def draw_mismatch(result: CrosscheckResult) -> str:
     return figures.mismatch(result.traces, (pair.left, pair.right), population, found.sample, found.step, found.neuron)
 
 
-def _stimulus(path: Path, samples: int, spikes: Path | None, inputs: int) -> np.ndarray:
-    if (path / "run.json").exists() and spikes is None:
+def _stimulus(path: Path, samples: int, model: Model) -> Spikes:
+    if (path / "run.json").exists():
         from neurohw.flow.stages import encode_test, load_data
 
         run = RunFolder(path)
-        return encode_test(load_data(run.config), Encoder.from_json(run.need("train")["encoder"]))[0][:, :samples]
-    generator = np.random.default_rng(0)
-    return (generator.random((WITHOUT_INPUT_STEPS, samples, inputs)) < 0.1).astype(np.uint8)
+        test, _ = encode_test(load_data(run.config), Encoder.from_json(run.need("train")["encoder"]))
+        return test.part(slice(samples))
+    steps = WITHOUT_INPUT_STEPS if isinstance(model, TrainedNetwork) else min(WITHOUT_INPUT_STEPS, model.steps)
+    fires = np.random.default_rng(0).random((steps, samples, model.network.input.size)) < 0.1
+    return Spikes.time_first(fires)
 
 
 def crosscheck_saved(
@@ -55,11 +59,12 @@ def crosscheck_saved(
     spikes: Path | None,
     picture: Path,
     progress: Callable[[str, float], None],
+    beyond_proof: bool = False,
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
-    engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps, seed 0) for a model. picture: where
-    a first mismatch is drawn. Raises InvalidData if there is nothing to compare.
+    engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps or as many as the integers are proved for, seed 0) for a model. picture: where
+    a first mismatch is drawn. beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if there is nothing to compare.
     """
     path = Path(path)
     if samples < 1:
@@ -71,11 +76,11 @@ def crosscheck_saved(
     else:
         models = [load_model(path)]
     if spikes is not None:
-        stimulus = load_spikes(spikes, models[0])[0][:, :samples]
+        stimulus = load_spikes(spikes, models[0])[0].part(slice(samples))
     else:
-        stimulus = _stimulus(path, samples, None, models[0].network.input.size)
+        stimulus = _stimulus(path, samples, models[0])
     chosen = list(engines) if engines else [name for name in ENGINES if name != "rtl"]
-    result = crosscheck(models, chosen, stimulus, progress)
+    result = crosscheck(models, chosen, stimulus, progress, beyond_proof=beyond_proof)
     if result.traces is not None:
         write_atomically(picture, draw_mismatch(result).encode())
     return result

@@ -4,14 +4,12 @@ import json
 import sys
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurohw.flow.run_folder import RunFolder
 from neurohw.golden import run_golden
 from neurohw.hardware.build import tool_versions
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of, load_trained
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_atomically
 
 
@@ -83,10 +81,8 @@ def assemble_report(run: RunFolder, model: QuantizedNetwork) -> dict[str, Any]:
     }
 
 
-def write_report(
-    run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: NDArray[np.uint8], label: int
-) -> None:
-    """Write report.json, and report.html with figures of the one sample in `spikes` [time, 1, neuron]."""
+def write_report(run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: Spikes, label: int) -> None:
+    """Write report.json, and report.html with figures of the first sample of `spikes`."""
     from neurohw.report import figures, render_page  # local: drawing takes long to load
 
     trace = run_golden(model, spikes)

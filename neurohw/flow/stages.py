@@ -32,6 +32,7 @@ from neurohw.model_files import digest_of, load_quantized, load_trained, save
 from neurohw.network import Network
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -72,20 +73,19 @@ def _load_data(config: RunConfig) -> Dataset:
     return load(config.data, seed=config.seed)
 
 
-def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The encoded test split [time, sample, neuron] and its labels."""
-    x, y = dataset.part("test")
-    return encoder.encode(x), y
+def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[Spikes, NDArray[np.int64]]:
+    """The encoded test split and its labels."""
+    return encoder.encode(dataset.samples("test")), dataset.y_test
 
 
 def _accuracy(
-    run: Callable[..., Any], model: Any, network: Network, spikes: NDArray[np.uint8], labels: NDArray[np.int64]
+    run: Callable[..., Any], model: Any, network: Network, spikes: Spikes, labels: NDArray[np.int64]
 ) -> float:
     parts = []
-    states = len(spikes) * sum(p.size for p in network.populations)  # of one sample, in each of v, c and r
+    states = spikes.steps * sum(p.size for p in network.populations)  # of one sample, in each of v, c and r
     chunk = min(EVALUATION_CHUNK, max(1, EVALUATION_STATES // states))
-    for start in range(0, spikes.shape[1], chunk):
-        trace = run(model, spikes[:, start : start + chunk])
+    for start in range(0, spikes.samples, chunk):
+        trace = run(model, spikes.part(slice(start, start + chunk)))
         parts.append(scores(trace, network))
     return accuracy(np.concatenate(parts), labels)
 
@@ -174,7 +174,7 @@ def _train(run: RunFolder, key: str, trainings: list["TrainConfig"], progress: P
     shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
 
 
-def _test_split(run: RunFolder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _test_split(run: RunFolder) -> tuple[Spikes, NDArray[np.int64]]:
     dataset = load_data(run.config)
     trained = run.need("train")
     if dataset.digest() != trained["dataset_digest"]:
@@ -212,7 +212,7 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
     models: list[Model] = [load_trained(run.path / "trained"), load_quantized(run.path / "quantized")]
     spikes, _ = _test_split(run)
     engines = [name for name in ENGINES if name != "rtl"]
-    part = spikes[:, :CROSSCHECK_SAMPLES]
+    part = spikes.part(slice(CROSSCHECK_SAMPLES))
     result = crosscheck(models, engines, part, lambda text, fraction: progress("crosscheck", text, fraction))
     picture = run.path / "mismatch.svg"
     picture.unlink(missing_ok=True)
@@ -302,7 +302,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     progress("report", "figures and page", 0.3)
     model = load_quantized(run.path / "quantized")
     spikes, labels = _test_split(run)
-    write_report(run, assemble_report(run, model), model, spikes[:, :1], int(labels[0]))
+    write_report(run, assemble_report(run, model), model, spikes.part(slice(1)), int(labels[0]))
 
 
 _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {
