@@ -19,9 +19,8 @@ def whole_numbers(values: Any, where: str) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise InvalidData(f"{where}: whole numbers are needed, not {array.dtype}")
-    wrong = array[~np.isfinite(array) | (array != np.floor(array))] if array.dtype.kind == "f" else array[:0]
-    if wrong.size:
-        raise InvalidData(f"{where}: whole numbers are needed, not {wrong.flat[0]}")
+    if array.dtype.kind == "f" and not np.all(whole_ones := np.isfinite(array) & (array == np.floor(array))):
+        raise InvalidData(f"{where}: whole numbers are needed, not {array[~whole_ones][0]}")
     return array.astype(np.int64, copy=False)
 
 

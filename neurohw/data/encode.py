@@ -64,11 +64,11 @@ def phase(x: Values, steps: int, offset: float = 0.0) -> Counts:
 def latency(x: Values, steps: int) -> Counts:
     """One spike at step min(floor((1 - x) T), T - 1), none for x = 0, [time, sample, neuron].
 
-    Step k and those after it have x <= (T - k) / T: this border is rounded once, to the type of x, and one that x exceeds by SLACK units in the last place still counts.
+    Step k and those after it have x <= (T - k) / T: this border is rounded once, to the type of x, and one that x exceeds by SLACK roundings of a number near 1 still counts.
     """
     values = x if x.dtype.kind == "f" else x.astype(np.float64)
     borders = (np.arange(1, steps) / steps).astype(values.dtype)
-    when = steps - 1 - np.searchsorted(borders + SLACK * np.spacing(borders), values)
+    when = steps - 1 - np.searchsorted(borders + SLACK * np.finfo(values.dtype).eps, values)
     when = np.where(x > 0, when, steps)
     return (when == np.arange(steps)[:, None, None]).astype(np.uint8)
 
