@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.model_files import load_quantized, load_trained
-from neurohw.stimulus import Spikes, check_inputs, ordered_samples
+from neurohw.stimulus import Spikes, check_inputs, samples_first
 from neurohw.storage import write_atomically
 from neurohw.trace import Trace
 
@@ -77,7 +77,7 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
         elif axes is not None:
             given = Spikes.sample_first(spikes) if axes == AXES[0] else Spikes.time_first(spikes)
         else:
-            given = ordered_samples(
+            given = samples_first(
                 spikes, model.steps, "the array", f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}"
             )
         check_inputs(given, model.network)

@@ -1,7 +1,7 @@
 """Input spikes whose order of axes is known, and what may be given to a model.
 
 Engines, traces and encoders hold [time, sample, neuron]; datasets and files [sample, time, neuron]. `Spikes` says which of both an array is. A bare array is taken where
-only one order is possible for a model that was trained on `steps` steps, else refused: see `ordered`.
+only one order is possible for a model that was trained on `steps` steps, else refused: see `check_order`.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from neurohw.errors import InvalidData
 
 CURE = (
-    "wrap it: Spikes.time_first(array) for [time, sample, neuron], which Encoder.encode gives, or "
-    "Spikes.sample_first(array) for [sample, time, neuron], which datasets and files hold"
+    "wrap it: Spikes.time_first(array) for [time, sample, neuron], as traces hold it, or "
+    "Spikes.sample_first(array) for [sample, time, neuron], as datasets and files hold it"
 )
 
 
@@ -105,52 +105,41 @@ def whole_counts(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def _refusal(first: int, second: int, steps: int, order: str) -> str:
-    """Why an array of `first` and `second` in its first two axes is not known to be in this order."""
-    if first == second == steps:
-        return f"both its first axes have the {steps} steps of the model: time and sample cannot be told apart"
-    time, other = (first, second) if order == "time" else (second, first)
-    if other == steps:
-        return f"the axis of the samples has the {steps} steps of the model, that of the time has {time}: time and sample seem exchanged"
-    return f"neither of its first axes has the {steps} steps of the model: time and sample cannot be told apart"
+def check_order(given: Spikes, steps: int, where: str, cure: str = CURE) -> None:
+    """Raise InvalidData unless an array that was read as `given` can only be in this order, for samples of `steps` steps.
 
-
-def is_ordered(first: int, second: int, steps: int) -> bool:
-    """Whether axes of these lengths can only be (time, sample) for samples of `steps` steps: the first has them alone, or there is a single sample."""
-    if first == second == 1:
-        return True
-    return second != steps and (first == steps or second == 1)
-
-
-def ordered(array: NDArray[Any], steps: int, where: str = "stimulus") -> Spikes:
-    """A bare array [time, sample, neuron] for a model of `steps` steps. `Spikes` wrap any array without this check.
-
-    Taken are `steps` steps of another number of samples, and a single sample of any other length. Everything else raises InvalidData, which says what to do: the array might
-    as well be [sample, time, neuron].
+    Taken are `steps` steps of another number of samples, and a single sample of any other length.
+    Everything else might as well have time and sample exchanged. where: the array, in words.
     """
-    array = np.asanyarray(array)
-    if array.ndim == 3 and not is_ordered(array.shape[0], array.shape[1], steps):
-        reason = _refusal(array.shape[0], array.shape[1], steps, "time")
-        raise InvalidData(f"{where} has shape {array.shape}, {reason}; {CURE}")
-    return Spikes(array)
+    time, samples = given.steps, given.samples
+    if time == samples == 1 or (samples != steps and (time == steps or samples == 1)):
+        return
+    if time == samples == steps:
+        reason = f"both of its first axes have the {steps} steps of the model"
+    elif samples == steps:
+        reason = f"its samples are {steps}, the steps of the model, and its steps {time}"
+    else:
+        reason = f"neither of its first axes has the {steps} steps of the model"
+    raise InvalidData(f"{where}: {reason}, so that time and sample may be exchanged; {cure}")
 
 
-def ordered_samples(array: NDArray[Any], steps: int, where: str, cure: str = CURE) -> Spikes:
-    """A bare array [sample, time, neuron], as `ordered` with its first two axes exchanged."""
-    array = np.asanyarray(array)
-    if array.ndim == 3 and not is_ordered(array.shape[1], array.shape[0], steps):
-        reason = _refusal(array.shape[0], array.shape[1], steps, "sample")
-        raise InvalidData(f"{where} has shape {array.shape}, {reason}; {cure}")
-    return Spikes.sample_first(array)
+def samples_first(array: NDArray[Any], steps: int, where: str, cure: str = CURE) -> Spikes:
+    """A bare array [sample, time, neuron] for a model of `steps` steps; InvalidData as `check_order`."""
+    given = Spikes.sample_first(array)
+    check_order(given, steps, f"{where} of shape {np.shape(array)}", cure)
+    return given
 
 
 def stimulus_of(model: Timed, spikes: Spikes | NDArray[Any]) -> Spikes:
-    """The counts of `spikes` in known order, checked against a model.
+    """The counts of `spikes`, `Spikes` or an array [time, sample, neuron], checked against a model.
 
-    Raises InvalidData where they do not fit the input, and for an array whose order cannot be told (`ordered`).
+    Raises InvalidData where they do not fit the input, and for an array whose order is not known:
+    see `check_order`.
     """
-    given = spikes if isinstance(spikes, Spikes) else ordered(spikes, model.steps)
+    given = spikes if isinstance(spikes, Spikes) else Spikes.time_first(spikes)
     check_inputs(given, model.network)
+    if given is not spikes:
+        check_order(given, model.steps, f"stimulus of shape {given.counts.shape}")
     return given
 
 

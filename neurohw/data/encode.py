@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurohw.data.dataset import whole_numbers
 from neurohw.data.stepping import SLACK, step_of, whole
 from neurohw.errors import InvalidData
-from neurohw.stimulus import Spikes, ordered_samples
+from neurohw.stimulus import Spikes, samples_first
 
 Kind = Literal["rate", "phase", "latency", "direct", "spikes"]
 Counts = NDArray[np.uint8]
@@ -195,7 +195,7 @@ class Encoder:
                 raise InvalidData(
                     f"spikes are {given.dtype} of shape {given.shape}, the encoder needs uint8 [sample, {self.steps}, neuron]"
                 )
-            given = ordered_samples(given, self.steps, "the array of spikes")
+            given = samples_first(given, self.steps, "the array of spikes")
         if given.steps != self.steps:
             raise InvalidData(
                 f"spikes have {given.steps} steps, the encoder needs {self.steps}: uint8 [sample, {self.steps}, neuron]"

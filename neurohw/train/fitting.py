@@ -15,7 +15,7 @@ from neurohw.data.dataset import known_order
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network, TrainedNetwork
 from neurohw.readout import Readout, check_readout, default_readout
-from neurohw.stimulus import Spikes, ordered_samples
+from neurohw.stimulus import Spikes, samples_first
 from neurohw.storage import digest
 from neurohw.train import distributed
 from neurohw.train.augment import shift_and_rotate, vary_spikes
@@ -64,7 +64,7 @@ def evaluate(
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.
     """
     if not isinstance(x, Spikes) and x.ndim == 3:
-        x = ordered_samples(x, encoder.steps, "the array of samples")
+        x = samples_first(x, encoder.steps, "the array of samples")
     training = module.training
     module.eval()
     device = _device_of(module)

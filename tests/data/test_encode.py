@@ -219,11 +219,11 @@ def test_spikes_of_an_unknown_order_are_refused() -> None:
     encoder = Encoder("spikes", steps=3)
     square = np.eye(3, dtype=np.uint8)[:, :, None]
     square[0, 1] = 1
-    with pytest.raises(InvalidData, match="time and sample cannot be told apart"):
+    with pytest.raises(InvalidData, match="time and sample may be exchanged"):
         encoder.encode(square)
     assert np.array_equal(encoder.encode(Spikes.sample_first(square)).counts, square.transpose(1, 0, 2))
     assert np.array_equal(encoder.encode(Spikes.time_first(square)).counts, square)
-    with pytest.raises(InvalidData, match="time and sample seem exchanged"):
+    with pytest.raises(InvalidData, match="its samples are 3, the steps of the model"):
         encoder.encode(np.zeros((3, 7, 2), np.uint8))
     for wrong in (np.zeros((2, 3, 4)), np.zeros((2, 3), np.uint8)):
         with pytest.raises(InvalidData, match=r"needs uint8 \[sample, 3, neuron\]"):
