@@ -169,7 +169,8 @@ def crosscheck(
     """Run every engine on every model that it takes, in `jobs` processes at once, and compare all pairs of a kind.
 
     models: a trained and a quantized network, or one of them. spikes: counts [time, sample, input neuron]. timeout: seconds for one engine.
-    beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if fewer than two runs are asked for, and for a stimulus that a model cannot take.
+    beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if fewer than two runs are
+    asked for, and for a stimulus that a model cannot take.
     """
     report = progress or (lambda text, fraction: None)
     by_kind: dict[str, Model] = {kind_of(m): m for m in models}

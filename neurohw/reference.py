@@ -100,7 +100,8 @@ def run_reference(trained: TrainedNetwork, spikes: Spikes | NDArray[Any], states
     """Simulate in float64.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
-    Raises InvalidData for a stimulus of the wrong shape, or whose order of axes is not known (`neurohw.stimulus`).
+    Raises InvalidData for a stimulus of the wrong shape, or whose order of axes is not known
+    (`neurohw.stimulus`).
     """
     given = stimulus_of(trained, spikes)
     model = trained.folded()

@@ -17,7 +17,7 @@ from neurohw.storage import write_atomically
 from neurohw.trace import Trace
 
 AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
-BEYOND = "beyond_proof"  # array of a trace's file, there where the integers had more steps or larger counts than they are proved for
+BEYOND = "beyond_proof"  # array of a trace's file, only where the trace is marked so
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
 
@@ -55,10 +55,11 @@ def model_for(path: Path, engine: Engine) -> Model:
 
 
 def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
-    """The counts of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples.
+    """The counts of a file, and whether it has samples: array `spikes` [time, neuron] or [sample, time, neuron].
 
-    An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is raised where time and sample cannot be told apart, by the steps of the model; for
-    anything else that is no input of it, too.
+    An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is
+    raised where time and sample cannot be told apart, by the steps of the model; for anything else
+    that is no input of it, too.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -87,7 +88,10 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
 
 
 def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:
-    """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples; BEYOND where the trace says so."""
+    """`spikes.<population>`, and with states `v.<population>`; BEYOND where the trace says so.
+
+    Each [time, neuron], or [sample, time, neuron] for many samples.
+    """
     wanted = {n: a for n, a in trace.arrays().items() if n.startswith("spikes.") or (states and n.startswith("v."))}
     return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()} | _marks(trace)
 
@@ -108,7 +112,8 @@ def run_model(
 ) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading, the engine's check and its run raise.
+    out: an .npz of `trace_arrays`. beyond_proof: as of `neurohw.golden.run_golden`. Returns the
+    whole trace. Raises what loading, the engine's check and its run raise.
     """
     chosen = engine_named(engine)
     model = model_for(path, chosen)
@@ -119,7 +124,7 @@ def run_model(
 
 
 def main(arguments: list[str]) -> int:
-    """MODEL ENGINE STIMULUS OUT [beyond-proof]: every array of the trace in OUT [time, sample, neuron]; an error as JSON on the last line."""
+    """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the last line."""
     path, engine, stimulus, out, *allowed = arguments
     try:
         with np.load(stimulus) as file:

@@ -1,7 +1,8 @@
 """Input spikes whose order of axes is known, and what may be given to a model.
 
-Engines, traces and encoders hold [time, sample, neuron]; datasets and files [sample, time, neuron]. `Spikes` says which of both an array is. A bare array is taken where
-only one order is possible for a model that was trained on `steps` steps, else refused: see `check_order`.
+Engines, traces and encoders hold [time, sample, neuron]; datasets and files [sample, time, neuron].
+`Spikes` says which of both an array is. A bare array is taken where only one order is possible for
+a model that was trained on `steps` steps, else refused: see `check_order`.
 """
 
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ class Proved(Timed, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Spikes:
-    """Spike counts of known order. counts: uint8 [time, sample, neuron], whole numbers 0..255; an array of bytes is kept as it is, not copied.
+    """Spike counts of known order.
 
+    counts: uint8 [time, sample, neuron], whole numbers 0..255; an array of bytes is not copied.
     Raises InvalidData for another shape, an empty array, and values that are no such counts.
     """
 
@@ -106,7 +108,7 @@ def whole_counts(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def check_order(given: Spikes, steps: int, where: str, cure: str = CURE) -> None:
-    """Raise InvalidData unless an array that was read as `given` can only be in this order, for samples of `steps` steps.
+    """Raise InvalidData unless an array that was read as `given` can only be in this order.
 
     Taken are `steps` steps of another number of samples, and a single sample of any other length.
     Everything else might as well have time and sample exchanged. where: the array, in words.
@@ -163,12 +165,14 @@ def is_beyond(model: Proved, steps: int, count: int, allowed: bool) -> bool:
         (f"{steps} steps", f"{model.steps}") if steps > model.steps else (f"a count of {count}", f"{model.max_count}")
     )
     raise InvalidData(
-        f"the stimulus has {found}, the widths of this model are proved for {proved}: beyond that its states can saturate. "
-        "Quantize with steps and max_count of the stimulus, or allow it with beyond_proof=True (--beyond-proof), which marks the result"
+        f"the stimulus has {found}, the widths of this model are proved for {proved}: beyond "
+        "that its states can saturate. "
+        "Quantize with steps and max_count of the stimulus, or allow it with beyond_proof=True "
+        "(--beyond-proof), which marks the result"
     )
 
 
 def proved_stimulus(model: Proved, spikes: Spikes | NDArray[Any], allowed: bool = False) -> tuple[Spikes, bool]:
-    """As `stimulus_of` for a model in integers, and whether the stimulus is beyond the proof of its widths; see `is_beyond`."""
+    """As `stimulus_of` for a model in integers, and whether it is beyond the proof (`is_beyond`)."""
     given = stimulus_of(model, spikes)
     return given, is_beyond(model, given.steps, int(given.counts.max()), allowed)

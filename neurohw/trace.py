@@ -15,8 +15,8 @@ class Trace:
 
     spikes: per population, uint8. states: `v.<population>` the membrane after the reset, `c.<population>` the synaptic current,
     `r.<population>` the refractory steps left; float64 from float engines, int64 from integer ones.
-    parent: digest of the model that ran. beyond_proof: the stimulus had more steps or larger counts than the integers are proved for, so that
-    they may have saturated.
+    parent: digest of the model that ran. beyond_proof: the stimulus had more steps or larger counts
+    than the integers are proved for, so that they may have saturated.
     """
 
     spikes: dict[str, NDArray[np.uint8]]

@@ -135,9 +135,7 @@ def test_a_wrapped_array_is_what_it_says() -> None:
     """Both orders of one square stimulus give one result; the bare array, read wrongly, would give another."""
     array = counts(STEPS, STEPS)
     expected = run_reference(FLOAT, Spikes.time_first(array)).states["v.output"]
-    assert np.array_equal(
-        run_reference(FLOAT, Spikes.sample_first(array.swapaxes(0, 1))).states["v.output"], expected
-    )
+    assert np.array_equal(run_reference(FLOAT, Spikes.sample_first(array.swapaxes(0, 1))).states["v.output"], expected)
     assert not np.array_equal(run_reference(FLOAT, Spikes.sample_first(array)).states["v.output"], expected)
     spikes = Spikes.time_first(array)
     assert (spikes.steps, spikes.samples, spikes.neurons) == (STEPS, STEPS, INPUTS)
@@ -180,7 +178,9 @@ def test_counts_of_any_type_are_bytes() -> None:
         assert spikes.counts.dtype == np.uint8 and np.array_equal(spikes.counts, counts(STEPS, 2))
 
 
-@pytest.mark.parametrize(("array", "many"), [(counts(STEPS, 9), True), (counts(20, 1), True), (counts(7, 1)[:, 0], False)])
+@pytest.mark.parametrize(
+    ("array", "many"), [(counts(STEPS, 9), True), (counts(20, 1), True), (counts(7, 1)[:, 0], False)]
+)
 def test_files_hold_samples_first(array: np.ndarray, many: bool, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", spikes=array.swapaxes(0, 1) if many else array)
     spikes, found = load_spikes(tmp_path / "in.npz", FLOAT)

@@ -12,7 +12,18 @@ PACKAGE = Path(__file__).parents[1] / "neurohw"
 # A module may import from its own layer and from the layers before it.
 LAYERS = [
     {"processes"},
-    {"children", "console", "errors", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"},
+    {
+        "children",
+        "console",
+        "errors",
+        "paths",
+        "fixedpoint",
+        "neurons",
+        "storage",
+        "trace",
+        "connections",
+        "native_library",
+    },
     {"modulation", "stimulus"},
     {"network", "step"},
     {"reference", "readout"},

@@ -3,8 +3,10 @@
 centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and Moore, 1990):
                      E(f) = 21.4 log10(1 + 0.00437 f)
 filter               gammatone of order 4 at each of them
-hair cell            half-wave rectified, mean over each millisecond, square root; millisecond k holds the samples round(k rate / 1000) up to
-                     the first one of the next, so that it is one on average at any rate (44 or 45 samples at 44.1 kHz)
+hair cell            half-wave rectified, mean over each millisecond, square root; millisecond k
+holds the samples round(k rate / 1000) up to
+                     the first one of the next, so that it is one on average at any rate (44 or 45
+                     samples at 44.1 kHz)
 neuron               v = exp(-1 ms / tau) v + gain x, a spike and v - 1 at v >= 1
 """
 
@@ -18,7 +20,6 @@ from neurohw.data.spikes import Recordings
 from neurohw.data.stepping import whole
 from neurohw.errors import InvalidData
 
-
 POLYNOMIAL_RATE = 16000  # samples per second
 
 
@@ -31,8 +32,10 @@ def erb_spaced(low: float, high: float, channels: int) -> NDArray[np.float64]:
 def gammatone_filter(wave: NDArray[np.float64], frequency: float, rate: int) -> NDArray[np.float64]:
     """A wave [sample] behind the gammatone of a centre frequency in Hz (Slaney, 1993; gain 1 there).
 
-    Up to POLYNOMIAL_RATE as one fraction of polynomials, above it as its four sections of order 2: the poles of low frequencies are then so near to each other and to the
-    unit circle that the coefficients of a polynomial of order 8 do not hold them (at 44.1 kHz and 80 Hz they grow without bound).
+    Up to POLYNOMIAL_RATE as one fraction of polynomials, above it as its four sections of order 2:
+    the poles of low frequencies are then so near to each other and to the unit circle that the
+    coefficients of a polynomial of order 8 do not hold them (at 44.1 kHz and 80 Hz they grow
+    without bound).
     """
     from scipy.signal import gammatone, lfilter, sosfilt  # local: takes long to load
 
@@ -48,7 +51,10 @@ def gammatone_filter(wave: NDArray[np.float64], frequency: float, rate: int) -> 
 
 
 def frame_borders(samples: int, rate: int) -> NDArray[np.int64]:
-    """The first sample of every millisecond, round(k rate / 1000) with halves up, until `samples` are covered; the last one ends the last millisecond."""
+    """The first sample of every millisecond, and last the end: round(k rate / 1000), halves up.
+
+    As many milliseconds as cover `samples`.
+    """
     steps = next(k for k in count((samples * 1000) // rate) if (2 * k * rate + 1000) // 2000 >= samples)
     return (2 * np.arange(steps + 1, dtype=np.int64) * rate + 1000) // 2000
 

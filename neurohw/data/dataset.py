@@ -15,7 +15,7 @@ PARTS = ("train", "validation", "test")
 
 
 def whole_numbers(values: Any, where: str) -> NDArray[np.int64]:
-    """The values as int64; InvalidData, naming the place, for fractions, infinities, what is not a number, and other types."""
+    """The values as int64; InvalidData, naming the place, for fractions, infinities and other types."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise InvalidData(f"{where}: whole numbers are needed, not {array.dtype}")
@@ -37,8 +37,10 @@ def _frozen(values: Any, kind: type) -> NDArray[Any]:
 class Dataset:
     """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature], and labels int64 [sample] in 0..classes-1.
 
-    Spikes are told by their type and shape, uint8 with three axes, in all parts. image: (height, width) where the features are the pixels of an image, row by row.
-    Raises InvalidData, naming the part, for empty or mismatched arrays, values out of range, and labels that are no whole numbers.
+    Spikes are told by their type and shape, uint8 with three axes, in all parts. image: (height,
+    width) where the features are the pixels of an image, row by row.
+    Raises InvalidData, naming the part, for empty or mismatched arrays, values out of range, and
+    labels that are no whole numbers.
     """
 
     name: str
@@ -60,7 +62,8 @@ class Dataset:
             where, given = f"dataset {self.name!r}, {part}", np.asarray(getattr(self, f"x_{part}"))
             if (given.dtype == np.uint8 and given.ndim == 3) != spikes or given.dtype.kind not in "buif":
                 raise InvalidData(
-                    f"{where}: features are {given.dtype} {list(given.shape)}; every part has spike counts, uint8 [sample, step, feature], "
+                    f"{where}: features are {given.dtype} {list(given.shape)}; every part has "
+                    "spike counts, uint8 [sample, step, feature], "
                     "or every part has numbers in 0..1, [sample, feature]"
                 )
             x = _frozen(getattr(self, f"x_{part}"), np.uint8 if spikes else np.float32)
@@ -97,9 +100,13 @@ class Dataset:
             raise InvalidData(f"unknown part {name!r}: known are {', '.join(PARTS)}")
         return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
 
-    def samples(self, name: str, chosen: slice | NDArray[np.int64] = slice(None)) -> NDArray[Any] | Spikes:
-        """The chosen samples of a part as an encoder takes them: features [sample, feature], or `Spikes`, whose order of axes is known."""
-        return known_order(self.part(name)[0][chosen])
+    def samples(self, name: str, chosen: slice | NDArray[np.int64] | None = None) -> NDArray[Any] | Spikes:
+        """The chosen samples of a part, all by default, as an encoder takes them.
+
+        Features [sample, feature], or `Spikes`, whose order of axes is known.
+        """
+        x, _ = self.part(name)
+        return known_order(x if chosen is None else x[chosen])
 
     def digest(self) -> str:
         """SHA-256 of the dataset, 64 hexadecimal digits."""

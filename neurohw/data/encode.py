@@ -1,4 +1,6 @@
-"""Encoders: values 0..1 to spike counts, uint8 [time, sample, neuron], and an encoder to `Spikes`. All but `rate` are deterministic.
+"""Encoders: values 0..1 to spike counts. All but `rate` are deterministic.
+
+The functions give arrays uint8 [time, sample, neuron], an `Encoder` gives `Spikes`.
 
 rate      a spike with probability x in every step, from an explicit seed
 phase     floor((t+1) x + offset) - floor(t x + offset): the same rate without chance, evenly spaced
@@ -6,7 +8,8 @@ latency   one spike at step floor((1 - x) T): brighter is earlier; x = 0 never f
 direct    round(x levels) in every step, a constant current
 spikes    counts that are spikes already, [sample, time, neuron], at most `levels` in a step
 
-`floor` means that of the number that a float stands for: x = 0.8 has (1 - x) 10 = 2, though floats give 1.9999999999999996. See `phase` and `latency`.
+`floor` means that of the number that a float stands for: x = 0.8 has (1 - x) 10 = 2, though floats
+give 1.9999999999999996. See `phase` and `latency`.
 """
 
 from collections.abc import Callable
@@ -64,7 +67,8 @@ def phase(x: Values, steps: int, offset: float = 0.0) -> Counts:
 def latency(x: Values, steps: int) -> Counts:
     """One spike at step min(floor((1 - x) T), T - 1), none for x = 0, [time, sample, neuron].
 
-    Step k and those after it have x <= (T - k) / T: this border is rounded once, to the type of x, and one that x exceeds by SLACK roundings of a number near 1 still counts.
+    Step k and those after it have x <= (T - k) / T: this border is rounded once, to the type of x,
+    and one that x exceeds by SLACK roundings of a number near 1 still counts.
     """
     values = x if x.dtype.kind == "f" else x.astype(np.float64)
     borders = (np.arange(1, steps) / steps).astype(values.dtype)
@@ -92,10 +96,12 @@ def events(
 ) -> Counts:
     """Counts [time, neuron] of the events of one recording; neuron = (polarity height + y) width + x.
 
-    size: (height, width). time: in any unit, and step_duration and origin in the same one, see `step_of`. origin: the time at which step 0 begins, by default 0.
-    Events after the last step are left out. saturate: counts above 255 become 255.
-    Raises InvalidData for lists of different lengths, events outside the sensor or before the origin, a count above 255, and, unless an origin is given, a recording of
-    which nothing would be left.
+    size: (height, width). time: in any unit, and step_duration and origin in the same one, see
+    `step_of`. origin: the time at which step 0 begins, by default 0. Events after the last step are
+    left out. saturate: counts above 255 become 255.
+    Raises InvalidData for lists of different lengths, events outside the sensor or before the
+    origin, a count above 255, and, unless an origin is given, a recording of which nothing would be
+    left.
     """
     height, width = (whole(n, f"{name} of the sensor", 1) for n, name in zip(size, ("height", "width"), strict=True))
     steps, polarities = whole(steps, "steps", 1), whole(polarities, "polarities", 1)
@@ -117,7 +123,8 @@ def events(
     inside = step < steps
     if origin is None and len(times) and not inside.any():
         raise InvalidData(
-            f"the recording begins at {times.min()}, after the last of {steps} steps of {step_duration}, so that nothing would be left of it: give its start as origin "
+            f"the recording begins at {times.min()}, after the last of {steps} steps of "
+            f"{step_duration}, so that nothing would be left of it: give its start as origin "
             "(0 if that is meant), or more steps"
         )
     neuron = (signs * height + rows) * width + columns
@@ -126,7 +133,8 @@ def events(
     if counts.max() > 255 and not saturate:
         at, channel = divmod(int(counts.argmax()), cells)
         raise InvalidData(
-            f"neuron {channel} has a count of {counts.max()} in step {at}, at most 255 fit: use shorter steps, or allow 255 in its place with saturate=True"
+            f"neuron {channel} has a count of {counts.max()} in step {at}, at most 255 fit: use "
+            "shorter steps, or allow 255 in its place with saturate=True"
         )
     return np.minimum(counts, 255).astype(np.uint8).reshape(steps, cells)
 
@@ -136,8 +144,10 @@ class Encoder:
     """An encoder and its parameters.
 
     steps: T. levels: largest count of `direct` and `spikes`. offset: initial phase of `phase`, 0..1 (1/2 rounds the number of spikes to the nearest).
-    seed: of `rate`. saturate: counts of `spikes` above `levels` become `levels`, else they are refused.
-    Raises InvalidData for an unknown kind, a value out of range, and a number that is not whole where one is needed.
+    seed: of `rate`. saturate: counts of `spikes` above `levels` become `levels`, else they are
+    refused.
+    Raises InvalidData for an unknown kind, a value out of range, and a number that is not whole
+    where one is needed.
     """
 
     kind: Kind
@@ -168,15 +178,18 @@ class Encoder:
     def encode(self, x: NDArray[Any] | Spikes, stream: tuple[int, ...] = ()) -> Spikes:
         """Spikes of values [sample, neuron] in 0..1, or of spike counts uint8 [sample, time, neuron].
 
-        x: samples of a Dataset (`Dataset.samples`), or an array. stream: numbers beside the seed that give `rate` other spikes, for instance one set per training epoch.
-        Raises InvalidData for values outside 0..1, for spikes of another shape or type or whose axes cannot be told apart, and for counts above `levels`.
+        x: samples of a Dataset (`Dataset.samples`), or an array. stream: numbers beside the seed
+        that give `rate` other spikes, for instance one set per training epoch.
+        Raises InvalidData for values outside 0..1, for spikes of another shape or type or whose
+        axes cannot be told apart, and for counts above `levels`.
         """
         x = x if isinstance(x, Spikes) else np.asarray(x)
         if self.kind == "spikes":
             return self._checked(x)
         if isinstance(x, Spikes):
             raise InvalidData(
-                f"encoder {self.kind!r} takes values [sample, neuron] in 0..1, these are spikes: use the encoder 'spikes'"
+                f"encoder {self.kind!r} takes values [sample, neuron] in 0..1, these are spikes: "
+                "use the encoder 'spikes'"
             )
         check_values(x)
         encoders: dict[str, Callable[[], Counts]] = {
@@ -193,7 +206,8 @@ class Encoder:
         if not isinstance(given, Spikes):
             if given.ndim != 3 or given.dtype != np.uint8:
                 raise InvalidData(
-                    f"spikes are {given.dtype} of shape {given.shape}, the encoder needs uint8 [sample, {self.steps}, neuron]"
+                    f"spikes are {given.dtype} of shape {given.shape}, the encoder needs uint8 "
+                    f"[sample, {self.steps}, neuron]"
                 )
             given = samples_first(given, self.steps, "the array of spikes")
         if given.steps != self.steps:
@@ -203,7 +217,8 @@ class Encoder:
         largest = int(given.counts.max())
         if largest > self.levels and not self.saturate:
             raise InvalidData(
-                f"spikes have a count of {largest}, encoder {self.kind!r} allows {self.levels} in a step: give levels={largest}, or saturate=True to cut them"
+                f"spikes have a count of {largest}, encoder {self.kind!r} allows {self.levels} "
+                f"in a step: give levels={largest}, or saturate=True to cut them"
             )
         return Spikes(np.ascontiguousarray(np.minimum(given.counts, self.levels)))
 

@@ -115,7 +115,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _kind(values: NDArray[Any], where: str, images: bool) -> Kind:
-    """What an array is, by its type, shape and range; InvalidData where that could be several things. images: it is from a file of images."""
+    """What an array is, by its type, shape and range; InvalidData where it could be several things.
+
+    images: it is from a file of images.
+    """
     if images or values.dtype.kind not in "buif" or values.ndim < 3:
         return "values"
     # spikes are whole and few, 8-bit images have bright pixels, images in 0..1 have fractions
@@ -124,7 +127,8 @@ def _kind(values: NDArray[Any], where: str, images: bool) -> Kind:
         looks_like_counts = True
     if looks_like_counts:
         raise InvalidData(
-            f"{where}: {values.dtype} of shape {values.shape} with whole values up to {values.max()} could be spike counts [sample, step, neuron] or images: "
+            f"{where}: {values.dtype} of shape {values.shape} with whole values up to "
+            f"{values.max()} could be spike counts [sample, step, neuron] or images: "
             'say kind="spikes" or kind="values"'
         )
     return "values"
@@ -140,11 +144,15 @@ def _features(values: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _largest(values: NDArray[Any], where: str) -> int:
-    """What stands for 1 in 8-bit features: 255, or 1 where nothing is above it; InvalidData where it could be something in between."""
+    """What stands for 1 in 8-bit features: 255, or 1 where nothing is above it.
+
+    InvalidData where it could be something in between.
+    """
     top = int(values.max())
     if 1 < top < BRIGHT:
         raise InvalidData(
-            f"{where}: uint8 values end at {top}, so that it is not known which of them stands for 1: give largest={top} or largest=255"
+            f"{where}: uint8 values end at {top}, so that it is not known which of them stands "
+            f"for 1: give largest={top} or largest=255"
         )
     return 1 if top <= 1 else 255
 
@@ -177,11 +185,14 @@ def load(
     """A dataset from files, with the official test part; a stratified `validation` fraction of the training part is held out.
 
     path: an .npz with x_train, y_train, x_test, y_test; a folder with one such .npz; or a folder of MNIST idx files, also
-    gzip-compressed. kind: "values" (features or images, floats in 0..1 or uint8) or "spikes" (whole counts [sample, step, neuron]). largest: the uint8 that stands for 1.
+    gzip-compressed. kind: "values" (features or images, floats in 0..1 or uint8) or "spikes" (whole
+    counts [sample, step, neuron]). largest: the uint8 that stands for 1.
 
-    Without them, the arrays decide: idx files are values; so are two axes, and three or more with fractions or with values of BRIGHT and more; uint8 without values above 1
-    stand for themselves, with such of BRIGHT and more for 255ths. Everything else is refused.
-    Raises InvalidData, naming the file, for anything unknown, ambiguous, broken, empty or mismatched.
+    Without them, the arrays decide: idx files are values; so are two axes, and three or more with
+    fractions or with values of BRIGHT and more; uint8 without values above 1 stand for themselves,
+    with such of BRIGHT and more for 255ths. Everything else is refused.
+    Raises InvalidData, naming the file, for anything unknown, ambiguous, broken, empty or
+    mismatched.
     """
     path = Path(path)
     if kind not in (None, *get_args(Kind)):

@@ -150,12 +150,13 @@ def hear(
 
 
 def write_spikes(path: Path, recordings: Recordings, index: NDArray[np.int64] | None = None) -> None:
-    """Write recordings as the .npz that `spike_file` reads; InvalidData for a time that is no whole number of milliseconds."""
+    """Write recordings as the .npz that `spike_file` reads; InvalidData for fractions of milliseconds."""
     milliseconds = np.rint(recordings.time.astype(np.float64) * 1000)
     wrong = np.abs(as_doubles(recordings.time) * 1000 - milliseconds) > 1e-6
     if wrong.any():
         raise InvalidData(
-            f"{path}: a file of spikes holds whole milliseconds, {recordings.name} has an event at {recordings.time[wrong][0]} s"
+            f"{path}: a file of spikes holds whole milliseconds, {recordings.name} has an event "
+            f"at {recordings.time[wrong][0]} s"
         )
     buffer = io.BytesIO()
     more = {} if index is None else {"index": index}

@@ -29,9 +29,12 @@ HEIDELBERG_PIECE = 512  # recordings of a file that are read at once
 class Recordings:
     """Events of many recordings, one after the other.
 
-    time: in seconds, from 0, floats of any width or whole numbers, and channel, each [event]; both are kept as they are. offsets [recording + 1]: where each recording
-    begins and ends. labels, speakers [recording]; speakers is None where they are unknown. What a time means exactly: see `neurohw.data.stepping`.
-    Raises InvalidData for arrays that do not match, times that are no finite numbers, and what should be whole and is not.
+    time: in seconds, from 0, floats of any width or whole numbers, and channel, each [event]; both
+    are kept as they are. offsets [recording + 1]: where each recording begins and ends. labels,
+    speakers [recording]; speakers is None where they are unknown. What a time means exactly: see
+    `neurohw.data.stepping`.
+    Raises InvalidData for arrays that do not match, times that are no finite numbers, and what
+    should be whole and is not.
     """
 
     name: str
@@ -75,11 +78,14 @@ class Recordings:
         origin: ArrayLike | None = None,
         saturate: bool = False,
     ) -> NDArray[np.uint8]:
-        """Counts [recording, step, channel / merge]: `merge` neighbouring channels are summed; events after the last step are left out.
+        """Counts [recording, step, channel / merge]: `merge` neighbouring channels are summed.
 
-        step_duration: in seconds, see `step_of`. origin: time in seconds at which step 0 begins, of all recordings or [recording]. saturate: counts above 255 become 255.
-        Memory: the result, and a few MiB. Raises InvalidData, naming the recording, for an event before the origin, for a count above 255, and, unless an origin is
-        given, for a recording of which nothing would be left.
+        Events after the last step are left out.
+        step_duration: in seconds, see `step_of`. origin: time in seconds at which step 0 begins, of
+        all recordings or [recording]. saturate: counts above 255 become 255.
+        Memory: the result, and a few MiB. Raises InvalidData, naming the recording, for an event
+        before the origin, for a count above 255, and, unless an origin is given, for a recording of
+        which nothing would be left.
         """
         steps, merge = whole(steps, "steps", 1), whole(merge, "merge", 1)
         step, width, count = duration(step_duration), -(-self.channels // merge), len(self.labels)
@@ -102,7 +108,8 @@ class Recordings:
             if total.max(initial=0) > 255 and not saturate:
                 at = np.unravel_index(int(total.argmax()), (end - begin, steps, width))
                 raise InvalidData(
-                    f"{self.name}: recording {begin + int(at[0])} has a count of {total.max()} in step {at[1]}, channel {at[2]}; at most 255 fit: "
+                    f"{self.name}: recording {begin + int(at[0])} has a count of {total.max()} "
+                    f"in step {at[1]}, channel {at[2]}; at most 255 fit: "
                     "use shorter steps or a smaller merge, or allow 255 in its place with saturate=True"
                 )
             result[begin:end] = np.minimum(total, 255).reshape(end - begin, steps, width)
@@ -113,7 +120,10 @@ class Recordings:
     def _check_steps(
         self, step: NDArray[np.int64], sample: NDArray[np.int64], begin: int, steps: int, whole_recordings: bool
     ) -> None:
-        """Raise InvalidData for events before step 0, and for recordings, numbered from `begin`, that have nothing but later ones."""
+        """Raise InvalidData for events before step 0, and, if `whole_recordings`, where only later ones are.
+
+        begin: number of the first recording.
+        """
         if step.min(initial=0) < 0:
             number = begin + int(sample[step < 0][0])
             raise InvalidData(f"{self.name}: recording {number} has an event before the origin; give an earlier one")
@@ -123,7 +133,8 @@ class Recordings:
             number = begin + int(lost[0])
             first = self.time[self.offsets[number] : self.offsets[number + 1]].min()
             raise InvalidData(
-                f"{self.name}: recording {number} begins at {first} s, after the last of {steps} steps, so that nothing would be left of it: "
+                f"{self.name}: recording {number} begins at {first} s, after the last of {steps} "
+                "steps, so that nothing would be left of it: "
                 "give the origin (the time at which its step 0 begins; 0 if that is meant), or more steps"
             )
 
@@ -225,9 +236,10 @@ def spoken_digits(
 
 
 def heidelberg_pieces(path: Path) -> Iterator[tuple[int, int, Recordings]]:
-    """(first, all, recordings) of one HDF5 file of SHD or SSC, HEIDELBERG_PIECE recordings at a time; InvalidData naming the file.
+    """(first, all, recordings) of one file of SHD or SSC, HEIDELBERG_PIECE recordings at a time.
 
-    It holds spikes/times in seconds, spikes/units 0..699 and labels. first: number of the first recording of the piece; all: how many the file has.
+    It holds spikes/times in seconds, spikes/units 0..699 and labels. first: number of the first
+    recording of the piece; all: how many the file has. Raises InvalidData naming the file.
     """
     import h5py  # local: only this function needs it
 
@@ -260,7 +272,7 @@ def heidelberg_pieces(path: Path) -> Iterator[tuple[int, int, Recordings]]:
 def heidelberg_counts(
     path: Path, steps: int, step_duration: float, merge: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Counts, as of `Recordings.counts`, and labels of a whole file; of the events no more than a piece is in memory."""
+    """Counts, as of `Recordings.counts`, and labels of a file; of its events a piece is in memory."""
     counts, labels = np.zeros(0, np.uint8), np.zeros(0, np.int64)
     for begin, total, recordings in heidelberg_pieces(path):
         part = recordings.counts(steps, step_duration, merge)

@@ -1,8 +1,10 @@
 """Which step a time belongs to: the one rule by which recorded times become steps.
 
-A number stands for the shortest decimal that reads back as it (what `print` shows), so that a step of 0.1 s is a tenth of a second. Step k holds the times from origin + k step_duration on, its
-border, up to the next border. Borders are exact fractions, each rounded once to a double; a time that misses one from below by 4 units in its last place is on it, since products
-and sums of floats are that far off. Whole numbers are compared exactly.
+A number stands for the shortest decimal that reads back as it (what `print` shows), so that a step
+of 0.1 s is a tenth of a second. Step k holds the times from origin + k step_duration on, its
+border, up to the next border. Borders are exact fractions, each rounded once to a double; a time
+that misses one from below by 4 units in its last place is on it, since products and sums of floats
+are that far off. Whole numbers are compared exactly.
 """
 
 import math
@@ -20,7 +22,10 @@ DECIMALS = 16  # of the longest decimals that are looked for behind floats of le
 
 
 def whole(value: Any, name: str, smallest: int, largest: int | None = None) -> int:
-    """A whole number, also of numpy, as int; InvalidData, naming it, for anything else (3.5, True, "3") and outside smallest..largest."""
+    """A whole number, also of numpy, as int.
+
+    Raises InvalidData, naming it, for anything else (3.5, True, "3") and outside smallest..largest.
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise InvalidData(f"{name} must be a whole number, not {value!r}")
     if value < smallest or (largest is not None and value > largest):
@@ -66,7 +71,8 @@ def step_of(
 ) -> NDArray[np.int64]:
     """The step of every time, 0..steps-1: -1 before `origin`, `steps` after the last step.
 
-    time, step_duration, origin: in one unit, any. Raises InvalidData for times that are no finite numbers.
+    time, step_duration, origin: in one unit, any. Raises InvalidData for times that are no finite
+    numbers.
     """
     times = np.asarray(time)
     if times.dtype.kind not in "buif" or (times.dtype.kind == "f" and not np.isfinite(times).all()):

@@ -51,7 +51,8 @@ class Engine:
     ) -> Trace:
         """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs.
 
-        beyond_proof: allow an integer model more steps and larger counts than its widths are proved for; the trace then says so. A float model has no such proof.
+        beyond_proof: allow an integer model more steps and larger counts than its widths are proved
+        for; the trace then says so. A float model has no such proof.
         """
         self.check(model)
         if kind_of(model) == "integer":

@@ -30,8 +30,9 @@ def run(
     optimize: bool = True,
     beyond_proof: bool = False,
 ) -> Trace:
-    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call.
+    """Spikes and states of the RTL for counts [time, sample, input neuron].
 
+    The RTL is emitted and compiled for this one call.
     beyond_proof: as of `neurohw.golden.run_golden`.
     """
     given, beyond = proved_stimulus(model, spikes, beyond_proof)

@@ -63,8 +63,10 @@ def crosscheck_saved(
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
-    engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random spikes (10 %, 50 steps or as many as the integers are proved for, seed 0) for a model. picture: where
-    a first mismatch is drawn. beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if there is nothing to compare.
+    engines: None for all but the RTL. spikes: a file; None for test samples of a run, or random
+    spikes (10 %, 50 steps or as many as the integers are proved for, seed 0) for a model. picture:
+    where a first mismatch is drawn. beyond_proof: as of `neurohw.golden.run_golden`. Raises
+    InvalidData if there is nothing to compare.
     """
     path = Path(path)
     if samples < 1:

@@ -177,7 +177,10 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
 def _counter(
     liquid: Liquid, model: QuantizedNetwork | None, rule: Plasticity | None
 ) -> Callable[[Spikes], NDArray[np.uint16]]:
-    """From input spikes to counts [sample, neuron]: of the integers of `model`, else of the float liquid, with the rule or without."""
+    """From input spikes to counts [sample, neuron]: of the integers of `model`, else of the float liquid.
+
+    rule: plasticity of the float liquid.
+    """
 
     def count(spikes: Spikes) -> NDArray[np.uint16]:
         if model is not None:

@@ -27,8 +27,9 @@ def infer(
 ) -> NDArray[np.int64]:
     """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
 
-    readout: None for the network's default. threads: over samples, by default one per processor. beyond_proof: as of `run_golden`. Raises InvalidModel for a
-    readout that the output does not have, InvalidData as `run_golden`.
+    readout: None for the network's default. threads: over samples, by default one per processor.
+    beyond_proof: as of `run_golden`. Raises InvalidModel for a readout that the output does not
+    have, InvalidData as `run_golden`.
     """
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)

@@ -111,8 +111,9 @@ def run_native(
 ) -> Trace:
     """Simulate in integers: the trace of `run_golden`, which also says what is raised.
 
-    spikes: counts [time, sample, input neuron]. threads: over samples, by default one per processor. beyond_proof: as of `run_golden`. A stimulus whose
-    counts could leave an accumulator format is left to `run_golden`, which checks every sum.
+    spikes: counts [time, sample, input neuron]. threads: over samples, by default one per
+    processor. beyond_proof: as of `run_golden`. A stimulus whose counts could leave an accumulator
+    format is left to `run_golden`, which checks every sum.
     """
     network, given = model.network, stimulus_of(model, spikes)
     beyond = is_beyond(model, given.steps, 0, beyond_proof)

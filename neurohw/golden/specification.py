@@ -61,9 +61,11 @@ def run_golden(
     """Simulate in integers.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population, int64.
-    beyond_proof: allow more steps and larger counts than the widths are proved for; the trace then says so.
-    Raises InvalidData for a stimulus of the wrong shape or an unknown order of axes (`neurohw.stimulus`), and one beyond the proof, InvalidModel if a sum
-    leaves its accumulator format.
+    beyond_proof: allow more steps and larger counts than the widths are proved for; the trace then
+    says so.
+    Raises InvalidData for a stimulus of the wrong shape or an unknown order of axes
+    (`neurohw.stimulus`), and one beyond the proof, InvalidModel if a sum leaves its accumulator
+    format.
     """
     given, beyond = proved_stimulus(model, spikes, beyond_proof)
 

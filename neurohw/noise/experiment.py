@@ -107,7 +107,9 @@ class Scenario:
 class Experiment:
     """A network, its hardware, and the samples that it is judged on.
 
-    times: seconds after programming. spikes: counts uint8 [time, sample, input neuron], also as `Spikes`, of which the counts are kept. labels: [sample]. calibration: typical input of the same form, for
+    times: seconds after programming. spikes: counts uint8 [time, sample, input neuron], also as
+    `Spikes`, of which the counts are kept. labels: [sample]. calibration: typical input of the same
+    form, for
     the ranges of converters and for recalibration (not the samples of the judgement). readout: None for the network's default.
 
     Raises InvalidModel and InvalidData, naming what is wrong.

@@ -141,7 +141,10 @@ class Events:
 
     @staticmethod
     def of_spikes(spikes: Spikes) -> "Events":
-        """Events of spikes; a count above 1 is one spike. InvalidData for a bare array, whose axes no model tells apart here."""
+        """Events of spikes; a count above 1 is one spike.
+
+        Raises InvalidData for a bare array, since no model is here to tell its axes apart.
+        """
         if not isinstance(spikes, Spikes):
             raise InvalidData(f"events are made of Spikes, not of an array: {CURE}")
         sample, step, channel = np.nonzero(spikes.counts.transpose(1, 0, 2))

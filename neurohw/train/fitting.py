@@ -58,7 +58,9 @@ def evaluate(
     noise: ChipNoise | None = None,
     joined: bool = False,
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature], or `Spikes`, with labels y [sample].
+    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x with labels y [sample].
+
+    x: features [sample, feature], or `Spikes`.
 
     noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.

@@ -149,7 +149,10 @@ def test_images_of_0_and_1_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_the_value_that_stands_for_1_is_known_or_given(tmp_path: Path) -> None:
     """Images of 17 greys in uint8 end at 16: divided by 255 they would be all but black."""
-    greys = {name: (ARRAYS[name] // 16 + ARRAYS[name] // 255).reshape(len(ARRAYS[name]), -1) for name in ("x_train", "x_test")}
+    greys = {
+        name: (ARRAYS[name] // 16 + ARRAYS[name] // 255).reshape(len(ARRAYS[name]), -1)
+        for name in ("x_train", "x_test")
+    }
     with pytest.raises(InvalidData, match="uint8 values end at 16.*give largest=16 or largest=255"):
         load(saved(tmp_path, **greys))
     assert np.array_equal(load(saved(tmp_path, **greys), largest=16).x_test, greys["x_test"] / np.float32(16))

@@ -15,9 +15,7 @@ from neurohw.data.stepping import as_doubles, duration, step_of, whole
 from neurohw.errors import InvalidData
 
 STEPS = 50
-DECIMALS = st.integers(0, 4).flatmap(
-    lambda places: st.integers(0, 60000).map(lambda n: float(f"{n}e-{places}"))
-)
+DECIMALS = st.integers(0, 4).flatmap(lambda places: st.integers(0, 60000).map(lambda n: float(f"{n}e-{places}")))
 DURATIONS = st.sampled_from([1.0, 0.1, 0.2, 0.3, 0.05, 0.07, 0.01, 0.001, 0.0025, 1000.0, 12.5])
 
 

@@ -225,7 +225,9 @@ def test_adcs_convert_every_tile_by_its_range() -> None:
     weight = rng.normal(size=(6, 10)) * np.where(np.arange(10) < 5, 1.0, 0.1)
     spikes = (rng.random((4, 50, 10)) < 0.5).astype(np.uint8)
     mapping = CrossbarMapping(tile_rows=5, tile_columns=4)
-    chip = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(4, 90.0)).calibrated(Spikes(spikes))
+    chip = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(4, 90.0)).calibrated(
+        Spikes(spikes)
+    )
     expected = np.zeros((4, 50, 6))
     for rows in (slice(0, 5), slice(5, 10)):
         for columns in (slice(0, 4), slice(4, 6)):

@@ -73,7 +73,8 @@ def run(
     """Spikes and states of Brian2 for counts [time, sample, input neuron].
 
     target: code generation, "numpy" or "cython" (slow to compile, fast to run); "auto" takes Cython for long runs. Counts above 1 are sent by
-    copies of the input neurons. beyond_proof: as of `neurohw.golden.run_golden`, for integers. Raises MissingTool without Brian2.
+    copies of the input neurons. beyond_proof: as of `neurohw.golden.run_golden`, for integers.
+    Raises MissingTool without Brian2.
     """
     check(model)
     if isinstance(model, QuantizedNetwork):

@@ -50,8 +50,10 @@ def run(
     """Spikes and states of Lava for counts [time, sample, input neuron], without the offsets of populations.
 
     timeout: seconds. side_by_side: all samples in one Lava network, where Sparse and IntegerSynapses take the place of Dense and Conv; else one after the
-    other, each in a network of its own. beyond_proof: allow more steps than the widths are proved for, as in `neurohw.golden.run_golden`.
-    Raises Unsupported as `check` and for counts above the model's max_count, MissingTool without Lava,
+    other, each in a network of its own. beyond_proof: allow more steps than the widths are proved
+    for, as in `neurohw.golden.run_golden`.
+    Raises Unsupported as `check` and for counts above the model's max_count, MissingTool without
+    Lava,
     NeurohwError with Lava's last words if it fails or takes too long.
     """
     return run_many([(model, spikes)], states, timeout, side_by_side, beyond_proof)[0]
@@ -72,7 +74,8 @@ def run_many(
         beyond.append(is_beyond(model, given.steps, 0, beyond_proof))
         if given.counts.max() > model.max_count:
             raise Unsupported(
-                f"population {model.network.input.name!r}: a count of {given.counts.max()} is above {model.max_count}, for which the sums "
+                f"population {model.network.input.name!r}: a count of {given.counts.max()} is "
+                f"above {model.max_count}, for which the sums "
                 f"were proved to fit; quantize with max_count={given.counts.max()}"
             )
         known.append((model, given.counts))
