@@ -21,6 +21,8 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
 
     The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or
     [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes. Raises Unsupported as the engine does.
+    It refuses axes that may be exchanged, and more steps than integers are proved for, unless
+    started with --beyond-proof.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -68,6 +70,7 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path) -> list[Path]:
         arrays=beside.name,
         network=network,
         integers=isinstance(model, QuantizedNetwork),
+        steps=model.steps,
         populations=populations,
         projections=projections,
     )

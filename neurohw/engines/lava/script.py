@@ -22,7 +22,8 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
 
     `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
     `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
-    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does.
+    `SoftResetLIF` or `IntegerSynapses` from here. It refuses axes that may be exchanged, and more steps than the
+    integers are proved for, unless started with --beyond-proof. Raises Unsupported as the engine does.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -51,6 +52,7 @@ def export(model: QuantizedNetwork, path: Path) -> list[Path]:
         arrays=beside.name,
         network=model.network,
         model=model,
+        steps=model.steps,
         populations=list(planned.populations.values()),
         projections=list(planned.projections.values()),
         levels=planned.levels,
