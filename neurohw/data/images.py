@@ -119,13 +119,11 @@ def _kind(values: NDArray[Any], where: str, images: bool) -> Kind:
 
     images: it is from a file of images.
     """
-    if images or values.dtype.kind not in "buif" or values.ndim < 3:
+    if images or values.dtype.kind not in "buif" or values.ndim < 3 or not values.size:
         return "values"
+    no_image = values.dtype.kind in "bui" and values.dtype != np.uint8
     # spikes are whole and few, 8-bit images have bright pixels, images in 0..1 have fractions
-    looks_like_counts = np.all(values == np.floor(values)) and values.max() < BRIGHT
-    if values.dtype.kind in "bui" and values.dtype != np.uint8:
-        looks_like_counts = True
-    if looks_like_counts:
+    if no_image or (np.all(values == np.floor(values)) and values.max() < BRIGHT):
         raise InvalidData(
             f"{where}: {values.dtype} of shape {values.shape} with whole values up to "
             f"{values.max()} could be spike counts [sample, step, neuron] or images: "
@@ -201,6 +199,11 @@ def load(
     arrays = read_arrays(path)
     images = path.is_dir() and not any(path.glob("*.npz"))
     found = kind or _kind(arrays["x_train"], f"{path}, x_train", images)
+    if largest is not None and (found == "spikes" or arrays["x_train"].dtype != np.uint8):
+        raise InvalidData(
+            f"{path}: largest={largest} is the value of uint8 features that stands for 1, these are "
+            f"{found} of type {arrays['x_train'].dtype}"
+        )
     as_read = _counts if found == "spikes" else _features
     x = {part: as_read(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
     y = {}

@@ -89,6 +89,7 @@ def test_every_form_of_file_gives_the_same_dataset(tmp_path: Path, form: str) ->
         (lambda a: a.update(y_test=a["y_test"].astype(str)), "whole labels"),
         (lambda a: a.update(x_test=a["x_test"][:, :3]), "training features"),
         (lambda a: a.update(x_test=a["x_test"][:0], y_test=a["y_test"][:0]), "no samples"),
+        (lambda a: a.update(x_train=a["x_train"][:0], y_train=a["y_train"][:0]), "no samples"),
         (lambda a: a.update(x_train=a["x_train"].astype(np.int64)), "int64"),
         (lambda a: a.update(x_train=a["x_train"] * 1.0), "x_train is float64, but x_test uint8"),
         (lambda a: a.update(x_train=a["x_train"] * 1.0, x_test=a["x_test"] * 1.0), "0..1 is needed"),
@@ -160,6 +161,9 @@ def test_the_value_that_stands_for_1_is_known_or_given(tmp_path: Path) -> None:
         load(saved(tmp_path, **greys), largest=0)
     with pytest.raises(InvalidData, match="0..1 is needed"):
         load(saved(tmp_path, **greys), largest=8)
+    floats = {name: array / 16 for name, array in greys.items()}
+    with pytest.raises(InvalidData, match="largest=16 is the value of uint8 features"):
+        load(saved(tmp_path, **floats), largest=16)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
