@@ -28,6 +28,7 @@ from neurohw.modulation import Modulation
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Astrocyte, Integrator, Lif, Source
 from neurohw.readout import accuracy, scores
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_atomically
 from neurohw.train import SpikingModule, TrainConfig, fit
 
@@ -135,9 +136,9 @@ def run(job: Job) -> dict[str, Any]:
             values = module(torch.from_numpy(spikes).double(), states=False)["v.output"][-1].argmax(1).numpy()
         result["float"] = 100 * float(np.mean(values == labels))
         quantized = quantize(trained, 8)
-        result["int8"] = test_accuracy(run_native(quantized, spikes), trained.network, labels)
+        result["int8"] = test_accuracy(run_native(quantized, Spikes(spikes)), trained.network, labels)
         some = spikes[:, :: len(labels) // SOME]
-        golden, native = run_golden(quantized, some).arrays(), run_native(quantized, some).arrays()
+        golden, native = run_golden(quantized, Spikes(some)).arrays(), run_native(quantized, Spikes(some)).arrays()
         assert set(golden) == set(native) and all(np.array_equal(golden[n], native[n]) for n in golden)
     write_atomically(file, json.dumps(result).encode())
     return result

@@ -114,7 +114,7 @@ def main() -> None:
         recipe = spoken_digits_recipe()
         dataset = spoken_digits(arguments.spikes, steps=recipe.encoder.steps)
         model = quantize(load_trained(arguments.model), 4, max_count=recipe.encoder.max_count)
-        spikes = recipe.encoder.encode(dataset.x_test)
+        spikes = recipe.encoder.encode(dataset.samples("test"))
         rows, result = in_hardware(model, spikes, arguments.lanes, arguments.work / "spoken-digits", route=False)
         rows.insert(
             0,
@@ -122,7 +122,7 @@ def main() -> None:
                 "accuracy of the RTL", f"{100 * accuracy(result.scores, dataset.y_test):.2f} % of {len(dataset.y_test)}"
             ),
         )
-        part = spikes[:, :CLIPS]
+        part = spikes.part(slice(CLIPS))
         golden = run_native(model, part)
         for name in ("brian2", "lava"):
             started = time.perf_counter()

@@ -53,6 +53,7 @@ from neurohw.golden import native
 from neurohw.golden.native import run_native
 from neurohw.hardware.build import tool_versions
 from neurohw.readout import scores
+from neurohw.stimulus import Spikes
 
 SIZES, STEPS, DENSITY = (700, 256, 256, 20), 100, 0.05
 SHIFT, GAIN, MEAN = (
@@ -155,9 +156,9 @@ def peer_times(
     def seconds(length: int) -> float:
         spikes = (np.random.default_rng(2).random((length, samples, SIZES[0])) < DENSITY).astype(np.uint8)
         start = WALL()
-        trace = ENGINES[engine].run(model, spikes, states=False, **options)
+        trace = ENGINES[engine].run(model, Spikes(spikes), states=False, beyond_proof=True, **options)
         taken = WALL() - start
-        expected = run_golden(model, spikes, states=False)
+        expected = run_golden(model, Spikes(spikes), states=False, beyond_proof=True)
         if not all(np.array_equal(trace.spikes[n], s) for n, s in expected.spikes.items()):
             raise SystemExit(f"{engine}: spikes differ")
         return taken

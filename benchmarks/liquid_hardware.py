@@ -35,6 +35,7 @@ from neurohw.hardware.verify import verify
 from neurohw.hardware.verify.operations import fan_out
 from neurohw.integers import QuantizedNetwork
 from neurohw.readout import accuracy
+from neurohw.stimulus import Spikes
 
 EDGE, EXCITATORY, LENGTH, INPUT_DENSITY = 10, 0.8, 3.0, 0.15
 PROBABILITY = {
@@ -91,7 +92,7 @@ def counts_of(model: QuantizedNetwork, x: NDArray[np.float32], steps: int, seed:
     for start in track(range(0, len(x), CHUNK), "liquid"):
         spikes = rate(x[start : start + CHUNK], steps, [seed, start])
         parts.append(
-            run_native(model, spikes, states=False)
+            run_native(model, Spikes(spikes), states=False)
             .spikes[model.network.populations[1].name]
             .sum(axis=0, dtype=np.int64)
         )
@@ -167,7 +168,7 @@ def main() -> None:
     x, labels = data.part("test")
     labels = labels[: arguments.samples]
     spikes = rate(arguments.rate * x[: arguments.samples], steps, [arguments.seed, 1])
-    trace = run_native(model, spikes)
+    trace = run_native(model, Spikes(spikes))
     name = model.network.populations[1].name
     package = emit(model, lanes)
     folder = arguments.work / "liquid"
@@ -201,7 +202,7 @@ def main() -> None:
         result = verify(
             folder,
             model,
-            spikes,
+            Spikes(spikes),
             states=True,
             jobs=arguments.jobs,
             progress=lambda text, _: print(f"\r{text}   ", end="", flush=True),

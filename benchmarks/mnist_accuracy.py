@@ -59,7 +59,7 @@ def main() -> None:
     bits = recipe.finetune.weight_bits
     integer = quantize(tuned, bits, max_count=recipe.encoder.max_count)
     save(integer, arguments.models / f"int{bits}")
-    spikes = recipe.encoder.encode(dataset.x_test)
+    spikes = recipe.encoder.encode(dataset.x_test).counts
     per_image = spikes.sum(axis=(0, 2), dtype=np.int64)
     widths = {name: p["membrane_bits"] for name, p in integer.info["populations"].items()}
     rows = [

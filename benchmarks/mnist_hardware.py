@@ -58,7 +58,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
         print(f"\nverified in {seconds:.0f} s; routing", flush=True)
         cells, fmax = place_and_route_network(folder, package.sources(), Path(name) / "route", seed=arguments.seed)
-    events = float(spikes.sum()) / spikes.shape[1]
+    events = float(spikes.counts.sum()) / spikes.samples
     dense = arguments.recipe == "mnist"
     floor = events * -(-model.network.populations[1].size // arguments.lanes)
     ours = {

@@ -41,7 +41,7 @@ def main() -> None:
     dataset, recipe = load(arguments.mnist), recipe_named("mnist")
     batch = recipe.config.batch_size
     module = SpikingModule(recipe.network).train()
-    counts = torch.from_numpy(recipe.encoder.encode(dataset.x_train[:batch]))
+    counts = torch.from_numpy(recipe.encoder.encode(dataset.x_train[:batch]).counts)
     labels = torch.from_numpy(dataset.y_train[:batch].copy())
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
     generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)

@@ -37,6 +37,7 @@ from neurohw.plasticity.golden import PlasticTrace, run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.reference import run_plastic_reference
 from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
+from neurohw.stimulus import Spikes
 
 SHAPE, INPUTS, SAMPLES, STEPS = (4, 4, 8), 64, 100, 100
 COMPARED, LAST, EDGE = 40, 20, 25
@@ -175,7 +176,7 @@ def in_hardware(q: QuantizedPlasticity, spikes: np.ndarray, lanes: int, update_l
     package = emit_plastic(q, lanes, update_lanes)
     package.write(folder)
     started = time.perf_counter()
-    golden = run_plastic_golden(q, spikes, every=100)
+    golden = run_plastic_golden(q, Spikes(spikes), every=100)
     golden_seconds, started = time.perf_counter() - started, time.perf_counter()
     result = run_learning(folder, q, spikes, every=100)
     seconds = time.perf_counter() - started
@@ -246,7 +247,7 @@ def against_float(trained: TrainedNetwork, plasticity: Plasticity, spikes: np.nd
             distance,
         )
 
-    still = run_plastic_golden(quantize_plasticity(trained, plasticity), spikes, learning=False)
+    still = run_plastic_golden(quantize_plasticity(trained, plasticity), Spikes(spikes), learning=False)
     rows = [
         row(
             "",
@@ -269,7 +270,7 @@ def against_float(trained: TrainedNetwork, plasticity: Plasticity, spikes: np.nd
     ]
     for bits, seen in track(FORMATS, "integers"):
         q = quantize_plasticity(trained, plasticity, bits, seen)
-        golden = run_plastic_golden(q, spikes)
+        golden = run_plastic_golden(q, Spikes(spikes))
         scale = 2.0 ** -q.info["weight_fraction"]
         state = 2.0 ** -(q.info["amplitude_fraction"] + q.guard)
         rows.append(

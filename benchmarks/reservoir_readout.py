@@ -37,7 +37,7 @@ def counts(seed: int) -> dict[str, np.ndarray]:
         .sum(0, dtype=np.int64)
         for k, part in enumerate(x)
     }
-    inputs = {f"input_{part}": encoder.encode(x[part], (k,)).sum(0, dtype=np.int64) for k, part in enumerate(x)}
+    inputs = {f"input_{part}": encoder.encode(x[part], (k,)).counts.sum(0, dtype=np.int64) for k, part in enumerate(x)}
     return found | inputs | {f"y_{part}": y[part] for part in y}
 
 

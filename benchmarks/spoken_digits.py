@@ -68,15 +68,15 @@ def run(job: tuple[Path, Path, str, Any, int]) -> dict[str, Any]:
     trained = fit(network, dataset, recipe.encoder, config, folder / "float")
     result: dict[str, Any] = {"variant": variant, "split": split, "seed": seed, "seconds": time.monotonic() - started}
     module = SpikingModule(network, dtype=torch.float32).load_trained(trained)
-    spikes, labels = recipe.encoder.encode(dataset.x_test), dataset.y_test
-    result["float"] = 100 * evaluate(module, recipe.encoder, dataset.x_test, labels, "membrane")[0]
+    spikes, labels = recipe.encoder.encode(dataset.samples("test")), dataset.y_test
+    result["float"] = 100 * evaluate(module, recipe.encoder, dataset.samples("test"), labels, "membrane")[0]
     if variant == "learned":
         saved = torch.load(folder / "float" / "checkpoint.pt", weights_only=True)["best"]
         spread = SpikingModule(network, dtype=torch.float32, learn_delays=True)
         spread.load_state_dict(saved["module"])
         spread.annealing = min(1.0, (saved["epoch"] - 1) / (config.delay_annealing * config.epochs))
         spread.rounds_delays = False
-        result["spread"] = 100 * evaluate(spread, recipe.encoder, dataset.x_test, labels, "membrane")[0]
+        result["spread"] = 100 * evaluate(spread, recipe.encoder, dataset.samples("test"), labels, "membrane")[0]
     result["int8"] = test_accuracy(quantize(trained, 8, max_count=recipe.encoder.max_count), spikes, labels)
     save(trained, folder / "trained")
     if variant == "learned" and split == "official":

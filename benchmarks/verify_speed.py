@@ -31,6 +31,7 @@ from neurohw.golden.native import run_native
 from neurohw.hardware.build import tool_versions
 from neurohw.hardware.generate import RtlPackage
 from neurohw.hardware.verify.harness import build_harness, run_harness, verilator_environment, write_stimulus
+from neurohw.stimulus import Spikes
 
 COMMAND = [sys.executable, "-m", "neurohw"]
 HERE = Path(__file__).resolve().parent
@@ -95,7 +96,7 @@ def cocotb_rate(folder: Path, package: Path, spikes: np.ndarray, expected: np.nd
     return {"seconds": float(seconds), "clocks": int(clocks)}
 
 
-def shares(run: RunFolder, floor: float, spikes: np.ndarray, folder: Path, repeats: int) -> dict[str, float]:
+def shares(run: RunFolder, floor: float, spikes: Spikes, folder: Path, repeats: int) -> dict[str, float]:
     """Processor seconds of every part of the command."""
     contents, model = RtlPackage.load(run.path / "rtl"), load_quantized(run.path / "quantized")
     dataset, encoder = load_data(run.config), Encoder.from_json(run.need("train")["encoder"])
@@ -106,7 +107,7 @@ def shares(run: RunFolder, floor: float, spikes: np.ndarray, folder: Path, repea
         "reading the data set and scaling it": lambda: load_data(run.config),
         "its digest, against that of the training": dataset.digest,
         "encoding the test images": lambda: encode_test(dataset, encoder),
-        "writing the stimulus": lambda: write_stimulus(folder / "stimulus", contents, spikes),
+        "writing the stimulus": lambda: write_stimulus(folder / "stimulus", contents, spikes.counts),
         "golden model, output membranes recorded": lambda: run_native(model, spikes, threads=1),
         "comparing spikes": lambda: [np.count_nonzero(a != a.copy()) for a in trace.spikes.values()],
     }
@@ -134,14 +135,16 @@ def measure(run: RunFolder, folder: Path, repeats: int, cocotb_samples: int) -> 
         )
     spikes, _ = encode_test(load_data(run.config), Encoder.from_json(run.need("train")["encoder"]))
     clocks = round(verified["cycles_per_inference"] * verified["samples"])
-    write_stimulus(folder / "all", RtlPackage.load(package), spikes)
+    write_stimulus(folder / "all", RtlPackage.load(package), spikes.counts)
     bare = build_harness(package, folder / "floor", harness=HERE / "verify_speed_floor.cpp")
     lines = [
         subprocess.run([bare, folder / "all"], cwd=package, capture_output=True, text=True, check=True)
         for _ in range(repeats)
     ]
     floor = min(float(line.stdout.split()[1]) for line in lines)
-    expected = run_native(load_quantized(run.path / "quantized"), spikes[:, :cocotb_samples]).states["v.output"][-1]
+    expected = run_native(load_quantized(run.path / "quantized"), spikes.part(slice(cocotb_samples))).states[
+        "v.output"
+    ][-1]
     commands = {name: command_seconds(run, s, repeats) for name, s in (("spikes", False), ("states", True))}
     return {
         "clocks": clocks,

@@ -31,6 +31,7 @@ from neurohw.golden.native import run_native
 from neurohw.integers import quantize
 from neurohw.plasticity import Events
 from neurohw.reservoir import attach_readout, resistive_liquid, ridge
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_atomically
 
 CHUNK = 250  # samples at once
@@ -138,7 +139,7 @@ def noisy(bench: Bench, data: Data, name: str, split: int, chip: int) -> dict[st
     device = config.chip(modality.events.inputs, modality.steps, chip, READ_NOISE)
 
     def fired(spikes: NDArray[np.uint8], number: int) -> NDArray[Any]:
-        return device.run(spikes, 0.0, states=False, draw=number).spikes["liquid"]
+        return device.run(Spikes(spikes), 0.0, states=False, draw=number).spikes["liquid"]
 
     counts = kept_counts(bench, f"noisy-counts-{name}-{config.key}-{chip}", modality, fired)
     clean = bench.single(modality, config, chip)
@@ -170,7 +171,7 @@ def integer_counts(bench: Bench, modality: Modality, config: Config, chip: int) 
     model = quantize(liquid.trained, BITS, max_count=1)
 
     def fired(spikes: NDArray[np.uint8], number: int) -> NDArray[Any]:
-        return run_native(model, spikes, states=False).spikes["liquid"]
+        return run_native(model, Spikes(spikes), states=False).spikes["liquid"]
 
     return kept_counts(bench, f"integer-counts-{modality.name}-{config.key}-{chip}", modality, fired)
 
@@ -184,7 +185,7 @@ def integers(bench: Bench, data: Data, name: str, split: int) -> dict[str, Any]:
     readouts = {k: ridge(c[train], modality.labels[train], DIGITS, standardise=False) for k, c in counts.items()}
     model = quantize(attach_readout(liquid, readouts["golden"]), BITS, max_count=1)
 
-    found = [infer(model, stimulus(modality.events, part, modality.steps)) for part in chunks(test)]
+    found = [infer(model, Spikes(stimulus(modality.events, part, modality.steps))) for part in chunks(test)]
     golden = np.concatenate(found).argmax(axis=1) == modality.labels[test]
     right = readouts["float"].predict(counts["float"][test]) == modality.labels[test]
     differ = np.abs(counts["golden"][test].astype(int) - counts["float"][test]).sum() / max(

@@ -25,7 +25,8 @@ from neurohw.errors import InvalidData, MissingTool, Unsupported
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
-from neurohw.run_model import save_arrays
+from neurohw.run_model import BEYOND, save_arrays
+from neurohw.stimulus import Spikes, proved_stimulus, stimulus_of
 from neurohw.trace import Trace, count_mismatches, first_mismatch, saturation_mismatch
 
 TOLERANCE = {"float": 1e-9, "integer": 0.0}
@@ -69,7 +70,8 @@ class CrosscheckResult:
     """Every engine and every pair.
 
     traces: of the first pair that disagrees, for a picture; not saved. samples_there: how many there
-    were to choose `samples` from, None where that is not known.
+    were to choose `samples` from, None where that is not known. beyond_proof: the stimulus had more
+    steps or larger counts than the integers are proved for.
     """
 
     samples: int
@@ -78,6 +80,7 @@ class CrosscheckResult:
     pairs: tuple[Pair, ...]
     traces: tuple[Trace, Trace] | None = None
     samples_there: int | None = None
+    beyond_proof: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -91,6 +94,7 @@ class CrosscheckResult:
             "samples_there": self.samples_there,
             "steps": self.steps,
             "agrees": self.agrees,
+            "beyond_proof": self.beyond_proof,
             "runs": [{k: v for k, v in asdict(r).items() if k != "seconds"} for r in self.runs],
             "pairs": [asdict(p) for p in self.pairs],
         }
@@ -105,7 +109,7 @@ def _offsets(engine: str, model: Model) -> dict[str, int]:
 
 
 def _run_engine(
-    engine: str, kind: str, model: Model, folder: Path, stimulus: Path, timeout: float
+    engine: str, kind: str, model: Model, folder: Path, stimulus: Path, timeout: float, beyond_proof: bool
 ) -> tuple[EngineRun, Trace | None]:
     started = time.monotonic()
     try:
@@ -115,6 +119,7 @@ def _run_engine(
         return EngineRun(engine, kind, "refused", str(error)), None
     out = folder / f"{engine}-{kind}.npz"
     command = [sys.executable, "-m", "neurohw.run_model", str(folder / kind), engine, str(stimulus), str(out)]
+    command += ["beyond-proof"] if beyond_proof else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def failed(status: str, reason: str) -> tuple[EngineRun, None]:
@@ -135,11 +140,12 @@ def _run_engine(
         return failed("refused" if refused else "failed", message["message"])
     with np.load(out) as file:
         arrays = {name: file[name] for name in file.files}
+    beyond = bool(arrays.pop(BEYOND, False))
     spikes = {n.removeprefix("spikes."): a for n, a in arrays.items() if n.startswith("spikes.")}
     counts = {n.removeprefix("saturations."): int(a) for n, a in arrays.items() if n.startswith("saturations.")}
     states = {n: a for n, a in arrays.items() if not n.startswith(("spikes.", "saturations."))}
     run = EngineRun(engine, kind, "ran", "", time.monotonic() - started, offsets)
-    return run, Trace(spikes, states, saturations=counts)
+    return run, Trace(spikes, states, saturations=counts, beyond_proof=beyond)
 
 
 def compare(kind: str, left: str, right: str, a: Trace, b: Trace) -> Pair:
@@ -158,15 +164,17 @@ def compare(kind: str, left: str, right: str, a: Trace, b: Trace) -> Pair:
 def crosscheck(
     models: Sequence[Model],
     engines: Sequence[str],
-    spikes: NDArray[np.uint8],
+    spikes: Spikes | NDArray[Any],
     progress: Progress | None = None,
     jobs: int | None = None,
     timeout: float = TIMEOUT,
+    beyond_proof: bool = False,
 ) -> CrosscheckResult:
     """Run every engine on every model that it takes, in `jobs` processes at once, and compare all pairs of a kind.
 
     models: a trained and a quantized network, or one of them. spikes: counts [time, sample, input neuron]. timeout: seconds for one engine.
-    Raises InvalidData if fewer than two runs are asked for.
+    beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if fewer than two runs are
+    asked for, and for a stimulus that a model cannot take.
     """
     report = progress or (lambda text, fraction: None)
     by_kind: dict[str, Model] = {kind_of(m): m for m in models}
@@ -181,18 +189,26 @@ def crosscheck(
         raise InvalidData(
             f"engines {', '.join(engines)} and {len(models)} model(s) give {len(wanted)} run(s): nothing to compare"
         )
+    beyond = False
+    for model in by_kind.values():
+        if isinstance(model, QuantizedNetwork):
+            spikes, beyond = proved_stimulus(model, spikes, beyond_proof)
+        else:
+            spikes = stimulus_of(model, spikes)
+    assert isinstance(spikes, Spikes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind, model in by_kind.items():
             assert isinstance(model, TrainedNetwork | QuantizedNetwork)
             save(model, folder / kind)
         stimulus = folder / "stimulus.npz"
-        save_arrays(stimulus, {"spikes": spikes})
+        save_arrays(stimulus, {"spikes": spikes.counts})
         done = 0
         results: dict[tuple[str, str], tuple[EngineRun, Trace | None]] = {}
         with workers(jobs or os.cpu_count() or 1) as submit:
             futures = {
-                key: submit(_run_engine, key[1], key[0], by_kind[key[0]], folder, stimulus, timeout) for key in wanted
+                key: submit(_run_engine, key[1], key[0], by_kind[key[0]], folder, stimulus, timeout, beyond_proof)
+                for key in wanted
             }
             for key, future in futures.items():
                 results[key] = future.result()
@@ -208,4 +224,6 @@ def crosscheck(
             if not pair.agrees and traces is None and first_mismatch(a, b, TOLERANCE[kind]) is not None:
                 traces = (a, b)
     runs = tuple(results[key][0] for key in wanted)
-    return CrosscheckResult(spikes.shape[1], spikes.shape[0], runs, tuple(pairs), traces)
+    return CrosscheckResult(
+        spikes.samples, spikes.steps, runs, tuple(pairs), traces, beyond_proof=beyond
+    )

@@ -7,33 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.connections import MATRICES, Matrix, apply_matrix
-from neurohw.errors import InvalidData
 from neurohw.modulation import MODULATION, Modulation, spread
 from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Astrocyte, Lif, Source
 from neurohw.step import STEP, Arithmetic, State, advance, letters
+from neurohw.stimulus import Spikes, stimulus_of
 from neurohw.support import Implements
 from neurohw.trace import Trace
 
 IMPLEMENTS = Implements("the simulation in NumPy", STEP | GRAPH | MATRICES | MODULATION)
 
 
-def check_stimulus(network: Network, spikes: NDArray[Any]) -> None:
-    """Raise InvalidData unless `spikes` is [time, sample, input neuron] of non-negative whole counts up to 255."""
-    size = network.input.size
-    if spikes.ndim != 3 or spikes.shape[2] != size:
-        raise InvalidData(f"stimulus has shape {spikes.shape}, the network needs [time, sample, {size}]")
-    if spikes.shape[0] < 1 or spikes.shape[1] < 1:
-        raise InvalidData(f"stimulus of shape {spikes.shape} is empty: at least one step and one sample are needed")
-    if spikes.dtype.kind not in "ub" and (np.any(spikes < 0) or np.any(spikes != np.floor(spikes))):
-        raise InvalidData("stimulus must hold whole counts of 0 or more")
-    if spikes.dtype not in (np.uint8, np.bool_) and spikes.max() > 255:
-        raise InvalidData(f"stimulus holds a count of {spikes.max()}, at most 255 are allowed in one step")
-
-
 def simulate(
     network: Network,
-    spikes: NDArray[Any],
+    given: Spikes,
     arithmetic: Callable[[Population], Arithmetic],
     arriving: Callable[[Projection, Matrix, NDArray[np.uint8]], NDArray[Any]],
     matrices: Callable[[Projection], list[tuple[int, Matrix]]],
@@ -41,17 +28,16 @@ def simulate(
     dtype: Any,
     states: bool,
 ) -> Trace:
-    """Run every population in `update_order`, step by step, on counts [time, sample, input neuron].
+    """Run every population in `update_order`, step by step, on spikes that are known to fit the network.
 
     arithmetic: of a population. arriving: the current that a projection's matrix makes of spikes [sample, source]. matrices: of a projection, by delay.
     modulated: gains or rises of the threshold that a modulation makes of levels [sample, domain].
     Raises Unsupported, naming the node, for what `IMPLEMENTS` does not name.
     """
     IMPLEMENTS.check(network)
-    check_stimulus(network, spikes)
-    steps, samples, _ = spikes.shape
+    steps, samples = given.steps, given.samples
     order = network.update_order()
-    sent: dict[str, NDArray[np.uint8]] = {network.input.name: spikes.astype(np.uint8)}
+    sent: dict[str, NDArray[np.uint8]] = {network.input.name: given.counts}
     trace: dict[str, NDArray[Any]] = {}
     saturations: dict[str, int] = {}
     incoming = {p.name: [(q, *entry) for q in network.into(p.name) for entry in matrices(q)] for p in order}
@@ -119,17 +105,19 @@ def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithme
     )
 
 
-def run_reference(trained: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
+def run_reference(trained: TrainedNetwork, spikes: Spikes | NDArray[Any], states: bool = True) -> Trace:
     """Simulate in float64.
 
     spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
-    Raises InvalidData for a stimulus of the wrong shape, Unsupported for a node that the simulation does not know.
+    Raises InvalidData for a stimulus of the wrong shape, or whose order of axes is not known
+    (`neurohw.stimulus`), Unsupported for a node that the simulation does not know.
     """
     IMPLEMENTS.check(trained.network)
+    given = stimulus_of(trained, spikes)
     model = trained.folded()
     return simulate(
         model.network,
-        spikes,
+        given,
         lambda population: float_arithmetic(model, population),
         lambda projection, matrix, sent: apply_matrix(matrix, sent.astype(np.float64)),
         model.matrices,

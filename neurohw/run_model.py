@@ -14,10 +14,12 @@ from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, check_inputs, samples_first
 from neurohw.storage import check_file, write_file
 from neurohw.trace import Trace
 
+AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
+BEYOND = "beyond_proof"  # array of a trace's file, only where the trace is marked so
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
 
@@ -72,8 +74,13 @@ def model_for(path: Path, engine: Engine) -> Model:
     return load_model(path)
 
 
-def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
-    """Counts [time, sample, neuron] of a file with the array `spikes` [time, neuron] or [sample, time, neuron], and whether it has samples."""
+def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
+    """The counts of a file, and whether it has samples: array `spikes` [time, neuron] or [sample, time, neuron].
+
+    An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is
+    raised where time and sample cannot be told apart, by the steps of the model; for anything else
+    that is no input of it, too.
+    """
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
@@ -82,29 +89,46 @@ def load_spikes(path: Path, model: Model) -> tuple[NDArray[np.uint8], bool]:
             )
         with file:
             spikes = np.asarray(file["spikes"])
+            axes = str(file["axes"]) if "axes" in file.files else None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
     if spikes.ndim not in (2, 3):
         raise InvalidData(
             f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, neuron] is needed"
         )
-    many = spikes.ndim == 3
-    stimulus = spikes.transpose(1, 0, 2) if many else spikes[:, None]
+    if axes is not None and axes not in AXES:
+        raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
     try:
-        check_stimulus(model.network, stimulus)
+        if spikes.ndim == 2:
+            given = Spikes(spikes[:, None])
+        elif axes is not None:
+            given = Spikes.sample_first(spikes) if axes == AXES[0] else Spikes.time_first(spikes)
+        else:
+            given = samples_first(
+                spikes, model.steps, "the array", f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}"
+            )
+        check_inputs(given, model.network)
     except InvalidData as error:
         raise InvalidData(f"{path}: {error}") from error
-    return stimulus.astype(np.uint8), many
+    return given, spikes.ndim == 3
 
 
 def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:
-    """`spikes.<population>`, and with states `v.<population>`, [time, neuron], or [sample, time, neuron] for many samples."""
+    """`spikes.<population>`, and with states `v.<population>`; BEYOND where the trace says so.
+
+    Each [time, neuron], or [sample, time, neuron] for many samples.
+    """
     wanted = {
         n: a
         for n, a in trace.arrays().items()
         if n.startswith("spikes.") or (states and n.startswith("v."))
     }
-    return {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
+    ordered = {n: a.transpose(1, 0, 2) if many else a[:, 0] for n, a in wanted.items()}
+    return ordered | _marks(trace)
+
+
+def _marks(trace: Trace) -> dict[str, NDArray[Any]]:
+    return {BEYOND: np.array(True)} if trace.beyond_proof else {}
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False) -> None:
@@ -117,33 +141,39 @@ def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False
 
 
 def run_model(
-    path: Path, engine: str, spikes: Path, out: Path, states: bool = False, force: bool = False
+    path: Path,
+    engine: str,
+    spikes: Path,
+    out: Path,
+    states: bool = False,
+    force: bool = False,
+    beyond_proof: bool = False,
 ) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. Returns the whole trace. Raises what loading, the engine's check
-    and its run raise, and before them CannotWrite if something else than such a file stands at
-    `out`, unless `force`.
+    out: an .npz of `trace_arrays`. beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole
+    trace. Raises what loading, the engine's check and its run raise, and before them CannotWrite if
+    something else than such a file stands at `out`, unless `force`.
     """
     check_file(out, "recording", force)
     chosen = engine_named(engine)
     model = model_for(path, chosen)
     stimulus, many = load_spikes(spikes, model)
-    trace = chosen.run(model, stimulus, states=states)
+    trace = chosen.run(model, stimulus, states=states, beyond_proof=beyond_proof)
     save_arrays(out, trace_arrays(trace, states, many), force)
     return trace
 
 
 def main(arguments: list[str]) -> int:
-    """MODEL ENGINE STIMULUS OUT: every array of the trace in OUT [time, sample, neuron]; an error as JSON on the last line."""
-    path, engine, stimulus, out = arguments
+    """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the last line."""
+    path, engine, stimulus, out, *allowed = arguments
     try:
         with np.load(stimulus) as file:
-            spikes = file["spikes"]
+            spikes = Spikes.time_first(file["spikes"])
         chosen = engine_named(engine)
-        trace = chosen.run(model_for(Path(path), chosen), spikes)
+        trace = chosen.run(model_for(Path(path), chosen), spikes, beyond_proof=bool(allowed))
         counts = {f"saturations.{n}": np.array(k) for n, k in trace.saturations.items()}
-        save_arrays(Path(out), trace.arrays() | counts)
+        save_arrays(Path(out), trace.arrays() | counts | _marks(trace))
     except NeurohwError as error:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
         return 1

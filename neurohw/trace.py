@@ -19,12 +19,15 @@ class Trace:
     saturations: per population, the number of neuron updates (sample, step, neuron) in which
     saturation changed the membrane, the synaptic current or the adaptation; empty where the engine
     does not count them or cannot saturate.
+    beyond_proof: the stimulus had more steps or larger counts than the integers are proved for, so
+    that they may have saturated.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
     states: dict[str, NDArray[Any]] = field(default_factory=dict)
     parent: str = ""
     saturations: dict[str, int] = field(default_factory=dict)
+    beyond_proof: bool = False
 
     def __post_init__(self) -> None:
         shapes = {a.shape[:2] for a in [*self.spikes.values(), *self.states.values()]}

@@ -31,6 +31,7 @@ def random_learning(
     astrocyte: bool = True,
     crosses: tuple[bool, bool] = (True, False),
     drive: float = 1.0,
+    steps: int = 50,
 ) -> tuple[TrainedNetwork, Plasticity]:
     """A liquid with the published rule. learns, crosses: of the input's projection and of the recurrent one. at_limits: all weights start at a limit."""
     neuron = neuron or PUBLISHED
@@ -60,7 +61,7 @@ def random_learning(
             rules.append(PlasticProjection(name, 3.0, crossing))
     control = AstrocyteControl(gain=15.0 / neurons) if astrocyte else None
     plasticity = Plasticity(Stdp(), tuple(rules), is_inhibitory, control)
-    return TrainedNetwork(network, arrays, 50), plasticity
+    return TrainedNetwork(network, arrays, steps), plasticity
 
 
 def random_quantized(rng: np.random.Generator, **settings: Any) -> QuantizedPlasticity:

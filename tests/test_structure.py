@@ -14,7 +14,7 @@ LAYERS = [
     {"processes"},
     {"children", "console", "errors", "extras", "paths", "fixedpoint", "neurons", "storage", "trace", "connections", "native_library"}
     | {"checks", "support", "formats", "ownership", "placing", "writing"},
-    {"modulation"},
+    {"modulation", "stimulus"},
     {"network", "step"},
     {"reference", "readout"},
     {"integers"},

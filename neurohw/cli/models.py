@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from neurohw.cli.options import ForceOption
+from neurohw.cli.options import BeyondProofOption, ForceOption
 from neurohw.cli.runs import execute
 from neurohw.console import console
 from neurohw.crosscheck import CrosscheckResult
@@ -54,6 +54,7 @@ def crosscheck(
         Path | None, typer.Option("--picture", help="Where to draw a first mismatch. Default: mismatch.svg.")
     ] = None,
     force: ForceOption = False,
+    beyond_proof: BeyondProofOption = False,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
@@ -69,7 +70,9 @@ def crosscheck(
     chosen = engines.split(",") if engines else None
     picture = picture or Path("mismatch.svg")
     with console.status("crosscheck") as status:
-        result = crosscheck_saved(path, chosen, samples, spikes, picture, lambda text, _: status.update(text), force)
+        result = crosscheck_saved(
+            path, chosen, samples, spikes, picture, lambda text, _: status.update(text), force, beyond_proof
+        )
     _show_crosscheck(result)
     missing = f"; {samples:,} were asked for, more are not there" if samples and samples > result.samples else ""
     console.print(f"compared {result.samples:,} of {result.samples_there or 0:,} samples{missing}")
@@ -86,15 +89,18 @@ def run_verb(
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
     states: Annotated[bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")] = False,
     force: ForceOption = False,
+    beyond_proof: BeyondProofOption = False,
 ) -> None:
     """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz --out trace.npz`.
 
     The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
     """
     with console.status(escape(f"{engine} is running")):
-        trace = run_model(model, engine, spikes, out, states, force)
+        trace = run_model(model, engine, spikes, out, states, force, beyond_proof)
     table = Table("population", "neurons", "spikes", "spikes per neuron and step")
     for name, array in trace.spikes.items():
         table.add_row(name, str(array.shape[2]), f"{int(array.sum()):,}", f"{array.mean():.4f}")
     console.print(table)
     console.print(f"trace: {out}", soft_wrap=True)
+    if trace.beyond_proof:
+        console.print("beyond the proof of the widths: states may have saturated")

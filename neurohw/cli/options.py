@@ -11,3 +11,11 @@ ForceOption = Annotated[
         help="Replace what stands in the way of the output, though neurohw did not write it.",
     ),
 ]
+BeyondProofOption = Annotated[
+    bool,
+    typer.Option(
+        "--beyond-proof",
+        help="Allow integers more steps and larger counts than their widths are proved for; "
+        "the result is marked.",
+    ),
+]

@@ -6,10 +6,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.data.stepping import whole
 from neurohw.errors import InvalidData
+from neurohw.stimulus import Spikes
 from neurohw.storage import digest
 
 PARTS = ("train", "validation", "test")
+
+
+def whole_numbers(values: Any, where: str) -> NDArray[np.int64]:
+    """The values as int64; InvalidData, naming the place, for fractions, infinities and other types."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InvalidData(f"{where}: whole numbers are needed, not {array.dtype}")
+    if array.dtype.kind == "f" and not np.all(whole_ones := np.isfinite(array) & (array == np.floor(array))):
+        raise InvalidData(f"{where}: whole numbers are needed, not {array[~whole_ones][0]}")
+    return array.astype(np.int64, copy=False)
 
 
 def _frozen(values: Any, kind: type) -> NDArray[Any]:
@@ -25,8 +37,10 @@ def _frozen(values: Any, kind: type) -> NDArray[Any]:
 class Dataset:
     """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature], and labels int64 [sample] in 0..classes-1.
 
-    image: (height, width) where the features are the pixels of an image, row by row.
-    Raises InvalidData, naming the part, for empty or mismatched arrays and values out of range.
+    Spikes are told by their type and shape, uint8 with three axes, in all parts. image: (height,
+    width) where the features are the pixels of an image, row by row.
+    Raises InvalidData, naming the part, for empty or mismatched arrays, values out of range, and
+    labels that are no whole numbers.
     """
 
     name: str
@@ -40,13 +54,20 @@ class Dataset:
     image: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", whole(self.classes, f"dataset {self.name!r}: classes", 1))
         first = np.asarray(self.x_train)
         spikes = first.dtype == np.uint8 and first.ndim == 3
         shape = first.shape[1:] if spikes else first.shape[-1:]
         for part in PARTS:
+            where, given = f"dataset {self.name!r}, {part}", np.asarray(getattr(self, f"x_{part}"))
+            if (given.dtype == np.uint8 and given.ndim == 3) != spikes or given.dtype.kind not in "buif":
+                raise InvalidData(
+                    f"{where}: features are {given.dtype} {list(given.shape)}; every part has "
+                    "spike counts, uint8 [sample, step, feature], "
+                    "or every part has numbers in 0..1, [sample, feature]"
+                )
             x = _frozen(getattr(self, f"x_{part}"), np.uint8 if spikes else np.float32)
-            y = _frozen(getattr(self, f"y_{part}"), np.int64)
-            where = f"dataset {self.name!r}, {part}"
+            y = _frozen(whole_numbers(getattr(self, f"y_{part}"), f"{where}, labels"), np.int64)
             if y.ndim != 1 or x.shape != (len(y), *shape):
                 wanted = ", ".join(str(n) for n in shape)
                 raise InvalidData(
@@ -79,10 +100,23 @@ class Dataset:
             raise InvalidData(f"unknown part {name!r}: known are {', '.join(PARTS)}")
         return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
 
+    def samples(self, name: str, chosen: slice | NDArray[np.int64] | None = None) -> NDArray[Any] | Spikes:
+        """The chosen samples of a part, all by default, as an encoder takes them.
+
+        Features [sample, feature], or `Spikes`, whose order of axes is known.
+        """
+        x, _ = self.part(name)
+        return known_order(x if chosen is None else x[chosen])
+
     def digest(self) -> str:
         """SHA-256 of the dataset, 64 hexadecimal digits."""
         fields: dict[str, Any] = {"name": self.name, "classes": self.classes, "image": self.image}
         return digest("dataset", fields, {f"{a}_{part}": getattr(self, f"{a}_{part}") for part in PARTS for a in "xy"})
+
+
+def known_order(x: NDArray[Any]) -> NDArray[Any] | Spikes:
+    """Samples of a Dataset: features as they are, spikes [sample, step, feature] as `Spikes`."""
+    return Spikes.sample_first(x) if x.ndim == 3 else x
 
 
 def stratified_split(
@@ -94,6 +128,7 @@ def stratified_split(
     """
     if not 0.0 < fraction < 1.0:
         raise InvalidData(f"a part of a dataset is a fraction between 0 and 1, not {fraction}")
+    whole(seed, "the seed of a split", 0)
     rng = np.random.default_rng(seed)
     taken: list[NDArray[np.int64]] = []
     for label in np.unique(labels):

@@ -5,14 +5,18 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.data.dataset import Dataset, stratified_split
+from neurohw.data.dataset import Dataset, stratified_split, whole_numbers
+from neurohw.data.stepping import whole
 from neurohw.errors import InvalidData
+from neurohw.stimulus import Spikes
 
+Kind = Literal["values", "spikes"]
+BRIGHT = 128  # 8-bit images have pixels of half the range and more
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_NAMES = {
     "x_train": "train-images",
@@ -72,6 +76,10 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             missing = [name for name in ARRAYS if name not in file.files]
             if missing:
                 raise InvalidData(f"{path}: arrays {', '.join(missing)} are missing; it holds {', '.join(file.files)}")
+            if "x_validation" in file.files:
+                raise InvalidData(
+                    f"{path}: it has a validation part of its own, as `write_counts` writes: use read_counts"
+                )
             return {name: file[name] for name in ARRAYS}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidData(f"{path}: broken or not an .npz file ({error})") from error
@@ -106,6 +114,24 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return _read_npz(path)
 
 
+def _kind(values: NDArray[Any], where: str, images: bool) -> Kind:
+    """What an array is, by its type, shape and range; InvalidData where it could be several things.
+
+    images: it is from a file of images.
+    """
+    if images or values.dtype.kind not in "buif" or values.ndim < 3 or not values.size:
+        return "values"
+    no_image = values.dtype.kind in "bui" and values.dtype != np.uint8
+    # spikes are whole and few, 8-bit images have bright pixels, images in 0..1 have fractions
+    if no_image or (np.all(values == np.floor(values)) and values.max() < BRIGHT):
+        raise InvalidData(
+            f"{where}: {values.dtype} of shape {values.shape} with whole values up to "
+            f"{values.max()} could be spike counts [sample, step, neuron] or images: "
+            'say kind="spikes" or kind="values"'
+        )
+    return "values"
+
+
 def _features(values: NDArray[Any], where: str) -> NDArray[Any]:
     """Features [sample, feature] as they are stored, once they are known to be some."""
     if values.ndim < 2 or values.size == 0:
@@ -115,46 +141,100 @@ def _features(values: NDArray[Any], where: str) -> NDArray[Any]:
     return values.reshape(len(values), -1)
 
 
-def _scaled(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Features in 0..1, not to be written to: 8-bit integers are divided by 255, floats are taken as they are."""
+def _largest(values: NDArray[Any], where: str) -> int:
+    """What stands for 1 in 8-bit features: 255, or 1 where nothing is above it.
+
+    InvalidData where it could be something in between.
+    """
+    top = int(values.max())
+    if 1 < top < BRIGHT:
+        raise InvalidData(
+            f"{where}: uint8 values end at {top}, so that it is not known which of them stands "
+            f"for 1: give largest={top} or largest=255"
+        )
+    return 1 if top <= 1 else 255
+
+
+def _scaled(values: NDArray[Any], largest: int) -> NDArray[np.float32]:
+    """Features in 0..1, not to be written to: 8-bit integers are divided by `largest`, floats are taken as they are."""
     if values.dtype == np.uint8:
-        scaled: NDArray[np.float32] = np.divide(values, np.float32(255), dtype=np.float32)
+        scaled: NDArray[np.float32] = np.divide(values, np.float32(largest), dtype=np.float32)
     else:
         scaled = values.astype(np.float32)
     scaled.setflags(write=False)
     return scaled
 
 
-def load(path: str | Path, validation: float = 1 / 12, seed: int = 0) -> Dataset:
+def _counts(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """Spike counts [sample, step, neuron] as uint8."""
+    try:
+        return Spikes.sample_first(values).counts.swapaxes(0, 1)
+    except InvalidData as error:
+        raise InvalidData(f"{where}: {error} (as spikes [sample, step, neuron])") from error
+
+
+def load(
+    path: str | Path,
+    validation: float = 1 / 12,
+    seed: int = 0,
+    kind: Kind | None = None,
+    largest: int | None = None,
+) -> Dataset:
     """A dataset from files, with the official test part; a stratified `validation` fraction of the training part is held out.
 
     path: an .npz with x_train, y_train, x_test, y_test; a folder with one such .npz; or a folder of MNIST idx files, also
-    gzip-compressed. Raises InvalidData, naming the file, for anything unknown, broken, empty or mismatched.
+    gzip-compressed. kind: "values" (features or images, floats in 0..1 or uint8) or "spikes" (whole
+    counts [sample, step, neuron]). largest: the uint8 that stands for 1.
+
+    Without them, the arrays decide: idx files are values; so are two axes, and three or more with
+    fractions or with values of BRIGHT and more; uint8 without values above 1 stand for themselves,
+    with such of BRIGHT and more for 255ths. Everything else is refused.
+    Raises InvalidData, naming the file, for anything unknown, ambiguous, broken, empty or
+    mismatched.
     """
     path = Path(path)
+    if kind not in (None, *get_args(Kind)):
+        raise InvalidData(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
+    largest = None if largest is None else whole(largest, "largest", 1, 255)
     arrays = read_arrays(path)
-    x = {part: _features(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
+    images = path.is_dir() and not any(path.glob("*.npz"))
+    found = kind or _kind(arrays["x_train"], f"{path}, x_train", images)
+    if largest is not None and (found == "spikes" or arrays["x_train"].dtype != np.uint8):
+        raise InvalidData(
+            f"{path}: largest={largest} is the value of uint8 features that stands for 1, these are "
+            f"{found} of type {arrays['x_train'].dtype}"
+        )
+    as_read = _counts if found == "spikes" else _features
+    x = {part: as_read(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
     y = {}
     for part in ("train", "test"):
         labels = arrays[f"y_{part}"]
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(x[part]):
+        if labels.ndim != 1 or labels.dtype.kind not in "iuf" or len(labels) != len(x[part]):
             raise InvalidData(
                 f"{path}, y_{part}: {labels.dtype} of shape {labels.shape}; {len(x[part])} whole labels are needed"
             )
-        y[part] = labels.astype(np.int64)
-    if x["train"].shape[1] != x["test"].shape[1]:
-        raise InvalidData(f"{path}: {x['train'].shape[1]} training features, but {x['test'].shape[1]} in the test part")
+        y[part] = whole_numbers(labels, f"{path}, y_{part}")
+    if x["train"].shape[1:] != x["test"].shape[1:]:
+        own, other = (" x ".join(str(n) for n in x[part].shape[1:]) for part in ("train", "test"))
+        raise InvalidData(f"{path}: {own} training features, but {other} in the test part")
+    if x["train"].dtype != x["test"].dtype:
+        raise InvalidData(f"{path}: x_train is {x['train'].dtype}, but x_test {x['test'].dtype}")
     shape = arrays["x_train"].shape[1:]
     kept, held = stratified_split(y["train"], validation, seed)
     name = path.stem if path.suffix else path.name
+    parts = [x["train"][kept], x["train"][held], x["test"]]
+    if found == "values":
+        if largest is None and x["train"].dtype == np.uint8:
+            largest = _largest(np.array([x[part].max() for part in x]), f"{path}, x_train and x_test")
+        parts = [_scaled(values, largest or 255) for values in parts]
     return Dataset(
         name,
-        _scaled(x["train"][kept]),
+        parts[0],
         y["train"][kept],
-        _scaled(x["train"][held]),
+        parts[1],
         y["train"][held],
-        _scaled(x["test"]),
+        parts[2],
         y["test"],
         int(max(y["train"].max(), y["test"].max())) + 1,
-        (int(shape[0]), int(shape[1])) if len(shape) == 2 else None,
+        (int(shape[0]), int(shape[1])) if len(shape) == 2 and found == "values" else None,
     )

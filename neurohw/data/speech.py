@@ -25,6 +25,7 @@ from scipy.io import wavfile
 from neurohw.data.cochlea import Cochlea
 from neurohw.data.dataset import PARTS, Dataset
 from neurohw.data.spikes import Recordings, write_counts
+from neurohw.data.stepping import as_doubles
 from neurohw.errors import InvalidData
 from neurohw.storage import check_file, write_file
 
@@ -127,7 +128,7 @@ def hear(
     for done, sound in enumerate(sounds, 1):
         loudest = max(int(np.abs(sound.wave.astype(np.int32)).max()), 1)
         t, c = cochlea.spikes(sound.wave / loudest, sound.rate)
-        time.append((t / 1000).astype(np.float32))
+        time.append(t / 1000)
         channel.append(c)
         offsets.append(offsets[-1] + len(t))
         labels.append(sound.label)
@@ -151,14 +152,21 @@ def hear(
 def write_spikes(
     path: Path, recordings: Recordings, index: NDArray[np.int64] | None = None, force: bool = False
 ) -> None:
-    """Write recordings as the .npz that `spike_file` reads; times are rounded to milliseconds."""
+    """Write recordings as the .npz that `spike_file` reads; InvalidData for fractions of milliseconds."""
+    milliseconds = np.rint(recordings.time.astype(np.float64) * 1000)
+    wrong = np.abs(as_doubles(recordings.time) * 1000 - milliseconds) > 1e-6
+    if wrong.any():
+        raise InvalidData(
+            f"{path}: a file of spikes holds whole milliseconds, {recordings.name} has an event "
+            f"at {recordings.time[wrong][0]} s"
+        )
     buffer = io.BytesIO()
     more = {} if index is None else {"index": index}
     if recordings.speakers is not None:
         more["speaker"] = recordings.speakers
     np.savez_compressed(
         buffer,
-        t_ms=np.rint(recordings.time.astype(np.float64) * 1000).astype(np.uint32),
+        t_ms=milliseconds.astype(np.uint32),
         ch=recordings.channel.astype(np.uint16),
         offsets=recordings.offsets,
         labels=recordings.labels,

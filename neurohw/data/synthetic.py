@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.data.dataset import Dataset
+from neurohw.data.stepping import whole
 from neurohw.errors import InvalidData
 
 
@@ -16,8 +17,11 @@ def coincidences(
 
     Every channel fires once; in class k channel j fires `spacing` times permutation_k(j) steps after a random beginning of 0 to `start` - 1. No two channels
     fire together, and every class has the same spikes in every channel: neurons without memory and without delays see no difference. samples: of each class and
-    part. Raises InvalidData where there are not that many orders.
+    part. Raises InvalidData where there are not that many orders, and for numbers that are not whole or below 1.
     """
+    numbers = {"classes": (classes, 1), "channels": (channels, 1), "spacing": (spacing, 1), "start": (start, 1)}
+    for name, (value, smallest) in (numbers | {"samples": (samples, 1), "seed": (seed, 0)}).items():
+        whole(value, f"coincidences: {name}", smallest)
     rng = np.random.default_rng(seed)
     orders: list[NDArray[np.int64]] = []
     for _ in range(100 * classes):
@@ -60,9 +64,8 @@ def delayed_recall(
     Raises InvalidData for fewer than 2 classes, numbers below 1 (the gap below 0) and probabilities outside 0..1.
     """
     least = {"classes": (classes, 2), "lines": (lines, 1), "gap": (gap, 0), "cue": (cue, 1), "answer": (answer, 1)}
-    for name, (value, smallest) in (least | {"samples": (samples, 1)}).items():
-        if value < smallest:
-            raise InvalidData(f"delayed recall: {name} is at least {smallest}, not {value}")
+    for name, (value, smallest) in (least | {"samples": (samples, 1), "seed": (seed, 0)}).items():
+        whole(value, f"delayed recall: {name}", smallest)
     for name, probability in (("rate", rate), ("noise", noise)):
         if not 0.0 <= probability <= 1.0:
             raise InvalidData(f"delayed recall: {name} is a probability in 0..1, not {probability}")

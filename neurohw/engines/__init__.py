@@ -5,6 +5,7 @@ An engine is a module with
     check(model)                         raise Unsupported, naming the node and the value, for what it cannot run exactly
     run(model, spikes, states=True)      a Trace of counts [time, sample, input neuron]
 
+and, where it takes integers, the option `beyond_proof` of `neurohw.golden.run_golden`.
 Modules are imported when an engine is asked for, so that a missing simulator only hurts those who use it.
 """
 
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.errors import Unsupported
 from neurohw.extras import missing_package
 from neurohw.integers import QuantizedNetwork
 from neurohw.network import TrainedNetwork
+from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
 Model = TrainedNetwork | QuantizedNetwork
@@ -49,9 +50,22 @@ class Engine:
         except ModuleNotFoundError as error:
             raise missing_package(error) or error from error
 
-    def run(self, model: Model, spikes: NDArray[np.uint8], states: bool = True, **options: Any) -> Trace:
-        """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs."""
+    def run(
+        self,
+        model: Model,
+        spikes: Spikes | NDArray[Any],
+        states: bool = True,
+        beyond_proof: bool = False,
+        **options: Any,
+    ) -> Trace:
+        """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs.
+
+        beyond_proof: allow an integer model more steps and larger counts than its widths are proved
+        for; the trace then says so. A float model has no such proof.
+        """
         self.check(model)
+        if kind_of(model) == "integer":
+            options["beyond_proof"] = beyond_proof
         trace: Trace = self._implementation().run(model, spikes, states=states, **options)
         return trace
 

@@ -4,15 +4,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.hardware.generate import emit
 from neurohw.hardware.generate.plan import check_supported
-from neurohw.hardware.verify.harness import build_harness, check_proof, run_harness
+from neurohw.hardware.verify.harness import build_harness, run_harness
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, proved_stimulus
 from neurohw.trace import Trace
 
 
@@ -23,25 +22,26 @@ def check(model: QuantizedNetwork) -> None:
 
 def run(
     model: QuantizedNetwork,
-    spikes: NDArray[Any],
+    spikes: Spikes | NDArray[Any],
     states: bool = True,
     lanes: int = 8,
     idle: float = 0.0,
     backpressure: float = 0.0,
     optimize: bool = True,
-    allow_longer: bool = False,
+    beyond_proof: bool = False,
 ) -> Trace:
-    """Spikes and states of the RTL for counts [time, sample, input neuron]. The RTL is emitted and compiled for this one call.
+    """Spikes and states of the RTL for counts [time, sample, input neuron].
 
-    allow_longer: run more steps than the widths of the model are proved for; else InvalidData.
+    The RTL is emitted and compiled for this one call.
+    beyond_proof: as of `neurohw.golden.run_golden`.
     """
-    check_stimulus(model.network, spikes)
+    given, beyond = proved_stimulus(model, spikes, beyond_proof)
     with tempfile.TemporaryDirectory() as name:
         package = Path(name) / "rtl"
-        contents, counts = emit(model, lanes), spikes.astype(np.uint8)
-        check_proof(contents, counts, allow_longer)
-        contents.write(package)
+        emit(model, lanes).write(package)
         program = build_harness(package, Path(name) / "sim", optimize=optimize)
-        result = run_harness(program, package, counts, states, idle, backpressure, allow_longer=allow_longer)
-    inputs = {model.network.input.name: counts}
-    return Trace({**inputs, **result.spikes}, result.states, digest_of(model))
+        result = run_harness(
+            program, package, given.counts, states, idle, backpressure, beyond_proof=beyond_proof
+        )
+    inputs = {model.network.input.name: given.counts}
+    return Trace({**inputs, **result.spikes}, result.states, digest_of(model), beyond_proof=beyond)

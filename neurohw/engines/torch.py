@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from neurohw.model_files import digest_of
 from neurohw.network import TrainedNetwork
-from neurohw.reference import check_stimulus
 from neurohw.step import letters
+from neurohw.stimulus import Spikes, stimulus_of
 from neurohw.trace import Trace
 from neurohw.train import SpikingModule
 from neurohw.train.module import IMPLEMENTS
@@ -20,13 +20,13 @@ def check(model: TrainedNetwork) -> None:
     IMPLEMENTS.check(model.network)
 
 
-def run(model: TrainedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
+def run(model: TrainedNetwork, spikes: Spikes | NDArray[Any], states: bool = True) -> Trace:
     """Spikes and states of the PyTorch module for counts [time, sample, input neuron]."""
     check(model)
-    check_stimulus(model.network, spikes)
+    counts = stimulus_of(model, spikes).counts
     module = SpikingModule.from_trained(model)
     with torch.no_grad():
-        arrays = module(torch.from_numpy(np.ascontiguousarray(spikes)).double())
+        arrays = module(torch.from_numpy(np.ascontiguousarray(counts)).double())
     fired = {p.name: arrays[f"spikes.{p.name}"].numpy().astype(np.uint8) for p in model.network.populations}
     values: dict[str, NDArray[Any]] = {}
     if states:

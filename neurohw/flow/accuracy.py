@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from neurohw.network import Network
 from neurohw.readout import accuracy, scores
+from neurohw.stimulus import Spikes
 
 CHUNK = 500  # samples simulated at once,
 STATES = 1 << 24  # and membranes kept at once
@@ -17,16 +18,15 @@ def model_accuracy(
     run: Callable[..., Any],
     model: Any,
     network: Network,
-    spikes: NDArray[np.uint8],
+    spikes: Spikes,
     labels: NDArray[np.int64],
 ) -> float:
-    """Accuracy of `run(model, spikes)` on counts [time, sample, neuron] with labels [sample]."""
+    """Accuracy of `run(model, spikes)` with labels [sample]."""
     parts = []
-    states = len(spikes) * sum(
-        p.size for p in network.populations
-    )  # of one sample, in each of v, c and r
+    # of one sample, in each of v, c and r
+    states = spikes.steps * sum(p.size for p in network.populations)
     chunk = min(CHUNK, max(1, STATES // states))
-    for start in range(0, spikes.shape[1], chunk):
-        trace = run(model, spikes[:, start : start + chunk])
+    for start in range(0, spikes.samples, chunk):
+        trace = run(model, spikes.part(slice(start, start + chunk)))
         parts.append(scores(trace, network))
     return accuracy(np.concatenate(parts), labels)

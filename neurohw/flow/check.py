@@ -11,7 +11,9 @@ from neurohw.engines import ENGINES, Model
 from neurohw.errors import InvalidData
 from neurohw.flow.data import run_test_split
 from neurohw.flow.run_folder import RunFolder
+from neurohw.network import TrainedNetwork
 from neurohw.run_model import load_model, load_spikes
+from neurohw.stimulus import Spikes
 from neurohw.storage import check_file, write_file
 from neurohw.trace import first_mismatch
 
@@ -53,18 +55,22 @@ def _models(path: Path) -> list[Model]:
     return models
 
 
-def _stimulus(path: Path, wanted: int, inputs: int) -> np.ndarray:
-    """Counts [time, sample, neuron] without a file: the test samples of a run, else random ones."""
+def _stimulus(path: Path, wanted: int, model: Model) -> Spikes:
+    """Spikes without a file: the test samples of a run, else random ones."""
     if (path / "run.json").exists():
         return run_test_split(RunFolder(path))[0]
-    cells = WITHOUT_INPUT_STEPS * wanted * inputs
+    steps = WITHOUT_INPUT_STEPS
+    if not isinstance(model, TrainedNetwork):
+        steps = min(steps, model.steps)
+    inputs = model.network.input.size
+    cells = steps * wanted * inputs
     if cells > MOST_RANDOM:
         raise InvalidData(
-            f"{wanted} random samples of {WITHOUT_INPUT_STEPS} steps and {inputs} inputs are "
+            f"{wanted} random samples of {steps} steps and {inputs} inputs are "
             f"{cells:,} numbers, at most {MOST_RANDOM:,} are made: ask for fewer with --samples"
         )
-    generator = np.random.default_rng(0)
-    return (generator.random((WITHOUT_INPUT_STEPS, wanted, inputs)) < 0.1).astype(np.uint8)
+    fires = np.random.default_rng(0).random((steps, wanted, inputs)) < 0.1
+    return Spikes.time_first(fires)
 
 
 def crosscheck_saved(
@@ -75,13 +81,16 @@ def crosscheck_saved(
     picture: Path,
     progress: Callable[[str, float], None],
     force: bool = False,
+    beyond_proof: bool = False,
 ) -> CrosscheckResult:
     """Crosscheck a run folder (its trained and its quantized network) or a saved model.
 
     - engines: None for all but the RTL
     - samples: None for all of a file, else 3
-    - spikes: a file; None for test samples of a run, or random ones (10 %, 50 steps, seed 0) for a model
+    - spikes: a file; None for test samples of a run, or random ones (10 %, 50 steps or as many as the
+      integers are proved for, seed 0) for a model
     - picture: where a first mismatch is drawn
+    - beyond_proof: as of `neurohw.golden.run_golden`
 
     Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something
     else than a picture of ours stands at `picture`, unless `force`.
@@ -95,10 +104,11 @@ def crosscheck_saved(
         there = load_spikes(spikes, models[0])[0]
     else:
         samples = samples or DEFAULT_SAMPLES
-        there = _stimulus(path, samples, models[0].network.input.size)
+        there = _stimulus(path, samples, models[0])
     chosen = list(engines) if engines else [name for name in ENGINES if name != "rtl"]
-    result = crosscheck(models, chosen, there[:, :samples], progress)
-    result = dataclasses.replace(result, samples_there=there.shape[1])
+    part = there.part(slice(samples))
+    result = crosscheck(models, chosen, part, progress, beyond_proof=beyond_proof)
+    result = dataclasses.replace(result, samples_there=there.samples)
     if result.traces is not None:
         write_file(picture, draw_mismatch(result).encode(), "picture", force)
     return result

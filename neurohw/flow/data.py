@@ -8,6 +8,7 @@ from neurohw.errors import InvalidData
 from neurohw.flow.config import RunConfig
 from neurohw.flow.liquid_data import prepared
 from neurohw.flow.run_folder import RunFolder
+from neurohw.stimulus import Spikes
 from neurohw.train.recipes import recipe_named
 
 
@@ -38,13 +39,12 @@ def _load_data(config: RunConfig) -> Dataset:
     return load(config.data, seed=config.seed)
 
 
-def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The encoded test split [time, sample, neuron] and its labels."""
-    x, y = dataset.part("test")
-    return encoder.encode(x), y
+def encode_test(dataset: Dataset, encoder: Encoder) -> tuple[Spikes, NDArray[np.int64]]:
+    """The encoded test split and its labels."""
+    return encoder.encode(dataset.samples("test")), dataset.y_test
 
 
-def run_test_split(run: RunFolder) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def run_test_split(run: RunFolder) -> tuple[Spikes, NDArray[np.int64]]:
     """The encoded test split of a run and its labels.
 
     Raises InvalidData if the data are not those of the training.

@@ -2,33 +2,29 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from neurohw.data import Dataset, Encoder
 from neurohw.integers import QuantizedNetwork
+from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
 CALIBRATION_SAMPLES = 32
 
 
-def calibration_stimulus(dataset: Dataset, encoder: Encoder) -> NDArray[np.uint8]:
-    """Counts [time, sample, neuron] of the first CALIBRATION_SAMPLES samples of the training split."""
-    x, _ = dataset.part("train")
-    return encoder.encode(x[:CALIBRATION_SAMPLES])
+def calibration_stimulus(dataset: Dataset, encoder: Encoder) -> Spikes:
+    """Spikes of the first CALIBRATION_SAMPLES samples of the training split."""
+    return encoder.encode(dataset.samples("train", slice(CALIBRATION_SAMPLES)))
 
 
 class SaturationCount:
     """An integer simulation that adds up the saturations and updates of all its runs."""
 
-    def __init__(self, simulate: Callable[[QuantizedNetwork, NDArray[Any]], Trace]) -> None:
+    def __init__(self, simulate: Callable[[QuantizedNetwork, Spikes], Trace]) -> None:
         self.simulate = simulate
         self.saturated: Counter[str] = Counter()
         self.updates: Counter[str] = Counter()
 
-    def run(self, model: QuantizedNetwork, spikes: NDArray[Any]) -> Trace:
+    def run(self, model: QuantizedNetwork, spikes: Spikes) -> Trace:
         """The trace of the simulation."""
         trace = self.simulate(model, spikes)
         self.saturated.update(trace.saturations)

@@ -46,5 +46,5 @@ def prepared(dataset: Dataset, liquid: LiquidConfig, seed: int) -> Dataset:
 def liquid_encoder(dataset: Dataset, liquid: LiquidConfig, seed: int) -> Encoder:
     """Random spikes for images; recorded spikes as they are, at most one per step and channel."""
     if dataset.steps is not None:
-        return Encoder("spikes", dataset.steps)
+        return Encoder("spikes", dataset.steps, saturate=True)
     return Encoder("rate", liquid.steps, seed=seed)

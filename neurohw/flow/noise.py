@@ -78,8 +78,9 @@ def noise_experiments(
     """An experiment for every scenario, on the test part of the data (or `samples` of it); converters are calibrated on the validation part."""
     trained, dataset, encoder = load_judged(path, recipe, data)
     chosen = spaced(len(dataset.y_test), samples)
-    spikes, labels = encoder.encode(dataset.x_test[chosen]), dataset.y_test[chosen]
-    typical = encoder.encode(dataset.x_validation[spaced(len(dataset.y_validation), CALIBRATION_SAMPLES)], (1,))
+    spikes, labels = encoder.encode(dataset.samples("test", chosen)), dataset.y_test[chosen]
+    calibrating = spaced(len(dataset.y_validation), CALIBRATION_SAMPLES)
+    typical = encoder.encode(dataset.samples("validation", calibrating), (1,))
     return {
         name: Experiment(trained, scenario, tuple(times), spikes, labels, typical)
         for name, scenario in scenarios.items()

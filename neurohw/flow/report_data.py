@@ -4,9 +4,6 @@ import json
 import sys
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neurohw.errors import BrokenFile
 from neurohw.flow.run_folder import RunFolder
 from neurohw.formats import FORMATS
@@ -14,6 +11,7 @@ from neurohw.golden import run_golden
 from neurohw.hardware.build import tool_versions
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of, load_trained
+from neurohw.stimulus import Spikes
 from neurohw.storage import write_file
 
 
@@ -130,9 +128,9 @@ def _float_history(run: RunFolder) -> list[dict[str, float]]:
 
 
 def write_report(
-    run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: NDArray[np.uint8], label: int
+    run: RunFolder, report: dict[str, Any], model: QuantizedNetwork, spikes: Spikes, label: int
 ) -> None:
-    """Write report.json, and report.html with figures of one sample in `spikes` [time, 1, neuron].
+    """Write report.json, and report.html with figures of the first sample of `spikes`.
 
     Raises BrokenFile unless the float network is the one of the training.
     """

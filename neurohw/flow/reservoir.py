@@ -35,6 +35,7 @@ from neurohw.plasticity.stimulus import Stimulus
 from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readout, ridge, run_liquid
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
+from neurohw.stimulus import Spikes
 from neurohw.storage import canonical_json, check_file, check_folder, remove_files, write_atomically, write_file
 
 P = ParamSpec("P")
@@ -136,13 +137,12 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
 
 def _stream(dataset: Dataset, encoder: Encoder, order: NDArray[np.int64]) -> Stimulus:
     """The training samples in that order, as the kernel of plasticity takes them."""
-    x = dataset.x_train[order]
     if encoder.kind == "rate":
-        return Bernoulli(x, encoder.seed, refractory=0)
-    return Events.of_spikes(encoder.encode(x))
+        return Bernoulli(dataset.x_train[order], encoder.seed, refractory=0)
+    return Events.of_spikes(encoder.encode(dataset.samples("train", order)))
 
 
-def _branching(liquid: Liquid, spikes: NDArray[np.uint8]) -> float | None:
+def _branching(liquid: Liquid, spikes: Spikes) -> float | None:
     fired = run_liquid(liquid, spikes).spikes["liquid"]
     margin = min(MARGIN, max((len(fired) - 2 * WINDOW) // 4, 0))
     found = branching_factor(fired, connectivity(liquid.trained), WINDOW, margin)
@@ -178,7 +178,7 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     )
     tuned = Liquid(trained, liquid.inhibitory, liquid.positions)
     digest = tuned.save(run.path / "tuned", run.force)
-    judged = encode_test(dataset, encoder)[0][:, :JUDGED]
+    judged = encode_test(dataset, encoder)[0].part(slice(JUDGED))
     branching = {"before": _branching(liquid, judged), "after": _branching(tuned, judged)}
     result = {"digest": digest, **tuning.to_json(), "branching_factor": branching}
     run.finish("tune", tuning.to_json(), inputs, result)
@@ -200,7 +200,7 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
         return
     for name, kind in (("reservoir.json", "reservoir"), ("reservoir.html", "page")):
         check_file(run.path / name, kind, run.force)
-    spikes = encode_test(dataset, encoder)[0][:, :samples]
+    spikes = encode_test(dataset, encoder)[0].part(slice(samples))
     summary = summarise(
         liquid, spikes, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
     )
@@ -214,7 +214,7 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
     from neurohw.report.reservoir_figures import reservoir_drawings  # local: drawing takes long to load
     from neurohw.report.reservoir_page import render_reservoir
 
-    page = render_reservoir(values, reservoir_drawings(liquid, summary, spikes[:, 0]))
+    page = render_reservoir(values, reservoir_drawings(liquid, summary, spikes.counts[:, 0]))
     text = json.dumps(values, indent=1, allow_nan=False)
     write_file(run.path / "reservoir.json", text.encode(), "reservoir", run.force)
     write_file(run.path / "reservoir.html", page.encode(), "page", run.force)
@@ -224,25 +224,25 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
 
 def _counter(
     liquid: Liquid, model: QuantizedNetwork | None, rule: Plasticity | None
-) -> Callable[[NDArray[np.uint8]], NDArray[np.uint16]]:
-    """From input spikes [time, sample, neuron] to counts [sample, neuron]: of the integers of `model`, else of the float liquid, with the rule or without."""
+) -> Callable[[Spikes], NDArray[np.uint16]]:
+    """From input spikes to counts [sample, neuron]: of the integers of `model`, else of the float liquid.
 
-    def count(spikes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    rule: plasticity of the float liquid.
+    """
+
+    def count(spikes: Spikes) -> NDArray[np.uint16]:
         if model is not None:
             return run_native(model, spikes, states=False).spikes["liquid"].sum(axis=0, dtype=np.uint16)
-        return encode(liquid.trained, rule, Events.of_spikes(spikes), len(spikes))
+        return encode(liquid.trained, rule, Events.of_spikes(spikes), spikes.steps)
 
     return count
 
 
-def _encoded(
-    dataset: Dataset, part: str, encoder: Encoder, test: NDArray[np.uint8]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _encoded(dataset: Dataset, part: str, encoder: Encoder, test: Spikes) -> Iterator[tuple[int, Spikes]]:
     """First sample and input spikes of every chunk of a part; those of the test part are the ones that later stages take."""
-    x, y = dataset.part(part)
-    for start in range(0, len(y), EVALUATION_CHUNK):
-        chunk = slice(start, start + EVALUATION_CHUNK)
-        yield start, test[:, chunk] if part == "test" else encoder.encode(x[chunk], (1 + PARTS.index(part), start))
+    for start in range(0, len(dataset.part(part)[1]), EVALUATION_CHUNK):
+        chunk, stream = slice(start, start + EVALUATION_CHUNK), (1 + PARTS.index(part), start)
+        yield start, test.part(chunk) if part == "test" else encoder.encode(dataset.samples(part, chunk), stream)
 
 
 def _counts(
@@ -250,7 +250,7 @@ def _counts(
     identity: str,
     dataset: Dataset,
     encoder: Encoder,
-    count: Callable[[NDArray[np.uint8]], NDArray[np.uint16]],
+    count: Callable[[Spikes], NDArray[np.uint16]],
     progress: Callable[[int], None],
     parts: tuple[str, ...] = PARTS,
 ) -> dict[str, NDArray[np.uint16]]:

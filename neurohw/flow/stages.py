@@ -85,7 +85,7 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
         return
     spikes, _ = run_test_split(run)
     engines = [name for name in ENGINES if name != "rtl"]
-    part = spikes[:, :CROSSCHECK_SAMPLES]
+    part = spikes.part(slice(CROSSCHECK_SAMPLES))
     result = crosscheck(
         [trained, quantized],
         engines,
@@ -101,7 +101,7 @@ def crosscheck_stage(run: RunFolder, progress: Progress) -> None:
         "crosscheck",
         options,
         inputs,
-        replace(result, samples_there=spikes.shape[1]).to_json(),
+        replace(result, samples_there=spikes.samples).to_json(),
         failure,
     )
     if failure:
@@ -157,7 +157,7 @@ def report_stage(run: RunFolder, progress: Progress) -> None:
     progress("report", "figures and page", 0.3)
     report = assemble_report(run)
     spikes, labels = run_test_split(run)
-    write_report(run, report, run.quantized(), spikes[:, :1], int(labels[0]))
+    write_report(run, report, run.quantized(), spikes.part(slice(1)), int(labels[0]))
 
 
 _RUN: dict[str, Callable[[RunFolder, Progress], None]] = {

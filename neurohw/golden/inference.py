@@ -16,7 +16,7 @@ from neurohw.errors import SaturationWarning
 from neurohw.golden.native import NativeModel, run_native
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.readout import Readout, check_readout, default_readout, scores
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, is_beyond, stimulus_of
 from neurohw.trace import Trace
 
 CHUNK = 1024  # samples at a time
@@ -37,26 +37,33 @@ def warn_of_saturation(model: QuantizedNetwork, counts: Mapping[str, int], steps
 
 
 def infer(
-    model: QuantizedNetwork, spikes: NDArray[np.uint8], readout: Readout | None = None, threads: int | None = None
+    model: QuantizedNetwork,
+    spikes: Spikes | NDArray[Any],
+    readout: Readout | None = None,
+    threads: int | None = None,
+    beyond_proof: bool = False,
 ) -> NDArray[np.int64]:
     """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
 
-    readout: None for the network's default. threads: over samples, by default one per processor. Raises InvalidModel for a readout that the output does not
-    have, InvalidData for a stimulus of the wrong shape. Where a state saturates, a SaturationWarning names the population and says how often.
+    - readout: None for the network's default
+    - threads: over samples, by default one per processor
+    - beyond_proof: as of `run_golden`
+
+    Raises InvalidModel for a readout that the output does not have, InvalidData as `run_golden`. Where
+    a state saturates, a SaturationWarning names the population and says how often.
     """
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)
     check_readout(network, readout)
-    if spikes.dtype != np.uint8:
-        check_stimulus(network, spikes)
-        spikes = spikes.astype(np.uint8)
-    check_stimulus(network, spikes[:, :1])
-    if spikes.strides[2] != 1:
-        spikes = np.ascontiguousarray(spikes)
+    given = stimulus_of(model, spikes)
+    is_beyond(model, given.steps, 0, beyond_proof)
+    counts = given.counts
+    if counts.strides[2] != 1:
+        counts = np.ascontiguousarray(counts)
     native, found = NativeModel.of(model, model.max_count), []
     saturations: Counter[str] = Counter()
-    for begin in range(0, spikes.shape[1], CHUNK):
-        part = spikes[:, begin : begin + CHUNK]
+    for begin in range(0, counts.shape[1], CHUNK):
+        part = counts[:, begin : begin + CHUNK]
         shape = (part.shape[1], output.size)
         array: NDArray[Any]
         if readout == "membrane":
@@ -64,11 +71,11 @@ def infer(
         else:
             name, array = f"spikes.{output.name}", np.zeros((len(part), *shape), np.uint8)
         if native is None or not native.run(part, {name: array}, threads, last=readout == "membrane"):
-            trace = run_native(model, part, readout == "membrane", threads)
+            trace = run_native(model, Spikes(part), readout == "membrane", threads, beyond_proof)
             saturations.update(trace.saturations)
             found.append(scores(trace, network, readout))
             continue
         saturations.update(native.saturations)
         found.append(array if readout == "membrane" else scores(Trace({output.name: array}), network, readout))
-    warn_of_saturation(model, saturations, *spikes.shape[:2])
+    warn_of_saturation(model, saturations, *counts.shape[:2])
     return np.concatenate(found)

@@ -30,8 +30,8 @@ from neurohw.golden.specification import run_golden
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.integers.widths import Drive
 from neurohw.native_library import compiled
-from neurohw.reference import check_stimulus
 from neurohw.step import letters
+from neurohw.stimulus import Spikes, is_beyond, stimulus_of
 from neurohw.trace import Trace
 
 SOURCE = Path(__file__).with_name("native.cpp")
@@ -111,16 +111,24 @@ class NativeModel:
         return not beyond
 
 
-def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True, threads: int | None = None) -> Trace:
+def run_native(
+    model: QuantizedNetwork,
+    spikes: Spikes | NDArray[Any],
+    states: bool = True,
+    threads: int | None = None,
+    beyond_proof: bool = False,
+) -> Trace:
     """Simulate in integers: the trace of `run_golden`, which also says what is raised.
 
-    spikes: counts [time, sample, input neuron]. threads: over samples, by default one per processor. A stimulus whose counts could leave an
-    accumulator format is left to `run_golden`, which checks every sum.
+    spikes: counts [time, sample, input neuron]. threads: over samples, by default one per
+    processor. beyond_proof: as of `run_golden`. A stimulus whose counts could leave an accumulator
+    format is left to `run_golden`, which checks every sum.
     """
     network = model.network
     IMPLEMENTS.check(network, model.populations)
-    check_stimulus(network, spikes)
-    stimulus = np.ascontiguousarray(spikes, np.uint8)
+    given = stimulus_of(model, spikes)
+    beyond = is_beyond(model, given.steps, 0, beyond_proof)
+    stimulus = np.ascontiguousarray(given.counts)
     recorded: dict[str, NDArray[Any]] = {}
     for p in network.update_order():
         recorded[f"spikes.{p.name}"] = np.zeros((*stimulus.shape[:2], p.size), np.uint8)
@@ -129,9 +137,12 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
     # looking for the largest count takes as long as a part of the simulation, which finds out by itself
     native = NativeModel.of(model, model.max_count)
     if native is None or not native.run(stimulus, recorded, threads):
-        native = NativeModel.of(model, int(stimulus.max(initial=1)))
+        largest = int(stimulus.max(initial=1))
+        beyond = is_beyond(model, given.steps, largest, beyond_proof)
+        native = NativeModel.of(model, largest)
         if native is None or not native.run(stimulus, recorded, threads):
-            return run_golden(model, spikes, states)
+            return run_golden(model, given, states, beyond_proof)
     fired = {network.input.name: stimulus} | {n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")}
     kept = {n: a for n, a in recorded.items() if not n.startswith("spikes.")}
-    return Trace({p.name: fired[p.name] for p in network.populations}, kept, saturations=native.saturations)
+    ran = {p.name: fired[p.name] for p in network.populations}
+    return Trace(ran, kept, saturations=native.saturations, beyond_proof=beyond)

@@ -19,6 +19,7 @@ in the order, and with the refractory steps and conventions, of `neurohw.step.ad
 add is in this file and in `neurohw.fixedpoint`: exact sums, the rounding of every decay, and saturation.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from neurohw.modulation import MODULATION
 from neurohw.network import GRAPH, Population, Projection
 from neurohw.reference import simulate
 from neurohw.step import STEP, Arithmetic
+from neurohw.stimulus import Spikes, proved_stimulus
 from neurohw.support import Implements
 from neurohw.trace import Trace
 
@@ -57,15 +59,21 @@ def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arith
     )
 
 
-def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = True) -> Trace:
+def run_golden(
+    model: QuantizedNetwork, spikes: Spikes | NDArray[Any], states: bool = True, beyond_proof: bool = False
+) -> Trace:
     """Simulate in integers.
 
     spikes: counts [time, sample, input neuron]. Returns spikes, (if `states`) v, c, r and a of every population, int64, and
     how many neuron updates saturated.
-    Raises InvalidData for a stimulus of the wrong shape, InvalidModel if a sum leaves its accumulator format, Unsupported for a
-    node that `IMPLEMENTS` does not name.
+    beyond_proof: allow more steps and larger counts than the widths are proved for; the trace then
+    says so.
+    Raises InvalidData for a stimulus of the wrong shape or an unknown order of axes
+    (`neurohw.stimulus`), and one beyond the proof, InvalidModel if a sum leaves its accumulator
+    format, Unsupported for a node that `IMPLEMENTS` does not name.
     """
     IMPLEMENTS.check(model.network, model.populations)
+    given, beyond = proved_stimulus(model, spikes, beyond_proof)
 
     def arriving(projection: Projection, matrix: Matrix, sent: NDArray[np.uint8]) -> IntArray:
         counts = sent.astype(np.int64)
@@ -75,9 +83,9 @@ def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
             raise InvalidModel(f"projection {projection.name!r}: a sum left its {accumulator.bits}-bit accumulator")
         return total << model.projections[projection.name].exponent
 
-    return simulate(
+    trace = simulate(
         model.network,
-        spikes,
+        given,
         lambda population: integer_arithmetic(model, population),
         arriving,
         model.matrices,
@@ -85,3 +93,4 @@ def run_golden(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
         np.int64,
         states,
     )
+    return replace(trace, beyond_proof=beyond)

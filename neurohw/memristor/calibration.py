@@ -24,6 +24,7 @@ from neurohw.memristor.chip import Chip
 from neurohw.network import FloatArray, Population, Projection, TrainedNetwork
 from neurohw.neurons import Lif
 from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes, stimulus_of
 
 FACTORS = (1 / 16, 16.0)  # of thresholds
 SMALLEST_DEVIATION = 1e-9  # of a column's current, relative to its largest: below, there is nothing to scale
@@ -39,13 +40,14 @@ def projection_currents(trained: TrainedNetwork, projection: Projection, spikes:
     return current
 
 
-def calibrate_columns(chip: Chip, spikes: NDArray[Any], time_seconds: float, compensate: bool = False) -> Chip:
+def calibrate_columns(chip: Chip, spikes: Spikes | NDArray[Any], time_seconds: float, compensate: bool = False) -> Chip:
     """The chip with gains of its columns and biases calibrated at a time by typical input, counts [time, sample, input neuron].
 
     Currents are those of `chip.network(time_seconds)`, without converters and without read noise, which a measurement would average out. A column whose current
     does not vary keeps its gain. Calibrating again starts from the trained network. Raises InvalidData for a stimulus of the wrong shape.
     """
-    trained, reference = chip.trained, run_reference(chip.trained, spikes, states=False)
+    trained, given = chip.trained, stimulus_of(chip.trained, spikes)
+    reference = run_reference(trained, given, states=False)
     now = replace(chip, calibration={}).network(time_seconds, compensate=compensate)
     values: dict[str, FloatArray] = {}
     for population in trained.network.update_order():
@@ -53,7 +55,7 @@ def calibrate_columns(chip: Chip, spikes: NDArray[Any], time_seconds: float, com
         if not on_chip:
             continue
         alone = {p.source for p in on_chip} == {trained.network.input.name}
-        sent = {trained.network.input.name: spikes} if alone else run_reference(now, spikes, states=False).spikes
+        sent = {trained.network.input.name: given.counts} if alone else run_reference(now, given, states=False).spikes
         offset, weights = np.zeros(population.size), {}
         for projection in on_chip:
             layout = chip.crossbars[projection.name].layout
@@ -81,7 +83,7 @@ def _deviation(currents: FloatArray, columns: int) -> FloatArray:
 
 def calibrate_thresholds(
     chip: Chip,
-    spikes: NDArray[Any],
+    spikes: Spikes | NDArray[Any],
     time_seconds: float,
     compensate: bool = False,
     per: Literal["neuron", "population"] = "neuron",
@@ -95,7 +97,8 @@ def calibrate_thresholds(
     """
     if per not in ("neuron", "population"):
         raise InvalidModel(f"thresholds are calibrated per 'neuron' or 'population', not {per!r}")
-    trained, reference = chip.trained, run_reference(chip.trained, spikes, states=False)
+    trained, given = chip.trained, stimulus_of(chip.trained, spikes)
+    reference = run_reference(trained, given, states=False)
     firing = [p for p in trained.network.update_order() if isinstance(p.neuron, Lif)]
     if not firing:
         raise InvalidModel("no population of the network has a threshold to calibrate: calibrate the columns")
@@ -113,7 +116,7 @@ def calibrate_thresholds(
         best, middle, off = np.zeros_like(wanted), np.zeros_like(wanted), np.full_like(wanted, np.inf)
         for _ in range(iterations):
             tried = replace(chip, calibration=values | {name: trained.parameters[name] * np.exp(middle)})
-            trace = tried.run(spikes, time_seconds, states=False, compensate=compensate)
+            trace = tried.run(given, time_seconds, states=False, compensate=compensate)
             difference = counted(trace.spikes[population.name]) - wanted
             nearer = np.abs(difference) < off
             best, off = np.where(nearer, middle, best), np.where(nearer, np.abs(difference), off)

@@ -34,6 +34,7 @@ from neurohw.modulation import MODULATION
 from neurohw.network import GRAPH, FloatArray, Network, Projection, TrainedNetwork
 from neurohw.reference import float_arithmetic, simulate
 from neurohw.step import STEP
+from neurohw.stimulus import Spikes, stimulus_of
 from neurohw.storage import digest, load_value, save_value
 from neurohw.support import Implements, attributes
 from neurohw.trace import Trace
@@ -96,7 +97,7 @@ class Chip:
 
     def run(
         self,
-        spikes: NDArray[Any],
+        spikes: Spikes | NDArray[Any],
         time_seconds: float,
         states: bool = True,
         draw: int = 0,
@@ -111,13 +112,13 @@ class Chip:
             if converter is not None and not any(key.split(".")[-1] == name for key in self.ranges):
                 raise InvalidModel(f"chip: the {name.upper()} has no range: call calibrated(spikes) with typical input")
         rng = generator(self.seed, "run", repr(float(time_seconds)), str(draw)) if read_noise else None
-        return self._simulate(spikes, time_seconds, states, compensate, rng, None)
+        return self._simulate(stimulus_of(self.trained, spikes), time_seconds, states, compensate, rng, None)
 
-    def calibrated(self, spikes: NDArray[Any], time_seconds: float = 0.0) -> "Chip":
+    def calibrated(self, spikes: Spikes | NDArray[Any], time_seconds: float = 0.0) -> "Chip":
         """The same chip with the ranges of its converters set by typical input, counts [time, sample, input neuron], at a time; without read noise and ADCs."""
-        ranges: dict[str, FloatArray] = {}
+        given, ranges = stimulus_of(self.trained, spikes), dict[str, FloatArray]()
         if self.dac is not None:
-            ranges["dac"] = np.array([calibrated_range(self.dac, spikes, "chip")])
+            ranges["dac"] = np.array([calibrated_range(self.dac, given.counts, "chip")])
         open_chip = replace(self, adc=None, ranges=ranges)
         if self.adc is not None:
             seen: dict[tuple[str, int, int], list[FloatArray]] = {}
@@ -129,7 +130,7 @@ class Chip:
                     sizes = np.abs(microsiemens[:, part.tile[used] == tile]).ravel()
                     seen.setdefault((projection.name, part.index, int(tile)), []).append(sizes[sizes > 0])
 
-            open_chip._simulate(spikes, time_seconds, False, False, None, observe)
+            open_chip._simulate(given, time_seconds, False, False, None, observe)
             for name, crossbar in self.crossbars.items():
                 ranges[f"{name}.adc"] = np.zeros(crossbar.layout.tile_grid(self.mapping))
             for (name, row, column), sizes in seen.items():
@@ -140,7 +141,7 @@ class Chip:
 
     def _simulate(
         self,
-        spikes: NDArray[Any],
+        spikes: Spikes,
         time_seconds: float,
         states: bool,
         compensate: bool,

@@ -24,13 +24,13 @@ from neurohw.memristor import (
 from neurohw.memristor.devices.base import checked_time
 from neurohw.network import TrainedNetwork
 from neurohw.readout import Readout, check_readout, default_readout
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, stimulus_of
 from neurohw.storage import digest
 
 ReadNoise = Literal["none", "read", "step"]
 READ_NOISES: tuple[ReadNoise, ...] = get_args(ReadNoise)
 Recalibrated = Literal["columns", "thresholds"]
-CALIBRATIONS: dict[str, Callable[[Chip, NDArray[Any], float, bool], Chip]] = {
+CALIBRATIONS: dict[str, Callable[[Chip, Spikes, float, bool], Chip]] = {
     "columns": calibrate_columns,
     "thresholds": calibrate_thresholds,
 }
@@ -103,7 +103,9 @@ class Scenario:
 class Experiment:
     """A network, its hardware, and the samples that it is judged on.
 
-    times: seconds after programming. spikes: counts uint8 [time, sample, input neuron]. labels: [sample]. calibration: typical input of the same form, for
+    times: seconds after programming. spikes: counts uint8 [time, sample, input neuron], also as
+    `Spikes`, of which the counts are kept. labels: [sample]. calibration: typical input of the same
+    form, for
     the ranges of converters and for recalibration (not the samples of the judgement). readout: None for the network's default.
 
     Raises InvalidModel and InvalidData, naming what is wrong.
@@ -112,9 +114,9 @@ class Experiment:
     trained: TrainedNetwork
     scenario: Scenario
     times: tuple[float, ...]
-    spikes: NDArray[np.uint8] = field(repr=False)
+    spikes: Any = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
-    calibration: NDArray[np.uint8] | None = field(default=None, repr=False)
+    calibration: Any = field(default=None, repr=False)
     readout: Readout | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +127,7 @@ class Experiment:
         check_readout(network, self.readout or "")
         if not self.times or len(set(self.times)) < len(self.times):
             raise InvalidData(f"times {self.times}: at least one is needed, and no two equal ones")
-        check_stimulus(network, self.spikes)
+        object.__setattr__(self, "spikes", stimulus_of(self.trained, self.spikes).counts)
         if self.labels.shape != self.spikes.shape[1:2]:
             raise InvalidData(f"{self.spikes.shape[1]} samples, but labels of shape {self.labels.shape}")
         if self.labels.min() < 0 or self.labels.max() >= network.output.size:
@@ -137,20 +139,20 @@ class Experiment:
                 raise InvalidData(
                     "converters need ranges, and a recalibration needs input: give the experiment calibration samples, which are not those that it is judged on"
                 )
-            check_stimulus(network, self.calibration)
+            object.__setattr__(self, "calibration", stimulus_of(self.trained, self.calibration).counts)
 
     def chip(self, seed: int) -> Chip:
         """The chip of a seed, programmed, with calibrated converters. Raises InvalidModel where the mapping cannot hold the network."""
         s = self.scenario
         chip = program(self.trained, s.device, seed, s.mapping, s.faults, s.wires, s.adc, s.dac)
-        return chip if self.calibration is None or not s.converts else chip.calibrated(self.calibration)
+        return chip if self.calibration is None or not s.converts else chip.calibrated(Spikes(self.calibration))
 
     def at(self, chip: Chip, time_seconds: float) -> Chip:
         """A chip as it is used at a time: recalibrated where the scenario says so."""
         kind = self.scenario.recalibrate
         if kind is None or self.calibration is None:
             return chip
-        return CALIBRATIONS[kind](chip, self.calibration, time_seconds, self.scenario.compensate)
+        return CALIBRATIONS[kind](chip, Spikes(self.calibration), time_seconds, self.scenario.compensate)
 
     def identity(self) -> dict[str, Any]:
         """All of it as a JSON value, arrays as their digests: equal identities and seeds give equal results."""

@@ -21,6 +21,7 @@ from neurohw.network import Network, TrainedNetwork
 from neurohw.noise.experiment import Experiment
 from neurohw.noise.outcome import Outcome
 from neurohw.readout import scores
+from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
 CHUNK, CHIP_CHUNK = 500, 2000  # samples at once in a network and on a chip, fewer where they do not fit
@@ -84,7 +85,7 @@ def _chip_run(chip: Chip, experiment: Experiment, time_seconds: float) -> Run:
     scenario, states = experiment.scenario, experiment.readout == "membrane"
     noise = scenario.read_noise == "step"
     return lambda spikes, number: [
-        _of_trace(chip.run(spikes, time_seconds, states, number, scenario.compensate, noise), experiment)
+        _of_trace(chip.run(Spikes(spikes), time_seconds, states, number, scenario.compensate, noise), experiment)
     ]
 
 
@@ -94,7 +95,7 @@ def _network_run(networks: list[TrainedNetwork], experiment: Experiment, bits: i
         most = max(int(experiment.spikes.max()), 1)
         integers = [quantize(network, bits, max_count=most, steps=len(experiment.spikes)) for network in networks]
         return lambda spikes, number: [
-            _of_trace(run_native(model, spikes, states, threads=1), experiment) for model in integers
+            _of_trace(run_native(model, Spikes(spikes), states, threads=1), experiment) for model in integers
         ]
     from neurohw.train.inference import Judge  # local: loads torch
 

@@ -16,8 +16,8 @@ from neurohw.golden.specification import IMPLEMENTS, integer_arithmetic
 from neurohw.network import Projection
 from neurohw.neurons import Lif
 from neurohw.plasticity.integer import QuantizedPlasticity
-from neurohw.reference import check_stimulus
 from neurohw.step import State, advance, letters
+from neurohw.stimulus import Spikes, proved_stimulus
 from neurohw.trace import Trace
 
 
@@ -37,26 +37,31 @@ class PlasticTrace:
 
 
 def run_plastic_golden(
-    quantized: QuantizedPlasticity, spikes: NDArray[Any], learning: bool | NDArray[np.bool_] = True, every: int = 0
+    quantized: QuantizedPlasticity,
+    spikes: Spikes | NDArray[Any],
+    learning: bool | NDArray[np.bool_] = True,
+    every: int = 0,
+    beyond_proof: bool = False,
 ) -> PlasticTrace:
     """Learn from spikes [time, sample, input neuron], sample after sample: states start anew with each, weights are carried over.
 
     learning: whether weights change, for all samples or for each [sample]. every: steps between two snapshots, counted over all samples; 0 for none.
+    beyond_proof: as of `run_golden`.
     Raises InvalidData for a stimulus of the wrong shape or with counts, InvalidModel if a sum leaves its accumulator format.
     """
     model, network = quantized.model, quantized.model.network
     population, neuron = network.output, network.output.neuron
     IMPLEMENTS.check(network, model.populations)
     assert isinstance(neuron, Lif)
-    check_stimulus(network, spikes)
-    if spikes.size and int(spikes.max()) > 1:
-        raise InvalidData(f"the stimulus has a count of {int(spikes.max())}: learning takes spikes, 0 or 1")
-    steps, samples, _ = spikes.shape
+    given, beyond = proved_stimulus(model, spikes, beyond_proof)
+    if given.counts.max() > 1:
+        raise InvalidData(f"the stimulus has a count of {given.counts.max()}: learning takes spikes, 0 or 1")
+    steps, samples = given.steps, given.samples
     enabled = np.broadcast_to(np.asarray(learning, np.bool_), (samples,))
     constants, format_ = integer_arithmetic(model, population), model.populations[population.name]
     weights = {p.name: quantized.projections[p.name].weight.copy() for p in network.projections}
     sent = {
-        network.input.name: spikes.astype(np.uint8),
+        network.input.name: given.counts,
         population.name: np.zeros((steps, samples, population.size), np.uint8),
     }
     states = {f"{x}.{population.name}": np.zeros((steps, samples, population.size), np.int64) for x in letters(neuron)}
@@ -113,7 +118,7 @@ def run_plastic_golden(
                 for name, w in weights.items():
                     snapshots[name].append(w.copy())
     return PlasticTrace(
-        Trace(sent, states),
+        Trace(sent, states, beyond_proof=beyond),
         recorded,
         astrocyte,
         weights,

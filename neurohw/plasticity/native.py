@@ -19,6 +19,7 @@ from neurohw.neurons import Lif
 from neurohw.plasticity.reference import FloatArray, PlasticRun
 from neurohw.plasticity.rule import Plasticity, Stdp
 from neurohw.plasticity.stimulus import Bernoulli, Events, Stimulus
+from neurohw.stimulus import stimulus_of
 from neurohw.support import Implements, attributes
 from neurohw.trace import Trace
 
@@ -330,9 +331,10 @@ def run_plastic_native(trained: TrainedNetwork, plasticity: Plasticity, spikes: 
     if spikes.max(initial=0) > 1:
         raise InvalidData(f"the stimulus holds a count of {spikes.max()}, the plastic kernel takes spikes: 0 or 1")
     everything = ("spikes", "states", "depression", "traces", "weights")
-    got = kernel.run(Events.of_spikes(spikes[:, None]), len(spikes), threads=1, record=everything)
+    given = stimulus_of(trained, spikes[:, None])
+    got = kernel.run(Events.of_spikes(given), len(spikes), threads=1, record=everything)
     assert got.spikes is not None and got.depression is not None and got.traces is not None and got.weights is not None
-    sent = {network.input.name: spikes[:, None].astype(np.uint8), name: got.spikes.transpose(1, 0, 2)}
+    sent = {network.input.name: given.counts, name: got.spikes.transpose(1, 0, 2)}
     states = {f"{letter}.{name}": array.transpose(1, 0, 2) for letter, array in zip("vcr", got.states, strict=True)}
     traces = {network.input.name: got.traces[0, : network.input.size], name: got.traces[0, network.input.size :]}
     return PlasticRun(Trace(sent, states), kernel.split(got.weights[0]), traces, got.depression[0])

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from neurohw.network import Projection, TrainedNetwork
 from neurohw.plasticity.rule import Plasticity
-from neurohw.reference import check_stimulus, float_arithmetic
+from neurohw.reference import float_arithmetic
 from neurohw.step import State, advance
+from neurohw.stimulus import stimulus_of
 from neurohw.trace import Trace
 
 FloatArray = NDArray[np.float64]
@@ -36,10 +37,10 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
     network, population = trained.network, trained.network.output
     plasticity.check(network)
     plasticity.check_weights(trained)
-    check_stimulus(network, spikes[:, None])
+    given = stimulus_of(trained, spikes[:, None]).counts[:, 0]
     neuron: Any = population.neuron
-    steps = len(spikes)
-    sent = {network.input.name: spikes.astype(np.uint8), population.name: np.zeros((steps, population.size), np.uint8)}
+    steps = len(given)
+    sent = {network.input.name: given, population.name: np.zeros((steps, population.size), np.uint8)}
     ends = {
         p.name: tuple(trained.parameters[f"{p.name}.{end}"].astype(np.int64) for end in ("source", "target"))
         for p in network.projections

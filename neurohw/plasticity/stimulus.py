@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurohw.checks import Range, at_least, check_fields
 from neurohw.errors import InvalidData
+from neurohw.stimulus import CURE, Spikes
 
 STRIDE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -138,13 +139,16 @@ class Events:
         return Events(place // inputs % span, place % inputs, np.concatenate([[0], np.cumsum(counts)]), inputs)
 
     @staticmethod
-    def of_spikes(spikes: NDArray[Any]) -> "Events":
-        """Events of spikes [time, sample, input]; a count above 1 is one spike."""
-        if spikes.ndim != 3:
-            raise InvalidData(f"spikes have shape {spikes.shape}, [time, sample, input] is needed")
-        sample, step, channel = np.nonzero(spikes.transpose(1, 0, 2))
-        counts = np.bincount(sample, minlength=spikes.shape[1])
-        return Events(step, channel, np.concatenate([[0], np.cumsum(counts)]), spikes.shape[2])
+    def of_spikes(spikes: Spikes) -> "Events":
+        """Events of spikes; a count above 1 is one spike.
+
+        Raises InvalidData for a bare array, since no model is here to tell its axes apart.
+        """
+        if not isinstance(spikes, Spikes):
+            raise InvalidData(f"events are made of Spikes, not of an array: {CURE}")
+        sample, step, channel = np.nonzero(spikes.counts.transpose(1, 0, 2))
+        counts = np.bincount(sample, minlength=spikes.samples)
+        return Events(step, channel, np.concatenate([[0], np.cumsum(counts)]), spikes.neurons)
 
     def part(self, chosen: ArrayLike) -> "Events":
         """The events of the chosen samples, in that order."""

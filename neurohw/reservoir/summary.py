@@ -19,6 +19,7 @@ from neurohw.reservoir.measure import (
 )
 from neurohw.reservoir.simulate import run_liquid
 from neurohw.reservoir.spectrum import spectral_radius
+from neurohw.stimulus import Spikes, stimulus_of
 
 WINDOW, MARGIN = 4, 25
 LYAPUNOV_SAMPLES = 3
@@ -50,7 +51,7 @@ def _fit(values: NDArray[np.int64]) -> dict[str, Any] | None:
 
 
 def summarise(
-    liquid: Liquid, inputs: NDArray[np.uint8], seed: int = 0, progress: Progress = lambda text, done: None
+    liquid: Liquid, spikes: Spikes | NDArray[Any], seed: int = 0, progress: Progress = lambda text, done: None
 ) -> LiquidSummary:
     """Measure a liquid on input spikes [time, sample, neuron].
 
@@ -58,22 +59,23 @@ def summarise(
     all steps, because a driven liquid is never silent. The generalisation rank flips 1 % of the first input's entries. progress: called with what comes next and the fraction done.
     """
     progress("running", 0.0)
-    spikes = run_liquid(liquid, inputs).spikes["liquid"]
-    margin = min(MARGIN, max((len(spikes) - 2 * WINDOW) // 4, 0))
+    given = stimulus_of(liquid.trained, spikes)
+    inputs, fired = given.counts, run_liquid(liquid, given).spikes["liquid"]
+    margin = min(MARGIN, max((len(fired) - 2 * WINDOW) // 4, 0))
     progress("branching and statistics", 0.3)
-    branching = branching_factors(spikes, connectivity(liquid.trained), WINDOW, margin)
+    branching = branching_factors(fired, connectivity(liquid.trained), WINDOW, margin)
     known = branching[~np.isnan(branching).all(axis=1)]
-    statistics = firing_statistics(spikes, liquid.network.dt, min(25, len(spikes)))
-    quiet = int(spikes.sum(axis=2).mean() / 2)
-    found = avalanches(spikes, quiet)
+    statistics = firing_statistics(fired, liquid.network.dt, min(25, len(fired)))
+    quiet = int(fired.sum(axis=2).mean() / 2)
+    found = avalanches(fired, quiet)
     progress("Lyapunov exponents", 0.4)
-    part = inputs[:, :LYAPUNOV_SAMPLES]
+    part = given.part(slice(LYAPUNOV_SAMPLES))
     trace = run_liquid(liquid, part, states=True)
     settle = min(20, len(inputs) // 4)
-    exponents = [lyapunov_exponents(liquid.trained, trace, sample=i, settle=settle)[0] for i in range(part.shape[1])]
+    exponents = [lyapunov_exponents(liquid.trained, trace, sample=i, settle=settle)[0] for i in range(part.samples)]
     progress("ranks", 0.7)
     ranks = kernel_and_generalisation_rank(
-        lambda x: run_liquid(liquid, x).spikes["liquid"], inputs, probability=NOISE, seed=seed
+        lambda x: run_liquid(liquid, Spikes(x)).spikes["liquid"], inputs, probability=NOISE, seed=seed
     )
     matrix = next(m for _, m in liquid.trained.matrices(liquid.network.projections[1]))
     values = {
@@ -94,4 +96,4 @@ def summarise(
         "avalanches": {"count": len(found.size), "size": _fit(found.size), "duration": _fit(found.duration)},
     }
     progress("done", 1.0)
-    return LiquidSummary(values, spikes, branching, found)
+    return LiquidSummary(values, fired, branching, found)

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from neurohw.data import Dataset, Encoder
+from neurohw.data.dataset import known_order
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network, TrainedNetwork
 from neurohw.readout import Readout, check_readout, default_readout
+from neurohw.stimulus import Spikes, samples_first
 from neurohw.storage import digest
 from neurohw.train import distributed
 from neurohw.train.augment import shift_and_rotate, vary_spikes
@@ -51,17 +53,21 @@ def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
 def evaluate(
     module: SpikingModule,
     encoder: Encoder,
-    x: NDArray[Any],
+    x: NDArray[Any] | Spikes,
     y: NDArray[np.int64],
     readout: Readout,
     noise: ChipNoise | None = None,
     joined: bool = False,
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x [sample, feature] with labels y [sample].
+    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x with labels y [sample].
+
+    x: features [sample, feature], or `Spikes`.
 
     noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.
     """
+    if not isinstance(x, Spikes) and x.ndim == 3:
+        x = samples_first(x, encoder.steps, "the array of samples")
     training = module.training
     module.eval()
     device = _device_of(module)
@@ -73,7 +79,8 @@ def evaluate(
                 figures.append(None)
                 continue
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy()).to(device)
-            counts = encoder.encode(x[start : start + EVALUATION_BATCH], (0, start))
+            here = slice(start, start + EVALUATION_BATCH)
+            counts = encoder.encode(x.part(here) if isinstance(x, Spikes) else x[here], (0, start)).counts
             if noise is not None:
                 noise.draw(0, start)
             values = scores(
@@ -168,7 +175,7 @@ def _train_epoch(
         if config.shift or config.rotation:
             assert dataset.image is not None
             x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
-        counts = encoder.encode(x, (1, epoch, start))
+        counts = encoder.encode(known_order(x), (1, epoch, start)).counts
         counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
         counts = np.ascontiguousarray(counts[:, part.own]) if drawn else counts
         optimizer.zero_grad(set_to_none=True)
@@ -277,7 +284,7 @@ def _fit(
             module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch, noise, clip_weights
         )
         accuracy, loss = evaluate(
-            module, encoder, dataset.x_validation, dataset.y_validation, readout, noise, joined=True
+            module, encoder, dataset.samples("validation"), dataset.y_validation, readout, noise, joined=True
         )
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
         history.append(metrics)

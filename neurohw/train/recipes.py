@@ -173,7 +173,7 @@ def _published(name: str, sizes: list[int], steps_of_delay: int, decay: float, *
         **training,
     )
     tuned = replace(config, epochs=max(2, config.epochs // 5), learning_rate=1e-3, learn_delays=False, weight_bits=4)
-    encoder = Encoder("spikes", steps=100, levels=15)
+    encoder = Encoder("spikes", steps=100, levels=15, saturate=True)
     return Recipe(delayed(sizes, neuron, steps_of_delay), encoder, config, tuned, dataset=name)
 
 

@@ -1,5 +1,6 @@
 """Folders of speech, the checksum of recordings, downloads that fail, and the command that hears."""
 
+import dataclasses
 import io
 import tarfile
 from pathlib import Path
@@ -55,6 +56,9 @@ def test_a_folder_of_digits_becomes_spikes(digits_folder: Path, tmp_path: Path) 
     again, read_index = spike_file(tmp_path / "spikes.npz")
     assert again.channels == 16 and np.array_equal(again.channel, recordings.channel)
     assert np.allclose(again.time, recordings.time) and read_index is not None and np.array_equal(read_index, index)
+    finer = dataclasses.replace(recordings, time=recordings.time + 0.0004)
+    with pytest.raises(InvalidData, match="whole milliseconds, speech has an event at"):
+        write_spikes(tmp_path / "finer.npz", finer)
     data = spoken_digits(tmp_path / "spikes.npz", steps=12, validation=0.25)
     assert len(data.y_test) == 8 and data.features == 16
     # the two tones are heard at two places

@@ -1,5 +1,7 @@
 """Datasets of recorded spikes: binning by hand, splits, the Heidelberg files, and files that cannot be read."""
 
+import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from neurohw.data import Dataset, Encoder, Recordings, coincidences, shd, spike_file, spoken_digits, ssc
+from neurohw.data import Recordings, coincidences, shd, spike_file, spoken_digits, ssc
 from neurohw.errors import InvalidData
 
 
@@ -40,13 +42,91 @@ def test_counts_by_hand() -> None:
         ({"channels": 4}, "channels 0 to 4 lie outside 0..3"),
         ({"time": np.full(7, -1.0, np.float32)}, "times begin at -1"),
         ({"speakers": np.array([1, 2, 3])}, "3 speakers"),
+        ({"labels": np.array([1, 0.5])}, "labels: whole numbers are needed, not 0.5"),
+        ({"channel": np.array([0, 0, 1, 4, 2, 3, 2.5])}, "channel: whole numbers are needed, not 2.5"),
+        ({"time": np.array([0, 0, 0, 0, 0, 0, np.nan])}, "finite"),
+        ({"time": np.array([0, 0, 0, 0, 0, 0, np.inf], np.float32)}, "finite"),
+        ({"channels": 5.5}, "channels must be a whole number"),
     ],
 )
 def test_recordings_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidData, match=message):
         recordings(**changes)
-    with pytest.raises(InvalidData, match="must be above 0"):
-        recordings().counts(0, 0.01)
+    for arguments in ((0, 0.01), (3.5, 0.01), (4, 0.0), (4, float("nan")), (4, 0.01, 0), (4, 0.01, 1.5)):
+        with pytest.raises(InvalidData, match="must be"):
+            recordings().counts(*arguments)  # type: ignore[arg-type]
+
+
+def one_channel(time: np.ndarray) -> Recordings:
+    return Recordings("one", time, np.zeros(len(time), int), np.array([0, len(time)]), np.array([0]), 1)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize(("unit", "count"), [(1e-3, 4000), (1e-4, 20000)])
+def test_an_event_a_step_is_an_event_a_step(kind: type, unit: float, count: int) -> None:
+    """Times k * unit, as they are written, divided or multiplied: each is alone in step k, though floats put k * unit / unit just below k."""
+    for times in (np.arange(count) * unit, np.arange(count) / (1 / unit)):
+        assert one_channel(times.astype(kind)).counts(count, unit).ravel().tolist() == [1] * count
+
+
+def test_whole_milliseconds_of_a_file_are_exact(tmp_path: Path) -> None:
+    for unit, milliseconds in ((1e-3, np.arange(4000)), (1e-4, np.arange(20000) / 10)):
+        count = len(milliseconds)
+        lists = {"ch": np.zeros(count, int), "offsets": np.array([0, count]), "labels": np.array([0])}
+        np.savez(tmp_path / "f.npz", t_ms=milliseconds, **lists)  # type: ignore[arg-type]
+        assert np.all(spike_file(tmp_path / "f.npz")[0].counts(count, unit) == 1)
+
+
+def test_half_precision_means_its_decimal() -> None:
+    """Times of the Heidelberg files are float16, in which 0.1 is 0.0999755859375: it is step 10 of 10 ms all the same."""
+    times = np.round(np.arange(100) * 0.01, 2).astype(np.float16)
+    assert one_channel(times).counts(100, 0.01).ravel().tolist() == [1] * 100
+
+
+def test_recordings_that_do_not_start_at_0() -> None:
+    later = recordings(time=np.array([3.0, 3.009, 3.01, 3.031, 3.5, 3.01, 3.01]))
+    with pytest.raises(InvalidData, match=r"hand: recording 0 begins at 3.0 s.*nothing would be left.*origin"):
+        later.counts(4, 0.01)
+    assert np.array_equal(later.counts(4, 0.01, origin=3.0), recordings().counts(4, 0.01))
+    assert np.array_equal(later.counts(4, 0.01, origin=[3.0, 3.01])[1, 0], [0, 0, 0, 2, 0])
+    assert later.counts(4, 0.01, origin=0).sum() == 0  # said so
+    with pytest.raises(InvalidData, match="recording 1 has an event before the origin"):
+        later.counts(4, 0.01, origin=[3.0, 3.02])
+    with pytest.raises(InvalidData, match=r"origins have shape \(3,\)"):
+        later.counts(4, 0.01, origin=[3.0, 3.0, 3.0])
+
+
+def test_counts_above_255_are_named_or_saturate() -> None:
+    many = one_channel(np.full(256, 0.02))
+    with pytest.raises(InvalidData, match="one: recording 0 has a count of 256 in step 2, channel 0"):
+        many.counts(3, 0.01)
+    assert many.counts(3, 0.01, saturate=True).ravel().tolist() == [0, 0, 255]
+
+
+def test_counting_takes_the_memory_of_its_result() -> None:
+    """17 bytes a cell would be 24 GiB for Spiking Speech Commands; the cells here are uint8, and a few MiB of a piece."""
+    rng = np.random.default_rng(0)
+    count, events = 1000, 40
+    many = Recordings(
+        "many",
+        rng.random(count * events).astype(np.float16),
+        rng.integers(0, 700, count * events).astype(np.uint16),
+        np.arange(count + 1) * events,
+        np.zeros(count, int),
+        700,
+    )
+    tracemalloc.start()
+    counts = many.counts(50, 0.02)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts.nbytes == count * 50 * 700 and peak < counts.nbytes + 30 * 2**20
+    whole = many.counts(50, 0.02, merge=700)
+    assert np.array_equal(whole[:, :, 0], counts.sum(axis=2))
+    by_hand = np.zeros(counts.shape, int)
+    step = np.array([int(Fraction(str(t)) / Fraction("0.02")) for t in many.time])  # of the decimals
+    inside = step < 50
+    np.add.at(by_hand, (np.repeat(np.arange(count), events)[inside], step[inside], many.channel[inside]), 1)
+    assert np.array_equal(by_hand, counts)
 
 
 def digits_file(path: Path) -> Path:
@@ -119,19 +199,6 @@ def test_spike_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK broken")
     with pytest.raises(InvalidData, match="broken.npz: broken"):
         spike_file(tmp_path / "broken.npz")
-
-
-def test_the_encoder_hands_spikes_through() -> None:
-    x = np.zeros((2, 3, 4), np.uint8)
-    x[1, 2, 3], x[0, 0, 1] = 9, 1
-    counts = Encoder("spikes", steps=3, levels=4).encode(x)
-    assert counts.shape == (3, 2, 4) and counts[2, 1, 3] == 4 and counts[0, 0, 1] == 1 and counts.sum() == 5
-    assert Encoder("spikes", steps=3, levels=4).max_count == 4
-    for wrong in (x.astype(np.float32), x[:, :2], x[0]):
-        with pytest.raises(InvalidData, match=r"needs uint8 \[sample, 3, neuron\]"):
-            Encoder("spikes", steps=3).encode(wrong)
-    with pytest.raises(InvalidData, match=r"features \(2, 2, 4\)"):
-        Dataset("d", x, np.zeros(2), x[:, :2], np.zeros(2), x, np.zeros(2), 1)
 
 
 def test_coincidences_differ_in_order_only() -> None:

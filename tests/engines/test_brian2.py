@@ -200,6 +200,14 @@ def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers:
         command = [sys.executable, "-I", script, "--input", f"{source}.npz", "--out", f"{target}.npz", "--states"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
+    np.savez(tmp_path / "wrong.npz", spikes=spikes)  # [time, sample, neuron]
+    np.savez(tmp_path / "long.npz", spikes=np.concatenate([spikes, spikes])[:, 0])
+    for source, message in (("wrong", "may be exchanged"), ("long", "the integers are proved for")):
+        command = [sys.executable, "-I", script, "--input", f"{source}.npz", "--out", f"{source}-out.npz"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        refused = source == "wrong" or integers
+        assert (done.returncode == 2 and message in done.stderr) if refused else done.returncode == 0
+        assert (tmp_path / f"{source}-out.npz").exists() != refused
     with np.load(tmp_path / "out.npz") as many, np.load(tmp_path / "single.npz") as single:
         for population in trained.network.populations:
             name = f"spikes.{population.name}"

@@ -174,7 +174,9 @@ def test_altered_rtl_is_not_built(run: RunFolder) -> None:
 def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(run.path / "rtl.sim")
     (run.path / "stages" / "verify.json").unlink()
-    monkeypatch.setattr("neurohw.hardware.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true")
+    monkeypatch.setattr(
+        "neurohw.hardware.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true"
+    )
     with pytest.raises(MissingTool, match=r"g\+\+ is not installed"):
         run_stages(run, ("verify",), quiet)
 

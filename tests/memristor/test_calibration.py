@@ -25,6 +25,7 @@ from neurohw.memristor.calibration import projection_currents
 from neurohw.memristor.devices.base import Array, GaussianProgramming, Kept
 from neurohw.network import Population, Projection
 from neurohw.neurons import Source
+from neurohw.stimulus import Spikes
 from tests.random_networks import random_graph, random_network, random_stimulus, random_trained
 
 DAY = 86400.0
@@ -118,7 +119,7 @@ def test_a_chip_without_error_keeps_its_values() -> None:
     rng = np.random.default_rng(2)
     for _ in range(8):
         trained = random_trained(rng, random_graph(rng))
-        spikes = random_stimulus(rng, trained.network, 6, 3, 2)
+        spikes = Spikes(random_stimulus(rng, trained.network, 6, 3, 2))
         chip = program(trained, without_noise(device_named("pcm")), 0, CrossbarMapping(tile_rows=4, tile_columns=3))
         calibrated = calibrate_columns(chip, spikes, DAY)
         for name, values in calibrated.calibration.items():

@@ -38,6 +38,7 @@ from neurohw.memristor import (
 from neurohw.memristor.converters import convert_signed, convert_unsigned
 from neurohw.memristor.wires import effective_conductances, first_order
 from neurohw.network import Network, Population, Projection
+from neurohw.stimulus import Spikes
 from tests.random_networks import random_graph, random_network, random_stimulus, random_trained
 
 DAY = 86400.0
@@ -53,7 +54,7 @@ def one_projection(weight: NDArray[np.float64]) -> TrainedNetwork:
 
 def currents(chip: Chip, spikes: NDArray[np.uint8], seconds: float, **options: Any) -> NDArray[np.float64]:
     """[time, sample, target] of a network from `one_projection`."""
-    return chip.run(spikes, seconds, **options).states["v.output"]
+    return chip.run(Spikes(spikes), seconds, **options).states["v.output"]
 
 
 def same(a: TrainedNetwork, b: TrainedNetwork) -> bool:
@@ -68,7 +69,7 @@ def test_without_noise_a_chip_is_its_network() -> None:
         mapping = CrossbarMapping(scale_per=("tile", "column")[index % 2], tile_rows=4, tile_columns=3)  # type: ignore[arg-type]
         chip = program(trained, without_noise(PCM), index, mapping)
         assert same(chip.network(1e4, read=3, compensate=True), trained)
-        expected, actual = run_reference(trained, spikes), chip.run(spikes, 1e4, compensate=True)
+        expected, actual = run_reference(trained, Spikes(spikes)), chip.run(Spikes(spikes), 1e4, compensate=True)
         for name, array in expected.arrays().items():
             np.testing.assert_allclose(actual.arrays()[name], array, atol=1e-9, err_msg=name)
 
@@ -87,7 +88,7 @@ def test_every_scheme_gives_the_same_sums(scheme: str) -> None:
 def test_a_chip_is_a_network_for_everything_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     trained = random_trained(rng, random_network(rng, [12, 9, 4]))
-    spikes = random_stimulus(rng, trained.network, 5, 2)
+    spikes = Spikes(random_stimulus(rng, trained.network, 5, 2))
     network = program(trained, PCM, 0).network(DAY, read=0)
     assert isinstance(network, TrainedNetwork) and network.parent == trained.digest() and network.steps == trained.steps
     assert save(network, tmp_path / "network") == load_trained(tmp_path / "network").digest()
@@ -112,7 +113,7 @@ def test_batch_normalisation_is_folded_before_programming() -> None:
 def test_one_seed_is_one_chip_in_any_order() -> None:
     rng = np.random.default_rng(4)
     trained = random_trained(rng, random_network(rng, [10, 8, 6]))
-    spikes = random_stimulus(rng, trained.network, 4, 3)
+    spikes = Spikes(random_stimulus(rng, trained.network, 4, 3))
     one, two, other = (program(trained, PCM, seed) for seed in (5, 5, 6))
     assert one.digest() == two.digest() != other.digest()
     assert pickle.loads(pickle.dumps(one)).digest() == one.digest()  # as another process would get it
@@ -224,7 +225,9 @@ def test_adcs_convert_every_tile_by_its_range() -> None:
     weight = rng.normal(size=(6, 10)) * np.where(np.arange(10) < 5, 1.0, 0.1)
     spikes = (rng.random((4, 50, 10)) < 0.5).astype(np.uint8)
     mapping = CrossbarMapping(tile_rows=5, tile_columns=4)
-    chip = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(4, 90.0)).calibrated(spikes)
+    chip = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(4, 90.0)).calibrated(
+        Spikes(spikes)
+    )
     expected = np.zeros((4, 50, 6))
     for rows in (slice(0, 5), slice(5, 10)):
         for columns in (slice(0, 4), slice(4, 6)):
@@ -233,7 +236,9 @@ def test_adcs_convert_every_tile_by_its_range() -> None:
             expected[..., columns] += convert_signed(part, limit, 4)
     np.testing.assert_allclose(currents(chip, spikes, 0.0), expected, atol=1e-12)
     assert np.abs(expected - spikes @ weight.T).max() > 0.1
-    fine = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(20, 100)).calibrated(spikes)
+    fine = program(one_projection(weight), without_noise(PCM), 0, mapping, adc=Converter(20, 100)).calibrated(
+        Spikes(spikes)
+    )
     np.testing.assert_allclose(currents(fine, spikes, 0.0), spikes @ weight.T, atol=1e-4)
     with pytest.raises(InvalidModel, match="ADC has no range: call calibrated"):
         program(one_projection(weight), PCM, 0, adc=Converter()).run(spikes, 0.0)
@@ -246,14 +251,14 @@ def test_adcs_of_a_unipolar_crossbar_use_all_codes_for_one_sign() -> None:
     chip = program(one_projection(weight), without_noise(PCM), 0, CrossbarMapping("unipolar"), adc=Converter(5, 100))
     total = spikes @ weight.T
     expected = -convert_unsigned(-total, np.abs(total).max(), 5)
-    np.testing.assert_allclose(currents(chip.calibrated(spikes), spikes, 0.0), expected, atol=1e-12)
+    np.testing.assert_allclose(currents(chip.calibrated(Spikes(spikes)), spikes, 0.0), expected, atol=1e-12)
 
 
 def test_dacs_convert_counts() -> None:
     rng = np.random.default_rng(11)
     weight = rng.normal(size=(3, 8))
     spikes = rng.integers(0, 200, (2, 30, 8)).astype(np.uint8)
-    chip = program(one_projection(weight), without_noise(PCM), 0, dac=Converter(3, 95.0)).calibrated(spikes)
+    chip = program(one_projection(weight), without_noise(PCM), 0, dac=Converter(3, 95.0)).calibrated(Spikes(spikes))
     limit = np.percentile(spikes[spikes > 0], 95.0)
     np.testing.assert_allclose(currents(chip, spikes, 0.0), convert_unsigned(spikes, limit, 3) @ weight.T, atol=1e-9)
     # without a DAC a count is so many reads, with one it is one read of that height
@@ -334,7 +339,7 @@ def test_compensation_amplifies_read_noise_with_the_rest(scheme: str) -> None:
 def test_chips_survive_saving(kind: str, scheme: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(14)
     trained = random_trained(rng, random_network(rng, [10, 8, 6]))
-    spikes = random_stimulus(rng, trained.network, 4, 3)
+    spikes = Spikes(random_stimulus(rng, trained.network, 4, 3))
     chip = program(
         trained,
         device_named(kind),

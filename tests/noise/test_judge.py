@@ -21,13 +21,14 @@ from neurohw.memristor import (
 from neurohw.noise import Experiment, Outcome, Scenario, device_from_text, judge_chip, judge_ideal
 from neurohw.noise.judge import CHUNK_VALUES, chunk_size
 from neurohw.readout import accuracy, scores
+from neurohw.stimulus import Spikes
 from tests.noise.common import TIMES, experiment, trained_digits
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
 
 def reference_accuracy(e: Experiment, trained: TrainedNetwork | None = None) -> float:
     trained = trained or e.trained
-    return accuracy(scores(run_reference(trained, e.spikes), trained.network, e.readout), e.labels)
+    return accuracy(scores(run_reference(trained, Spikes(e.spikes)), trained.network, e.readout), e.labels)
 
 
 @pytest.mark.parametrize("read_noise", ["none", "read", "step"])
@@ -44,7 +45,7 @@ def test_any_network_without_noise_is_itself() -> None:
     rng = np.random.default_rng(0)
     for index in range(12):
         trained = random_trained(rng, random_graph(rng), each_neuron=True)
-        spikes = random_stimulus(rng, trained.network, 5, 7, 2)
+        spikes = Spikes(random_stimulus(rng, trained.network, 5, 7, 2))
         labels = rng.integers(trained.network.output.size, size=7)
         e = Experiment(trained, Scenario(without_noise(device_named("pcm"))), (1.0,), spikes, labels)
         outcome = judge_chip(e, index)
@@ -147,7 +148,7 @@ def test_rate_readout_of_spiking_outputs() -> None:
     network = feed_forward([6, 5, 3], Lif(threshold=0.5), Lif(threshold=0.5))
     rng = np.random.default_rng(3)
     trained = random_trained(rng, network)
-    spikes = (rng.random((8, 20, 6)) < 0.5).astype(np.uint8)
+    spikes = Spikes((rng.random((8, 20, 6)) < 0.5).astype(np.uint8))
     labels = rng.integers(3, size=20)
     for readout in ("rate", "first_spike", "membrane"):
         e = Experiment(trained, Scenario(device_named("pcm")), (25.0,), spikes, labels, readout=readout)  # type: ignore[arg-type]
@@ -181,7 +182,11 @@ def test_experiments_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InvalidModel, match="time in seconds .* not -1"):
         Experiment(trained, scenario, (-1.0,), spikes, labels)
     with pytest.raises(InvalidData, match="needs \\[time, sample, 64\\]"):
-        Experiment(trained, scenario, (1.0,), spikes[:, :, :3], labels)
+        Experiment(trained, scenario, (1.0,), spikes.counts[:, :, :3], labels)
+    square = spikes.part(slice(4)).counts  # 4 steps of 4 samples
+    with pytest.raises(InvalidData, match="may be exchanged"):
+        Experiment(trained, scenario, (1.0,), square, labels[:4])
+    assert np.array_equal(Experiment(trained, scenario, (1.0,), Spikes(square), labels[:4]).spikes, square)
     with pytest.raises(InvalidData, match="calibration samples"):
         Experiment(trained, Scenario(device_named("pcm"), adc=Converter(8)), (1.0,), spikes, labels)
     with pytest.raises(InvalidModel, match="Integrator and never fires"):

@@ -12,6 +12,7 @@ from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.reference import run_plastic_reference
 from neurohw.plasticity.rule import Plasticity
+from neurohw.stimulus import Spikes
 from tests.random_plasticity import random_learning, random_quantized, random_spikes
 
 
@@ -73,7 +74,7 @@ def test_nothing_leaves_its_bounds(seed: int) -> None:
     """All weights from a limit, dense input: weights stay in their limits, traces and astrocyte in what the widths were proved for."""
     rng = np.random.default_rng(20 + seed)
     q = random_quantized(rng, at_limits=True, drive=1.0)
-    golden = run_plastic_golden(q, random_spikes(rng, q, 40, 3, 0.9), every=1)
+    golden = run_plastic_golden(q, Spikes(random_spikes(rng, q, 40, 3, 0.9)), every=1)
     low, high = q.state_range
     assert low <= golden.astrocyte.min() and golden.astrocyte.max() <= high
     for name, trace in golden.traces.items():
@@ -87,9 +88,9 @@ def test_nothing_leaves_its_bounds(seed: int) -> None:
 def test_weights_are_carried_over_and_states_are_not() -> None:
     rng = np.random.default_rng(5)
     q = random_quantized(rng)
-    spikes = random_spikes(rng, q, 15, 2)
+    spikes = Spikes(random_spikes(rng, q, 15, 2))
     both = run_plastic_golden(q, spikes)
-    first = run_plastic_golden(q, spikes[:, :1])
+    first = run_plastic_golden(q, spikes.part(slice(1)))
     go_on = dataclasses.replace(
         q,
         projections={n: dataclasses.replace(p, weight=first.weights[n]) for n, p in q.projections.items()},
@@ -100,7 +101,7 @@ def test_weights_are_carried_over_and_states_are_not() -> None:
             },
         ),
     )
-    second = run_plastic_golden(go_on, spikes[:, 1:])
+    second = run_plastic_golden(go_on, spikes.part(slice(1, None)))
     for name in q.projections:
         assert np.array_equal(both.weights[name], second.weights[name])
     for name, states in both.trace.states.items():
@@ -110,7 +111,7 @@ def test_weights_are_carried_over_and_states_are_not() -> None:
 
 def test_without_learning_only_weights_stay() -> None:
     rng = np.random.default_rng(6)
-    trained, plasticity = random_learning(rng, 20, 30)
+    trained, plasticity = random_learning(rng, 20, 30, steps=30)
     q = quantize_plasticity(trained, plasticity)
     spikes = (rng.random((30, 3, 20)) < 0.3).astype(np.uint8)
     frozen = run_plastic_golden(q, spikes, learning=np.array([False, True, False]), every=30)
@@ -124,7 +125,7 @@ def test_integers_follow_the_float_rule() -> None:
     """20-bit weights and fine traces: as long as the spikes agree, weights differ from those of the float rule by little."""
     rng = np.random.default_rng(7)
     quiet = Lif(decay=1 - 1 / 64, threshold=1e6)  # the input's traces and the astrocyte alone
-    trained, plasticity = random_learning(rng, 20, 10, neuron=quiet, crosses=(True, False))
+    trained, plasticity = random_learning(rng, 20, 10, neuron=quiet, crosses=(True, False), steps=60)
     q = quantize_plasticity(trained, plasticity, 14, 8, 14, 14)
     spikes = (rng.random((60, 20)) < 0.3).astype(np.uint8)
     run, golden = run_plastic_reference(trained, plasticity, spikes), run_plastic_golden(q, spikes[:, None])
@@ -167,7 +168,7 @@ def float_rule(trained: TrainedNetwork, plasticity: Plasticity, sent: dict[str, 
 def test_weights_follow_the_float_rule_on_the_same_spikes(bits: tuple[int, ...], least: float, most: float) -> None:
     """How far each weight has moved, against the float rule; without hidden bits most changes round to nothing."""
     rng = np.random.default_rng(8)
-    trained, plasticity = random_learning(rng, 32, 60, 0.3)
+    trained, plasticity = random_learning(rng, 32, 60, 0.3, steps=200)
     assert plasticity.astrocyte is not None
     plasticity = dataclasses.replace(
         plasticity, astrocyte=dataclasses.replace(plasticity.astrocyte, time_constant=128.0)

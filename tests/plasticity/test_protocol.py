@@ -11,6 +11,7 @@ from neurohw.errors import BrokenFile, CannotWrite, InvalidData
 from neurohw.plasticity import Bernoulli, Events, Plasticity, encode, initialise, run_plastic_reference, spikes_of
 from neurohw.plasticity import protocol as protocol_module
 from neurohw.plasticity.native import PlasticKernel
+from neurohw.stimulus import Spikes
 from tests.plasticity.random_plastic import random_plastic
 
 
@@ -60,7 +61,7 @@ def test_encode_is_the_specification_from_the_same_weights() -> None:
     ]
     counts = encode(trained, plasticity, stimulus, 25, fading=0.9)
     assert counts.dtype == np.uint16 and np.array_equal(counts, expected)
-    assert np.array_equal(counts, encode(trained, plasticity, Events.of_spikes(spikes), 25, fading=0.9))
+    assert np.array_equal(counts, encode(trained, plasticity, Events.of_spikes(Spikes(spikes)), 25, fading=0.9))
     assert np.array_equal(spikes_of(trained, plasticity, stimulus, 3, 25, 0.9).sum(axis=0), counts[:3])
     still = encode(trained, None, stimulus, 25)
     frozen = replace(plasticity, projections=())

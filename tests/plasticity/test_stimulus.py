@@ -6,6 +6,7 @@ import pytest
 from neurohw.errors import InvalidData
 from neurohw.plasticity import Bernoulli, Events, intensity_rates
 from neurohw.plasticity.stimulus import mix
+from neurohw.stimulus import Spikes
 
 
 def test_mix_is_the_finalizer_of_splitmix64() -> None:
@@ -50,7 +51,7 @@ def test_events_of_recordings_are_sorted_and_alike_ones_are_one() -> None:
     assert (part.step.tolist(), part.offsets.tolist()) == ([0, 1, 1, 3, 1, 1, 3], [0, 1, 4, 7])
     spikes = np.zeros((4, 3, 3), np.uint8)
     spikes[[1, 1, 3, 0], [0, 0, 0, 2], [1, 2, 0, 2]] = 2
-    again = Events.of_spikes(spikes)
+    again = Events.of_spikes(Spikes(spikes))
     assert all(np.array_equal(getattr(again, n), getattr(events, n)) for n in ("step", "channel", "offsets"))
 
 
@@ -77,5 +78,5 @@ def test_wrong_stimuli_are_named() -> None:
         Events(np.array([0, 0]), np.array([0, 3]), np.array([0, 2]), 3)
     with pytest.raises(InvalidData, match="sort those"):
         Events(np.array([1, 0]), np.array([0, 0]), np.array([0, 2]), 3)
-    with pytest.raises(InvalidData, match=r"\[time, sample, input\]"):
-        Events.of_spikes(np.zeros((2, 3)))
+    with pytest.raises(InvalidData, match=r"made of Spikes, not of an array: wrap it"):
+        Events.of_spikes(np.zeros((2, 3, 1)))  # type: ignore[arg-type]

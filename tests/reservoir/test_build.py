@@ -21,6 +21,7 @@ from neurohw.reservoir import (
     random_liquid,
     small_world_liquid,
 )
+from neurohw.stimulus import Spikes
 
 BUILDERS: dict[str, Callable[..., Liquid]] = {
     "grid": lambda seed: grid_liquid(13, (4, 5, 3), seed=seed),
@@ -145,7 +146,7 @@ def test_gaussian_weights() -> None:
 
 def test_a_liquid_runs_as_any_network() -> None:
     liquid = grid_liquid(20, (3, 3, 3), input_weight=9.0, input_density=0.5, seed=1)
-    spikes = (np.random.default_rng(0).random((40, 2, 20)) < 0.3).astype(np.uint8)
+    spikes = Spikes((np.random.default_rng(0).random((40, 2, 20)) < 0.3).astype(np.uint8))
     trace = run_reference(liquid.trained, spikes)
     assert trace.spikes["liquid"].sum() > 10
     assert not trace.spikes["liquid"][0].any()  # every synapse takes a step

@@ -9,6 +9,7 @@ from neurohw.report.reservoir_figures import avalanche_sizes, connections, degre
 from neurohw.reservoir import Liquid, gaussian_reservoir, grid_liquid, random_liquid
 from neurohw.reservoir.avalanches import Avalanches
 from neurohw.reservoir.summary import summarise
+from neurohw.stimulus import Spikes
 
 
 def texts(svg: str) -> str:
@@ -20,7 +21,7 @@ def texts(svg: str) -> str:
 def test_all_figures_of_a_driven_liquid() -> None:
     liquid = grid_liquid(8, (3, 3, 3), input_weight=6.0, input_density=0.5)
     inputs = (np.random.default_rng(0).random((60, 3, 8)) < 0.3).astype(np.uint8)
-    summary = summarise(liquid, inputs)
+    summary = summarise(liquid, Spikes(inputs))
     drawings = reservoir_drawings(liquid, summary, inputs[:, 0])
     assert set(drawings) == {"connections", "raster", "avalanches", "branching", "weights", "degrees"}
     assert "inhibitory" in texts(drawings["raster"]) and "excitatory" in texts(drawings["connections"])

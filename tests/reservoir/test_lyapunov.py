@@ -11,6 +11,7 @@ from neurohw.neurons import Adaptation, Lif
 from neurohw.reference import run_reference
 from neurohw.reservoir import Liquid, gaussian_reservoir
 from neurohw.reservoir.lyapunov import lyapunov_exponents, spike_separation, with_one_more_spike
+from neurohw.stimulus import Spikes
 
 
 def stimulus(inputs: int, steps: int = 250, samples: int = 8, rate: float = 0.05) -> np.ndarray:
@@ -18,7 +19,7 @@ def stimulus(inputs: int, steps: int = 250, samples: int = 8, rate: float = 0.05
 
 
 def exponents(liquid: Liquid, spikes: np.ndarray, **options: Any) -> np.ndarray:
-    return lyapunov_exponents(liquid.trained, run_reference(liquid.trained, spikes), **options)
+    return lyapunov_exponents(liquid.trained, run_reference(liquid.trained, Spikes(spikes)), **options)
 
 
 def test_far_from_the_threshold_only_the_leaks_are_left() -> None:

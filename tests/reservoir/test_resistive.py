@@ -13,12 +13,13 @@ from neurohw.memristor.devices import Forming
 from neurohw.neurons import Lif
 from neurohw.reservoir import Liquid, LiquidConfig, resistive_chip, resistive_liquid, run_liquid
 from neurohw.reservoir.resistive import formed_moments
+from neurohw.stimulus import Spikes
 
 NEURON = Lif(decay=0.9, threshold=2.0, reset="hard")
 
 
-def stimulus(inputs: int, steps: int = 40, samples: int = 6) -> np.ndarray:
-    return (np.random.default_rng(0).random((steps, samples, inputs)) < 0.2).astype(np.uint8)
+def stimulus(inputs: int, steps: int = 40, samples: int = 6) -> Spikes:
+    return Spikes((np.random.default_rng(0).random((steps, samples, inputs)) < 0.2).astype(np.uint8))
 
 
 def dense_weights(liquid: Liquid, projection: str, sources: int) -> np.ndarray:

@@ -23,11 +23,12 @@ from neurohw.reservoir import (
 from neurohw.reservoir.avalanches import avalanches
 from neurohw.reservoir.measure import branching_factor, connectivity, firing_statistics
 from neurohw.reservoir.summary import summarise
+from neurohw.stimulus import Spikes
 from neurohw.trace import first_mismatch
 
 
-def stimulus(inputs: int, steps: int = 60, samples: int = 5, rate: float = 0.2) -> np.ndarray:
-    return (np.random.default_rng(0).random((steps, samples, inputs)) < rate).astype(np.uint8)
+def stimulus(inputs: int, steps: int = 60, samples: int = 5, rate: float = 0.2, largest: int = 1) -> Spikes:
+    return Spikes((np.random.default_rng(0).random((steps, samples, inputs)) < rate) * np.uint8(largest))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def stimulus(inputs: int, steps: int = 60, samples: int = 5, rate: float = 0.2) 
     ],
 )
 def test_the_fast_run_is_the_reference(liquid: Liquid, largest: int) -> None:
-    spikes = stimulus(15) * np.uint8(largest)
+    spikes = stimulus(15, largest=largest)
     expected, found = run_reference(liquid.trained, spikes), run_liquid(liquid, spikes, states=True)
     assert expected.spikes["liquid"].sum() > 50
     assert set(found.states) >= {"v.liquid", "c.liquid", "r.liquid"}
@@ -73,7 +74,7 @@ def test_the_summary_agrees_with_the_measures() -> None:
 
 def test_a_silent_liquid_has_a_summary() -> None:
     liquid = grid_liquid(5, (3, 3, 3))
-    values = summarise(liquid, np.zeros((40, 2, 5), np.uint8)).values
+    values = summarise(liquid, Spikes(np.zeros((40, 2, 5), np.uint8))).values
     assert values["branching_factor"] is None and values["statistics"]["rate"] == 0
     assert values["ranks"]["kernel"] == 0 and values["avalanches"]["size"] is None
     json.dumps(values, allow_nan=False)

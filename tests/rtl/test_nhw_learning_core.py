@@ -11,6 +11,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from neurohw.hardware.generate.plastic import emit_plastic, learning_layout
 from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
+from neurohw.stimulus import Spikes
 from tests.random_plasticity import random_learning
 from tests.rtl.common import start, step_frame, stream_sink, stream_source, tool_environment
 
@@ -32,7 +33,7 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     q, stimulus = network()
     layout = learning_layout(q, LANES, UPDATE_LANES)
     rows = len(layout.weights)
-    learned = run_plastic_golden(q, stimulus, np.array([True, False]))
+    learned = run_plastic_golden(q, Spikes(stimulus), np.array([True, False]))
     source, sink = stream_source(dut, idle), stream_sink(dut, backpressure)
     registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
     await start(dut)

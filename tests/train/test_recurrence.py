@@ -58,7 +58,9 @@ def test_the_group_has_the_spectral_radius(connection: Dense | Sparse, radius: f
     for name, values in module.named_parameters():
         factors = (values / before[name])[before[name] != 0]
         inner = name in ("a_to_a__weight", "a_to_b__weight", "b_to_a__weight")
-        torch.testing.assert_close(factors, torch.full_like(factors, factors.detach().flatten()[0].item() if inner else 1.0))
+        torch.testing.assert_close(
+            factors, torch.full_like(factors, factors.detach().flatten()[0].item() if inner else 1.0)
+        )
 
 
 def test_what_no_factor_can_scale_is_refused() -> None:

@@ -23,8 +23,8 @@ from neurohw.model_files import digest_of
 from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
 from neurohw.neurons import Source
-from neurohw.reference import check_stimulus
 from neurohw.step import letters
+from neurohw.stimulus import Spikes, proved_stimulus, stimulus_of
 from neurohw.trace import Trace
 
 __all__ = ["check", "export", "run"]
@@ -59,20 +59,28 @@ def _preferences(target: str) -> Iterator[Any]:
 
 
 def run(
-    model: TrainedNetwork | QuantizedNetwork, spikes: NDArray[Any], states: bool = True, target: Target = "auto"
+    model: TrainedNetwork | QuantizedNetwork,
+    spikes: Spikes | NDArray[Any],
+    states: bool = True,
+    target: Target = "auto",
+    beyond_proof: bool = False,
 ) -> Trace:
     """Spikes and states of Brian2 for counts [time, sample, input neuron].
 
     target: code generation, "numpy" or "cython" (slow to compile, fast to run); "auto" takes Cython for long runs. Counts above 1 are sent by
-    copies of the input neurons. Raises MissingTool without Brian2.
+    copies of the input neurons. beyond_proof: as of `neurohw.golden.run_golden`, for integers.
+    Raises MissingTool without Brian2.
     """
     check(model)
-    check_stimulus(model.network, spikes)
+    if isinstance(model, QuantizedNetwork):
+        given, beyond = proved_stimulus(model, spikes, beyond_proof)
+    else:
+        given, beyond = stimulus_of(model, spikes), False
     folded = model.folded() if isinstance(model, TrainedNetwork) else model
     network = folded.network
     codes = {p.name: equations(folded, p) for p in network.update_order()}
     lists = {p.name: synapse_list(folded, p) for p in network.projections}
-    steps, samples, _ = spikes.shape
+    steps, samples = given.steps, given.samples
     size = max(1, sum(len(s.weight) for s in lists.values()))
     chunk = max(1, min(samples, CHUNK_SYNAPSES // size))
     if target == "auto":
@@ -80,11 +88,12 @@ def run(
     traces = []
     with _preferences(target) as brian2:
         for start in range(0, samples, chunk):
-            part = spikes[:, start : start + chunk]
+            part = given.counts[:, start : start + chunk]
             traces.append(_run_side_by_side(brian2, folded, codes, lists, part, states))
     arrays = {name: np.concatenate([t[name] for t in traces], axis=1) for name in traces[0]}
     fired = {p.name: arrays[f"spikes.{p.name}"] for p in network.populations}
-    return Trace(fired, {n: a for n, a in arrays.items() if not n.startswith("spikes.")}, digest_of(model))
+    kept = {n: a for n, a in arrays.items() if not n.startswith("spikes.")}
+    return Trace(fired, kept, digest_of(model), beyond_proof=beyond)
 
 
 def _run_side_by_side(

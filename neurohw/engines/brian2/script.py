@@ -19,8 +19,9 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = F
 
     The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or
     [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes.
-    Raises Unsupported as the engine does, CannotWrite if something else than an export stands
-    there, unless `force`.
+    It refuses axes that may be exchanged, and more steps than integers are proved for, unless
+    started with --beyond-proof. Raises Unsupported as the engine does, CannotWrite if something else
+    than an export stands there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -67,6 +68,7 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = F
         sha256=ARRAYS_SHA256,
         network=network,
         integers=isinstance(model, QuantizedNetwork),
+        steps=model.steps,
         populations=populations,
         projections=projections,
     )

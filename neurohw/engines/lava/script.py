@@ -24,8 +24,9 @@ def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Pat
 
     `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
     `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
-    `SoftResetLIF` or `IntegerSynapses` from here. Raises Unsupported as the engine does,
-    CannotWrite if something else than an export stands there, unless `force`.
+    `SoftResetLIF` or `IntegerSynapses` from here. It refuses axes that may be exchanged, and more
+    steps than the integers are proved for, unless started with --beyond-proof. Raises Unsupported as
+    the engine does, CannotWrite if something else than an export stands there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -54,6 +55,7 @@ def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Pat
         sha256=ARRAYS_SHA256,
         network=model.network,
         model=model,
+        steps=model.steps,
         populations=list(planned.populations.values()),
         projections=list(planned.projections.values()),
         levels=planned.levels,

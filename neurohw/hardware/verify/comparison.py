@@ -29,7 +29,7 @@ from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.neurons import Integrator
 from neurohw.readout import scores
-from neurohw.reference import check_stimulus
+from neurohw.stimulus import Spikes, proved_stimulus
 from neurohw.trace import Trace, first_mismatch
 
 CHUNK = (100, 500)  # samples of one process of the harness: fewest, most,
@@ -170,27 +170,27 @@ def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: 
 def verify(
     package: Path,
     model: QuantizedNetwork,
-    spikes: NDArray[np.uint8],
+    spikes: Spikes | NDArray[Any],
     states: bool = False,
     jobs: int | None = None,
     idle: float = 0.0,
     backpressure: float = 0.0,
     progress: Progress | None = None,
     optimize: bool = True,
-    allow_longer: bool = False,
+    beyond_proof: bool = False,
 ) -> VerifyResult:
     """Compare the written package with the golden model on counts [time, sample, input neuron].
 
     Builds the native harness once per package (kept beside it in `<package>.sim`), runs chunks of samples in `jobs` processes (default: the
     machine's cores), and compares every spike, the output stream, the counters of saturations, and with `states` every membrane, current and refractory count.
-    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower. allow_longer: samples
-    may have more steps than the widths are proved for, and states saturate. Raises InvalidData for an unusable stimulus, longer ones unless allowed
-    among them, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
+    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower.
+    beyond_proof: as of `neurohw.golden.run_golden`; states may saturate then.
+    Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
     """
     report = progress or (lambda text, fraction: None)
-    check_stimulus(model.network, spikes)
+    spikes = proved_stimulus(model, spikes, beyond_proof)[0].counts
     contents = RtlPackage.load(package)
-    check_proof(contents, spikes, allow_longer)
+    check_proof(contents, spikes, beyond_proof)
     cache = Path(package).resolve().with_name(Path(package).name + ".sim")
     report("building the simulation", 0.0)
     program = build_harness(package, cache, optimize=optimize)
@@ -204,8 +204,10 @@ def verify(
 
     def run(start: int) -> tuple[int, HarnessResult, Trace]:
         part = spikes[:, start : start + size]
-        rtl = run_harness(program, package, part, states, idle, backpressure, seed=start + 1, allow_longer=allow_longer)
-        return start, rtl, run_native(model, part, recorded, threads=1)
+        rtl = run_harness(
+            program, package, part, states, idle, backpressure, seed=start + 1, beyond_proof=beyond_proof
+        )
+        return start, rtl, run_native(model, Spikes(part), recorded, threads=1, beyond_proof=beyond_proof)
 
     with workers(jobs or os.cpu_count() or 1) as submit:
         pending = {submit(run, start) for start in starts}
@@ -228,7 +230,7 @@ def verify(
         waveform_path = cache / f"mismatch-sample{sample}.fst"
         traced = build_harness(package, cache, waveforms=True, optimize=False)
         wrong = spikes[:, sample : sample + 1]
-        run_harness(traced, package, wrong, waveform=waveform_path, allow_longer=allow_longer)
+        run_harness(traced, package, wrong, waveform=waveform_path, beyond_proof=beyond_proof)
         waveform = str(waveform_path)
     ordered = [results[s] for s in starts]
     _check_registers(ordered, contents, spikes)

@@ -159,17 +159,17 @@ def write_stimulus(path: Path, package: RtlPackage, spikes: NDArray[np.uint8]) -
     path.write_bytes(np.concatenate(words).astype("<u4").tobytes())
 
 
-def check_proof(package: RtlPackage, spikes: NDArray[Any], allow_longer: bool = False) -> None:
+def check_proof(package: RtlPackage, spikes: NDArray[Any], beyond_proof: bool = False) -> None:
     """Raise InvalidData for a stimulus [time, sample, neuron] that does not fit the inputs, or for which the widths of the package are not proved.
 
-    allow_longer: more steps than proved are welcome. Counts beyond the proved ones never are: sums would wrap around.
+    beyond_proof: more steps than proved are welcome. Counts beyond the proved ones never are: sums would wrap around.
     """
     if spikes.shape[2] != package.inputs():
         raise InvalidData(f"stimulus has {spikes.shape[2]} neurons, the RTL {package.inputs()} inputs")
-    if len(spikes) > package.steps() and not allow_longer:
+    if len(spikes) > package.steps() and not beyond_proof:
         raise InvalidData(
             f"stimulus has {len(spikes)} steps, the widths of the RTL are proved for {package.steps()}: states may saturate. Quantize for {len(spikes)} steps, "
-            "or allow it (allow_longer)"
+            "or allow it (beyond_proof)"
         )
     if spikes.max(initial=0) > package.max_count():
         raise InvalidData(
@@ -187,15 +187,15 @@ def run_harness(
     backpressure: float = 0.0,
     seed: int = 1,
     waveform: Path | None = None,
-    allow_longer: bool = False,
+    beyond_proof: bool = False,
 ) -> HarnessResult:
     """Stream counts [time, sample, neuron] through the RTL.
 
-    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. allow_longer: run more steps than the widths are
+    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. beyond_proof: run more steps than the widths are
     proved for. Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
-    check_proof(contents, spikes, allow_longer)
+    check_proof(contents, spikes, beyond_proof)
     if waveform:
         check_file(waveform, "waveform")
     with tempfile.TemporaryDirectory() as name:

@@ -48,15 +48,15 @@ def run_learning(
     backpressure: float = 0.0,
     seed: int = 1,
     optimize: bool = True,
-    allow_longer: bool = False,
+    beyond_proof: bool = False,
 ) -> LearningResult:
     """Stream spikes [time, sample, input neuron] through the RTL of a written package; arguments as of `run_plastic_golden`.
 
-    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. allow_longer: run more steps than the widths are proved for.
+    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. beyond_proof: run more steps than the widths are proved for.
     Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
-    check_proof(contents, spikes != 0, allow_longer)
+    check_proof(contents, spikes != 0, beyond_proof)
     program = build_harness(
         package, package.parent / "harness", optimize=optimize, harness=sim_folder() / "learning_harness.cpp"
     )

@@ -16,6 +16,7 @@ from neurohw.hardware.verify.learning import learning_mismatch, run_learning
 from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.rule import AstrocyteControl
+from neurohw.stimulus import Spikes
 from tests.random_plasticity import random_learning, random_quantized, random_spikes
 
 pytestmark = pytest.mark.rtl
@@ -33,7 +34,7 @@ def mismatch(
     emit_plastic(q, lanes, update_lanes).write(folder / "rtl")
     result = run_learning(folder / "rtl", q, spikes, learning, 7, optimize=False, **conditions)  # type: ignore[arg-type]
     assert result.counters["events"] == spikes.sum() and result.counters["steps"] == spikes.shape[0] * spikes.shape[1]
-    return learning_mismatch(run_plastic_golden(q, spikes, learning, 7), result)
+    return learning_mismatch(run_plastic_golden(q, Spikes(spikes), learning, 7), result)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -117,7 +118,7 @@ def mutation_bench() -> tuple[QuantizedPlasticity, np.ndarray, np.ndarray]:
 def test_mutations_of_the_rtl_are_noticed(tmp_path: Path) -> None:
     q, spikes, learning = mutation_bench()
     emit_plastic(q, 4, 2).write(tmp_path / "rtl" / "rtl")
-    golden = run_plastic_golden(q, spikes, learning, 5)
+    golden = run_plastic_golden(q, Spikes(spikes), learning, 5)
     good = run_learning(tmp_path / "rtl" / "rtl", q, spikes, learning, 5, optimize=False)
     assert learning_mismatch(golden, good) is None
     survivors = []
@@ -132,11 +133,11 @@ def test_mutations_of_the_rtl_are_noticed(tmp_path: Path) -> None:
 def test_a_liquid_learns_for_ten_thousand_steps(tmp_path: Path) -> None:
     """128 neurons, 64 inputs, 100 samples of 100 steps: all that there is, weights every 100 steps."""
     rng = np.random.default_rng(1)
-    trained, plasticity = random_learning(rng, 64, 128, 0.1)
+    trained, plasticity = random_learning(rng, 64, 128, 0.1, steps=100)
     q = quantize_plasticity(trained, plasticity)
     spikes = (rng.random((100, 100, 64)) < 0.1).astype(np.uint8)
     emit_plastic(q).write(tmp_path / "rtl")
-    golden = run_plastic_golden(q, spikes, every=100)
+    golden = run_plastic_golden(q, Spikes(spikes), every=100)
     assert golden.trace.spikes["liquid"].mean() > 0.01
     assert all(np.abs(w - q.projections[n].weight).max() > 100 for n, w in golden.weights.items())
     assert learning_mismatch(golden, run_learning(tmp_path / "rtl", q, spikes, every=100)) is None

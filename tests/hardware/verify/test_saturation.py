@@ -81,11 +81,11 @@ def test_a_longer_stimulus_is_refused_or_allowed_by_name_and_counted(tmp_path: P
     """10 steps are proved; after 640 the score has long been clipped, and its register says how often."""
     model, spikes = steady(), np.ones((640, 1, 1), np.uint8)
     emit(model, 2).write(tmp_path / "rtl")
-    with pytest.raises(InvalidData, match=r"640 steps.*proved for 10.*allow_longer"):
+    with pytest.raises(InvalidData, match=r"640 steps.*proved for 10.*beyond_proof"):
         verify(tmp_path / "rtl", model, spikes, jobs=1, optimize=False)
     short = verify(tmp_path / "rtl", model, spikes[:10], jobs=1, optimize=False)
     assert short.saturations == {"output": 0} and short.mismatches == 0
-    result = verify(tmp_path / "rtl", model, spikes, jobs=1, optimize=False, allow_longer=True)
+    result = verify(tmp_path / "rtl", model, spikes, jobs=1, optimize=False, beyond_proof=True)
     assert result.proved_steps == 10 and result.mismatches == 0
     # a weight of +-7 a step in a membrane of n bits: each of the two neurons saturates from the step on that would exceed it
     limits, step = model.populations["output"].membrane, int(model.projections["input_to_output"].weight.max())
@@ -112,7 +112,7 @@ def test_a_counter_that_differs_from_goldens_is_a_mismatch(tmp_path: Path, monke
             return trace
 
         monkeypatch.setattr(comparison, "run_native", golden)
-        result = verify(tmp_path / "rtl", model, spikes, jobs=1, optimize=False, allow_longer=True)
+        result = verify(tmp_path / "rtl", model, spikes, jobs=1, optimize=False, beyond_proof=True)
         assert result.mismatches == extra
     expected, got = counted["output"] + 1, counted["output"]
     assert result.first_mismatch is not None
