@@ -16,7 +16,8 @@ from neurohw.golden.specification import run_golden
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.network import FloatArray, Population, TrainedNetwork
 from neurohw.neurons import Lif
-from neurohw.reference import check_stimulus, run_reference
+from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes, proved_stimulus
 
 SPIKE_SHARE = 0.05  # of spikes that integers may lose or gain without a warning
 CHUNK = 8  # samples at a time
@@ -119,7 +120,9 @@ class _Tally:
         return StateDifference(self.largest[0], rms[0], self.largest[1], rms[1])
 
 
-def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]) -> Calibration:
+def calibration_differences(
+    trained: TrainedNetwork, model: QuantizedNetwork, spikes: Spikes | NDArray[Any]
+) -> Calibration:
     """Run both networks on counts [time, sample, input neuron] and compare every state and spike.
 
     model: the integers of `trained`. Raises InvalidModel for integers of other populations or
@@ -128,7 +131,7 @@ def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, sp
     network = model.network
     if trained.network.populations != network.populations:
         raise InvalidModel("the integers belong to another network: their populations differ from the trained one's")
-    check_stimulus(network, spikes)
+    given = proved_stimulus(model, spikes)[0]
     populations = network.populations[1:]
     units = {p.name: _units(model, p) for p in populations}
     tallies = {}
@@ -136,8 +139,8 @@ def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, sp
         threshold = p.expand(trained.values(p, "threshold")) if isinstance(p.neuron, Lif) else None
         tallies[p.name] = {letter: _Tally(threshold) for letter in _states(p)}
     counts = {p.name: np.zeros(4, np.int64) for p in populations}
-    for begin in range(0, spikes.shape[1], CHUNK):
-        part = spikes[:, begin : begin + CHUNK]
+    for begin in range(0, given.samples, CHUNK):
+        part = given.part(slice(begin, begin + CHUNK))
         wanted, found = run_reference(trained, part), run_golden(model, part)
         for name, of_states in tallies.items():
             a, b = wanted.spikes[name], found.spikes[name]
@@ -150,10 +153,12 @@ def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, sp
         wanted_spikes, found_spikes, differing, updates = (int(n) for n in counts[name])
         states = {letter: tally.result() for letter, tally in of_states.items()}
         differences[name] = PopulationDifference(wanted_spikes, found_spikes, differing, updates, states)
-    return Calibration(spikes.shape[1], len(spikes), differences)
+    return Calibration(given.samples, given.steps, differences)
 
 
-def calibrated(trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]) -> QuantizedNetwork:
+def calibrated(
+    trained: TrainedNetwork, model: QuantizedNetwork, spikes: Spikes | NDArray[Any]
+) -> QuantizedNetwork:
     """The model with `calibration_differences` on these spikes in `.info["calibration"]`, and their warnings in `.info["warnings"]`."""
     found = calibration_differences(trained, model, spikes)
     told = [*model.info.get("warnings", []), *found.warnings()]
