@@ -33,6 +33,7 @@ from neurohw.interop.nir.conventions import (
 from neurohw.interop.nir.graph import (
     CELLS,
     LINEAR,
+    READOUT,
     WHOLE,
     Blocked,
     Broken,
@@ -215,6 +216,11 @@ class Import:
                 with self.problems.at(name):
                     if way[0] not in shapes or name not in shapes:
                         raise Blocked
+                    if kind_of(self.flat.nodes[way[0]]) in READOUT:
+                        raise Unsupported(
+                            f"node {way[0]!r} hands its membrane to {name!r}, and only spikes can be "
+                            "handed on: put a LIF, CubaLIF or IF in its place"
+                        )
                     chain = self._chain(shapes[way[0]], way)
                     if math.prod(chain.shape) != math.prod(shapes[name]):
                         raise InvalidModel(

@@ -180,6 +180,16 @@ def test_a_reset_that_would_be_ignored_is_refused() -> None:
 
 
 @quietly
+def test_a_membrane_that_is_handed_on_is_refused() -> None:
+    """spyx writes its PSU_LIF as LI and Threshold; an Integrator here sends no spikes."""
+    ones = np.ones(2)
+    leaky = nir.LI(tau=0.01 * ones, r=ones, v_leak=0 * ones)
+    graph = graph_of(nir.Linear(np.ones((2, 3))), leaky, nir.Threshold(ones))
+    with pytest.raises(Unsupported, match="'n1' hands its membrane to 'n2'.*put a LIF"):
+        from_nir(graph)
+
+
+@quietly
 def test_a_membrane_that_begins_at_its_reset() -> None:
     """SpikingJelly's membranes begin at v_reset and rest there: v = v + (v_reset - v + x) / tau,
     fires at v_threshold.
