@@ -1,6 +1,7 @@
 """The connection into one layer of lava-dl."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,9 +117,8 @@ def _pooling(layer: Layer, image: tuple[int, int, int]) -> Connecting:
             "the rows the stride must be the kernel, without padding, and the kernel must divide "
             "the rows"
         )
-    pool = Convolution(
-        (channels, tall, wide), channels, kernel, stride, padding, dilation, channels
-    )  # type: ignore[arg-type]
+    windows: tuple[Any, Any, Any, Any] = (kernel, stride, padding, dilation)
+    pool = Convolution((channels, tall, wide), channels, *windows, channels)
     weight = layer.integers("weight")
     if weight.size not in (1, int(np.prod(kernel))):
         raise InvalidModel(f"{layer.node}: weight has shape {weight.shape}, {kernel} is needed")
