@@ -207,6 +207,14 @@ class After(Hidden):
         return 2 * super().forward(x)[0]
 
 
+class Quiet(Skip):
+    """A skip around a layer that is silent until its input is large."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.lif1.threshold.fill_(threshold)
+
+
 class Membranes(Hidden):
     def __init__(self) -> None:
         super().__init__()
@@ -279,6 +287,8 @@ class WithLayers(Hidden):
 REFUSED = [
     (Between, "layer 'lif2' takes something else than layer 'fc2' gives"),
     (Skip, "layer 'lif2' takes something else than layer 'fc2' gives"),
+    (lambda: Quiet(30.0), "layer 'lif2' takes something else than layer 'fc2' gives"),
+    (lambda: Quiet(1e9), "layer 'lif1' never fires on random counts"),
     (After, r"forward returns a tensor of shape \(5, 4\) that none of its layers gave"),
     (Membranes, "layer 'fc2' takes something else than layer 'lif1' gives"),
     (Twice, "layer 'fc2' is called 2 times a step"),
