@@ -15,7 +15,7 @@ CALIBRATION_SAMPLES = 32
 
 
 def calibration_stimulus(dataset: Dataset, encoder: Encoder) -> NDArray[np.uint8]:
-    """Counts [time, sample, neuron] of the first CALIBRATION_SAMPLES samples of the training split."""
+    """Counts [time, sample, neuron] of the first CALIBRATION_SAMPLES training samples."""
     x, _ = dataset.part("train")
     return encoder.encode(x[:CALIBRATION_SAMPLES])
 

@@ -66,8 +66,10 @@ class Calibration:
     def warnings(self, share: float = SPIKE_SHARE) -> list[str]:
         """One line for every population that loses or gains more than `share` of its spikes."""
         return [
-            f"population {name!r}: {p.spikes_integer:,} spikes in integers, {p.spikes_float:,} in float on {self.samples} calibration "
-            f"samples ({100 * p.share:+.1f} %, more than {100 * share:g} %): quantize with more bits or resolution_bits"
+            f"population {name!r}: {p.spikes_integer:,} spikes in integers, {p.spikes_float:,} "
+            f"in float on {self.samples} calibration "
+            f"samples ({100 * p.share:+.1f} %, more than {100 * share:g} %): quantize with more "
+            "bits or resolution_bits"
             for name, p in self.populations.items()
             if abs(p.share) > share
         ]
@@ -81,7 +83,8 @@ def _units(model: QuantizedNetwork, population: Population) -> FloatArray:
     unit = model.info.get("populations", {}).get(population.name, {}).get("unit")
     if unit is None:
         raise InvalidModel(
-            f"population {population.name!r}: its integers came without a scale (`unit` in the quantization report), "
+            f"population {population.name!r}: its integers came without a scale (`unit` in the "
+            "quantization report), "
             "so no float network can stand beside them"
         )
     return population.expand(np.asarray(unit, np.float64))
@@ -119,7 +122,9 @@ class _Tally:
         return StateDifference(self.largest[0], rms[0], self.largest[1], rms[1])
 
 
-def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]) -> Calibration:
+def calibration_differences(
+    trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]
+) -> Calibration:
     """Run both networks on counts [time, sample, input neuron] and compare every state and spike.
 
     model: the integers of `trained`. Raises InvalidModel for integers of other populations or
@@ -127,7 +132,10 @@ def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, sp
     """
     network = model.network
     if trained.network.populations != network.populations:
-        raise InvalidModel("the integers belong to another network: their populations differ from the trained one's")
+        raise InvalidModel(
+            "the integers belong to another network: their populations differ from the trained "
+            "one's"
+        )
     check_stimulus(network, spikes)
     populations = network.populations[1:]
     units = {p.name: _units(model, p) for p in populations}
@@ -149,12 +157,19 @@ def calibration_differences(trained: TrainedNetwork, model: QuantizedNetwork, sp
     for name, of_states in tallies.items():
         wanted_spikes, found_spikes, differing, updates = (int(n) for n in counts[name])
         states = {letter: tally.result() for letter, tally in of_states.items()}
-        differences[name] = PopulationDifference(wanted_spikes, found_spikes, differing, updates, states)
+        differences[name] = PopulationDifference(
+            wanted_spikes, found_spikes, differing, updates, states
+        )
     return Calibration(spikes.shape[1], len(spikes), differences)
 
 
-def calibrated(trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]) -> QuantizedNetwork:
-    """The model with `calibration_differences` on these spikes in `.info["calibration"]`, and their warnings in `.info["warnings"]`."""
+def calibrated(
+    trained: TrainedNetwork, model: QuantizedNetwork, spikes: NDArray[Any]
+) -> QuantizedNetwork:
+    """The model with `calibration_differences` on these spikes in its report.
+
+    They are in `.info["calibration"]`, their warnings in `.info["warnings"]`.
+    """
     found = calibration_differences(trained, model, spikes)
     told = [*model.info.get("warnings", []), *found.warnings()]
     return replace(model, info={**model.info, "calibration": found.to_json(), "warnings": told})

@@ -22,15 +22,24 @@ from neurohw.trace import Trace
 CHUNK = 1024  # samples at a time
 
 
-def warn_of_saturation(model: QuantizedNetwork, counts: Mapping[str, int], steps: int, samples: int) -> None:
-    """A SaturationWarning that names every population of `counts` that saturated, how often of how many neuron updates, and why it can."""
+def warn_of_saturation(
+    model: QuantizedNetwork, counts: Mapping[str, int], steps: int, samples: int
+) -> None:
+    """A SaturationWarning that names every population of `counts` that saturated.
+
+    It says how often of how many neuron updates, and why that is possible.
+    """
     lines = []
     for name, count in counts.items():
         if count:
             updates = steps * samples * model.network.population(name).size
             q = model.populations[name]
-            why = f"the {q.membrane.bits}-bit cap of its membrane" if q.capped else f"widths proved for {model.steps} steps"
-            lines.append(f"population {name!r}: {count:,} of {updates:,} neuron updates of {steps} steps saturated at {why}")
+            proved = f"widths proved for {model.steps} steps"
+            why = f"the {q.membrane.bits}-bit cap of its membrane" if q.capped else proved
+            lines.append(
+                f"population {name!r}: {count:,} of {updates:,} neuron updates of {steps} steps "
+                f"saturated at {why}"
+            )
     if lines:
         cure = f"quantize for steps={steps}, without a cap, and for the largest count of the input"
         warnings.warn(f"{'; '.join(lines)}: {cure}", SaturationWarning, stacklevel=3)
@@ -42,7 +51,8 @@ def infer(
     """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
 
     readout: None for the network's default. threads: over samples, by default one per processor. Raises InvalidModel for a readout that the output does not
-    have, InvalidData for a stimulus of the wrong shape. Where a state saturates, a SaturationWarning names the population and says how often.
+    have, InvalidData for a stimulus of the wrong shape. Where a state saturates, a SaturationWarning
+    names the population and says how often.
     """
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)
@@ -69,6 +79,8 @@ def infer(
             found.append(scores(trace, network, readout))
             continue
         saturations.update(native.saturations)
-        found.append(array if readout == "membrane" else scores(Trace({output.name: array}), network, readout))
+        if readout != "membrane":
+            array = scores(Trace({output.name: array}), network, readout)
+        found.append(array)
     warn_of_saturation(model, saturations, *spikes.shape[:2])
     return np.concatenate(found)

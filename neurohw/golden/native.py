@@ -68,7 +68,9 @@ class NativeModel:
                 if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
                     return None
                 own = exponent - common_exponent(model, population)
-                projections += [native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices]
+                projections += [
+                    native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices
+                ]
             bits = bits_of(model, population, drives)
             populations[population.name] = native_population(model, population, arrays, bits)
         modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]
@@ -131,4 +133,5 @@ def run_native(model: QuantizedNetwork, spikes: NDArray[Any], states: bool = Tru
             return run_golden(model, spikes, states)
     fired = {network.input.name: stimulus} | {n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")}
     kept = {n: a for n, a in recorded.items() if not n.startswith("spikes.")}
-    return Trace({p.name: fired[p.name] for p in network.populations}, kept, saturations=native.saturations)
+    sent = {p.name: fired[p.name] for p in network.populations}
+    return Trace(sent, kept, saturations=native.saturations)
