@@ -87,7 +87,8 @@ def network() -> QuantizedNetwork:
     for projection in graph.projections:
         source, target = (graph.population(n).size for n in (projection.source, projection.target))
         parameters[f"{projection.name}.weight"] = (GAIN * rng.normal(size=(target, source)) + MEAN) / np.sqrt(source)
-    # no guard bits: roundings of the leak of up to 1/16 of a threshold are accepted; see docs/adr/0026-guard-bits-of-every-leak.md
+    # no guard bits: roundings of the leak of up to 1/16 of a threshold are accepted, see
+    # docs/adr/0026-guard-bits-of-every-leak.md
     return quantize(TrainedNetwork(graph, parameters, STEPS), 8, resolution_bits=1)
 
 

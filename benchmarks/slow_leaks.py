@@ -1,8 +1,10 @@
-"""Slow leaks in integers: spikes and states that are left of a float network, at the guard bits before and after they followed every leak.
+"""Slow leaks in integers: spikes and states that are left of a float network, at the guard bits
+before and after they followed every leak.
 
-    python benchmarks/slow_leaks.py [--bits 4] [--seeds 3] [--out benchmarks/slow_leaks.md] [--json PATH]
+    python benchmarks/slow_leaks.py [--bits 4] [--seeds 3] [--out PATH] [--json PATH]
 
-Weakly driven populations: 50 inputs fire in 5 % of 1,000 steps into 40 neurons of threshold 1, whose membranes stand at 0.9 thresholds on average. Each network runs
+Weakly driven populations: 50 inputs fire in 5 % of 1,000 steps into 40 neurons of threshold 1,
+whose membranes stand at 0.9 thresholds on average. Each network runs
 
 - in float64 with its own parameters;
 - in float64 with the rounded parameters (`dequantize`): what weights and factors lose;
@@ -41,6 +43,7 @@ DECAYS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 SYNAPSES = (None, 0.9)
 INPUTS, NEURONS, RATE, STEPS, SAMPLES, DRIVE = 50, 40, 0.05, 1000, 4, 0.9
 SIXTEENTH, SLOW = 1 - 2.0**-4, 1 - 2.0**-7
+EVERY_20 = list(range(0, 2000, 20))
 
 
 def guard_of_the_threshold(
@@ -51,7 +54,8 @@ def guard_of_the_threshold(
     resolution_bits: int,
     least: int = 0,
 ) -> Guard:
-    """The guard bits of earlier releases: a threshold is worth 2^resolution_bits units, readouts have none."""
+    """The guard bits of earlier releases: a threshold is worth 2^resolution_bits units, readouts
+    have none."""
     bits = 0
     if threshold is not None:
         while bits < 16 and float((threshold / step).min()) * 2**bits < 2**resolution_bits:
@@ -122,35 +126,62 @@ def weak_row(decay: float, synapse: float | None, bits: int, seeds: int) -> dict
     return row
 
 
-def case_rows() -> list[dict[str, str]]:
-    """One line for every single case."""
-    every_20 = list(range(0, 2000, 20))
-    spiking = (
-        ("current 1 - 2^-4 into 1 - 2^-4, one spike of 0.1, 1,000 steps", single(Lif(SIXTEENTH, synapse_decay=SIXTEENTH), [0.1], 1000, [0]), 4),
-        ("adaptation 1 - 2^-7 of 0.3, 1.5 every 20 of 2,000 steps", single(Lif(0.5, adaptation=Adaptation(SLOW, 0.3)), [1.5], 2000, every_20), 8),
-        ("adaptation 0.995 of 0.3, the same", single(Lif(0.5, adaptation=Adaptation(0.995, 0.3)), [1.5], 2000, every_20), 8),
-        ("membrane 1 - 2^-7, 0.6 at steps 0 and 900", single(Lif(SLOW), [0.6], 1000, [0, 900]), 8),
-    )  # fmt: skip
+SPIKING: tuple[tuple[str, Neuron, float, int, list[int], int], ...] = (
+    # case, neuron, weight, steps, steps with a spike, bits
+    (
+        "current 1 - 2^-4 into 1 - 2^-4, one spike of 0.1, 1,000 steps",
+        Lif(SIXTEENTH, synapse_decay=SIXTEENTH),
+        0.1,
+        1000,
+        [0],
+        4,
+    ),
+    (
+        "adaptation 1 - 2^-7 of 0.3, 1.5 every 20 of 2,000 steps",
+        Lif(0.5, adaptation=Adaptation(SLOW, 0.3)),
+        1.5,
+        2000,
+        EVERY_20,
+        8,
+    ),
+    (
+        "adaptation 0.995 of 0.3, the same",
+        Lif(0.5, adaptation=Adaptation(0.995, 0.3)),
+        1.5,
+        2000,
+        EVERY_20,
+        8,
+    ),
+    ("membrane 1 - 2^-7, 0.6 at steps 0 and 900", Lif(SLOW), 0.6, 1000, [0, 900], 8),
+)
+BIASED = "scores of weights -1 and 1, biases 0.05 and 0, one spike, 100 steps"
+READOUTS: tuple[tuple[str, Neuron, list[float], int, float, int, int], ...] = (
+    # case, neuron, weights, steps, bias of the first, bits, step that is looked at
+    ("v[10] of 0.99, one spike of 1", Integrator(0.99), [1.0], 20, 0.0, 4, 10),
+    (BIASED, Integrator(1.0), [-1.0, 1.0], 100, 0.05, 4, 99),
+    (BIASED, Integrator(1.0), [-1.0, 1.0], 100, 0.05, 2, 99),
+)
+
+
+def case_rows() -> list[tuple[str, int, str, str, str]]:
+    """Case, bits, and what float, the integers of before and those of now give."""
     rows = []
-    for text, (trained, stimulus), bits in spiking:
-        found = [
-            spikes(run_reference(trained, stimulus)),
-            *(spikes(run_golden(integers(trained, bits, b), stimulus)) for b in (True, False)),
-        ]
-        rows.append(dict(zip(("case", "bits", "float", "before", "now"), (f"spikes: {text}", bits, *found), strict=True)))  # fmt: skip
-    readouts = (
-        ("v[10] of 0.99, one spike of 1", single(Integrator(0.99), [1.0], 20, [0]), 4, 10),
-        ("scores of weights -1 and 1, biases 0.05 and 0, one spike, 100 steps", single(Integrator(1.0), [-1.0, 1.0], 100, [0], 0.05), 4, 99),
-        ("the same", single(Integrator(1.0), [-1.0, 1.0], 100, [0], 0.05), 2, 99),
-    )  # fmt: skip
-    for text, (trained, stimulus), bits, step in readouts:
+    for case, neuron, weight, steps, at, bits in SPIKING:
+        trained, stimulus = single(neuron, [weight], steps, at)
+        wanted = spikes(run_reference(trained, stimulus))
+        before, now = (
+            spikes(run_golden(integers(trained, bits, old), stimulus)) for old in (True, False)
+        )
+        rows.append((f"spikes: {case}", bits, str(wanted), str(before), str(now)))
+    for case, neuron, weights, steps, bias, bits, step in READOUTS:
+        trained, stimulus = single(neuron, weights, steps, [0], bias)
         values = [run_reference(trained, stimulus).states["v.output"][step, 0]]
-        for before in (True, False):
-            model = integers(trained, bits, before)
+        for old in (True, False):
+            model = integers(trained, bits, old)
             unit = np.array(model.info["populations"]["output"]["unit"])
             values.append(run_golden(model, stimulus).states["v.output"][step, 0] * unit)
         shown = [", ".join(f"{x:.3f}" for x in v) for v in values]
-        rows.append(dict(zip(("case", "bits", "float", "before", "now"), (text, bits, *shown), strict=True)))  # fmt: skip
+        rows.append((case, bits, shown[0], shown[1], shown[2]))
     return rows
 
 
@@ -169,7 +200,11 @@ def main() -> None:
     add_outputs(parser, __file__)
     arguments = parser.parse_args()
     weak = [
-        {"decay": decay, "synapse": synapse, **weak_row(decay, synapse, arguments.bits, arguments.seeds)}
+        {
+            "decay": decay,
+            "synapse": synapse,
+            **weak_row(decay, synapse, arguments.bits, arguments.seeds),
+        }
         for decay, synapse in track([(d, s) for s in SYNAPSES for d in DECAYS], "weakly driven")
     ]
     cases = case_rows()
@@ -178,24 +213,39 @@ def main() -> None:
         "",
         "`python benchmarks/slow_leaks.py` writes this page; its docstring says what is measured.",
         "",
-        f"{NEURONS} neurons at {DRIVE} thresholds on average, {arguments.bits}-bit weights, {arguments.seeds} seeds of {SAMPLES} samples of {STEPS:,} steps. "
-        "Spikes, and their change: of rounded parameters against float, of integers against rounded parameters.",
+        f"{NEURONS} neurons at {DRIVE} thresholds on average, {arguments.bits}-bit weights, "
+        f"{arguments.seeds} seeds of {SAMPLES} samples of {STEPS:,} steps. "
+        "Spikes, and their change: of rounded parameters against float, of integers against "
+        "rounded parameters.",
         "",
-        "| leak | current | float | rounded | integers before | integers now | guard bits | membrane bits |",
+        "| leak | current | float | rounded | integers before | integers now | guard bits | "
+        "membrane bits |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in weak:
-        lines.append(
-            f"| {row['decay']} | {row['synapse'] or '–'} | {row['float']:,} | {row['rounded']:,} ({change(row['rounded'], row['float'])}) | "
-            f"{row['before']:,} ({change(row['before'], row['rounded'])}) | {row['now']:,} ({change(row['now'], row['rounded'])}) | "
-            f"{row['guard_before']} → {row['guard_now']} | {row['membrane_before']} → {row['membrane_now']} |"
+        wanted, rounded, before, now = (row[n] for n in ("float", "rounded", "before", "now"))
+        cells = (
+            row["decay"],
+            row["synapse"] or "–",
+            f"{wanted:,}",
+            f"{rounded:,} ({change(rounded, wanted)})",
+            f"{before:,} ({change(before, rounded)})",
+            f"{now:,} ({change(now, rounded)})",
+            f"{row['guard_before']} → {row['guard_now']}",
+            f"{row['membrane_before']} → {row['membrane_now']}",
         )
-    lines += ["", "| case | bits | float | integers before | integers now |", "|---|---|---|---|---|"]
-    lines += [f"| {r['case']} | {r['bits']} | {r['float']} | {r['before']} | {r['now']} |" for r in cases]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += [
+        "",
+        "| case | bits | float | integers before | integers now |",
+        "|---|---|---|---|---|",
+    ]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in cases]
     lines += [
         "",
         "- A leak of 0.5 keeps its guard bits: it forgets a rounding before the next adds up.",
-        "- Rounded parameters hold the factor per step, too: 0.995 is 0.99512 in 12 bits, which alone is worth 2.3 % of the drive, and near the threshold far more in spikes. "
+        "- Rounded parameters hold the factor per step, too: 0.995 is 0.99512 in 12 bits, which "
+        "alone is worth 2.3 % of the drive, and near the threshold far more in spikes. "
         "The quantizer warns of it.",
         "",
     ]

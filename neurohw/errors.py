@@ -8,11 +8,11 @@ class NeurohwError(Exception):
 
 
 class SaturationWarning(UserWarning):
-    """States of an integer network were clipped to their formats, so that its results are not those of the proved widths."""
+    """States of an integer network were clipped to their formats, which proved widths never are."""
 
 
 class PrecisionWarning(UserWarning):
-    """Integers do not follow the trained network as closely as the quantizer aims for. The message gives the number."""
+    """Integers follow the trained network less closely than the quantizer aims for, by a number."""
 
 
 class InvalidModel(NeurohwError):

@@ -67,8 +67,10 @@ class Calibration:
     def warnings(self, share: float = SPIKE_SHARE) -> list[str]:
         """One line for every population that loses or gains more than `share` of its spikes."""
         return [
-            f"population {name!r}: {p.spikes_integer:,} spikes in integers, {p.spikes_float:,} in float on {self.samples} calibration "
-            f"samples ({100 * p.share:+.1f} %, more than {100 * share:g} %): quantize with more bits or resolution_bits"
+            f"population {name!r}: {p.spikes_integer:,} spikes in integers, {p.spikes_float:,} "
+            f"in float on {self.samples} calibration "
+            f"samples ({100 * p.share:+.1f} %, more than {100 * share:g} %): quantize with more "
+            "bits or resolution_bits"
             for name, p in self.populations.items()
             if abs(p.share) > share
         ]
@@ -82,7 +84,8 @@ def _units(model: QuantizedNetwork, population: Population) -> FloatArray:
     unit = model.info.get("populations", {}).get(population.name, {}).get("unit")
     if unit is None:
         raise InvalidModel(
-            f"population {population.name!r}: its integers came without a scale (`unit` in the quantization report), "
+            f"population {population.name!r}: its integers came without a scale (`unit` in the "
+            "quantization report), "
             "so no float network can stand beside them"
         )
     return population.expand(np.asarray(unit, np.float64))
@@ -130,7 +133,10 @@ def calibration_differences(
     """
     network = model.network
     if trained.network.populations != network.populations:
-        raise InvalidModel("the integers belong to another network: their populations differ from the trained one's")
+        raise InvalidModel(
+            "the integers belong to another network: their populations differ from the trained "
+            "one's"
+        )
     given = proved_stimulus(model, spikes)[0]
     populations = network.populations[1:]
     units = {p.name: _units(model, p) for p in populations}
@@ -152,14 +158,19 @@ def calibration_differences(
     for name, of_states in tallies.items():
         wanted_spikes, found_spikes, differing, updates = (int(n) for n in counts[name])
         states = {letter: tally.result() for letter, tally in of_states.items()}
-        differences[name] = PopulationDifference(wanted_spikes, found_spikes, differing, updates, states)
+        differences[name] = PopulationDifference(
+            wanted_spikes, found_spikes, differing, updates, states
+        )
     return Calibration(given.samples, given.steps, differences)
 
 
 def calibrated(
     trained: TrainedNetwork, model: QuantizedNetwork, spikes: Spikes | NDArray[Any]
 ) -> QuantizedNetwork:
-    """The model with `calibration_differences` on these spikes in `.info["calibration"]`, and their warnings in `.info["warnings"]`."""
+    """The model with `calibration_differences` on these spikes in its report.
+
+    They are in `.info["calibration"]`, their warnings in `.info["warnings"]`.
+    """
     found = calibration_differences(trained, model, spikes)
     told = [*model.info.get("warnings", []), *found.warnings()]
     return replace(model, info={**model.info, "calibration": found.to_json(), "warnings": told})

@@ -22,15 +22,24 @@ from neurohw.trace import Trace
 CHUNK = 1024  # samples at a time
 
 
-def warn_of_saturation(model: QuantizedNetwork, counts: Mapping[str, int], steps: int, samples: int) -> None:
-    """A SaturationWarning that names every population of `counts` that saturated, how often of how many neuron updates, and why it can."""
+def warn_of_saturation(
+    model: QuantizedNetwork, counts: Mapping[str, int], steps: int, samples: int
+) -> None:
+    """A SaturationWarning that names every population of `counts` that saturated.
+
+    It says how often of how many neuron updates, and why that is possible.
+    """
     lines = []
     for name, count in counts.items():
         if count:
             updates = steps * samples * model.network.population(name).size
             q = model.populations[name]
-            why = f"the {q.membrane.bits}-bit cap of its membrane" if q.capped else f"widths proved for {model.steps} steps"
-            lines.append(f"population {name!r}: {count:,} of {updates:,} neuron updates of {steps} steps saturated at {why}")
+            proved = f"widths proved for {model.steps} steps"
+            why = f"the {q.membrane.bits}-bit cap of its membrane" if q.capped else proved
+            lines.append(
+                f"population {name!r}: {count:,} of {updates:,} neuron updates of {steps} steps "
+                f"saturated at {why}"
+            )
     if lines:
         cure = f"quantize for steps={steps}, without a cap, and for the largest count of the input"
         warnings.warn(f"{'; '.join(lines)}: {cure}", SaturationWarning, stacklevel=3)
@@ -76,6 +85,8 @@ def infer(
             found.append(scores(trace, network, readout))
             continue
         saturations.update(native.saturations)
-        found.append(array if readout == "membrane" else scores(Trace({output.name: array}), network, readout))
+        if readout != "membrane":
+            array = scores(Trace({output.name: array}), network, readout)
+        found.append(array)
     warn_of_saturation(model, saturations, *counts.shape[:2])
     return np.concatenate(found)

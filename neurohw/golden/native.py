@@ -70,7 +70,9 @@ class NativeModel:
                 if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
                     return None
                 own = exponent - common_exponent(model, population)
-                projections += [native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices]
+                projections += [
+                    native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices
+                ]
             bits = bits_of(model, population, drives)
             populations[population.name] = native_population(model, population, arrays, bits)
         modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]

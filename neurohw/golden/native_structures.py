@@ -143,8 +143,12 @@ def _flags(network: Network, population: Population, has_synapse: bool) -> int:
 
 
 def common_exponent(model: QuantizedNetwork, population: Population) -> int:
-    """The shift that all sums into a population have in common, which is done once a step and not with every weight."""
-    return min((model.projections[p.name].exponent for p in model.network.into(population.name)), default=0)
+    """The shift that all sums into a population have in common.
+
+    It is done once a step and not with every weight.
+    """
+    incoming = model.network.into(population.name)
+    return min((model.projections[p.name].exponent for p in incoming), default=0)
 
 
 def native_population(model: QuantizedNetwork, population: Population, arrays: Arrays, bits: int) -> NativePopulation:
@@ -180,7 +184,9 @@ def native_projection(
     position: Mapping[str, int],
     arrays: Arrays,
 ) -> NativeProjection:
-    """One matrix of a projection, of the synapses with one delay. exponent: shift of its weights beyond that of its target's sums. position: of a population in the update order, -1 for the input."""
+    """One matrix of a projection, of the synapses with one delay.
+
+    exponent: shift of its weights beyond that of its target's sums. position: of a population in the update order, -1 for the input."""
     columns = None if isinstance(matrix, np.ndarray) else scipy.sparse.csc_array(matrix)
     weights = np.asarray(matrix.T if columns is None else columns.data).astype(np.int64) << exponent
     return NativeProjection(

@@ -7,7 +7,8 @@ With `step_j` the weight of one unit in the last place of neuron j, and g guard 
 
     w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
 
-How many guard bits g a population has is in `neurohw.integers.precision`. An Astrocyte keeps one scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
+How many guard bits g a population has is in `neurohw.integers.precision`.
+An Astrocyte keeps one scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
 threshold, the scales of both are powers of two, so that a shift turns the one into the other.
 """
 
@@ -89,20 +90,24 @@ def quantize_decay(
 ) -> Decay:
     """The integer decay for a float factor per step, or for factors [parameter].
 
-    - auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the nearest of the multiply by (4096 - delta)/4096 and
-      a shift by 13 to 15; different factors get a multiply each.
-    - shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another model than the trained one.
+    - auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the nearest of the
+      multiply by (4096 - delta)/4096 and a shift by 13 to 15; different factors get a multiply each.
+    - shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another
+      model than the trained one.
 
-    Raises InvalidModel, too, where a constant input is worth more than `tolerance` more or less than in float after
-    `steps` steps (None: any number).
+    Raises InvalidModel, too, where a constant input is worth more than `tolerance` more or less than
+    in float after `steps` steps (None: any number).
     """
     different = np.unique(factors)
     factor = float(different[0])
     decay: Decay
     if kind == "shift" and len(different) > 1:
-        raise InvalidModel(f"{node}: {len(different)} different factors in one population need the multiplying decay")
+        raise InvalidModel(
+            f"{node}: {len(different)} different factors in one population need the multiplying decay"
+        )
     if len(different) > 1:
-        decay = MultiplyDecays(tuple(np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int).tolist()))
+        deltas = np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int)
+        decay = MultiplyDecays(tuple(deltas.tolist()))
     else:
         decay = nearest_decay(factor, multiply=kind == "multiply")
     if kind == "shift" and (isinstance(decay, MultiplyDecay) or decay_factor(decay) != factor):
@@ -114,8 +119,8 @@ def quantize_decay(
     error = LeakError.of(factors, decay, steps, node)
     if error.size > tolerance:
         raise InvalidModel(
-            f"{error.text}, beyond the allowed {100 * tolerance:g} %: train with the factor of the integers, quantize for fewer steps, "
-            "or accept it with leak_tolerance"
+            f"{error.text}, beyond the allowed {100 * tolerance:g} %: train with the factor of the "
+            "integers, quantize for fewer steps, or accept it with leak_tolerance"
         )
     return decay
 
@@ -218,7 +223,10 @@ def _precision(
     resolution_bits: int,
     steps: int,
 ) -> Guard:
-    """The guard bits of a population. An astrocyte has some for its offset, and more where a table of gains reads its level."""
+    """The guard bits of a population.
+
+    An astrocyte has some for its offset, and more where a table of gains reads its level.
+    """
     neuron = population.neuron
     roundings = Roundings.of(
         decays["decay"],
@@ -238,20 +246,24 @@ def _precision(
 
 
 def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str, str]:
-    """Whether a state can saturate, in words, by letter. The adaptation has the membrane's format."""
+    """Whether a state can saturate, in words, by letter: an adaptation has the membrane's format."""
     proved = f"proved: cannot saturate within {steps} steps"
     states = {"v": "decay", "c": "synapse_decay", "a": "adaptation_decay"}
-    return {s: "capped" if capped and s != "c" else proved for s, kind in states.items() if kind in decays}
+    own = [s for s, kind in states.items() if kind in decays]
+    return {s: "capped" if capped and s != "c" else proved for s in own}
 
 
 def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
     """A warning about a population that all guard bits do not serve."""
-    of, cure = ("a threshold", "a smaller resolution_bits, ") if spiking else ("a weight step", "")
+    of, at, cure = "a weight step", "", ""
+    if spiking:
+        of, at = "a threshold", f" at resolution_bits={resolution_bits}"
+        cure = "a smaller resolution_bits, "
     return (
-        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings of leaks add up to {precision.leak:.3g} and of "
-        f"biases to {precision.bias:.3g} of {of} within {steps} steps, more than the aim of {precision.aim:.3g}"
-        + (f" at resolution_bits={resolution_bits}" if spiking else "")
-        + f": accept it with {cure}fewer steps, or train with faster leaks"
+        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings of "
+        f"leaks add up to {precision.leak:.3g} and of biases to {precision.bias:.3g} of {of} within "
+        f"{steps} steps, more than the aim of {precision.aim:.3g}{at}: accept it with {cure}fewer "
+        "steps, or train with faster leaks"
     )
 
 
@@ -269,14 +281,18 @@ def quantize(
     """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
 
     - membrane_cap: accept saturation at this membrane width in bits.
-    - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what rounding leaks and biases adds up to
-      within `steps` steps is at most 2^-(resolution_bits + 3) of it, or 2^-8 if that is more (`neurohw.integers.precision`).
+    - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what
+      rounding leaks and biases adds up to within `steps` steps is at most 2^-(resolution_bits + 3)
+      of it, or 2^-8 if that is more (`neurohw.integers.precision`).
     - max_count: largest spike count per input and step.
-    - common_scale: spiking populations whose membranes are compared with each other (a readout), so that all their neurons keep one scale.
-    - leak_tolerance: how much more or less a constant input may be worth after `steps` steps, because a factor per step has 12 bits.
+    - common_scale: spiking populations whose membranes are compared with each other (a readout), so
+      that all their neurons keep one scale.
+    - leak_tolerance: how much more or less a constant input may be worth after `steps` steps,
+      because a factor per step has 12 bits.
 
-    Steps learned by quantization-aware training are used as they are. The report of scales and errors is in `.info`, and what it warns of
-    is a PrecisionWarning, too. Raises InvalidModel for what cannot be expressed.
+    Steps learned by quantization-aware training are used as they are. The report of scales and
+    errors is in `.info`, and what it warns of is a PrecisionWarning, too. Raises InvalidModel for
+    what cannot be expressed.
     """
     IMPLEMENTS.check(trained.network)
     bits = whole("bits of the weights", bits, Range(2, 8))
@@ -322,15 +338,16 @@ def quantize(
         adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
         decays: dict[str, Decay] = {}
         leak_errors: dict[str, float] = {}
-        kinds = ["decay"] + ["synapse_decay"] * (neuron.synapse_decay is not None) + ["adaptation_decay"] * adaptive
-        for kind in kinds:
+        present = {"decay": True, "synapse_decay": neuron.synapse_decay is not None, "adaptation_decay": adaptive}
+        for kind in (k for k, there in present.items() if there):
             factors, node = model.values(population, kind), f"{name}.{kind}"
             decays[kind] = quantize_decay(factors, decay, node, steps, leak_tolerance)
             error = LeakError.of(factors, decays[kind], steps, node)
             leak_errors[kind] = error.size
             if error.size > LEAK_WARNING:
                 report["warnings"].append(f"{error.text}: train with the factor of the integers")
-        precision = _precision(model, population, decays, step, threshold if spiking else None, resolution_bits, steps)
+        thresholds = threshold if spiking else None
+        precision = _precision(model, population, decays, step, thresholds, resolution_bits, steps)
         if not precision.met:
             report["warnings"].append(_imprecise(name, precision, spiking, resolution_bits, steps))
         guard = precision.bits

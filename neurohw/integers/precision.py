@@ -4,7 +4,8 @@ One step of a decay is off by less than one unit, and always to the same side (t
 after a shift, toward zero after a multiply), a bias by at most half a unit. A state that keeps the
 factor f per step keeps these errors, too. After T steps, in units:
 
-    own(state)  = e (1 - f^T) / (1 - f)               e: largest error of one step, see `step_rounding`
+    own(state)  = e (1 - f^T) / (1 - f)               e: largest error of one step, see
+    `step_rounding`
     leak        = own(membrane) + own(current) (1 - f^T) / (1 - f) + own(adaptation)
     bias        = 1/2 (less, or 0, where the bias is), through the current and the membrane
 
@@ -48,18 +49,25 @@ def check_resolution(resolution_bits: int) -> None:
         or not 0 <= resolution_bits <= LARGEST_RESOLUTION
     ):
         raise InvalidModel(
-            f"resolution_bits is a whole number of 0 to {LARGEST_RESOLUTION}, not {resolution_bits!r}: "
+            f"resolution_bits is a whole number of 0 to {LARGEST_RESOLUTION}, not "
+            f"{resolution_bits!r}: "
             "a threshold is worth at least 2^resolution_bits units of the membrane"
         )
 
 
 def aim_bits(resolution_bits: int) -> int:
-    """What leaks and biases leave is at most 2^-aim_bits of a threshold: three bits below the resolution, as far as 8 bits or the resolution itself."""
+    """What leaks and biases leave is at most 2^-aim_bits of a threshold.
+
+    Three bits below the resolution, but not below 8 bits or the resolution itself.
+    """
     return max(resolution_bits, min(resolution_bits + BITS_BELOW_RESOLUTION, ENOUGH_BITS))
 
 
 def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
-    """1 + f + ... + f^(steps-1): what a state has of a constant input of 1; None: of any number of steps."""
+    """1 + f + ... + f^(steps-1): what a state has of a constant input of 1.
+
+    steps: None for any number of steps.
+    """
     kept = np.asarray(factor, np.float64)
     endless = kept >= 1.0
     leak = np.where(endless, 1.0, 1.0 - kept)
@@ -68,16 +76,22 @@ def step_response(factor: float | FloatArray, steps: int | None) -> FloatArray:
     return np.where(endless, float(steps), (1.0 - kept**steps) / leak)
 
 
-def leak_error(factor: float | FloatArray, integer: float | FloatArray, steps: int | None) -> FloatArray:
-    """How much more (or, negative, less) a constant input is worth after `steps` steps with another factor."""
+def leak_error(
+    factor: float | FloatArray, integer: float | FloatArray, steps: int | None
+) -> FloatArray:
+    """How much more (or, negative, less) a constant input is worth with another factor.
+
+    steps: after which it is looked at, see `step_response`.
+    """
     with np.errstate(invalid="ignore"):  # of two that never leak
         change = step_response(integer, steps) / step_response(factor, steps) - 1.0
     return np.where(np.asarray(factor) == integer, 0.0, change)
 
 
 def nearest_decay(factor: float, multiply: bool = False) -> Decay:
-    """The integer decay whose leak is nearest: exact shifts first, then a multiply, and slow shifts where a multiply has no bits.
+    """The integer decay whose leak is nearest.
 
+    An exact shift comes first, then a multiply, and slow shifts where a multiply has no bits.
     multiply: nothing but a multiply.
     """
     if factor == 1.0:
@@ -109,14 +123,19 @@ class LeakError:
         where = f" of parameter {worst}" if len(np.unique(wanted)) > 1 else ""
         when = "in the end" if steps is None else f"after {steps} steps"
         text = (
-            f"{node}: the factor {wanted[worst]:.9g}{where} is {kept[worst]:.9g} in integers (a leak is a multiple of "
-            f"1/{MULTIPLY_UNIT}, or 2^-k), with which a constant input is worth {100 * errors[worst]:+.3g} % {when}"
+            f"{node}: the factor {wanted[worst]:.9g}{where} is {kept[worst]:.9g} in integers (a "
+            "leak is a multiple of "
+            f"1/{MULTIPLY_UNIT}, or 2^-k), with which a constant input is worth "
+            f"{100 * errors[worst]:+.3g} % {when}"
         )
         return LeakError(float(abs(errors[worst])), text)
 
 
 def step_rounding(decay: Decay | None) -> float | FloatArray:
-    """Largest error of one step of a decay in units: 1 less the smallest fraction that its result can have, 0 where it is exact."""
+    """Largest error of one step of a decay in units.
+
+    1 less the smallest fraction that its result can have; 0 where it is exact.
+    """
     match decay:
         case None | NoDecay():
             return 0.0
@@ -191,11 +210,15 @@ def guard_bits(
     """
     spiking = threshold is not None
     scale = threshold if threshold is not None else step
-    whole = np.isclose(bias / step, np.round(bias / step), rtol=0.0, atol=1e-9)  # exact without guard bits
+    whole = np.isclose(
+        bias / step, np.round(bias / step), rtol=0.0, atol=1e-9
+    )  # exact without guard bits
     aim = 2.0 ** -aim_bits(resolution_bits) if spiking else 2.0**-BITS_BELOW_STEP
     for bits in range(min(least, LARGEST_GUARD), LARGEST_GUARD + 1):
         unit = step * 2.0**-bits
-        last = unit / scale if spiking else np.zeros_like(unit)  # the step itself: resolution_bits is for that
+        last = (
+            unit / scale if spiking else np.zeros_like(unit)
+        )  # the step itself: resolution_bits is for that
         leak = roundings.leak * unit / scale
         off = np.where(whole, 0.0, roundings.bias * np.minimum(unit / 2, np.abs(bias)) / scale)
         fine = not spiking or bool(np.all(scale >= 2.0**resolution_bits * unit))

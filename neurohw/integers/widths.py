@@ -92,7 +92,7 @@ EXACT_PRODUCT_BITS = 51  # of a state that a multiplying decay keeps exact in 64
 
 
 def check_products(name: str, widths: Widths, constants: Constants) -> None:
-    """Raise InvalidModel, naming the population and the state, where a multiplying decay would leave 64 bits."""
+    """Raise InvalidModel, naming population and state, where a multiplying decay leaves 64 bits."""
     states = {
         "membrane": (widths.membrane, constants.decay),
         "synaptic current": (widths.current, constants.synapse_decay),
@@ -101,8 +101,9 @@ def check_products(name: str, widths: Widths, constants: Constants) -> None:
     for state, (limits, decay) in states.items():
         if isinstance(decay, MultiplyDecay | MultiplyDecays) and limits.bits > EXACT_PRODUCT_BITS:
             raise InvalidModel(
-                f"population {name!r}: its {state} needs {limits.bits} bits, a multiplying decay is exact up to {EXACT_PRODUCT_BITS}: "
-                "quantize with a smaller resolution_bits, for fewer steps or with a membrane_cap"
+                f"population {name!r}: its {state} needs {limits.bits} bits, a multiplying decay is "
+                f"exact up to {EXACT_PRODUCT_BITS}: quantize with a smaller resolution_bits, for fewer "
+                "steps or with a membrane_cap"
             )
 
 

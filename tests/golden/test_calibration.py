@@ -26,7 +26,8 @@ from tests.random_networks import random_stimulus, random_trained
 
 
 def test_every_state_is_compared_in_the_units_of_the_trained_network() -> None:
-    """The same maxima and roots of mean squares, from two whole traces in one go; 20 samples are more than one part."""
+    """The same maxima and roots of mean squares, from two whole traces in one go; 20 samples are
+    more than one part."""
     rng = np.random.default_rng(0)
     neuron = Lif(0.75, synapse_decay=0.5, adaptation=Adaptation(0.5, 0.3))
     network = feed_forward([12, 9, 4], neuron, Integrator(0.9))
@@ -54,7 +55,9 @@ def test_every_state_is_compared_in_the_units_of_the_trained_network() -> None:
             relative = difference / trained.parameters["hidden1.threshold"]
             assert state.largest_thresholds == pytest.approx(relative.max())
             assert state.rms_thresholds == pytest.approx(np.sqrt((relative**2).mean()))
-    assert json.loads(json.dumps(found.to_json()))["populations"]["hidden1"]["updates"] == 15 * 20 * 9
+    assert (
+        json.loads(json.dumps(found.to_json()))["populations"]["hidden1"]["updates"] == 15 * 20 * 9
+    )
 
 
 def slow(resolution_bits: int) -> tuple[TrainedNetwork, np.ndarray, dict[str, int]]:
@@ -81,7 +84,10 @@ def test_lost_spikes_are_told_with_their_numbers() -> None:
     population = found.populations["output"]
     assert abs(population.share) > 0.05
     [text] = found.warnings()
-    assert f"{population.spikes_integer:,} spikes in integers, {population.spikes_float:,} in float" in text
+    assert (
+        f"{population.spikes_integer:,} spikes in integers, {population.spikes_float:,} in float"
+        in text
+    )
     assert found.warnings(share=10.0) == []
 
 
@@ -107,7 +113,11 @@ def test_exact_integers_do_not_differ() -> None:
     weights = {"input_to_output.weight": np.array([[127.0, 5.0]]), "output.bias": np.zeros(1)}
     trained = TrainedNetwork(network, weights, 6)
     spikes = random_stimulus(np.random.default_rng(0), network, 6, 3)
-    state = calibration_differences(trained, quantize(trained, 8), spikes).populations["output"].states["v"]
+    state = (
+        calibration_differences(trained, quantize(trained, 8), spikes)
+        .populations["output"]
+        .states["v"]
+    )
     assert (state.largest, state.rms) == (0.0, 0.0)
 
 
@@ -117,7 +127,9 @@ def test_others_are_refused() -> None:
     model, spikes = quantize(one), random_stimulus(rng, one.network, 5, 1)
     with pytest.raises(InvalidModel, match="belong to another network"):
         calibration_differences(two, model, spikes)
-    with pytest.raises(InvalidModel, match="population 'output': its integers came without a scale"):
+    with pytest.raises(
+        InvalidModel, match="population 'output': its integers came without a scale"
+    ):
         calibration_differences(one, dataclasses.replace(model, info={}), spikes)
     with pytest.raises(InvalidData, match="stimulus has shape"):
         calibration_differences(one, model, spikes[..., :1])

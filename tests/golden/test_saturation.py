@@ -1,4 +1,5 @@
-"""Saturations are counted, equally in the specification and in C++, and `infer` does not clip in silence."""
+"""Saturations are counted, equally in the specification and in C++, and `infer` does not clip in
+silence."""
 
 import dataclasses
 import warnings
@@ -68,7 +69,8 @@ def saturations(model: QuantizedNetwork, counts: list[int]) -> int:
 
 
 def test_membranes() -> None:
-    """5 bits, -16..15, weight -12: -12, then -24, -28 and -28 are clipped to -16. Input ends: -16 stays."""
+    """5 bits, -16..15, weight -12: -12, then -24, -28 and -28 are clipped to -16. Input ends: -16
+    stays."""
     assert saturations(single(-12, Lif(), 5), [1, 1, 1, 1, 0, 0]) == 3
     assert saturations(single(-12, Lif(), 7), [1, 1, 1, 1, 0, 0]) == 0
 
@@ -80,8 +82,10 @@ def test_a_value_at_the_end_of_its_format_is_not_clipped() -> None:
 
 
 def test_a_neuron_counts_once_a_step() -> None:
-    """Current of 5 bits without decay, weight 12, Integrator of 5 bits: step 1 c = 12, v = 12; step 2 both are clipped,
-    c to 15 and v to 15; then c = 27 -> 15 and v = 30 -> 15; without input c = 15 fits and v = 30 is clipped."""
+    """Current of 5 bits without decay, weight 12, Integrator of 5 bits: step 1 c = 12, v = 12; step
+    2 both are clipped,
+    c to 15 and v to 15; then c = 27 -> 15 and v = 30 -> 15; without input c = 15 fits and v = 30 is
+    clipped."""
     model = single(12, Integrator(1.0, 1.0), 5, current_bits=5, synapse=NoDecay())
     assert saturations(model, [1, 1, 1, 0, 0]) == 4
     only_current = single(12, Integrator(1.0, 1.0), 16, current_bits=5, synapse=NoDecay())
@@ -89,17 +93,24 @@ def test_a_neuron_counts_once_a_step() -> None:
 
 
 def test_adaptations() -> None:
-    """6 bits, -32..31, threshold 5, strength 20 without decay: u = 25 fires, a = 20, v = 20; u = 25 fires at 25, a = 40 -> 31;
+    """6 bits, -32..31, threshold 5, strength 20 without decay: u = 25 fires, a = 20, v = 20; u = 25
+    fires at 25, a = 40 -> 31;
     v = 0; later nothing fires above 36."""
     neuron = Lif(adaptation=Adaptation(1.0, 1.0))
-    assert saturations(single(25, neuron, 6, threshold=5, adaptation=(NoDecay(), 20)), [1, 0, 0]) == 0
-    assert saturations(single(25, neuron, 6, threshold=5, adaptation=(NoDecay(), 20)), [1, 0, 0, 0]) == 0
+    assert (
+        saturations(single(25, neuron, 6, threshold=5, adaptation=(NoDecay(), 20)), [1, 0, 0]) == 0
+    )
+    assert (
+        saturations(single(25, neuron, 6, threshold=5, adaptation=(NoDecay(), 20)), [1, 0, 0, 0])
+        == 0
+    )
     # u = 20 + 25 = 45 -> 31 fires at 25, and a = 40 -> 31: one neuron update
     assert saturations(single(25, neuron, 6, threshold=5, adaptation=(NoDecay(), 20)), [1, 1]) == 1
 
 
 def test_refractory_neurons_count_although_they_discard_the_value() -> None:
-    """Weight 12 twice fires (24 -> 15, threshold 15), v = 0; the refractory step has u = 0 + 3 x 12 = 36 -> 15, too."""
+    """Weight 12 twice fires (24 -> 15, threshold 15), v = 0; the refractory step has u = 0 + 3 x 12
+    = 36 -> 15, too."""
     assert saturations(single(12, Lif(refractory=1), 5), [1, 1, 3]) == 2
 
 
@@ -111,24 +122,33 @@ def test_native_counts_as_the_specification(seed: int, threads: int) -> None:
     trained = random_trained(rng, random_graph(rng), 12, each_neuron=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PrecisionWarning)
-        model = quantize(trained, int(rng.integers(2, 9)), membrane_cap=int(rng.integers(4, 9)), max_count=2)
+        model = quantize(
+            trained, int(rng.integers(2, 9)), membrane_cap=int(rng.integers(4, 9)), max_count=2
+        )
     narrow = {}
     for name, p in model.populations.items():
         least = max(4, IntFormat.holding(int(p.bias.min()), int(p.bias.max())).bits)
-        narrow[name] = dataclasses.replace(p, current=IntFormat(max(least, p.current.bits - int(rng.integers(4)))))
+        narrow[name] = dataclasses.replace(
+            p, current=IntFormat(max(least, p.current.bits - int(rng.integers(4))))
+        )
     model = dataclasses.replace(model, populations=narrow)
     spikes = random_stimulus(rng, model.network, 12, 5, 2)
     expected = run_golden(model, spikes)
     assert set(expected.saturations) == set(model.populations)
     assert run_native(model, spikes, threads=threads).saturations == expected.saturations
-    assert run_native(model, spikes, states=False, threads=threads).saturations == expected.saturations
+    assert (
+        run_native(model, spikes, states=False, threads=threads).saturations == expected.saturations
+    )
 
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
         ("if (changed) saturated = true;", ""),
-        ("clipped[i] |= static_cast<T>((x[i] < least) | (x[i] > most))", "clipped[i] |= static_cast<T>(x[i] < least)"),
+        (
+            "clipped[i] |= static_cast<T>((x[i] < least) | (x[i] > most))",
+            "clipped[i] |= static_cast<T>(x[i] < least)",
+        ),
         ("saturations += one;", "saturations += 1;"),
         ("plain && !counting", "plain"),
         ("saturations[k] += active[k]->saturations;", "saturations[k] = active[k]->saturations;"),
@@ -152,7 +172,8 @@ def test_an_error_in_counting_is_noticed(
 
 
 def narrowed() -> tuple[QuantizedNetwork, np.ndarray]:
-    """A readout that is proved for 10 steps of one input, and would run 640: its width is set here, as a longer run would find it."""
+    """A readout that is proved for 10 steps of one input, and would run 640: its width is set here,
+    as a longer run would find it."""
     network = feed_forward([1, 1], output=Integrator(1.0))
     trained = random_trained(np.random.default_rng(0), network, 10)
     weights = {"input_to_output.weight": np.ones((1, 1)), "output.bias": np.zeros(1)}
@@ -163,10 +184,12 @@ def narrowed() -> tuple[QuantizedNetwork, np.ndarray]:
 
 
 def test_inference_warns_of_saturation() -> None:
-    """The 17th spike of 127 leaves 12 bits: 17 x 127 = 2159 > 2047. From there on every one of the 624 updates is clipped."""
+    """The 17th spike of 127 leaves 12 bits: 17 x 127 = 2159 > 2047. From there on every one of the
+    624 updates is clipped."""
     model, spikes = narrowed()
     with pytest.warns(
-        SaturationWarning, match="population 'output': 624 of 640 neuron updates of 640 steps saturated"
+        SaturationWarning,
+        match="population 'output': 624 of 640 neuron updates of 640 steps saturated",
     ):
         assert infer(model, spikes).tolist() == [[2047]]
     capped = dataclasses.replace(model.populations["output"], capped=True)
@@ -195,7 +218,9 @@ def test_counts_are_saved_and_loaded(tmp_path: Path) -> None:
 def test_differing_counts_are_a_mismatch() -> None:
     trace = run_golden(single(-12, Lif(), 5), np.ones((4, 1, 1), np.uint8))
     other = dataclasses.replace(trace, saturations={"output": 2})
-    assert saturation_mismatch(trace, other) == "saturations of population 'output': expected 3, got 2"
+    assert (
+        saturation_mismatch(trace, other) == "saturations of population 'output': expected 3, got 2"
+    )
     assert saturation_mismatch(trace, dataclasses.replace(trace, saturations={})) is None
     pair = compare("integer", "golden", "native", trace, other)
     assert pair.first_mismatch == "saturations of population 'output': golden says 3, native says 2"
@@ -204,7 +229,9 @@ def test_differing_counts_are_a_mismatch() -> None:
 
 def test_shift_decays_do_not_saturate_by_themselves() -> None:
     """A decayed value is never farther from 0, so that a population at rest stays silent."""
-    population = dataclasses.replace(single(-12, Lif(), 5).populations["output"], decay=ShiftDecay(2))
+    population = dataclasses.replace(
+        single(-12, Lif(), 5).populations["output"], decay=ShiftDecay(2)
+    )
     model = dataclasses.replace(single(-12, Lif(), 5), populations={"output": population})
     assert saturations(model, [1, 0, 0, 0, 0]) == 0
 

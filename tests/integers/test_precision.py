@@ -1,4 +1,5 @@
-"""Leaks and biases in integers beside the float reference: guard bits, bounds, refusals, warnings."""
+"""Leaks and biases in integers beside the float reference: guard bits, bounds, refusals,
+warnings."""
 
 import warnings
 from typing import Any
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, quantize, run_golden, run_reference
+from neurohw import (
+    Integrator,
+    Lif,
+    TrainedNetwork,
+    feed_forward,
+    quantize,
+    run_golden,
+    run_reference,
+)
 from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedNetwork, dequantize
@@ -76,14 +85,16 @@ EVERY_20 = list(range(0, 2000, 20))
 def test_slow_leaks_do_not_stall(
     neuron: Lif, weight: float, steps: int, at: list[int], wanted: int, bits: int
 ) -> None:
-    """Before guard bits followed every leak: 71, 2, 81 and 1 spikes (the float reference is the judge)."""
+    """Before guard bits followed every leak: 71, 2, 81 and 1 spikes (the float reference is the
+    judge)."""
     expected, found = spikes_of(single(neuron, [weight], steps), at, bits)
     assert expected == wanted
     assert abs(found - expected) <= 1
 
 
 def test_a_slow_readout_leaks_like_in_float() -> None:
-    """0.99^10 = 0.904 after one spike of weight 1; integers may be off by an eighth of a weight step, 1/56."""
+    """0.99^10 = 0.904 after one spike of weight 1; integers may be off by an eighth of a weight
+    step, 1/56."""
     trained = single(Integrator(0.99), [1.0], 20)
     model = quantize(trained, 4)
     found = run_golden(model, events(20, [0])).states["v.output"][10, 0, 0]
@@ -93,7 +104,8 @@ def test_a_slow_readout_leaks_like_in_float() -> None:
 
 
 def test_a_leak_below_12_bits_is_refused_or_accepted_by_name() -> None:
-    """0.9999 per step: the nearest leaks are 2^-13 (a shift) and 0 or 1 / 4096. After 10,000 steps a constant
+    """0.9999 per step: the nearest leaks are 2^-13 (a shift) and 0 or 1 / 4096. After 10,000 steps
+    a constant
     input is worth (1 - 0.99988^10000) / (1 - 0.99988) = 5,775 instead of 6,321, 8.6 % less."""
     trained = single(Integrator(0.9999), [1.0], 10_000)
     with pytest.raises(
@@ -129,7 +141,8 @@ def test_decays_of_single_neurons_name_the_neuron() -> None:
 
 
 def test_slow_shifts_stand_in_where_a_multiply_has_no_bits() -> None:
-    """A leak of 6e-5 is nearer to 2^-14 than to 0 or 2^-12; the multiply alone would not leak at all."""
+    """A leak of 6e-5 is nearer to 2^-14 than to 0 or 2^-12; the multiply alone would not leak at
+    all."""
     assert quantize_decay(1 - 6e-5, "auto", tolerance=1.0) == ShiftDecay(14)
     with pytest.raises(InvalidModel, match="in the end"):
         quantize_decay(1 - 6e-5, "multiply", tolerance=1.0)
@@ -148,7 +161,8 @@ def test_step_responses_and_their_errors() -> None:
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_biases_of_readouts_keep_guard_bits(bits: int) -> None:
-    """Weights -1 and 1, biases 0.05 and 0: after 100 steps and one spike -1 + 5 against 1, class 0. Whole weight steps
+    """Weights -1 and 1, biases 0.05 and 0: after 100 steps and one spike -1 + 5 against 1, class 0.
+    Whole weight steps
     lost the bias from 4 bits down, and answered class 1."""
     trained = single(Integrator(1.0), [-1.0, 1.0], 100, bias=[0.05, 0.0])
     stimulus = events(100, [0])
@@ -170,7 +184,8 @@ def test_biases_that_are_whole_steps_cost_no_guard_bits() -> None:
 
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_fast_leaks_cost_what_they_did(bits: int) -> None:
-    """A leak by a half forgets its roundings: the fewest bits that give a threshold 2^5 units are enough."""
+    """A leak by a half forgets its roundings: the fewest bits that give a threshold 2^5 units are
+    enough."""
     rng = np.random.default_rng(bits)
     network = feed_forward([20, 10], output=Lif(0.5))
     parameters = {n: rng.normal(0.0, 0.3, s) for n, s in network.shapes().items()}
@@ -189,9 +204,13 @@ def test_resolution_bits_are_validated(resolution_bits: Any) -> None:
 
 
 def test_resolution_bits_mean_units_of_a_threshold() -> None:
-    """Threshold 1, weight 1 at 8 bits: 127 units without guard bits; 2^10 units need 4 of them (127 x 16 = 2,032)."""
+    """Threshold 1, weight 1 at 8 bits: 127 units without guard bits; 2^10 units need 4 of them (127
+    x 16 = 2,032)."""
     trained = single(Lif(0.5), [1.0], 5)
-    thresholds = [quantize(trained, 8, resolution_bits=r).populations["output"].threshold[0] for r in (0, 6, 7, 10)]
+    thresholds = [
+        quantize(trained, 8, resolution_bits=r).populations["output"].threshold[0]
+        for r in (0, 6, 7, 10)
+    ]
     assert thresholds == [127, 127, 254, 2032]
 
 
@@ -200,14 +219,17 @@ def test_what_sixteen_guard_bits_do_not_serve_is_told() -> None:
     trained = single(Lif(0.998, synapse_decay=0.998), [1000.0], 1000)
     with pytest.warns(
         PrecisionWarning,
-        match="population 'output': with 16 guard bits, the most there are, roundings of leaks add up to",
+        match="population 'output': with 16 guard bits, the most there are, roundings of leaks "
+        "add up to",
     ):
         model = quantize(trained, 4)
     assert model.info["populations"]["output"]["guard_bits"] == 16
     assert model.info["populations"]["output"]["rounding"]["leak"] > 2.0**-8
 
 
-def weakly_driven(decay: float, drive: float, synapse: float | None) -> tuple[TrainedNetwork, np.ndarray]:
+def weakly_driven(
+    decay: float, drive: float, synapse: float | None
+) -> tuple[TrainedNetwork, np.ndarray]:
     """50 inputs of 5 % into 40 neurons, whose membranes stand at `drive` thresholds on average."""
     rng = np.random.default_rng(1)
     network = feed_forward([50, 40], output=Lif(decay, synapse_decay=synapse))
@@ -215,8 +237,12 @@ def weakly_driven(decay: float, drive: float, synapse: float | None) -> tuple[Tr
     parameters["output.threshold"][:] = 1.0
     weight = rng.normal(1.0, 0.5, (40, 50))
     gain = 1 / (1 - decay) / (1 - (synapse or 0.0))
-    parameters["input_to_output.weight"] = weight * drive / (weight.sum(axis=1).mean() * 0.05 * gain)
-    return TrainedNetwork(network, parameters, 1000), (rng.random((1000, 4, 50)) < 0.05).astype(np.uint8)
+    parameters["input_to_output.weight"] = (
+        weight * drive / (weight.sum(axis=1).mean() * 0.05 * gain)
+    )
+    return TrainedNetwork(network, parameters, 1000), (rng.random((1000, 4, 50)) < 0.05).astype(
+        np.uint8
+    )
 
 
 @pytest.mark.parametrize("synapse", [None, 0.9])
@@ -224,7 +250,8 @@ def weakly_driven(decay: float, drive: float, synapse: float | None) -> tuple[Tr
 def test_weakly_driven_networks_keep_their_spikes_at_four_bits(
     decay: float, synapse: float | None
 ) -> None:
-    """Against the same rounded parameters in float: 30 to 60 % were lost. The judge is the float reference."""
+    """Against the same rounded parameters in float: 30 to 60 % were lost. The judge is the float
+    reference."""
     trained, stimulus = weakly_driven(decay, 0.9, synapse)
     model = quantize(trained, 4)
     rounded = run_reference(dequantize(model), stimulus, states=False).spikes["output"].sum()
@@ -236,8 +263,10 @@ def test_weakly_driven_networks_keep_their_spikes_at_four_bits(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_roundings_of_leaks_stay_within_their_bound(seed: int) -> None:
-    """Exact weights, one readout with random leaks: integers and exact arithmetic with the same factors differ by at most
-    the bound, over hundreds of steps of input of one sign, which is the worst for a rounding to one side."""
+    """Exact weights, one readout with random leaks: integers and exact arithmetic with the same
+    factors differ by at most
+    the bound, over hundreds of steps of input of one sign, which is the worst for a rounding to one
+    side."""
     rng = np.random.default_rng(seed)
     factors = [0.25, 0.5, 0.9, 0.98, 0.995, 1 - 2.0**-7, 1 - 2.0**-10, 1.0]
     decay = float(rng.choice(factors))
@@ -263,13 +292,21 @@ def test_roundings_of_leaks_stay_within_their_bound(seed: int) -> None:
 def test_one_step_of_a_decay_rounds_by_less_than_a_unit() -> None:
     """All results of 4096 consecutive values, against exact fractions."""
     values = np.arange(-4096, 4097)
-    for decay in (NoDecay(), ShiftDecay(1), ShiftDecay(7), MultiplyDecay(2048), MultiplyDecay(41), MultiplyDecay(4096)):
+    for decay in (
+        NoDecay(),
+        ShiftDecay(1),
+        ShiftDecay(7),
+        MultiplyDecay(2048),
+        MultiplyDecay(41),
+        MultiplyDecay(4096),
+    ):
         error = np.abs(decay.apply(values) - values * decay_factor(decay)).max()
         assert error == pytest.approx(step_rounding(decay), abs=1e-12)
 
 
 def test_guard_bits_are_the_fewest() -> None:
-    """Leak by 2^-7: 127 units at most. A threshold of 10 steps needs 126 / 2^-8 = 32,256 units: 12 bits (40,960), not 11."""
+    """Leak by 2^-7: 127 units at most. A threshold of 10 steps needs 126 / 2^-8 = 32,256 units: 12
+    bits (40,960), not 11."""
     roundings = Roundings.of(ShiftDecay(7), None, None, False, 10**6, 1)
     assert roundings.leak[0] == pytest.approx(127.0)
     found = guard_bits(roundings, np.array([1.0]), np.zeros(1), np.array([10.0]), 5)
@@ -277,7 +314,16 @@ def test_guard_bits_are_the_fewest() -> None:
     # a readout: 127 units are an eighth of a step with 10 bits
     assert guard_bits(roundings, np.array([1.0]), np.zeros(1), None, 5).bits == 10
     # within 4 steps only 4 (1 - 2^-7) x 0.99 units
-    assert guard_bits(Roundings.of(ShiftDecay(7), None, None, False, 4, 1), np.array([1.0]), np.zeros(1), None, 5).bits == 5
+    assert (
+        guard_bits(
+            Roundings.of(ShiftDecay(7), None, None, False, 4, 1),
+            np.array([1.0]),
+            np.zeros(1),
+            None,
+            5,
+        ).bits
+        == 5
+    )
 
 
 def test_the_slowest_state_decides() -> None:
@@ -307,7 +353,8 @@ def test_the_report_says_of_every_state_whether_it_can_saturate() -> None:
 
 @pytest.mark.filterwarnings("ignore::neurohw.errors.PrecisionWarning")
 def test_states_beyond_exact_products_are_refused_by_name() -> None:
-    """Two leaks of 1 / 4096 multiply a sum of weights by 2^24, and 16 guard bits come on top: products with 4,096 leave 64 bits."""
+    """Two leaks of 1 / 4096 multiply a sum of weights by 2^24, and 16 guard bits come on top:
+    products with 4,096 leave 64 bits."""
     leak = 1 - 1.5 / 4096
     network = feed_forward([200, 1], output=Lif(leak, synapse_decay=leak))
     weights = {
@@ -316,7 +363,11 @@ def test_states_beyond_exact_products_are_refused_by_name() -> None:
         "output.threshold": np.ones(1),
     }
     trained = TrainedNetwork(network, weights, 100_000)
-    with pytest.raises(InvalidModel, match="population 'output': its membrane needs .* bits, a multiplying decay is exact up to 51"):
+    with pytest.raises(
+        InvalidModel,
+        match="population 'output': its membrane needs .* bits, a multiplying decay is exact up "
+        "to 51",
+    ):
         quantize(trained, 8, leak_tolerance=1.0)
     model = quantize(trained, 8, leak_tolerance=1.0, membrane_cap=40)
     assert model.populations["output"].membrane.bits == 40

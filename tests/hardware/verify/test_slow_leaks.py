@@ -1,4 +1,5 @@
-"""Golden against RTL where leaks are slow: membranes of up to 32 bits, and sums shifted by many guard bits."""
+"""Golden against RTL where leaks are slow: membranes of up to 32 bits, and sums shifted by many
+guard bits."""
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from neurohw.errors import Unsupported
 from neurohw.neurons import Adaptation
 from tests.random_networks import random_stimulus, random_trained
 
-pytestmark = [pytest.mark.rtl, pytest.mark.filterwarnings("ignore::neurohw.errors.PrecisionWarning")]
+pytestmark = [
+    pytest.mark.rtl,
+    pytest.mark.filterwarnings("ignore::neurohw.errors.PrecisionWarning"),
+]
 
 NEURONS = {
     "current and adaptation": Lif(0.98, synapse_decay=0.9, adaptation=Adaptation(1 - 2.0**-7, 0.2)),
@@ -38,6 +42,8 @@ def test_wider_states_are_refused_by_name_and_a_cap_is_the_cure() -> None:
     rng = np.random.default_rng(0)
     network = feed_forward([30, 5], output=Lif(0.995, synapse_decay=0.995))
     trained = random_trained(rng, network, 2000)
-    with pytest.raises(Unsupported, match="membrane of population 'output' has .* bits, at most 32"):
+    with pytest.raises(
+        Unsupported, match="membrane of population 'output' has .* bits, at most 32"
+    ):
         rtl.check(quantize(trained, 4))
     rtl.check(quantize(trained, 4, resolution_bits=2, membrane_cap=30))
