@@ -70,7 +70,7 @@ def test_recorded_spikes_are_taken_as_they_are() -> None:
     dataset = Dataset("spikes", counts, labels, counts, labels, counts, labels, 3)
     assert np.array_equal(prepared(dataset, SMALL, 0).x_train, counts)
     encoder = liquid_encoder(dataset, SMALL, 0)
-    assert encoder.steps == 12 and encoder.encode(counts).max() == 1
+    assert encoder.steps == 12 and encoder.encode(counts).counts.max() == 1
 
 
 def test_the_readout_counts_what_the_integers_do(finished: Path) -> None:
@@ -168,7 +168,7 @@ def test_interrupted_and_resumed(run: RunFolder, monkeypatch: pytest.MonkeyPatch
     def interrupted(model: Any, spikes: Any, **options: Any) -> Any:
         if len(counted) == 3:
             raise KeyboardInterrupt
-        counted.append(spikes.shape[1])
+        counted.append(spikes.samples)
         return count(model, spikes, **options)
 
     with monkeypatch.context() as patch:

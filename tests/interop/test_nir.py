@@ -20,6 +20,7 @@ from neurohw.engines.features import model_for
 from neurohw.errors import BrokenFile, InvalidModel, NeurohwError, Unsupported
 from neurohw.golden.native import run_native
 from neurohw.interop.nir import from_nir, to_nir, write_nir
+from neurohw.stimulus import Spikes
 from tests.random_networks import FEATURES, random_graph, random_stimulus, random_trained
 from tests.shared_data import shared_data
 
@@ -372,7 +373,7 @@ def test_the_exported_graph_means_the_network_to_a_plain_reader() -> None:
         except Unsupported:
             continue
         again = from_nir(graph, dt=network.dt, reset=neurons[0].reset, strict=neurons[0].strict, use_metadata=False)
-        spikes = random_stimulus(rng, network, 9, 4)
+        spikes = Spikes(random_stimulus(rng, network, 9, 4))
         expected, actual = run_reference(trained, spikes), run_reference(again, spikes)
         ours = expected.states[f"v.{network.output.name}"]
         theirs = actual.states[f"v.{again.network.output.name}"]

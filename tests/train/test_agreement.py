@@ -20,6 +20,7 @@ from neurohw import (
     run_reference,
 )
 from neurohw.errors import InvalidData, InvalidModel
+from neurohw.stimulus import Spikes
 from neurohw.train import SpikingModule
 from neurohw.train.module import groups
 from tests.random_networks import random_graph, random_network, random_stimulus, random_trained
@@ -35,7 +36,7 @@ def run_module(module: SpikingModule, spikes: np.ndarray) -> Trace:
 
 
 def assert_agrees(trained: TrainedNetwork, spikes: np.ndarray) -> Trace:
-    expected = run_reference(trained, spikes)
+    expected = run_reference(trained, Spikes(spikes))
     actual = run_module(SpikingModule.from_trained(trained), spikes)
     assert set(actual.arrays()) == set(expected.arrays())
     assert first_mismatch(expected, actual, 1e-9) is None

@@ -34,7 +34,7 @@ def raster(events: NDArray[Any], steps: int, neurons: int) -> NDArray[np.uint8]:
 
 def test_dense_layer_equals_the_recording() -> None:
     data = arrays("dense_cuba_io")
-    model = from_lavadl(shared_data("models/lava_dl/oxford.net"))
+    model = from_lavadl(shared_data("models/lava_dl/oxford.net"), steps=data["in"].shape[1])
     q = model.projections["input_to_layer0"]
     assert np.array_equal(q.weight << (q.exponent - 6), data["weight"])
     trace = run_golden(model, data["in"].T[:, None])
@@ -49,12 +49,12 @@ def test_oxford_equals_the_recording_of_its_training_tool() -> None:
     data = arrays("oxford_io")
     steps = 2000
     spikes = raster(data["input"], steps, 200)[:, None]
-    model = from_lavadl(shared_data("models/lava_dl/oxford.net"), strict=False)
+    model = from_lavadl(shared_data("models/lava_dl/oxford.net"), steps, strict=False)
     expected = raster(data["ground_truth"], steps, 200)
     late = latency(model.network)["layer1"]
     assert late == 2 and expected.sum() == 10178
     assert np.array_equal(run_golden(model, spikes).spikes["layer1"][:-late, 0], expected[late:])
-    strict = run_native(from_lavadl(shared_data("models/lava_dl/oxford.net")), spikes, states=False)
+    strict = run_native(from_lavadl(shared_data("models/lava_dl/oxford.net"), steps), spikes, states=False)
     assert np.count_nonzero(strict.spikes["layer1"][:-late, 0] != expected[late:]) > 1000
 
 
@@ -88,8 +88,8 @@ def pilotnet_steps(data: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
 def test_pilotnet_equals_the_recording_in_every_state() -> None:
     """Layer k works one step after layer k - 1; its state was cleared at the start of steps k + 1 and k + 18."""
     data = arrays("pilotnet_lif_io")
-    model = from_lavadl(shared_data("models/lava_dl/pilotnet_lif.net"))
     spikes = pilotnet_steps(data, "input")[:, None]
+    model = from_lavadl(shared_data("models/lava_dl/pilotnet_lif.net"), steps=len(spikes))
     late = latency(model.network)
     last = data["conv_0"].shape[-1]
     compared = 0
