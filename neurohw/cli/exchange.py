@@ -214,10 +214,13 @@ def check_verb(
         console.print(
             f"{source}: {wrong} of {len(findings)} nodes cannot be expressed",
             style="red",
+            markup=False,
             soft_wrap=True,
         )
         raise typer.Exit(1)
-    console.print(f"{source}: all {len(findings)} nodes can be expressed", soft_wrap=True)
+    console.print(
+        f"{source}: all {len(findings)} nodes can be expressed", markup=False, soft_wrap=True
+    )
 
 
 def export_verb(
