@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -41,8 +42,8 @@ class Counting:
         return np.array(self.calls).reshape(shape).any(axis=1)
 
 
-def saturations(model: QuantizedNetwork, spikes: NDArray[Any]) -> dict[str, int]:
-    """Neuron updates of every population in which a state saturates, for counts [time, sample, input neuron]."""
+def saturations_while(run: Callable[[], Any], golden: ModuleType = specification) -> dict[str, int]:
+    """Neuron updates of every population in which a state saturates while a golden model, which lives in that module, runs."""
     counting: dict[str, Counting] = {}
     original = specification.integer_arithmetic
 
@@ -50,6 +51,11 @@ def saturations(model: QuantizedNetwork, spikes: NDArray[Any]) -> dict[str, int]
         counting[population.name] = Counting(original(model, population))
         return counting[population.name].arithmetic
 
-    with mock.patch.object(specification, "integer_arithmetic", watched):
-        run_golden(model, spikes)
+    with mock.patch.object(golden, "integer_arithmetic", watched):
+        run()
     return {name: int(c.steps().sum()) for name, c in counting.items()}
+
+
+def saturations(model: QuantizedNetwork, spikes: NDArray[Any]) -> dict[str, int]:
+    """The same for counts [time, sample, input neuron]."""
+    return saturations_while(lambda: run_golden(model, spikes))

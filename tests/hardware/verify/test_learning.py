@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from neurohw.errors import Unsupported
+from neurohw.fixedpoint import IntFormat
 from neurohw.hardware.generate import RtlPackage
 from neurohw.hardware.generate.plastic import emit_plastic, learning_layout
 from neurohw.hardware.verify.learning import learning_mismatch, run_learning
+from neurohw.plasticity import golden as plastic_golden
 from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.rule import AstrocyteControl
 from neurohw.stimulus import Spikes
 from tests.random_plasticity import random_learning, random_quantized, random_spikes
+from tests.saturations import saturations_while
 
 pytestmark = pytest.mark.rtl
 
@@ -34,7 +37,12 @@ def mismatch(
     emit_plastic(q, lanes, update_lanes).write(folder / "rtl")
     result = run_learning(folder / "rtl", q, spikes, learning, 7, optimize=False, **conditions)  # type: ignore[arg-type]
     assert result.counters["events"] == spikes.sum() and result.counters["steps"] == spikes.shape[0] * spikes.shape[1]
-    return learning_mismatch(run_plastic_golden(q, Spikes(spikes), learning, 7), result)
+    given = Spikes(spikes)
+    saturated = saturations_while(lambda: run_plastic_golden(q, given, learning), plastic_golden)
+    assert [result.counters["saturations"]] == list(saturated.values())
+    assert result.counters["invalid_events"] == 0
+    assert result.counters["status"] == 2 * (result.counters["saturations"] > 0)
+    return learning_mismatch(run_plastic_golden(q, given, learning, 7), result)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -59,6 +67,23 @@ def test_random_liquids_with_idle_and_backpressure(seed: int, tmp_path: Path) ->
         )
         is None
     )  # fmt: skip
+
+
+def test_saturations_are_counted_while_weights_change(tmp_path: Path) -> None:
+    """Membranes that just hold the thresholds."""
+    rng = np.random.default_rng(5)
+    q = random_quantized(rng)
+    populations = {
+        name: dataclasses.replace(
+            p, membrane=IntFormat.holding(int(p.v_reset.min()), int(p.threshold.max())), capped=True
+        )
+        for name, p in q.model.populations.items()
+    }
+    q = dataclasses.replace(q, model=dataclasses.replace(q.model, populations=populations))
+    spikes = random_spikes(rng, q, 14, 3)
+    counted = saturations_while(lambda: run_plastic_golden(q, spikes), plastic_golden)
+    assert sum(counted.values()) > 0
+    assert mismatch(tmp_path, q, spikes, 4, 2) is None
 
 
 @pytest.mark.slow
