@@ -10,6 +10,7 @@ from neurohw.connections import Convolution, Dense, Sparse
 from neurohw.data import Dataset, Encoder, digits
 from neurohw.errors import (
     BrokenFile,
+    CannotWrite,
     DoesNotFit,
     InvalidData,
     InvalidModel,
@@ -29,6 +30,7 @@ from neurohw.network import Network, Population, Projection, TrainedNetwork, fee
 from neurohw.neurons import Adaptation, Astrocyte, If, Integrator, Lif, Source
 from neurohw.readout import accuracy, scores
 from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes
 from neurohw.trace import Trace, first_mismatch
 from neurohw.train import DeviceNoise, TrainConfig
 
@@ -41,6 +43,7 @@ __all__ = [
     "Adaptation",
     "Astrocyte",
     "BrokenFile",
+    "CannotWrite",
     "Convolution",
     "Dataset",
     "Dense",
@@ -62,6 +65,7 @@ __all__ = [
     "RtlPackage",
     "Source",
     "Sparse",
+    "Spikes",
     "SpikingModule",
     "Trace",
     "TrainConfig",
