@@ -89,7 +89,8 @@ StepsOption = Annotated[int | None, typer.Option("--steps", help="Steps of one s
 ShapeOption = Annotated[
     str | None,
     typer.Option(
-        "--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28."
+        "--input-shape",
+        help="snnTorch, lava-dl: shape of one step's input, such as 784 or 1,28,28.",
     ),
 ]
 
@@ -116,9 +117,9 @@ def show_import(value: Any) -> None:
         show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
     for row in neurons_table(value) if report is None else report["populations"]:
         show(in_words(row))
+    for text in value.info.get("notes", []) if report is None else report["notes"]:
+        show(f"note: {text}")
     if report is not None:
-        for text in report["notes"]:
-            show(f"note: {text}")
         for text in [*report["warnings"], assumptions_in_words(report)]:
             if text:
                 show(f"warning: {text}", "yellow")
