@@ -176,7 +176,7 @@ def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RtlPackage, "weight_bits", lambda self: {"hidden1": 784 * 128 * 4})
+    monkeypatch.setattr(RtlPackage, "weight_banks", lambda self: {"hidden1": [(784 * 4, 128)]})
     monkeypatch.setattr(
         sys.modules["neurohw.hardware.build.bitstream"], "synthesise", lambda *_: pytest.fail("synthesis was started")
     )
