@@ -64,6 +64,9 @@ def test_report_holds_what_was_measured(finished: Path) -> None:
     assert agreement["mismatches"] == 0
     assert agreement["spikes_compared"] == agreement["steps"] * 74
     assert report["performance"]["synaptic_operations_per_cycle"] > 0.8 * 8
+    operations = [report["performance"][f"{kind}synaptic_operations_per_inference"] for kind in ("effective_", "")]
+    assert 0 < operations[0] < operations[1]
+    assert all(w["saturations"] == 0 and not w["capped"] for w in report["widths"].values())
     assert report["seed"] == 0 and len(report["digests"]["quantized"]) == 64
     engines = {r["engine"]: r["status"] for r in report["crosscheck"]["runs"]}
     assert report["crosscheck"]["agrees"] and len(report["crosscheck"]["pairs"]) >= 6
@@ -182,7 +185,7 @@ def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RtlPackage, "weight_bits", lambda self: {"hidden1": 784 * 128 * 4})
+    monkeypatch.setattr(RtlPackage, "weight_banks", lambda self: {"hidden1": [(784 * 4, 128)]})
     monkeypatch.setattr(
         sys.modules["neurohw.hardware.build.bitstream"], "synthesise", lambda *_: pytest.fail("synthesis was started")
     )

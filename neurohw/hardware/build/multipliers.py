@@ -7,10 +7,10 @@ traces and the astrocyte.
 from collections.abc import Sequence
 from typing import Any
 
+from neurohw.fixedpoint import MULTIPLY_UNIT
 from neurohw.hardware.generate import RtlPackage
 from neurohw.hardware.generate.neuron import MULTIPLY, MULTIPLY_EACH
 
-UNIT = 4096
 # widest factors of one block: MULT18X18D, SB_MAC16
 BLOCK_BITS = {"ecp5": 18, "ice40": 16}
 
@@ -22,7 +22,7 @@ def _is_shift(factor: int) -> bool:
 
 def _decay_blocks(parameters: dict[str, Any], prefix: str, width: int, block: int) -> int:
     kind, value = parameters[f"{prefix}_KIND"], parameters[f"{prefix}_VALUE"]
-    multiplies = kind == MULTIPLY_EACH or (kind == MULTIPLY and not _is_shift(UNIT - value))
+    multiplies = kind == MULTIPLY_EACH or (kind == MULTIPLY and not _is_shift(MULTIPLY_UNIT - value))
     return -(-width // block) if multiplies else 0
 
 
@@ -41,7 +41,7 @@ def dsp_blocks(package: RtlPackage, family: str) -> dict[str, int]:
         once = 2 * sum(q["core"] == "nhw_convolution_rows" and q["target"] == name for q in package.projections())
         if package.manifest.get("learning"):
             # of a trace its own decay, a constant potentiation and a depression that the astrocyte sets
-            lane += 1 + (not _is_shift(UNIT - p["TRACE_DECAY"])) + (not _is_shift(p["POTENTIATION"]))
+            lane += 1 + (not _is_shift(MULTIPLY_UNIT - p["TRACE_DECAY"])) + (not _is_shift(p["POTENTIATION"]))
             once += not _is_shift(abs(p["ASTROCYTE_GAIN"]))
         if lane or once:
             result[name] = lane * p["UPDATE_LANES"] + once
@@ -61,12 +61,12 @@ def instances(package: RtlPackage, populations: Sequence[str]) -> list[str]:
 
 
 def without_blocks(blocks: dict[str, int], available: int) -> list[str]:
-    """The populations that have to multiply in logic, so that the others fit in the blocks: as few multipliers as possible, whole populations."""
-    best: list[str] = []
+    """The populations that have to multiply in logic, so that the others fit in the blocks; the largest get theirs first."""
+    result: list[str] = []
     left = available
     for name in sorted(blocks, key=lambda n: (-blocks[n], n)):
         if blocks[name] <= left:
             left -= blocks[name]
         else:
-            best.append(name)
-    return sorted(best)
+            result.append(name)
+    return sorted(result)

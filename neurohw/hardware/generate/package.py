@@ -72,11 +72,7 @@ class RtlPackage:
 
     def weight_bits(self) -> dict[str, int]:
         """Bits of each weight memory by population, targets, delays and padding lanes included."""
-        result = {}
-        for layer in self.layers():
-            p = layer["parameters"]
-            result[layer["population"]] = p["ROWS"] * sum(count * bits for _, count, bits in row_fields(p))
-        return result
+        return {name: sum(rows * bits for rows, bits in banks) for name, banks in self.weight_banks().items()}
 
     def weight_banks(self) -> dict[str, list[tuple[int, int]]]:
         """(rows, bits of a row) of each bank of the weight memories by population."""
