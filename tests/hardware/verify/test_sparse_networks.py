@@ -120,7 +120,7 @@ def test_an_event_costs_its_fan_out_over_the_lanes(tmp_path: Path) -> None:
     full = hub(64, rng)
     network = dataclasses.replace(full.network, projections=full.network.projections[:1])
     kept = {name: array for name, array in full.parameters.items() if not name.startswith("a_to_a")}
-    model = quantize(TrainedNetwork(network, kept, full.steps), 4)
+    model = quantize(TrainedNetwork(network, kept, 10), 4)
     stimulus = (rng.random((10, 4, 20)) < 0.8).astype(np.uint8)
     emit(model, lanes).write(tmp_path / "rtl")
     program = build_harness(tmp_path / "rtl", tmp_path / "sim", optimize=False)
