@@ -180,7 +180,7 @@ def test_interrupted_and_resumed(run: RunFolder, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         reservoir,
         "run_native",
-        lambda model, spikes, **o: (again.append(spikes.shape[1]), count(model, spikes, **o))[1],
+        lambda model, spikes, **o: (again.append(spikes.samples), count(model, spikes, **o))[1],
     )
     readout_stage(run, quiet)
     data = load_data(run.config)

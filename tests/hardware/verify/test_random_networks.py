@@ -91,7 +91,7 @@ def test_extreme_weights_and_saturation_at_a_cap() -> None:
 
 def test_a_wrong_weight_is_found_and_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    model = quantize(random_trained(rng, feed_forward([8, 6, 3], Lif(decay=0.5))), 8)
+    model = quantize(random_trained(rng, feed_forward([8, 6, 3], Lif(decay=0.5)), steps=5), 8)
     stimulus = random_stimulus(rng, model.network, 5, 30)
     projections = dict(model.projections)
     weight = projections["input_to_hidden1"].weight.copy()
@@ -115,7 +115,7 @@ def test_a_wrong_weight_is_found_and_drawn(tmp_path: Path) -> None:
 def test_lanes_are_kept_busy_while_events_wait(tmp_path: Path) -> None:
     """Synaptic operations per clock within 20 % of LANES while events wait."""
     rng = np.random.default_rng(9)
-    model = quantize(random_trained(rng, feed_forward([40, 64, 10], Lif(decay=0.5))), 4)
+    model = quantize(random_trained(rng, feed_forward([40, 64, 10], Lif(decay=0.5)), steps=6), 4)
     emit(model, lanes=16).write(tmp_path / "rtl")
     stimulus = (rng.random((6, 20, 40)) < 0.5).astype(np.uint8)
     result = verify(tmp_path / "rtl", model, stimulus, optimize=False)
