@@ -113,7 +113,7 @@ def test_what_cannot_be_mapped_is_refused_by_name() -> None:
         ({"scheme": "complex"}, "not 'complex'"),
         ({"scale_per": "chip"}, "not 'chip'"),
         ({"levels": 1}, "at least 2, not 1"),
-        ({"tile_rows": 0}, "0 x 256"),
+        ({"tile_rows": 0}, "tile_rows must be a whole number, at least 1, not 0"),
     ):
         with pytest.raises(InvalidModel, match=message):
             CrossbarMapping(**wrong)  # type: ignore[arg-type]

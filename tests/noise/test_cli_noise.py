@@ -157,7 +157,7 @@ def test_mistakes_say_what_to_do(model: Path, tmp_path: Path) -> None:
         "processes: at least 1": (InvalidData, ["--recipe", "digits", "--processes", "0"]),
         "use read_noise 'read' or 'none'": (InvalidModel, ["--recipe", "digits", "--bits", "4"]),
         "weights of both signs": (InvalidModel, ["--recipe", "digits", "--scheme", "unipolar", "--processes", "1"]),
-        "must be at least 2, not 1": (InvalidModel, ["--recipe", "digits", "--levels", "1"]),
+        "must be a whole number, at least 2, not 1": (InvalidModel, ["--recipe", "digits", "--levels", "1"]),
     }
     for message, (kind, options) in mistakes.items():
         with pytest.raises(kind, match=re.escape(message)):

@@ -165,7 +165,7 @@ def test_scenarios_that_make_no_sense_are_refused() -> None:
         Scenario(pcm, bits=4)
     with pytest.raises(InvalidModel, match="in 2..8, not 9"):
         Scenario(pcm, bits=9, read_noise="none")
-    with pytest.raises(InvalidModel, match="none, read, step, not 'loud'"):
+    with pytest.raises(InvalidModel, match="read_noise must be 'none', 'read' or 'step', not 'loud'"):
         Scenario(pcm, read_noise="loud")  # type: ignore[arg-type]
 
 

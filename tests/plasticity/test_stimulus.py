@@ -68,7 +68,7 @@ def test_wrong_stimuli_are_named() -> None:
         Bernoulli(np.array([[1.5]], np.float32), 0)
     with pytest.raises(InvalidData, match="shape"):
         Bernoulli(np.zeros(3, np.float32), 0)
-    with pytest.raises(InvalidData, match="seed -1"):
+    with pytest.raises(InvalidData, match="seed must be a whole number.*not -1"):
         Bernoulli(np.zeros((1, 1), np.float32), -1)
     with pytest.raises(InvalidData, match="do not match"):
         Events(np.zeros(2, np.int32), np.zeros(1, np.int32), np.array([0, 2]), 1)
