@@ -87,7 +87,8 @@ StepsOption = Annotated[int | None, typer.Option("--steps", help="Steps of one s
 ShapeOption = Annotated[
     str | None,
     typer.Option(
-        "--input-shape", help="snnTorch: shape of one step's input, such as 784 or 1,28,28."
+        "--input-shape",
+        help="snnTorch, lava-dl: shape of one step's input, such as 784 or 1,28,28.",
     ),
 ]
 

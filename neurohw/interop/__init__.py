@@ -74,7 +74,7 @@ def _options(source: str, options: dict[str, Any]) -> dict[str, Any]:
     kind = recognise(source)
     allowed = {
         "nir": {"written_by", *CHOICES},
-        "lava-dl": {"steps", "strict"},
+        "lava-dl": {"steps", "strict", "input_shape"},
         "snntorch": {"input_shape", "steps"},
     }[kind]
     foreign = sorted(set(given) - allowed)
