@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from outputs import write_page
 
 from neurohw import run_reference
 from neurohw.interop.nir import from_nir
@@ -139,6 +138,8 @@ def table(found: dict[str, tuple[Convention, Match]]) -> str:
 
 def main() -> None:
     """Identify, write and print the table."""
+    from outputs import write_page  # of this folder: tests import the rest of this file from elsewhere
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
