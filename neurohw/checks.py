@@ -112,6 +112,8 @@ def checked(name: str, value: Any, kind: Any, limits: Range = ANY, error: type[N
     Known are int, float, bool, Literal, tuples, unions and classes; any other annotation is not checked.
     """
     origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
     if kind is bool:
         return flag(name, value, error)
     if kind is int:

@@ -19,7 +19,8 @@ def every_written_package_conforms(monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     def write(self: RtlPackage, folder: Path, *arguments: Any, **options: Any) -> None:
         _write(self, folder, *arguments, **options)
-        found.append(package_complaints(self, folder))
+        if "top" in self.manifest:  # else a few files by which the writing alone is tested
+            found.append(package_complaints(self, folder))
 
     monkeypatch.setattr(RtlPackage, "write", write)
     yield

@@ -35,6 +35,7 @@ from neurohw.fixedpoint import IntFormat, MultiplyDecay, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedModulation, QuantizedNetwork, QuantizedPopulation, QuantizedProjection, dequantize
 from neurohw.network import FloatArray
 from neurohw.neurons import Neuron
+from neurohw.stimulus import Spikes
 from tests.random_networks import random_graph, random_stimulus, random_trained
 
 
@@ -243,7 +244,7 @@ def test_quantized_modulations_follow_the_float_ones() -> None:
     units = np.array(report["output"]["unit"])
     rise = model.modulations["fast_threshold_output"]
     assert np.all(units == report["fast"]["unit"][0] * 2.0**rise.shift)
-    stimulus = random_stimulus(rng, network, 30, 30)
+    stimulus = Spikes(random_stimulus(rng, network, 30, 30))
     expected, actual = run_reference(trained, stimulus), run_golden(model, stimulus)
     rounded = run_reference(dequantize(model), stimulus)
     for name in ("cells", "output"):

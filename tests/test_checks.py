@@ -180,7 +180,7 @@ def test_any_value_of_any_field_is_valid_or_refused(place: tuple[Any, Field[Any]
         (lambda: TrainedNetwork(NETWORK, {**TRAINED.parameters, "output.bias": ["a", "b"]}, 4), "'output.bias' holds no numbers"),
         (lambda: quantize(TRAINED, bits=4.5), "bits of the weights must be a whole number, in 2..8, not 4.5"),
         (lambda: quantize(TRAINED, membrane_cap=0), "membrane_cap must be a whole number, in 1..63, not 0"),
-        (lambda: quantize(TRAINED, resolution_bits=-1), "resolution_bits must be a whole number, in 0..32, not -1"),
+        (lambda: quantize(TRAINED, resolution_bits=-1), "resolution_bits is a whole number of 0 to 16, not -1"),
         (lambda: quantize(TRAINED, max_count=0), "max_count must be a whole number, in 1..255, not 0"),
         (lambda: quantize(TRAINED, steps=0), "steps must be a whole number, at least 1, not 0"),
         (lambda: quantize(TRAINED, decay="exact"), "decay must be 'auto', 'shift' or 'multiply', not 'exact'"),

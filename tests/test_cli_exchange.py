@@ -113,7 +113,7 @@ def test_a_shape_of_no_numbers_is_one_line(
     code, text = run(
         capsys, "import", "net.py:net", "--out", tmp_path / "model", "--input-shape", "abc"
     )
-    assert code == 2 and "1,28,28, not 'abc'" in text and "Traceback" not in text
+    assert code == 2 and "'abc' is no list of whole numbers" in text and "Traceback" not in text
 
 
 def test_check_lists_all_and_writes_nothing(

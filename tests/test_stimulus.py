@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, infer, quantize, run_golden, run_reference, save
-from neurohw.cli import app
+from neurohw.cli.app import app
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Encoder
 from neurohw.engines import ENGINES

@@ -6,6 +6,7 @@ import pytest
 
 from neurohw import digest_of, load_quantized, load_trace, load_trained, quantize, run_golden, save
 from neurohw.errors import BrokenFile
+from neurohw.stimulus import Spikes
 from neurohw.trace import first_mismatch
 from tests.random_networks import random_stimulus, random_trained
 
@@ -14,7 +15,7 @@ def test_values_survive_saving_and_name_their_parent(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     trained = random_trained(rng)
     quantized = quantize(trained)
-    trace = run_golden(quantized, random_stimulus(rng, trained.network, 5, 3))
+    trace = run_golden(quantized, Spikes(random_stimulus(rng, trained.network, 5, 3)))
     for value, load, name in (
         (trained, load_trained, "t"),
         (quantized, load_quantized, "q"),

@@ -91,7 +91,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_import_loads_no_heavy_library() -> None:
-    code = "import sys, neurohw; print([m for m in ('torch', 'brian2', 'lava', 'nir', 'snntorch', 'h5py', 'sklearn', 'matplotlib', 'distributed') if m in sys.modules])"
+    code = "import sys, neurohw; print([m for m in ('numpy', 'torch', 'brian2', 'lava', 'nir', 'snntorch', 'h5py', 'sklearn', 'matplotlib', 'distributed') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

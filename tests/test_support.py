@@ -242,10 +242,15 @@ def test_an_unknown_connection_is_refused(entry: str, connection: str, tmp_path:
     refuses((FLOAT | INTEGER)[entry], model, tmp_path, "projection 'input_to_cells'", named)
 
 
+WITHOUT_ASTROCYTES = ("to_nir", "to_snntorch", "export to nir", "export to snntorch")
+
+
 @pytest.mark.parametrize("entry", [*FLOAT, *INTEGER])
 def test_an_unknown_modulation_is_refused(entry: str, tmp_path: Path) -> None:
     model = trained(network(modulation=Slow)) if entry in FLOAT else integers(network(modulation=Slow))
-    refuses((FLOAT | INTEGER)[entry], model, tmp_path, "modulation 'astrocyte_gain_cells'", "Slow")
+    astrocyte = entry in WITHOUT_ASTROCYTES  # which these refuse before they look at what it does
+    node = "population 'astrocyte'" if astrocyte else "modulation 'astrocyte_gain_cells'"
+    refuses((FLOAT | INTEGER)[entry], model, tmp_path, node, "Astrocyte" if astrocyte else "Slow")
 
 
 @pytest.mark.parametrize("entry", [*FLOAT, *INTEGER])

@@ -18,7 +18,7 @@ LIMITS = {
     "bits": (2, 8),
     "lanes": (1, 4096),
     "membrane_cap": (2, 63),
-    "resolution_bits": (1, 16),
+    "resolution_bits": (0, 16),
     "seed": (0, 2**32 - 1),
     "epochs": (1, 1_000_000),
 }

@@ -86,6 +86,11 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     return ", ".join(text if len(text) < 80 else f"{name} differ" for name, text in short.items())
 
 
+def _check_is_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InvalidData(f"{path} is a file, no run folder: name a folder with --run")
+
+
 class RunFolder:
     """One folder under `runs/`. Writing is atomic; reading checks what it finds."""
 
@@ -100,13 +105,12 @@ class RunFolder:
         """
         self.path, self.force = Path(path), force
         self._held = False
-        if self.path.exists() and not self.path.is_dir():
-            raise InvalidData(f"{self.path} is a file, no run folder: name a folder with --run")
+        _check_is_folder(self.path)
         if config is None:
             if not (self.path / "run.json").exists():
                 raise InvalidData(
                     f"{self.path} is no run folder (run.json is missing): "
-                    "start one with `neurohw train`"
+                    "start one with `neurohw train` (a liquid with `neurohw reservoir build`)"
                 )
             self.config = self._read_config()
             return
@@ -129,6 +133,7 @@ class RunFolder:
         recipe: None for that of the run, and "digits" for a new one. liquid: of a reservoir. given:
         other fields of `RunConfig`; None is not given.
         """
+        _check_is_folder(Path(path))
         own = RunFolder(path).config if check_claim(path, "run", force) else RunConfig()
         changes = {name: value for name, value in given.items() if value is not None}
         config = dataclasses.replace(own, recipe=recipe or own.recipe, liquid=liquid, **changes)

@@ -9,7 +9,12 @@ from neurohw.cli.app import app
 from neurohw.errors import MissingTool
 from neurohw.hardware.build.tools import Tool
 
-RUNNER = CliRunner(env={"COLUMNS": "200"})
+RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.console, "width", 200)
 
 
 def test_version() -> None:

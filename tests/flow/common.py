@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from neurohw.crosscheck import CrosscheckResult, EngineRun, Pair
@@ -13,8 +12,11 @@ from neurohw.errors import NeurohwError
 from neurohw.flow import RunConfig, RunFolder, run_stages
 from neurohw.golden import run_golden
 from neurohw.hardware.build import Board, BoardResult
+from neurohw.hardware.generate import RtlPackage
 from neurohw.hardware.verify import VerifyResult
 from neurohw.readout import scores
+from neurohw.stimulus import Spikes
+from neurohw.storage import new_folder
 
 CONFIG = RunConfig(epochs=1)
 
@@ -35,7 +37,7 @@ class Tools:
         patch.setattr("neurohw.flow.stages.crosscheck", self.crosscheck)
         patch.setattr("neurohw.flow.building.build", self.build)
 
-    def verify(self, package: Path, model: Any, spikes: np.ndarray, **_: Any) -> VerifyResult:
+    def verify(self, package: Path, model: Any, spikes: Spikes, **_: Any) -> VerifyResult:
         self.calls.append("verify")
         first = (
             "hidden1, sample 3, step 1, neuron 5: expected 1, got 0" if self.mismatches else None
@@ -46,24 +48,28 @@ class Tools:
             else None
         )
         values = scores(run_golden(model, spikes), model.network)
-        numbers = (
-            450,
-            1800,
-            133200,
-            0,
-            self.mismatches,
-            first,
-            waveform,
-            700.0,
-            800.0,
-            900,
-            7.0,
-            {},
+        hidden = {p.name: 0 for p in model.network.populations[1:]}
+        return VerifyResult(
+            samples=spikes.samples,
+            steps=spikes.steps,
+            spikes_compared=133200,
+            states_compared=0,
+            mismatches=self.mismatches,
+            first_mismatch=first,
+            waveform=waveform,
+            cycles_per_inference=700.0,
+            latency_cycles=800.0,
+            latency_cycles_max=900,
+            synaptic_operations_per_cycle=7.0,
+            synaptic_operations={"input_to_hidden1": 64},
+            effective_synaptic_operations={"input_to_hidden1": 60},
+            saturations=hidden,
+            proved_steps=model.steps,
+            scores=values,
         )
-        return VerifyResult(*numbers, values)  # type: ignore[arg-type]
 
     def crosscheck(
-        self, models: Any, engines: Any, spikes: np.ndarray, progress: Any
+        self, models: Any, engines: Any, spikes: Spikes, progress: Any, **_: Any
     ) -> CrosscheckResult:
         self.calls.append("crosscheck")
         first = (
@@ -73,27 +79,27 @@ class Tools:
         )
         pair = Pair("integer", "golden", "native", 1000, self.differences, 2000, 0.0, first)
         runs = tuple(EngineRun(name, "integer", "ran") for name in ("golden", "native"))
-        return CrosscheckResult(spikes.shape[1], len(spikes), runs, (pair,))
+        return CrosscheckResult(spikes.samples, spikes.steps, runs, (pair,))
 
     def build(
-        self,
-        package: Path,
-        sources: Any,
-        board: Board,
-        lanes: int,
-        bits: Any,
-        output: Path,
-        tell: Any,
+        self, package: Path, board: Board, output: Path, tell: Any, force: bool = False
     ) -> BoardResult:
         self.calls.append(board.name)
         if board.name in self.broken:
             raise self.broken[board.name]
-        output.mkdir(parents=True, exist_ok=True)
         content = (package / "manifest.json").read_bytes()
-        (output / "board.bit").write_bytes(content)
+        with new_folder(output, "bitstream", force=force) as folder:
+            (folder / "board.bit").write_bytes(content)
         sha = hashlib.sha256(content).hexdigest()
+        used = {f"{kind}{of}": 10 for kind in ("lut", "ff", "bram", "dsp") for of in ("", "_available")}
         return BoardResult(
-            10, 20, 10, 20, 1, 2, 50.0, 25.0, lanes, str(output / "board.bit"), len(content), sha
+            **used,
+            fmax_mhz=50.0,
+            clock_mhz=25.0,
+            lanes=RtlPackage.load(package).lanes(),
+            bitstream=str(output / "board.bit"),
+            bitstream_bytes=len(content),
+            bitstream_sha256=sha,
         )
 
 

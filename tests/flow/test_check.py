@@ -53,7 +53,7 @@ def test_test_samples_of_a_run(
 def test_random_spikes_are_as_many_as_asked_for(model: Path) -> None:
     assert compared(model, None) == (3, 3) and compared(model, 11) == (11, 11)
     with pytest.raises(
-        InvalidData, match="30,000,000,000 numbers, at most 67,108,864 are made: ask for fewer"
+        InvalidData, match="9,000,000,000 numbers, at most 67,108,864 are made: ask for fewer"
     ):
         compared(model, 10**8)
 

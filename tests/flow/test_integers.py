@@ -14,8 +14,9 @@ from tests.random_networks import random_stimulus, random_trained
 def test_calibration_data_are_the_first_training_samples() -> None:
     dataset, encoder = digits(seed=0), Encoder("phase", steps=4, offset=0.5)
     found = calibration_stimulus(dataset, encoder)
-    assert found.shape == (4, CALIBRATION_SAMPLES, 64)
-    assert np.array_equal(found, encoder.encode(dataset.part("train")[0])[:, :CALIBRATION_SAMPLES])
+    assert found.counts.shape == (4, CALIBRATION_SAMPLES, 64)
+    every = encoder.encode(dataset.samples("train"))
+    assert np.array_equal(found.counts, every.counts[:, :CALIBRATION_SAMPLES])
 
 
 def test_saturations_of_several_runs_add_up() -> None:

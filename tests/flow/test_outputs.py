@@ -24,6 +24,7 @@ PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 def run(tmp_path: Path) -> RunFolder:
     """A run folder with some of its outputs."""
     run = RunFolder(tmp_path / "run", RunConfig(boards=("icebreaker",)))
+    run.save()
     save_value(run.path / "trained", "trained", {}, {})
     PACKAGE.write(run.path / "rtl")
     write_file(run.path / "report.html", b"<html>", "page")
@@ -45,7 +46,7 @@ def test_a_run_does_not_begin_in_a_folder_of_the_user(tmp_path: Path) -> None:
 
 def test_a_run_that_is_one_takes_files_of_the_user_as_they_are(run: RunFolder) -> None:
     (run.path / "notes.md").write_text("what I saw")
-    RunFolder(run.path, RunConfig(bits=4))
+    RunFolder(run.path, RunConfig(bits=4)).save()
     assert (run.path / "notes.md").read_text() == "what I saw" and RunFolder(
         run.path
     ).config.bits == 4
@@ -91,7 +92,7 @@ def test_a_package_with_a_truncated_manifest_does_not_stop_what_writes_it_again(
 
 
 def test_runs_and_stamps_of_another_format_are_refused_by_name(run: RunFolder) -> None:
-    run.finish("train", "key", {"digest": ""})
+    run.finish("train", {}, {}, {"digest": ""})
     for file, message in (
         (
             run.path / "stages" / "train.json",

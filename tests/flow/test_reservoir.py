@@ -228,9 +228,10 @@ def test_weights_beyond_the_limits_of_plasticity(tmp_path: Path) -> None:
 
 
 def test_configurations_survive_the_folder(tmp_path: Path) -> None:
-    RunFolder(tmp_path / "liquid", CONFIG)
+    RunFolder(tmp_path / "liquid", CONFIG).save()
     assert RunFolder(tmp_path / "liquid").config == CONFIG
     plain = RunFolder(tmp_path / "plain", RunConfig())
+    plain.save()
     assert "liquid" not in json.loads((plain.path / "run.json").read_text())
     assert RunFolder(plain.path).config == RunConfig()
 
@@ -289,9 +290,9 @@ def test_a_resistive_reservoir_goes_all_the_way_to_integers(tmp_path: Path, caps
     [
         (("build", "cifar"), 1, "known are digits, mnist, spoken-digits"),
         (("build", "mnist"), 1, "needs --data"),
-        (("build", "--topology", "torus"), 1, "known are grid"),
+        (("build", "--topology", "torus"), 1, "must be 'grid', 'small-world'"),
         (("build", "--shape", "3,x,3"), 2, "no list of whole numbers"),
-        (("build", "--shape", "3,3"), 1, "three whole numbers"),
+        (("build", "--shape", "3,3"), 1, "shape must be 3 values"),
         (("readout", "--run", "nowhere"), 1, "no run folder"),
         (("measure", "--run", "empty"), 1, "reservoir build"),
     ],
@@ -305,7 +306,7 @@ def test_mistakes_are_one_clear_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    RunFolder(Path("empty"), CONFIG)
+    RunFolder(Path("empty"), CONFIG).save()
     found, text = command(capsys, *arguments)
     assert found == code and message in text
 

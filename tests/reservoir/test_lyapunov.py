@@ -86,9 +86,9 @@ def test_separation_of_known_rasters() -> None:
 
 def test_what_has_no_exponents_is_refused() -> None:
     liquid = gaussian_reservoir(4, 5)
-    trace = run_reference(liquid.trained, stimulus(4))
+    trace = run_reference(liquid.trained, Spikes(stimulus(4)))
     with pytest.raises(InvalidData, match="states=True"):
-        lyapunov_exponents(liquid.trained, run_reference(liquid.trained, stimulus(4), states=False))
+        lyapunov_exponents(liquid.trained, run_reference(liquid.trained, Spikes(stimulus(4)), states=False))
     for options, message in (({"width": 0.0}, "width"), ({"count": 16}, "1..15"), ({"settle": 249}, "too few")):
         with pytest.raises(InvalidData, match=message):
             lyapunov_exponents(liquid.trained, trace, **options)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from neurohw.interop.snntorch.layers import is_layer
 from neurohw.interop.snntorch.probe import TOLERANCE, membrane_error, still
 from neurohw.network import TrainedNetwork
 from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes
 
 STEPS, SAMPLES = 11, 5
 LEVELS = (1, 9, 81)  # of the random counts, until every layer fires
@@ -111,7 +112,7 @@ def check(
     populations: the population of every layer. readout: of the last layer, if it has no neurons.
     """
     counts = run.stimulus.flatten(2).numpy()
-    trace = run_reference(model, counts)
+    trace = run_reference(model, Spikes.time_first(counts))
     for position, call in enumerate(run.steps[0]):
         last = position == len(run.steps[0]) - 1
         name = readout if last and readout is not None else populations[call.name]

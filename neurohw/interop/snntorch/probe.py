@@ -21,6 +21,7 @@ from neurohw.interop.chain import Chain, start
 from neurohw.interop.snntorch.cells import RECURRENT, Cell
 from neurohw.neurons import Integrator
 from neurohw.reference import run_reference
+from neurohw.stimulus import Spikes
 
 STATES = ("spk", "syn", "syn_exc", "syn_inh", "mem")
 STEPS, SAMPLES, SOURCES = 24, 2, 8
@@ -117,7 +118,7 @@ def check_neurons(
     builder = Builder.of_input((SOURCES,))
     chain = replace(start((SOURCES,)), connection=Dense(), weight=weight, shape=shape)
     builder.append("cell", cell, chain, recurrent=recurrent)
-    trace = run_reference(builder.model(STEPS, 1e-3, {}), counts)
+    trace = run_reference(builder.model(STEPS, 1e-3, {}), Spikes.time_first(counts))
     name = builder.populations[-1].name
     ours, v = trace.spikes[name], trace.states[f"v.{name}"]
     if not isinstance(cell.neuron, Integrator):
