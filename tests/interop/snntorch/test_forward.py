@@ -174,7 +174,7 @@ def test_a_module_that_runs_a_row_is_imported(make: Any, shape: tuple[int, ...])
     if make is Static:
         x = np.repeat(x[:1], Static.num_steps, axis=0)
     expected = by_hand(make(), x)
-    trace = run_reference(model, x.reshape(*x.shape[:2], -1))
+    trace = run_reference(model, Spikes(x.reshape(*x.shape[:2], -1)))
     compared = 0
     for population in model.network.populations[1:]:
         name = next((n for n in expected if n.replace(".", "_") == population.name), None)
