@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What astrocytes cost in hardware: 64 inputs, 64 Lif neurons and 10 integrators on the open ECP5 flow, with and without gains.
 
     python benchmarks/astrocyte_hardware.py WORK [--lanes 8] [--out benchmarks/astrocyte_hardware.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All benchmarks against other frameworks in one run: what `make bench` does.
 
     python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out benchmarks/RESULTS.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A published recurrent network of 36 neurons on real ECG: float, integers, RTL and board.
 
     python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board icebreaker]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delayed recall: astrocyte-modulated units against leaky integrate-and-fire neurons with as many trained parameters.
 
     python benchmarks/delayed_recall.py WORK [--jobs 2] [--out benchmarks/delayed_recall.md]

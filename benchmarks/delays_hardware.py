@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delays of single synapses in hardware: an SHD-sized network on the open ECP5 flow, and the spoken digits on the official test split.
 
     python benchmarks/delays_hardware.py WORK [--spikes fsdd_spikes64.npz --model TRAINED4] [--lanes 32] [--out benchmarks/delays_hardware.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training step with learned delays against the package DCLS, and against the same network without delays.
 
     python benchmarks/delays_training.py [--threads 1] [--repeats 5] [--device cpu] [--out benchmarks/delays_training.md]

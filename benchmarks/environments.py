@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Virtual environments of other simulators, so that their dependencies and ours never meet: made once under `.bench/environments`, made anew when the list changes."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wall time of `neurohw flow digits` from the trained model to bitstreams of two boards and the report, and where it goes.
 
     python benchmarks/flow_time.py [--repeats 3] [--first] [--json FILE] [--out benchmarks/flow_time.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer inference: samples per second of 700-256-256-20 with 8-bit weights, 100 steps of 5 % dense input, in every way that this framework has, and in others.
 
     python benchmarks/golden_inference.py [--samples 4000] [--repeats 7] [--threads 2] [--no-peers] [--out benchmarks/golden_inference.md] [--json PATH]

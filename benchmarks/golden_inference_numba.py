@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same inference in numba, for golden_inference.py, which runs this in an environment that has it: FOLDER REPEATS.
 
 Event driven, a sample at a time, samples in parallel. Numbers of 16 bits, which hold all of them but the output's; rows of 8-bit weights, and of 16-bit ones, of which the faster counts.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scan of a population in Triton against the steps in PyTorch, forward and backward, on a GPU; and how far the kernels are from the bytes that they must move.
 
     python benchmarks/gpu_scan.py [--repeats 30] [--sweep] [--out benchmarks/gpu_scan.md]

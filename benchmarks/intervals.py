@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How pages of benchmarks say numbers: mean and interval, and a Markdown table."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A liquid of 1,000 neurons with its readout in hardware: compressed sparse rows on the open ECP5 flow.
 
     python benchmarks/liquid_hardware.py WORK DATA [--model TRAINED] [--lanes 16] [--samples 1000] [--out benchmarks/liquid_hardware.md]

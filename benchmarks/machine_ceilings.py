@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine can do at most, measured: products of matrices, copies of memory, reads from cache; and what it is."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resistive memory: how long programming, reading and sampling take, and what the solutions of the wires cost and give.
 
     python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the MNIST recipe in float and at 4 bits, and measure both on the official 10,000 test images.
 
     python benchmarks/mnist_accuracy.py MNIST MODELS [--recipe mnist] [--out benchmarks/mnist_accuracy.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MNIST, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax, latency.
 
     python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out benchmarks/mnist_hardware.md]

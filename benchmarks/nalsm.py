@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by the protocol of Ivanov & Michmizos (NeurIPS 2021).
 
     python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out benchmarks/nalsm.md]

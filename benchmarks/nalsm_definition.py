@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What our definition of a plastic liquid changes against the published one: an independent simulation in NumPy, one difference at a time.
 
     python benchmarks/nalsm_definition.py MNIST_NPZ [--initialising 300] [--samples 20] [--out benchmarks/nalsm_definition.md]

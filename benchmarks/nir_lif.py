@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One leaky neuron in a dozen simulators: which conventions does each of them use?
 
     python benchmarks/nir_lif.py --data DATA [--out benchmarks/nir_lif.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MNIST on resistive memory: what every device costs a plain network, and what training with its noise and calibration give back.
 
     python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5] [--processes 1] [--devices KIND ...] [--untrained KIND ...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast chips are judged: images per second of one thread, for 784-128-10 in 4 steps, against the arithmetic that cannot be left out.
 
     python benchmarks/noise_speed.py [--repeats 5] [--samples 4000] [--out benchmarks/noise_speed.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the noise of devices costs in training, for 784-128-10 in 4 steps on one thread.
 
     python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out benchmarks/noise_training_speed.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning on chip: a liquid whose weights change in the FPGA, against its golden model, its floor of clocks, and the float rule.
 
     python benchmarks/onchip_plasticity.py WORK [--spikes fsdd_spikes64.npz] [--lanes 16] [--update-lanes 8] [--out benchmarks/onchip_plasticity.md]

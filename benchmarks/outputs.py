@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What benchmarks write: a page, figures beside it, and figures for others as JSON.
 
 Each replaces only what a benchmark wrote before.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plastic liquid in our kernel and in Brian2 with Cython, side by side, with equal spikes; and how far the kernel is from what it cannot avoid.
 
     python benchmarks/plasticity_speed.py MNIST_NPZ [--samples 200] [--brian-samples 4] [--out benchmarks/plasticity_speed.md]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How fast bytes can be read: `passes` times over an array, in vectors that the processor has, four at a time.
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training step of a recurrent population of 1,000 neurons and 137,000 synapses: sparse against dense, and in windows.
 
     python benchmarks/recurrent_training.py [--out benchmarks/recurrent_training.md]

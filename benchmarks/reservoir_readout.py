@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many bits the readout of a liquid needs: ridge with a spread of each neuron's own, or with one for all.
 
 Writes benchmarks/reservoir_readout.md. The liquid hears the embedded 8x8 digits; several seeds, each with its own split, liquid and spikes.

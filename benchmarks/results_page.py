@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page RESULTS.md: targets and whether they are reached, then a section per benchmark."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figure of RESULTS.md: times and memory of a training step, how they grow, and the curves of losses."""
 
 import statistics

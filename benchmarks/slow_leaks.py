@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slow leaks in integers: spikes and states that are left of a float network, at the guard bits
 before and after they followed every leak.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Smooth against rectified activations under quantized analog noise.
 
     python benchmarks/smooth_activations.py WORK [--out benchmarks/smooth_activations.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Derivatives of activations under noise, for `benchmarks/smooth_activations.py`."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page and plot of `benchmarks/smooth_activations.py`."""
 
 from pathlib import Path

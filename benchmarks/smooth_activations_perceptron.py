@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A perceptron behind converters and on resistive devices, trained and tested, for `benchmarks/smooth_activations.py`.
 
 All seeds at once: parameters [seed, ...], samples [seed, sample, feature]. Nothing is shared between them but the order of random draws.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spoken digits with no delays, fixed random delays and learned delays, on the official split and leaving each speaker out.
 
     python benchmarks/spoken_digits.py SPIKES WORK [--jobs 2] [--out benchmarks/spoken_digits.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The least time of a training step on this machine: what no exact method can leave out, at the ceilings that were measured.
 
 products with spikes (forward, and the gradient of the weights): for every event and target a multiply-add that reads 4 bytes of a row from cache; or all

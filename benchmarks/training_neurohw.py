@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in this package. The stimulus is in bytes, as this package's own data sets are, or with option `floats` in the weights' type, as its peers need it.
 Option `delayed_reset`: with the conventions of snnTorch."""
 

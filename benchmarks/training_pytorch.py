@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network as a plain loop in PyTorch, as one would write it by hand; option `compile`: under torch.compile."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in sinabs: LIF, LIFRecurrent and ExpLeak layers over whole sequences [sample, time, neuron], with our surrogate, which it lets one pass in."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in snnTorch: Leaky and RLeaky in a loop over time. Its reset acts one step later, and a spike is u > threshold."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measured points of training: one framework, one workload, one process. Each is kept as a line of JSON and not measured again until something it depends on changes."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in SpikingJelly: multi-step mode with its PyTorch kernels, the ones it has for a processor; a recurrent population step by step."""
 
 from typing import Any

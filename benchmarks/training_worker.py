@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every framework's worker does: build its network from the common arrays, then time training steps or return losses, as one line of JSON.
 
 A worker `training_<framework>.py` runs in its framework's environment, imports nothing of ours but this file and `training_workload`, and calls `main(build)`. Its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The work that training benchmarks give to every framework: sizes, spikes, labels and initial weights from one seed, with NumPy alone.
 
     u[t] = DECAY v[t-1] + I[t],  s[t] = u[t] >= 1,  v[t] = u[t] - s[t]        in two hidden populations, the first one recurrent if wanted (one step of delay)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clocks of the RTL per second in `neurohw verify`: MNIST on 784-128-10, 4-bit weights, 32 lanes, 4 steps, all 10,000 test images compared with the golden model.
 
     python benchmarks/verify_speed.py DATA [--run FOLDER] [--repeats 3] [--cocotb-samples 30] [--json FILE] [--out benchmarks/verify_speed.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench of verify_speed.py in cocotb: the first samples through the same design on a GPI clock, a queue of beats driven and every output membrane compared."""
 
 import os

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Verilated design and nothing else: a stimulus in memory goes in as fast as the design takes it, nothing is recorded. Prints clocks and processor seconds.
 //
 // usage: floor STIMULUS, of the format of sim/harness.cpp

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of results for benchmarks of many parts: what is there is not computed again, and an interrupted run goes on."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The resistive liquid state machine: what its spike counts tell a linear probe, what read noise and integers cost, and retrieval of classes never trained.
 
     python benchmarks/zero_shot.py DATA WORK [PART ...] [--chips 5] [--out benchmarks/zero_shot.md]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page and plot of `benchmarks/zero_shot.py`, from the results in its work folder."""
 
 from collections.abc import Sequence

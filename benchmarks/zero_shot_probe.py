@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of `benchmarks/zero_shot.py`: what a linear probe makes of spike counts, and what read noise and integers cost it."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of `benchmarks/zero_shot.py`: retrieval from sound to image and back, of classes that nothing was trained on."""
 
 from collections.abc import Callable

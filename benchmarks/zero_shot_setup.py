@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the parts of `benchmarks/zero_shot.py` and its page share: data, configurations of liquids and their spike counts, divisions of samples and of pairs of digits."""
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # lava-dl 0.6.0: SLAYER fires strictly above the threshold, but at it from vThMant 4096 on.
 #
 # SLAYER adds 0.01 / 4096 to the threshold, so that v >= threshold means Loihi's v > threshold. In

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # lava-dl 0.6.0: a Recurrent block writes into the dictionary of neuron parameters that it is given.
 #
 # `neuron_params` is passed to several blocks in every example. cuba.Recurrent sets its

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # norse 1.1.0: to_nir multiplies time constants by its argument dt (0.001 by default), from_nir does
 # not divide. A membrane of 10 ms comes back as one of 10 us, whose factor per step of 1 ms is -99.
 # Pinned packages in a temporary folder. Prints the version and what was seen; exits with an error if

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # rockpool 3.1.0: to_nir leaves out the recurrent weights of a LIFTorch and the bias of its neurons,
 # without an error or a warning.
 # Pinned packages in a temporary folder. Prints the version and what was seen; exits with an error if

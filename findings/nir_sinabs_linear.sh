@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # sinabs 3.1.3: from_nir has no case for nir.Linear. The layer is left out of the network, with its
 # weights, without an error or a warning; the same layer as nir.Affine with a bias of 0 is read.
 # Pinned packages in a temporary folder. Prints the version and what was seen; exits with an error if

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # snnTorch 1.0.0: two ways to choose a reset that do nothing.
 #
 # 1. `layer.reset_mechanism = "zero"` after construction, or a state dict with another mechanism, is

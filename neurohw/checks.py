@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of what a user hands over: types, ranges and names. Every error names the field, the value and the limit.
 
 A whole number may come as a NumPy integer, a real one as any number; both are kept as Python's own. Booleans are no numbers, nan and infinity are no values.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes that end with the work that waits for them, on whatever thread that is.
 
 A thread that waits for a process cannot be interrupted. So processes belong to groups: an interrupt (or a failure beside them) that leaves a group kills what still

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a projection connects its source to its target: the weight array's shape, and the matrix that it stands for.
 
     Dense         weight [target, source]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The terminal: a console for results and one for errors, and the progress of stages."""
 
 from collections.abc import Callable, Iterator

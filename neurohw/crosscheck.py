@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same model in several engines at once, compared pair by pair.
 
 Float engines are compared with each other within 1e-9 (spikes exactly), integer engines exactly. Every engine runs in a process of its own, so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The errors of the framework: each message names the node, the value, the limit and what to do."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing a model for another tool: the CLI's `export`."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packages that only some parts need: which extra of neurohw brings which."""
 
 from neurohw.errors import MissingTool

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer formats and the integer arithmetic that golden model, quantizer and RTL share."""
 
 from dataclasses import dataclass

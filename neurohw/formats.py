@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of file that is read again, or that may be replaced: its name, its format version, its
 marker, and how it is made again.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saving and loading of `TrainedNetwork`, `QuantizedNetwork` and `Trace`."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an astrocyte does to a population: a gain of its input or a rise of its threshold, from the step before.
 
 With the level m_k[t] = v_k[t] + offset_k of domain k of the astrocyte (v before step 0 is 0), and neuron i of the target in domain

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """C++ sources of the package, compiled with g++ at their first use and kept in the user's cache folder."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one definition of a network, and the same network with trained parameters."""
 
 from collections.abc import Sequence

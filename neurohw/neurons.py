@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Neuron models: parameters and equations, no engine. Time advances in whole steps.
 
 Order of one step, for every engine (u is the membrane before, v after the reset; s, v, c and a before step 0 are 0):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands at the place of an output, and whether the framework wrote it.
 
 A folder is ours if it holds the marker of its kind, and nothing but files that the marker names. A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the hand-written sources lie: in the package that was installed, or beside it in a checkout.
 
 `rtl/`, `sim/` and `boards/` stand at the top of the repository. A wheel carries them as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Putting a finished file or folder in its place in one step, and never over something that came in
 between.
 

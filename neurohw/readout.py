@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From what the output population did to scores [sample, class]; the largest score wins, the lowest index among equals.
 
 rate          spikes of each output neuron

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float64 reference: the step of `neurohw.neurons`, executed in NumPy."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running a saved model in an engine, from and to files; also as a child process, `python -m neurohw.run_model`."""
 
 import io

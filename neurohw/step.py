@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one step of a population, written once for float64 and for integers.
 
 `advance` is the text of `neurohw.neurons` in NumPy. What differs between the float reference and the integer golden model (how a value decays,

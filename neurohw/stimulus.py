@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input spikes whose order of axes is known, and what may be given to a model.
 
 Engines, traces and encoders hold [time, sample, neuron]; datasets and files [sample, time, neuron].

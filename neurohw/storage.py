@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saving and loading of frozen values, and the door to writing (`neurohw.writing`).
 
 A value is its JSON fields and its arrays, `value.json` beside `arrays.safetensors` in one folder;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a part of the framework computes: the models and the attributes that it names, and no others.
 
 Every engine, quantizer, emitter, exporter and kernel declares an `Implements` beside its code, and checks a network once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a simulation did: spikes and states of every population at every step."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one way in which the framework writes files and folders.
 
 Everything appears whole or not at all, so that a reader sees the old, the new, or nothing where

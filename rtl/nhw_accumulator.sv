@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LANES sums of weights for each of GROUPS groups of neurons, over one step.
 //
 // A row operation adds `weights_i` to the sums of its group; with `op_first_i` the sums count as 0 before. A drain hands part

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events of a convolution as operations on shared weight rows.
 //
 // Source neuron (c*HEIGHT + y)*WIDTH + x reaches a block of output positions, and at each of them the channel groups of its part of the

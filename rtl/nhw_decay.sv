@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Decay of one state variable, exact in integers.
 //
 //   KIND 0, 3: value                                  latency 0

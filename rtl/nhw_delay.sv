@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A value, CLOCKS clocks later. Only for data: there is no reset.
 module nhw_delay #(
   parameter int unsigned BITS = 1,

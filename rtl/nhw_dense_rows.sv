@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events of a dense projection as operations on the weight rows of the target, one a clock.
 //
 // An event of source neuron j becomes GROUPS operations (row j*GROUPS + g, group g); a step barrier becomes one barrier operation.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // First-in first-out queue on a memory (no shift register), with a registered output.
 //
 // Handshake: valid/ready on both sides; `in_ready_o` depends on registers only. Capacity: WORDS in the memory and one in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sums of one lane over all neurons of a population: WORDS words of UPDATE_LANES sums in one memory.
 //
 // An addition adds `weight_i` to sum `lane_i` of word `address_i`. `empty_i` leaves 0 in the whole word. `word_o` is the word before the operation.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sums of the next step: each lane adds to a group of its own.
 //
 // An operation adds, in every lane with `add_i`, the weight `weights_i + carries_i` of the clock after to the sum of the lane's group. A drain hands part `drain_part_i`

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The order of a step of a learning core.
 //
 //   wait    until a whole step of the input is there, the output has room for a step, and the host is not at the weights

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One population that learns: events of its input in, its own spikes out, weights that change by traces and an astrocyte. Structure only.
 //
 //   flags, neurons -> nhw_learning_traces, nhw_learning_reach -> nhw_learning_scan -> nhw_learning_rows -> nhw_learning_pass -> nhw_learning_accumulator

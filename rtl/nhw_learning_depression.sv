@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The astrocyte: the leaky integrator whose state S sets the amplitude of depression.
 //
 //   S <- S + ((GAIN * surplus + BIAS - S) >>> LEAK)     at `update_i`, INITIAL instead where the sample ends;     amplitude = S >>> GUARD

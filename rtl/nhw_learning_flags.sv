@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The input events of one step as words of flags: bit l of word w is 1 where neuron w*UPDATE_LANES + l has spiked.
 //
 // Two banks: while the core reads the flags of one step, the events of the next are collected in the other. `closed_o`: a whole step waits; `take_i` hands it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of LANES synapses: their weights, which change, and where they lead, which does not.
 //
 // WEIGHT_FILE: the weights at the start, one row a line, lane l in bits `[l*WEIGHT_BITS +: WEIGHT_BITS]`. TARGET_FILE: beside them, for each lane {there is a synapse,

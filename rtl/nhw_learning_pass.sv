@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows of synapses of a learning core, one a clock: weights are read, changed, written back, and delivered where their source has spiked.
 //
 // A row comes with what is known of its source, {from the population, spike, inhibitory, learns, change}. What is known of the targets is written before the rows come, a word of UPDATE_LANES

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which sources reach a neuron that has spiked in this step. The others, unless they have spiked themselves, change no weight, and the pass leaves them out.
 //
 // REACH_FILE: one word per neuron of the population, bit j: source j has a synapse onto it that learns. Words of spikes come in the order of the neurons; each spike ORs one word of

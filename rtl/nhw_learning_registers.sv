@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AXI4-Lite registers of a learning core: LEARNING, the weights and the astrocyte. What is not theirs goes on to nhw_registers.
 //
 // Word addresses 0x60 to 0x70, see docs/hardware.md. A weight is named by WEIGHT_PLACE, {row, lane}: lane in the low LaneBits bits. Reading or writing WEIGHT moves the place on by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sources as the rows of their synapses. SOURCE_FILE, one word per source: {number of rows, first row}.
 //
 // Handshake: valid and ready at the input; rows have no ready, they never wait. What is known of a source goes with each of its rows. A source costs

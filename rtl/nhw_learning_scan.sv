@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sources that a pass must visit, one a clock: those that have spiked, and those that would change the weight of a synapse whose target has spiked.
 //
 // A sweep writes what is known of every source, UPDATE_LANES of them a word (`write_*`); `start_i` then begins a pass over all words. `learning_i` and `reached_i` (the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One synapse a clock: two changes of its weight, each clipped, and what its neuron sees of the result.
 //
 //   w1 = clip(weight + first)     w2 = clip(w1 + second)     delivered = (w2 + 2^(HIDDEN_BITS - 1)) >>> HIDDEN_BITS

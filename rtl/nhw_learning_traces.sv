@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Traces of all neurons, and the amounts by which they change weights.
 //
 // One sweep a step: word after word of spikes, UPDATE_LANES neurons each, those of the population (POPULATION_WORDS) and then those of the input. Of every neuron

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Integer arithmetic of one neuron's step, one neuron a clock; the states live outside.
 //
 //   I = sum << WEIGHT_EXPONENT, plus bias unless MEMBRANE_BIAS; with GAIN (sum << WEIGHT_EXPONENT) * gain >>> 8 in the place of the shifted sum

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Queue of membrane words and their serialisation: at the end of a sample one beat per neuron, in order.
 //
 // `tdata` is the membrane, sign-extended to 32 bits; `tlast` and `tuser` are set on the last neuron. One beat a clock.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory with one write port and one registered read port.
 //
 // Latency: read data follow the address by one clock. `read_clear_i` makes the read register 0 instead: the synchronous

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One modulation: the membranes of an astrocyte become gains of the input, or additions to the thresholds, of another population.
 //
 //   level    = membrane + offset                                              after every step of the astrocyte

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One step of all neurons of a layer: UPDATE_LANES pipelines, the state memories and the parameter memory.
 //
 // Word w (neurons w*UPDATE_LANES ...) of a step comes with the w-th `sums_valid_i` of that step. After the last step of a sample,

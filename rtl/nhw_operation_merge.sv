@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Operations of several projections into one population, in one stream.
 //
 // Operations of the current step pass in any order; an input that has reached its barrier waits until all have, and then one barrier

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Constant parameters of the neurons: BITS bits, from bit FIRST on, of one word a clock of the image PARAMETER_FILE, which has
 // words of WORD_BITS bits. Undefined where the name is empty.
 //

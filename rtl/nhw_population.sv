@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One population: operations of its projections in, events (or membranes) out. Structure only.
 //
 //   nhw_step_control -> nhw_synaptic_memory -> nhw_accumulator -> nhw_neuron_update -> nhw_spike_output or nhw_membrane_output

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AXI4-Lite registers of a network: identity, shape, digest and counters.
 //
 // The streams are only observed: every counter is derived here from the handshakes of the network's input and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of weights that arrive in this step and in the SLOTS - 1 steps to come: a ring of future input for every lane.
 //
 // A row operation adds the weight of each lane to slot (now + delay) mod SLOTS of its group. With SHARED one delay holds for the whole row, else every

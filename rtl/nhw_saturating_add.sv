@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sum of a decayed state (with its rounding increment, see nhw_decay) and an input, clipped to the signed range of BITS bits.
 //
 // `saturated_o` comes with `sum_o` and tells that the clipping changed it.

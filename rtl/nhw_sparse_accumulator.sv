@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of weights whose targets stand beside them: any synapse in any lane, so that an event costs its fan-out divided by LANES.
 //
 // A row holds LANES entries, each with a weight, a target {update word, lane of the word} and, with SLOTS > 1, a delay. Every lane has sums of its own for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events as operations on the stored weight rows of their source neuron, as many as it has.
 //
 // Two images say where they are. SOURCE_FILE, one word per source neuron: {number of rows, first row}. GROUP_FILE, one word per row: the group

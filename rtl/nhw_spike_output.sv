@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Queue of spike words and their serialisation into event beats.
 //
 // A word of UPDATE_LANES spikes becomes one beat per spike, lowest neuron first, one a clock; a word without spikes costs one clock.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The beat of a population: operations go on to its datapath, a barrier becomes the drains of the step.
 //
 // A barrier becomes WORDS drain operations, in the order of the update words. After reset, WORDS drains with `op_initialise_o` clear the

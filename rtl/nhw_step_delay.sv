@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stream of events, STEPS steps later within each sample: STEPS empty steps, then the steps of the input. What is left at the end of a
 // sample is dropped.
 //

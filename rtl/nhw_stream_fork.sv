@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One AXI-Stream to several consumers: a beat is done when every consumer has taken it, each when it likes.
 //
 // Handshake: a valid never waits for a ready; `s_axis_tready` depends on the consumers' readies. No latency.

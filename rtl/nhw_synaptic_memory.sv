@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weight rows of one projection, one row a clock.
 //
 // ROWS rows of ROW_BITS bits lie in banks of BANK_ROWS rows. Directly on the output of every bank's block RAM sits a register;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Host bridge: UART commands to the input stream and the registers, output beats and register values back.
 //
 // The protocol is in docs/hardware.md. Received bytes wait in a queue of QUEUE_BYTES; one is taken in every clock in which the

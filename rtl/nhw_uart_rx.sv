@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UART receiver, 8 data bits, no parity, 1 stop bit.
 //
 // Samples every bit in its middle. Handshake: `valid_o` is 1 for one clock with each byte; a byte whose stop bit is 0 is dropped.

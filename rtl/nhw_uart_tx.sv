@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UART transmitter, 8 data bits, no parity, 1 stop bit.
 //
 // Handshake: a byte is taken in a clock with `valid_i` and `ready_o`; `ready_o` depends on registers only.

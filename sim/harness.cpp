@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Native harness: streams samples through a Verilated nhw_network and records what it did.
 //
 // usage: harness STIMULUS RESULT [states] [idle=P] [backpressure=P] [seed=N] [fst=FILE]

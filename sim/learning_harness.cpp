@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Native harness of a learning core: streams samples through a Verilated nhw_network, records every spike, state, trace, weight and the astrocyte, and reads the
 // weights back through the registers.
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for every test: an RTL package that a test writes is legal SystemVerilog."""
 
 from collections.abc import Iterator

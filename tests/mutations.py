@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources with one text changed, which tests must notice."""
 
 from pathlib import Path

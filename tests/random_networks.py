@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks and stimuli for property tests."""
 
 from typing import Any

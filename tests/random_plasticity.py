@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks that learn, and stimuli that make them."""
 
 from typing import Any

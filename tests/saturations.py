@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often states saturate, counted from outside the step: by looking at what its saturations are given and give."""
 
 from collections.abc import Callable

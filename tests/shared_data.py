@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measured data and third-party models that lie beside a checkout, not in it."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SystemVerilog as the standard says it (IEEE 1800-2017), by pyslang: what Vivado, ModelSim or VCS would refuse.
 
 Every warning of slang counts, those of -Wextra and -Wpedantic included, but two:

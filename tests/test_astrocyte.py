@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Astrocytes and their modulations, in float64 and in integers: hand-calculated steps, the plain Lif as a special case, proved widths, refusals."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The driver of the benchmarks: what is measured again and what is not, ratios, the page, and workers that speak its protocol with equal equations. No times."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of wrong types, out of range or not finite never get into an object, and every refusal is one of our errors, in one line."""
 
 import math

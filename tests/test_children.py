@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes end with the work that waits for them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """import, check and export on the command line: what is taken for granted is said, what cannot be
 expressed is listed.
 """

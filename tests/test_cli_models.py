@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """run, import, export and crosscheck on the command line."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connections: every kind stands for the matrix that its definition says."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Crosschecks: agreement, a first mismatch in words and as a picture, and engines that refuse, crash or hang."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Format versions: one for each kind, refused by name, and told in the documentation."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hand-calculated vectors of the specification, and properties over random networks."""
 
 import dataclasses

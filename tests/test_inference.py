@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores without a trace equal those of the specification's trace."""
 
 import subprocess

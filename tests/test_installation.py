@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A wheel is the whole product: it works outside any checkout, and an incomplete one says so."""
 
 import re

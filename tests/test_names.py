@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names: what collides is refused, and words of Python, Brian2, Lava and SystemVerilog are names like any other."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden model in C++ equals the specification on every spike and state."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every notebook runs from its first cell to its last, and still says what its text says."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seals: files stay readable by their own readers, and say kind and change."""
 
 import io

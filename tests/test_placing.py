@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two names that change places, on file systems that can and on those that cannot, and what killed
 processes leave.
 """

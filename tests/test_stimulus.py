@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Order of axes and the proof of the widths, at every door through which spikes come in."""
 
 from collections.abc import Callable

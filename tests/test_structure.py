@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architecture, checked: imports point one way, and the core loads no heavy library."""
 
 import ast
@@ -118,3 +119,14 @@ def test_no_module_is_hidden_by_a_name_of_its_package(init: Path) -> None:
     }
     modules = {p.stem for p in init.parent.glob("*.py")} | {p.parent.name for p in init.parent.glob("*/__init__.py")}
     assert not bound & modules
+
+
+def test_every_source_names_its_licence() -> None:
+    """SPDX lines, so that a core that is copied into a package or a project still says whose it is."""
+    root = PACKAGE.parent
+    folders = ("neurohw", "rtl", "sim", "boards", "tests", "benchmarks", "findings")
+    sources = [p for f in folders for e in ("py", "sv", "cpp", "h", "sh") for p in (root / f).rglob(f"*.{e}")]
+    assert len(sources) > 300
+    for source in sources:
+        if not {".work", "__pycache__"} & set(source.parts):
+            assert "SPDX-License-Identifier: Apache-2.0" in "".join(source.read_text().splitlines(True)[:3]), source

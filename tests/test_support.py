@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nothing unknown is computed: a neuron, connection, modulation, decay or attribute that a part does not name is refused by it, whatever the part.
 
 Found by trying: a new field of `Lif` gave 171 spikes in the reference and 116 or 117 elsewhere, a new spiking class 0 in four engines and 191 in RTL.

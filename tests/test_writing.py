@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may be replaced, and what is refused, for everything that the framework writes."""
 
 import hashlib

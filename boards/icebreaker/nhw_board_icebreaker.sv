@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // iCEBreaker: PLL, reset, host bridge, network.
 //
 // f = 12 MHz (PLL_DIVF + 1) / (2^PLL_DIVQ (PLL_DIVR + 1)); the values are computed by neurohw/hardware/build/pll.py.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ULX3S: PLL, reset, host bridge, network. ftdi_rxd is what the host receives, ftdi_txd what it sends.
 //
 // The PLL divides the input by PLL_REFERENCE_DIVIDER, multiplies by PLL_FEEDBACK_DIVIDER and PLL_OUTPUT_DIVIDER inside the VCO, and divides

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m neurohw.cli`."""
 
 from neurohw.cli import main

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verbs that exchange models with other tools: import, check, export."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verbs that work on a saved model: crosscheck, run."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`neurohw noise`: chips and times on the command line. It contains no logic of its own."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options that many verbs share."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`neurohw reservoir`: liquids on the command line. It contains no logic of its own."""
 
 import dataclasses

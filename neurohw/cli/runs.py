@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verbs that work on a run folder: flow, train, quantize, emit, verify, build, report."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The entry point: it imports nothing heavy before it can answer an interrupt."""
 
 import os

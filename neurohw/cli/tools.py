@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verbs about everything else: hear, doctor."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets and spike encoders."""
 
 from neurohw.data.cochlea import Cochlea

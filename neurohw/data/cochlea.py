@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound to spikes, like a cochlea: a bank of gammatone filters, hair cells, and a leaky integrate-and-fire neuron for each channel.
 
 centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and Moore, 1990):

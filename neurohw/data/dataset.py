@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A classification dataset in three parts."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoders: values 0..1 to spike counts. All but `rate` are deterministic.
 
 The functions give arrays uint8 [time, sample, neuron], an `Encoder` gives `Spikes`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets: the digits that come with scikit-learn, and MNIST-like files."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders of recorded speech, heard by a cochlea: the Free Spoken Digit Dataset and Google Speech Commands.
 
     digits      files <digit>_<speaker>_<index>.wav, and the release of 3,000 of them by name ("fsdd")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets of recorded spikes: events in time, binned into counts [sample, step, channel].
 
 spike_file   one .npz: t_ms, ch, offsets, labels, and speaker and index where there are speakers (spoken digits)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which step a time belongs to: the one rule by which recorded times become steps.
 
 A number stands for the shortest decimal that reads back as it (what `print` shows), so that a step

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets drawn from a seed, for methods whose effect must be plain to see."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engines: every simulator that can run a model, under one protocol.
 
 An engine is a module with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each engine accepts: one tiny probe model per feature, checked by every engine; the README's table is made of it.
 
 python -m neurohw.engines.features README.md      rewrites the table between its markers

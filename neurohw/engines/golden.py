@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer golden model as an engine."""
 
 from neurohw.golden import run_golden as run

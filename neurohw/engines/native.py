@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden model in C++ as an engine."""
 
 from neurohw.golden.native import run_native as run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generated RTL, simulated by Verilator, as an engine."""
 
 import tempfile

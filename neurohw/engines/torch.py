@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training module, in float64, as an engine."""
 
 from typing import Any

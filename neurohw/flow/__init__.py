@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages of a run: train, quantize, crosscheck, emit, verify, build, report.
 
 Each can be repeated and resumed, and is skipped when it is up to date.

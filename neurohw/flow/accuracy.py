@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The accuracy of a model, in parts that fit into memory."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stage `build`: every board by itself, so that a failure takes nothing from others."""
 
 import dataclasses

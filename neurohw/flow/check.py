@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Crosschecks of saved models, and what is shown of them."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run is asked for, and which of it each stage depends on."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the quantize stage measures beside the accuracy: differences to float, saturations."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One owner of a folder at a time."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`neurohw noise`: from a saved network and its data to experiments, and from a study to files."""
 
 import dataclasses

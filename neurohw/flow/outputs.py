@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the stages write, checked before the first of them begins: a training must not end at a
 folder that it may not replace.
 """

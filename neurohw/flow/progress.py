@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a stage tells of its progress."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the results of the stages to `report.json` and the page."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages of a reservoir: build, tune, measure, readout. The last leaves a trained network, from which `quantize` and all that follows go on.
 
 build     liquid/                    the random liquid

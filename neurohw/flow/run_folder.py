@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run folder: its configuration, and which stage is up to date.
 
     run.json                the configuration

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages after the training.
 
 Each reads what earlier stages left in the run folder, and stamps the folder when it has ended.

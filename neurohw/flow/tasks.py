@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks that need others, beside each other where they can be."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stage `train`.
 
 Below 8 bits a second, quantization-aware training follows the first. So that its accuracy has

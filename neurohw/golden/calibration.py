@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What integers change: every state and spike of the golden model beside the float reference's.
 
 The float reference has the trained parameters, the integers their roundings and the roundings of

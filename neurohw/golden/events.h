@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who sends in one step, as a list.
 #pragma once
 #include <algorithm>

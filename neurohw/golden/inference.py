@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network decides, in integers: scores of any number of samples, without a trace.
 
 Only the output is recorded, some samples at a time, and the stimulus is read where it lies: a `numpy.memmap` larger than the memory is streamed from

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The integer step of neurohw/step.py for whole samples: event driven in the synapses, one pass or a few over the neurons of a population, all in its cache.
 //
 // native.py hands over flat arrays; it keeps the layout of structures.h. A population computes in 16 bits first, and looks whether a number comes

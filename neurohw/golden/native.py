@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden model in C++: the same integers as `run_golden`, event driven and over several samples at once.
 
 The source is `native.cpp`, see `neurohw.native_library`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The structures of native.cpp, and how a quantized network fills them."""
 
 import ctypes

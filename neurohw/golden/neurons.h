@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The neurons of a population through the steps of a sample.
 #pragma once
 #include <algorithm>

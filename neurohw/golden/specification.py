@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The specification of integer behaviour. RTL and every integer engine equal this, bit for bit.
 
 Per population and step, in integers, with all sums complete before the one saturation:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What native_structures.py fills, in its layout.
 #pragma once
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weights, and their sums over the events of a step.
 #pragma once
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arrays of neurons in whole vectors, as wide as the registers of the processor, and which lanes of a vector are chosen.
 #pragma once
 #include <cstddef>

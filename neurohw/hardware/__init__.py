@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From integers to a board: RTL packages, whole test sets through them, bitstreams."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From float parameters to integers, with widths by proof."""
 
 from neurohw.integers.post_training import quantize

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantization: float parameters to integers.
 
 One power-of-two scale 2^-f belongs to a population. Each neuron may stretch its weights by its own factor, which

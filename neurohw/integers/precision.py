@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How finely a population counts, from what its roundings add up to within a run.
 
 One step of a decay is off by less than one unit, and always to the same side (toward plus infinity

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network in integers: arrays, decays and formats only. Scales stay in the quantization report."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float network that a quantized one stands for: rounded parameters, exact arithmetic."""
 
 from dataclasses import replace

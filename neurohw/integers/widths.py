@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Widths by proof: intervals that sums, currents and membranes can never leave.
 
 The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest count, whatever fires. A leaky state driven

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models from and to other tools: NIR, snnTorch, lava-dl. The format of a file is recognised by its content."""
 
 from pathlib import Path

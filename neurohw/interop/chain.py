@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linear nodes in a row, folded into one projection.
 
 Between two neurons may stand pooling, Flatten, Scale and Delay nodes and one weighted node. A node

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a check of a file says about one node."""
 
 from dataclasses import dataclass

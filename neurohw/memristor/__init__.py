@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks on resistive memory: what devices, wires and converters make of weights.
 
 chip = program(trained, device_named("pcm"), seed=0)

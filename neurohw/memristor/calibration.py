@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration of a programmed chip at a time: digital values are set anew, devices are not touched.
 
 Typical input, without labels, runs on the chip, and what the trained network did on the same input is restored:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One chip: a trained network whose weights are resistive devices.
 
 `program` draws everything that is random about the devices, once, from a seed: programming errors, drift exponents, faults. A `Chip` is then read at any

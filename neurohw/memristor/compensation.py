@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Global drift compensation: one digital factor per tile, from a probe that is measured after programming and again later.
 
     factor = sum |y(t0)| / sum |y(t)|,   y the outputs of the tile for every input alone

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Converters at the edges of a tile: uniform, with a range that was calibrated on data.
 
     DAC    inputs above one spike become one of 2^bits - 1 amplitudes, or none, in 0 ... range; a spike needs no converter

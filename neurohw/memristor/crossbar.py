@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The devices of one projection: programmed once, then read as weights at any time."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drift of a conductance by a power law, with the exponent of every device drawn once.
 
     G(t) = G(programmed) ((t + t0) / t0)^-exponent        t seconds after programming, t0 the first read of the measurement

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices that do not obey: stuck at the smallest or largest conductance, or never formed.
 
 A device has at most one fault, at every time: it does not drift and has no read noise. Published arrays report some 9 % of devices that stay in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From weights to conductances and back.
 
 A projection becomes a crossbar with a row for every input and a column for every output, cut into tiles. Within a group of weights (a tile, or a column of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a new chip makes of a weight, as mean and deviation: tables for training, which draws a chip for every mini-batch.
 
 Drawing all that is random about every device (`sample_weights`) takes half a million normal numbers for 784-128-10 and as long as the training step itself.

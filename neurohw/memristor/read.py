@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read noise: a new draw at every read, limited to conductances that a device can have.
 
     G(read) = clip(G + deviation N(0, 1), low, high)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sums that a crossbar's columns make, tile by tile, of the spikes of one step, with read noise drawn anew for every sum.
 
 What reads are independent, the noise of a sum of n devices is one normal draw with the sum of their variances: two products with matrices in the place of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resistance of the wires of a tile.
 
 Rows are driven at column 0 and columns are held at 0 V, and their current is measured, at row 0; between neighbouring devices of a wire lies one segment

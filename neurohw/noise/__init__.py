@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What resistive memory does to a network: a Monte Carlo over chips and times.
 
 experiment = Experiment(trained, Scenario(device_named("pcm")), times=(25.0, 86400.0), spikes=spikes, labels=labels)

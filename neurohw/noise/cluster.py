@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cluster: Dask's distributed scheduler, by its address. Needs the extra `dask`."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who computes the jobs: this process, or processes of this machine. A cluster is in `neurohw.noise.cluster`.
 
 An executor takes experiments by name and jobs, and yields what became of each, in the order in which they finish. A job that raises is yielded as the

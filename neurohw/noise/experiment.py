@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is asked of a network: which hardware, which samples, at which times. All that a chip's result depends on, except its seed."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One job: a chip from its seed, judged at every time. Pure: the same experiment and seed give the same numbers to the last bit, wherever it runs.
 
 Networks that a chip reads back run in the training module in float64 (`neurohw.train.inference`), which computes what the reference does, faster; with read

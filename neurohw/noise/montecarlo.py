@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Monte Carlo: every chip of every experiment once, kept as it arrives."""
 
 from collections.abc import Callable, Sequence

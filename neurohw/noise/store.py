@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outcomes in a folder, from which an interrupted Monte Carlo goes on.
 
 experiment.json       the identity of the experiment

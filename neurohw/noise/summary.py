@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of many chips: mean, spread, worst; as JSON, CSV and Markdown."""
 
 import csv

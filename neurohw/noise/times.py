@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times after programming as people write them: 25s, 1h, 1d, 1y."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plasticity of synapses while a network runs: STDP, and an astrocyte that sets its depression."""
 
 from neurohw.plasticity.protocol import encode, initialise, spikes_of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The executable specification of learning in integers. The RTL equals this, bit for bit: every spike, state, trace, weight and the astrocyte.
 
 The step of the neurons is `neurohw.step.advance` with the arithmetic of `neurohw.golden`; what learning adds is `neurohw.plasticity.integer`, in the order of

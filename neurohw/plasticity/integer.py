@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plasticity in integers: the rule of `neurohw.plasticity.rule` as hardware executes it.
 
 Four units, all powers of two: weights 2^-weight_fraction, traces 2^-trace_fraction, amplitudes 2^-amplitude_fraction, and the state S of the astrocyte, which has

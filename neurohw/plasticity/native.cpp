@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The plastic network of neurohw/plasticity/rule.py, event driven, sample after sample: the numbers of reference.py.
 //
 // A sample works on a copy of the weights: of the rows (synapses by source) whose source has a spike in it, which are all that can change, one after

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plastic network in C++: the numbers of `neurohw.plasticity.reference`, event driven and over several samples at once.
 
 The source is `native.cpp`, see `neurohw.native_library`.

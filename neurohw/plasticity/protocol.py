@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two phases of a plastic liquid: weights are initialised by a stream of samples, then every sample is encoded beginning from these weights.
 
     initialise   sample after sample from rest, the weights are carried over

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float64 specification of plasticity: `neurohw.plasticity.rule`, executed in NumPy for one sample."""
 
 from dataclasses import dataclass

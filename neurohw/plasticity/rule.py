@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plasticity of synapses: what changes a weight, and no engine.
 
 Every spiking neuron has a trace r of its recent spikes; one astrocyte sets the amplitude of depression. At the end of step t, for every synapse j -> i of a plastic

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a plastic network is given: spikes drawn inside the kernel, or recorded events.
 
 A draw of `Bernoulli` depends on nothing but (seed, number of the sample, step, input), so that it is the same for any order of samples and any number of

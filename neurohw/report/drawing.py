@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all figures have in common: colours, style, and SVG text that is embedded in a page."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of the report, as SVG text that is embedded in the page."""
 
 from typing import Any

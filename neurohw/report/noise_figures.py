@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of a Monte Carlo over chips: accuracy against time after programming."""
 
 from dataclasses import dataclass

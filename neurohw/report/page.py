@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendering of `report.json` and its figures into one self-contained HTML page."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of a reservoir: who is connected to whom, what fires, avalanches, and how measures spread over neurons."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendering of the measures of a reservoir into one self-contained page."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reservoirs: liquids of spiking neurons with random synapses, what they do, and readouts of their spikes."""
 
 from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liquid, small_world_liquid

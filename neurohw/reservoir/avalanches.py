@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avalanches of activity, and the power law that their sizes and durations follow at criticality (Beggs & Plenz 2003)."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builders of liquids: who is connected to whom, and how strongly. Equal arguments and seed give the same liquid.
 
 grid_liquid          neurons on a grid, connected with a probability that falls with distance (Maass, Natschlaeger & Markram 2002)

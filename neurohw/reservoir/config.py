@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a liquid is built from, as a run folder keeps it, and liquids that are known to work."""
 
 from dataclasses import asdict, dataclass, fields

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A liquid: the network input -> liquid, liquid -> liquid, with what its builder knows of every neuron."""
 
 import math

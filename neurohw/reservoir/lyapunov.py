@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lyapunov exponents of a liquid: how fast small differences of its state grow, per step; above 0 it is chaotic.
 
 Between spikes a discrete-time neuron forgets differences at the rate of its leak; they grow only by moving spikes. The tangent takes that into account by a smoothed spike:

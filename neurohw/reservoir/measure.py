@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a liquid does, measured on rasters of any engine: spikes [time, sample, neuron] of the liquid.
 
 branching factor      spikes that a spike is followed by, per spike that it follows; 1 at the edge between dying out and running away

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linear readouts of spike counts, in closed form, and as a population of the network.
 
 A readout says class argmax(W counts + b). Where it was fitted to normalised counts x / |x|, with |x| their sum, its bias is a weight like any other,

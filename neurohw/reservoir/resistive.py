@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reservoirs whose random weights are what forming leaves of resistive devices.
 
 Every pair (input, neuron) and (neuron, neuron) has a pair of devices, and no device is programmed: forming makes a random subset conduct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Retrieval: which item of a gallery is most like a query, how often that is one of the query's class, and what chance would give."""
 
 from dataclasses import dataclass

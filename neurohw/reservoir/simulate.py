@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running a liquid in float64, fast where the event-driven kernel knows its neuron."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spectral radius of recurrent weights: the largest |eigenvalue|."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that is measured of a liquid, in one go."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training in PyTorch. `import neurohw` does not load it, and of this package only what needs it does."""
 
 import importlib

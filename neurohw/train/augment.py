@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random changes of training samples: shifts and rotations of images, shifts and losses of spikes."""
 
 import math

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Populations that feed each other in a chain, each perhaps with a projection on itself, all steps, forward and back, in float32. Called by chain.py.
 //
 // A block of samples goes through all populations and steps in the caches: events of the source add their rows of weights to the currents, the neurons advance, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Populations that feed each other in a chain, each perhaps with a projection on itself, as one operator in C++ (`chain.cpp`).
 
     I[t] = bias + W s_before[t - d] + R s[t - r]          s, v: one step of the neurons, see `neurohw.train.functional`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of a training: everything that the next epoch depends on, in one file."""
 
 import io

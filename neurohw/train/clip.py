@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clipping of weights at some standard deviations of their layer, tile or column, for devices whose range the largest weight of a group sets."""
 
 from collections.abc import Callable

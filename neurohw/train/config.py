@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How to train."""
 
 from dataclasses import asdict, dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One space for two modalities: contrastive projections of spike counts, and nothing of it sees the classes that are held out.
 
 Every modality has a head that makes unit vectors of its counts x,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Synaptic delays in training: spikes through a short kernel per synapse, in float32 and event driven. Called by delays.py.
 //
 //   y[t, b, i] = sum over j and k of  kernel[j, i, k] * x[t - lowest - first[j, i] - k, b, j]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delays that learn: every synapse sends a spike through a Gaussian around its delay, which narrows while training.
 
     p_ij[k] = exp(-(k - d_ij)^2 / (2 sigma^2)) / (sum over k' of the same + 1e-7)     k = 0 .. L-1 steps after the shortest delay

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise of resistive devices in the training step.
 
 Every mini-batch meets a new chip: the forward pass has the weights that this chip gives back at one of the times, the gradient passes straight to the clean

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One training by several processes, on one machine or many, as `torchrun` starts them: `torchrun --nproc-per-node 2 -m neurohw train digits`.
 
 Every process takes its part of the samples of every batch. Its loss is the sum over its samples divided by the number of all samples, and gradients are summed over

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Events of spikes, and their products with weights, in float32. Called by events.py.
 //
 //   y[r, i]  = sum over j of x[r, j] w[j, i]          a row is one step of one sample

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events of spikes, and products of spikes with dense weights: event driven where few neurons fire, a matrix product where many do.
 
 Spikes are 95 % zeros: an event adds one row of weights to the sums of its step, so that the work is that of the events and not of all pairs. The operator counts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Straight-through quantization of weights with a learned step (Esser et al. 2020, Learned step size quantization)."""
 
 from typing import Any

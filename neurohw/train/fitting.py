@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: from a network and a dataset to a TrainedNetwork."""
 
 import copy

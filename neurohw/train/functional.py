@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One step of the neuron models in PyTorch, as pure functions: the equations and the order of `neurohw.step`, with gradients.
 
 Tensors are [sample, neuron] in a step and [time, sample, neuron] in a scan.

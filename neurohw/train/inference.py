@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Judging many networks of one definition on the same samples, by the training module in float64."""
 
 from collections.abc import Iterator, Sequence

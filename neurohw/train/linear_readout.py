@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A linear readout of spike counts, trained by gradient: the third phase of Ivanov & Michmizos (NeurIPS 2021)."""
 
 from collections.abc import Callable

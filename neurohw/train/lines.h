@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sums of rows of weights in lines of 16 floats, one or more vector registers. Multiply and add are fused where the processor can, whatever the flags.
 #pragma once
 

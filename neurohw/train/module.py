@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A `Network` as a PyTorch module."""
 
 import math

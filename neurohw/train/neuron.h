@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One step of neurons in a row, forward and back: the equations and the order of functional.lif_step. Compiled without fused multiply-add, the spikes are the same
 // to the last bit. What a neuron model lacks is a constant 0: a synaptic current of decay 0, a threshold that rises by 0. A model that lacks all of it is `Plain`.
 #pragma once

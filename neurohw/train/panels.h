@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Dense products of a few rows with a matrix, in the first caches: the matrix is kept in panels of some columns, through which the rows go in tiles whose sums stay
 // in registers.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tasks over threads: each takes the next task that nobody has taken.
 #pragma once
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The readouts of `neurohw.readout` in PyTorch, differentiable: the same numbers from the same formula.
 
 A readout may take its steps in windows: a `Tally` holds what it knows of those before.

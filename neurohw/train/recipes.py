@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks, encoders and training parameters that are known to work, and the accuracies that they reach."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recurrent weights of a chosen spectral radius: how much the activity of one step is worth in the next, before any threshold.
 
 The matrix of a group of populations that feed each other has all projections between them, whatever their delays. Its spectral radius, the largest magnitude of an

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All steps of a population in one pass over its currents, forward and back, called by scan.py.
 //
 // Arrays are [time, sample, neuron]. A task is a chunk of neurons of one sample: its state stays in the first cache over all steps, and every array is read or

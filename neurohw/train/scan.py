@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`) or, on a GPU, in Triton (`scan_triton.py`), with its gradient.
 
 It reads the currents once and writes the spikes and u - threshold, from which the gradient is made; PyTorch alone keeps several tensors per step. Spikes and

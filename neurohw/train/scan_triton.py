@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All steps of a population in one kernel on a GPU, forward and back: `scan.cpp` and `neuron.h` in Triton, called by `scan.py` for tensors on CUDA.
 
 Equations, their order, arguments and what is kept for the gradient are those of `neuron.h`. Multiply and add are not fused, so that spikes and membranes are

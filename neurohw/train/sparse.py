@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Products of spikes with sparse weights: forward, backward and optimizer hold one number per synapse, and never a matrix [target, source].
 
     current_i = sum over synapses k with target_k = i of w_k s_source_k

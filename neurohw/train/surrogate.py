@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surrogate gradients: the spike is a step going forward and a smooth bump going back.
 
 Each function returns the spikes (u >= threshold) as 0 and 1 in the dtype of u. Its derivative by u, at x = u - threshold and slope k:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
 
 The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection sparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backpropagation through time in windows: memory for one window instead of all steps (Williams and Peng 1990, truncated backpropagation through time).
 
 The forward pass is that of all steps: states and the spikes that are still on their way cross the border of a window. The gradient crosses it in one place

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Verilator's waveform writer needs of LZ4, without compressing: a block of literals only, which every LZ4
 // reader understands. It spares the user a system library for the rare waveform of a mismatch.
 #ifndef NHW_LZ4_H

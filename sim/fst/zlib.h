@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Verilator's waveform writer needs of zlib, without compressing: a stream of stored blocks (RFC 1950, RFC 1951).
 #ifndef NHW_ZLIB_H
 #define NHW_ZLIB_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random command lines: a world of files, values good and bad, stand-ins for what takes long."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """1,000 random command lines: exit code 0, or one line of error; and nothing else changes."""
 
 import os

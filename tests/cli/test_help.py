@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--help` of every verb says what each argument and option is."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The entry point: whatever goes wrong outside the program is one line and an exit code."""
 
 import os

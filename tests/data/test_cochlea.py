@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cochlea: its frequencies, where a tone is heard, how loudness becomes a rate, and what it refuses."""
 
 from fractions import Fraction

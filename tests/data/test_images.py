@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets: splits, files that are right, and files that are not."""
 
 import gzip

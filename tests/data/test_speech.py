@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders of speech, the checksum of recordings, downloads that fail, and the command that hears."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets of recorded spikes: binning by hand, splits, the Heidelberg files, and files that cannot be read."""
 
 import tracemalloc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times and steps, against exact fractions."""
 
 import math

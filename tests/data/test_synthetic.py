@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets drawn from a seed: what they say is in them, and nothing else."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks, the same in all engines: not one spike and not one state differs. 200 in Python and C++, some of them in Lava and in RTL."""
 
 import os

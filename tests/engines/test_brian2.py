@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Brian2 equals the reference in float64 and the golden model in integers, and its exported scripts stand alone."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The README's table of engines is what the engines accept, and what they accept they run."""
 
 from pathlib import Path

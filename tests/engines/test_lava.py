@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lava's fixed point equals the golden model: its own processes where they are exact, ours elsewhere."""
 
 import dataclasses

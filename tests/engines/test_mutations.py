@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks would notice: one semantic of one engine is changed at a time, and the comparison with the others must fail.
 
 Brian2 and Lava are changed in the same way in their own files.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A finished run of the digits in seconds: stand-ins play the tools, which take minutes."""
 
 import hashlib

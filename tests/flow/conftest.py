@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stand-ins for tools, and a finished run made with them."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards of a run: one that fails takes nothing from the others."""
 
 import json

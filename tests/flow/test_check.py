@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many samples a crosscheck compares is said, and never fewer than asked for without a word."""
 
 import sys

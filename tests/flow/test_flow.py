@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole flow on the embedded digits, interrupted in the middle of every verb, resumed, and damaged on purpose."""
 
 import json

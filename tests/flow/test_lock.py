@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One command at a time in a run folder."""
 
 import json

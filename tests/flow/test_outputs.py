@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run folder replaces: nothing that its stages did not write, told before the first of them
 begins.
 """

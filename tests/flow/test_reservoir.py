@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages of a reservoir on the embedded digits, interrupted, resumed, and on the command line."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run folders: the chain of digests, options that stay, files of older versions."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks run once, after what they need, and together where they can."""
 
 import sys

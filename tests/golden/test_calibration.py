@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Differences between float and integers on calibration data, against the same numbers by hand."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saturations are counted, equally in the specification and in C++, and `infer` does not clip in
 silence."""
 

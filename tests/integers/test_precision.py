@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Leaks and biases in integers beside the float reference: guard bits, bounds, refusals,
 warnings."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small networks that every tool of `--for` can read, one per row of its table, with and without a
 convolution.
 """

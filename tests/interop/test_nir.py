@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIR: published graphs, every primitive, round trips, and files that cannot be read."""
 
 import importlib.util

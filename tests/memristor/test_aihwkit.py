@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """aihwkit's noise models as a judge (docs/adr/0017): the same targets through both agree in distribution, apart from the slips of aihwkit that are shown here."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration: what drift took is given back, exactly where it is uniform, and what it recovers on chips."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Device models against the formulas of their sources, written out again here."""
 
 import math

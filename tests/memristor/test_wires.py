@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact solutions against a dense one written from Kirchhoff's law, and the approximations against the exact ones."""
 
 import numpy as np

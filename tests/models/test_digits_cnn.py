@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small spiking CNN on digits: trained, quantized, and in RTL without a mismatch on the whole test split."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small trained network and its test samples."""
 
 import dataclasses

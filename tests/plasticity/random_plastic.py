@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random plastic networks and spikes for property tests."""
 
 from typing import Any

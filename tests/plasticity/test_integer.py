@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning in integers: the golden model against the rule by hand, its limits, and the float rule."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plastic kernel in C++ equals the specification on every spike, state, trace, weight and amplitude."""
 
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Initialisation and encoding: against the specification sample by sample, and however they are cut and shared out."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rule, calculated by hand and on random networks."""
 
 from dataclasses import replace

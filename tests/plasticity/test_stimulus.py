@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spikes that are drawn or recorded."""
 
 import numpy as np

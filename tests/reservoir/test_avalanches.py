@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Avalanches of hand-made rasters, and power laws whose exponent is known."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topologies of liquids against what their definitions expect, and the value that holds them."""
 
 from collections.abc import Callable

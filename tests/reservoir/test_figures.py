@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of reservoirs of every shape, silent ones among them."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lyapunov exponents against linear systems and against the distance that a single spike makes."""
 
 from dataclasses import replace

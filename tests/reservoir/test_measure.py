@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of liquids on rasters whose answer is known, and against slow literal versions."""
 
 from itertools import combinations

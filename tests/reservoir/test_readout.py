@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readouts against scikit-learn, against refitting without each sample, and as a population of the network."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resistive reservoirs: statistics of their weights against the formulas of forming, one chip seen in two ways, and read noise."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Retrieval on cases that can be counted by hand, and at chance where there is nothing to find."""
 
 import math

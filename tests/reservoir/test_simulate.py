@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Liquids run fast are liquids run by the reference, and the summary says what the single measures say."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spectral radius against dense eigenvalues and matrices whose eigenvalues are known."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every bench in this folder shares: finding the tools, building with Verilator, running cocotb, driving streams."""
 
 import json

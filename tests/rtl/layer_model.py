@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One layer of `nhw_layer` in integers, for benches: the golden model of a network of one projection, step by step, and its images."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A population with one dense projection: events in, events (or membranes) out. Structure only.
 //
 // A step with n events costs about n*GROUPS + WORDS + 2 clocks, GROUPS = ceil(NEURONS/LANES), WORDS = ceil(NEURONS/UPDATE_LANES).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes every call of the probe as a line to the file named by NHW_PROBE_LOG.
 #include <cstdio>
 #include <cstdlib>

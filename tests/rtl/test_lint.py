@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every core alone, with its default parameters, through Verilator -Wall, Yosys and slang; board tops; and the checks that refuse."""
 
 import subprocess

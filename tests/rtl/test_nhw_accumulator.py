@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_accumulator`: rows and drains back to back and with gaps, against plain sums."""
 
 from pathlib import Path

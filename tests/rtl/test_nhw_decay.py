@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_decay`: every value of a small width."""
 
 from pathlib import Path

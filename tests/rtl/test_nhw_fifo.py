@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_fifo`: order, capacity and throughput under every mix of pauses."""
 
 from pathlib import Path

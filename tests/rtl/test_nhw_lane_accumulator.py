@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_lane_accumulator` against a plain list of sums: operations on one word in every distance, and words that are emptied."""
 
 from pathlib import Path

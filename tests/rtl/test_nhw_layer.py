@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_layer`: every beat and every state against the integer model, over the corners of the parameters."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_accumulator`: lanes that add to groups of their own, again and again the same ones, against plain sums."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_control`: the order of a step, and everything that a step must wait for."""
 
 from pathlib import Path

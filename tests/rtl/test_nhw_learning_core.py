@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A whole learning network on its real interfaces (`nhw_learning_core`, `nhw_learning_registers`): streams, learning on and off, weights read, restored and learned again."""
 
 from pathlib import Path

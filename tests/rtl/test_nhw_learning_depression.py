@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_depression`: updates as close as they may come, ends of samples, and surpluses at both ends, against plain integers."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_flags`: events of whole steps, twice in one word and of unknown neurons among them, come out as flags once."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_memory`: the images, and rows written and read in the same clocks, never the same row."""
 
 from pathlib import Path

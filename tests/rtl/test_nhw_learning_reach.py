@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_reach`: words with none, some and all spikes, back to back, against the image."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_rows`: sources with none, one and many rows, back to back and with gaps."""
 
 from pathlib import Path

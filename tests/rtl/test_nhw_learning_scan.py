@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_scan`: passes over sparse and full words, with and without learning, against a list; with backpressure."""
 
 from pathlib import Path

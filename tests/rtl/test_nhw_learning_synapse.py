@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_synapse`: one synapse a clock, random and at every limit, against plain integers."""
 
 from pathlib import Path

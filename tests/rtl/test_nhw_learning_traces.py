@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_learning_traces`: sweeps with extreme amplitudes and traces, against plain integers."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_membrane_output`: one sign-extended beat per neuron, in order."""
 
 from pathlib import Path

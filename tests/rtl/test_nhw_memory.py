@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_memory`: the words come back one clock after their address; enable and clear."""
 
 from pathlib import Path

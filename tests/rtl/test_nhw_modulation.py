@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_modulation`: an astrocyte and a population that keep their own time, and every value that the population reads."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A whole generated network on its real interfaces: AXI-Stream in and out, AXI4-Lite registers, against the golden model."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_neuron_update`, and of `nhw_lif_step` in it: random sums at the shortest allowed distance, every state."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_operation_merge`: the operations of a step pass in the order of each input, none before the barrier of the last step."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of nhw_registers: constants, exact counters under random traffic, clearing, with and without pauses on every channel."""
 
 from pathlib import Path

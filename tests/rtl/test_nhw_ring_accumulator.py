@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_ring_accumulator` against sums kept in a dictionary of future steps: wraps, the largest delay, one slot twice, the end of a sample."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of the address generators `nhw_dense_rows`, `nhw_sparse_rows` and `nhw_convolution_rows`: every operation, in order.
 
 What an event must become is walked here from the connection itself, not from the tables that the hardware reads.

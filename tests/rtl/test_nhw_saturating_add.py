@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_saturating_add`: every pair of operands of small widths."""
 
 from itertools import product

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_sparse_accumulator` against sums by step and neuron: rows while the step before is drained, one target in many lanes, delays, initialisation."""
 
 from pathlib import Path

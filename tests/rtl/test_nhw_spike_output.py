@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_spike_output`: words to beats, the barrier, the credits and the pace."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_step_control`: operations, drains in order, first-touch marks, credits and the rest between steps."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_step_delay`: whole steps later, within each sample, in both modes, and no deadlock where it closes a loop."""
 
 from pathlib import Path

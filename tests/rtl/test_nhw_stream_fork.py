@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_stream_fork`: every consumer gets every beat once and in order, however the others wait."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of `nhw_synaptic_memory`: every row from every bank, in any order, one a clock."""
 
 from pathlib import Path

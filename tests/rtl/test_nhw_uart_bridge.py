@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bench of nhw_uart_bridge with its receiver, transmitter and queue: commands in, frames out, nothing lost under backpressure."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cells of the vendors that the board tops instantiate, as far as they use them: empty, for linters.
 /* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDPARAM */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests of training share: a small dataset and network, comparison, interruption."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What processes started by `torchrun` compute together, and one alone: run by `test_distributed.py`.
 
 torchrun --nproc-per-node 2 tests/train/distributed_cases.py FOLDER {whole,interrupted}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scan in Triton against the scan of `functional.lif_step` in PyTorch, run by `test_scan_triton.py`: on a GPU, or in a process with TRITON_INTERPRET=1."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SpikingModule in float64 equals the NumPy reference: identical rasters, membranes within 1e-9."""
 
 import numpy as np

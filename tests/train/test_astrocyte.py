@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modulated networks in PyTorch: the reference's numbers, and gradients that reach an astrocyte's weights, bias and offset."""
 
 from dataclasses import replace

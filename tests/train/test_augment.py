@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shifts and rotations of images."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Populations with their projections as one operator against `functional.lif_step` and matrix products: spikes and membranes to the last bit, gradients to rounding.
 
 Weights, currents and biases are multiples of 1/64, whose sums are exact in any order.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contrastive projections: the loss against a computation without torch, and classes held out that are really never seen."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decays of astrocytes that learn: gradients by hand, whole shifts, the same network in every engine."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delays that learn: against the published package, the C++ against PyTorch, rounding, annealing, and a task that only delays solve."""
 
 import dataclasses

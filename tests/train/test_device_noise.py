@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise of devices in training: nothing without noise, the devices' own distribution with it, and networks that survive on chips."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two processes under `torchrun` against one: gradients, trainings, interruptions, the command line."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Event-driven products against matrix products, with gradients."""
 
 import pytest

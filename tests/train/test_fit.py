@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: determinism, resuming, early stopping, quantization-aware training."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gradient-trained readout of spike counts."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readouts by hand, and their PyTorch versions against the NumPy ones."""
 
 import numpy as np

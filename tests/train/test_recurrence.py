@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recurrent weights scaled to a spectral radius."""
 
 import numpy as np

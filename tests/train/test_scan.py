@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scan in C++ against the scan of `functional.lif_step` in PyTorch: spikes and membranes to the last bit, gradients to rounding."""
 
 from dataclasses import replace

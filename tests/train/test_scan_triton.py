@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scan on a GPU: its kernels run by Triton's interpreter, compiled to PTX without a GPU, and called by the registered operators."""
 
 import importlib.util

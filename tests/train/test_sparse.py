@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparse products against dense ones, and the size of everything that a step with them keeps."""
 
 import numpy as np

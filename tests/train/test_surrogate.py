@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surrogates: a step going forward, the documented derivative going back."""
 
 import math

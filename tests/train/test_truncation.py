@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Truncated backpropagation through time: the forward pass of all steps, gradients that stop at the borders of windows."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The module inside what PyTorch wraps modules in: compiled, under autocast, in DataParallel (DistributedDataParallel: `test_distributed.py`)."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Brian2 as an engine, in runtime mode, and as an exported script.
 
 float64 models equal the reference: the same rasters, membranes within 1e-9 (Brian2 adds the currents of a step in its own order). Quantized models

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The step of a population as Brian2 code: one text for the engine and for the exported script.
 
 All numbers are float64. A quantized network's integers stay exact there: every product stays below 2^53 (`MAX_STATE_BITS`), decays round with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model as a Brian2 script that stands alone: a readable .py file with its synapses in an .npz beside it."""
 
 from pathlib import Path

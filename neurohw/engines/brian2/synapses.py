@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projections as Brian2 sees them: lists of synapses with weights and delays in steps."""
 
 from dataclasses import dataclass

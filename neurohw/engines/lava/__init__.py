@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lava as an engine: quantized networks in its fixed-point simulation of Loihi 2, and as exported scripts.
 
 Equal to the golden model on every spike and state. Lava's own LIF, Dense, DelayDense, Sparse, DelaySparse and Conv run whatever they compute exactly; the rest,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process that Lava runs in: `python -m neurohw.engines.lava.child FOLDER PREFIX` runs the jobs that `session` wrote."""
 
 import json

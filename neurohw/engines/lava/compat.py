@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lava 0.10 on Python 3.11 and later: one dataclass default that newer Pythons refuse (docs/adr/0004).
 
     python -m neurohw.engines.lava.compat SCRIPT [ARGUMENTS]

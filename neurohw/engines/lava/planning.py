@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which Lava process computes which part of a quantized network exactly, and in which Lava step. No Lava is needed here.
 
 Lava's own processes are taken wherever their integers are the network's:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model as a Lava script: a readable .py file with its arrays in an .npz beside it."""
 
 from dataclasses import fields

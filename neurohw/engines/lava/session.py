@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs Lava in a process of its own: it starts many processes, takes over signals and may hang, which must not reach the caller."""
 
 import json

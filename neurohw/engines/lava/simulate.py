@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A planned network in Lava: builds the processes, runs them, reads the recordings. Imports Lava."""
 
 import tempfile

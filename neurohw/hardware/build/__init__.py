@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From an RTL package to bitstreams: boards, plans, tools, reports."""
 
 from neurohw.hardware.build.bitstream import build, place_and_route_network

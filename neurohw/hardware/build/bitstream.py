@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running a build: synthesis, fit check, place and route, clock from the routed Fmax, bitstream."""
 
 import hashlib

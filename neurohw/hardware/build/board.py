@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards as data: `boards/<name>/board.toml`."""
 
 import tomllib

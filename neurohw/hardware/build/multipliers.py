@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many DSP blocks a package asks for, and which populations multiply in logic where a board has fewer.
 
 A multiplier stands in every update lane of a population for each decay that is no shift, and for a gain; in a convolution twice, and in a learning core for the

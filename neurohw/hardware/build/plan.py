@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build plans: scripts and commands as values, testable without any tool."""
 
 from collections.abc import Mapping, Sequence

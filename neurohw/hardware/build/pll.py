@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PLL settings: dividers for the clock that is nearest below a wish."""
 
 from dataclasses import dataclass

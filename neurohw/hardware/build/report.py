@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a build gave: utilization, timing and the bitstream of each board."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The external tools: where they come from, their versions, and how to run one."""
 
 import os

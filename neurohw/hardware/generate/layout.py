@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the hardware puts things: slots of neurons, groups of lanes, weight rows, and the tables of address generators.
 
 A population has GROUPS groups of LANES slots. Neurons lie in them in order, or, after a convolution, channel by channel at each output position, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How astrocytes reach the populations that they modulate: common update lanes, and the parameters and images of `nhw_modulation`.
 
 The population reads, for every update word, one value for all lanes (SHARED) or one per lane. What is possible follows from how many neighbouring slots of

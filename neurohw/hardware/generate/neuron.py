@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The neuron parameters of one layer of hardware, by their names in `nhw_neuron_update` (see docs/hardware.md)."""
 
 from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay

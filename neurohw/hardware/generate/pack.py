@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory images: the only place that knows how integers lie in the hardware's memories (see docs/hardware.md)."""
 
 import re

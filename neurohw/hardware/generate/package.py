@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The RTL package: relative paths and their contents, written as a folder that synthesis and simulation run in."""
 
 import hashlib

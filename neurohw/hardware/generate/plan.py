@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a network is cut into hardware: populations, projections, lanes, memories, and the order in which steps pass through them."""
 
 import math

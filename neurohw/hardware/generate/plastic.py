@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From learning in integers to an RTL package: the layout of synapses in rows, images, and a top of instances. Computes no behaviour."""
 
 import hashlib

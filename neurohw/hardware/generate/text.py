@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SystemVerilog text: a parameter package and a top of instances."""
 
 from collections.abc import Sequence

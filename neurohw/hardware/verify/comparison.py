@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams a test set through the RTL and compares it, spike for spike and state for state, with the golden model."""
 
 import dataclasses

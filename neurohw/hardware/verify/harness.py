@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building and running the native Verilator harness of one RTL package."""
 
 import os

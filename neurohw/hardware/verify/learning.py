@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A learning core in Verilator against its golden model: every spike, state, trace, weight and the astrocyte."""
 
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synaptic operations of a run, counted from its spikes: what a model does, whatever executes it.
 
 An operation is one synapse that adds its weight to a current because a spike has reached it. A spike of step t reaches a synapse of delay d in step t + d, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that lava-dl wrote (`.net`, HDF5) as quantized networks, bit exact.
 
 A layer of such a file is a population with the projection into it. Its neuron is Loihi's, in

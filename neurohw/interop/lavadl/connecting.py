@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The connection into one layer of lava-dl."""
 
 from dataclasses import dataclass

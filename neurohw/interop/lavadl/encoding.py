@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The spikes that a file's `input` layer makes of an image."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A `.net` file: its layers, with every field known by name."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file of lava-dl as a quantized network."""
 
 from collections.abc import Sequence

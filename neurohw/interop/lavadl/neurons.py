@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The neurons of one layer of lava-dl, in Loihi's integers."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIR graphs as networks, and back.
 
 See `conventions` for what the files leave open, docs/nir.md for every tool.

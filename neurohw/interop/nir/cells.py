@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A neuron node of NIR under conventions: the neuron model, its constants, and the gain of its
 input.
 

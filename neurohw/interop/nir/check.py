@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every node of a NIR file, what it becomes, and what cannot be expressed."""
 
 from pathlib import Path

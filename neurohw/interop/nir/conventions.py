@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a NIR graph leaves open, and what each tool means by the graphs that it writes.
 
 NIR describes neurons in continuous time. It says neither the step nor what exactly a spike does,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIR graphs as nodes and edges without subgraphs, from a file or from memory.
 
 Every node is read by itself, so that an error names the node, and so that all errors of a file can

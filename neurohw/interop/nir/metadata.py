@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this program writes into the metadata of a NIR graph: the network's exact constants, and
 what they belong to.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far the membranes of a network can get: populations that can never fire, and those that could
 fire several times a step.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIR graphs as networks.
 
 What the graph leaves open is said by `Conventions`: those of the tool that wrote it (`written_by`,

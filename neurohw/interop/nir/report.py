@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an import took for granted, as a part of the network's `info`.
 
 The command line and the page show it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The step of a graph, where a tool's exporter hides it in its numbers."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the importers of other tools make of a NIR graph: the definition of `--for`.
 
 A row says under which conventions the tool runs the node that it reads. The exporter writes the

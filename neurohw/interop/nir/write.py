@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks as NIR graphs.
 
 Without a target the graph means the network under NIR's own definitions, sampled exactly

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of snnTorch layers, and back.
 
 What the neurons of snnTorch 1.0 compute, found in their source, and what they are here:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one spiking layer of snnTorch computes: its neuron model and its constants."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained network as a script of snnTorch layers.
 
 Where snnTorch has no neuron for a network's own convention, the script holds it as a few lines: a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The row of layers of a module whose order only its `forward` knows, found by running it.
 
 Every layer records what it takes and gives while `forward` runs on random counts. The module is a

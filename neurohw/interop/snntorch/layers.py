@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers of PyTorch and snnTorch in a row, as populations and projections."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The judge of every imported neuron layer: the layer itself, run on random input.
 
 A rule found in the source of one version of snnTorch may be wrong for another, and a layer may have

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The text of an exported script. Fields in braces are filled in by `exporting`."""
 
 SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.

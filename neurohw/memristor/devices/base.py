@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every resistive device offers: it is programmed once, keeps a history, and is read at any time.
 
 Conductances are microsiemens, times are seconds after programming, everywhere in `neurohw.memristor`. Arrays may have any shape, one entry per device,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programming errors alone, fitted by CrossSim (Sandia National Laboratories, `simulator/devices/custom/`) to published figures. No drift.
 
 CrossSim's own `PCM_Joshi.py` adds the deviation itself and not a random multiple of it; here every one is random.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices whose conductance is what forming left: the randomness that a random array is made of.
 
     formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0

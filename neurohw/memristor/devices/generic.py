@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices without a technology: Gaussian errors of a constant or proportional size, and log-normal ones. No drift."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phase-change memory: the model of Nandakumar et al., and its fits to two chips.
 
     programming   G = max(0, target + sigma N),  sigma a polynomial of r = target / g_max

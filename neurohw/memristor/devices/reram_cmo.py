@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ReRAM of a conductive metal oxide on HfOx (CMO/HfOx), one bidirectional device of 9 to 88.2 microsiemens.
 
     programming   target + (a + b target) N            a, b by the acceptance range of program and verify

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ReRAM of Wan et al. 2022: deviations from the target measured 1 second, 1 day and 2 days after programming.
 
     G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max

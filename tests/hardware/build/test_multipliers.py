@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DSP blocks: estimated from a package, checked against the board, and what happens where they run out."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synthesis, place and route, and packing wherever the run lies."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks whose weights vanish, cancel or double: every width is proved, so that nothing is left over for a linter to find."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slots, weight rows and tables: walked as the hardware walks them, they give the projection's matrix."""
 
 import numpy as np

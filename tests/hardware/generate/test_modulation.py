@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modulations in hardware: walked as the core walks them, the update words of a population meet the domains of its neurons."""
 
 import dataclasses

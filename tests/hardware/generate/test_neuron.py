@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Neuron parameters of the hardware and their image."""
 
 import numpy as np

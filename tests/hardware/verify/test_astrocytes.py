@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Astrocytes in RTL: every spike and every state of graphs in which levels are late, early, shared, and for several populations."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes into the harness, and how a test set is cut for it."""
 
 import numpy as np

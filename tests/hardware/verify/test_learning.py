@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A learning core against its golden model: every spike, state, trace, weight and the astrocyte, at every step."""
 
 import dataclasses

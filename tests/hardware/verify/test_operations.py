@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synaptic operations against a count by hand: one synapse, one spike, one step at a time."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make splits paths at blanks: a package is verified wherever it lies."""
 
 import shutil

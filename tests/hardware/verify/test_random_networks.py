@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden against RTL: every spike and every state at every step, over random networks and the awkward shapes."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saturations in the registers of the RTL, against a count from outside the golden model's step; and what the widths are proved for."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Golden against RTL where leaks are slow: membranes of up to 32 bits, and sums shifted by many
 guard bits."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparse projections, golden against RTL: every spike and every state at every step, and the clocks that an event costs."""
 
 import dataclasses

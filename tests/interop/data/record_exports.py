@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records what other tools write as NIR and what they compute themselves: the judges of `--from`.
 
     python record_exports.py norse          in an environment with norse 1.1.0, nir 1.0.4, nirtorch

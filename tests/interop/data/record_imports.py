@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records what other tools compute when their own importer reads a graph that neurohw wrote for
 them: the judges of `--for`.
 

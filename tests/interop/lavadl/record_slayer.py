@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of SLAYER itself, for tests that run without lava-dl.
 
     python tests/interop/lavadl/record_slayer.py tests/interop/data/lavadl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of lava-dl, read bit exact: against published recordings, an independent simulation, and broken files."""
 
 from collections.abc import Callable

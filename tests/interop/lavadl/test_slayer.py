@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every block that SLAYER 0.6.0 exports, against its own recording (`record_slayer.py`): 0
 mismatches.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows of `--from`, each with a file that the tool's exporter wrote and the spikes of the
 tool's own simulation.
 

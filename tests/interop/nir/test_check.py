@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`check`: every node, what it becomes, and every problem at once."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every row of `--from` against the tool that wrote the file and its own simulation."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading NIR graphs: one number for a population, what is refused, and what is warned of."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIR files for other tools: their own importers run them as we do; files for everybody can be read
 by everybody.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """snnTorch itself, run layer by layer, and the comparison of an import with it."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every argument of every neuron of snnTorch: exact against its own run, or refused by name.
 
 The right value is always snnTorch 1.0.0's own simulation of the same layer in float64.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exported modules and scripts of snnTorch give our spikes."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules whose order only their forward knows: run, compared, refused where they are no row."""
 
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn import functional
 from neurohw import run_reference
 from neurohw.errors import InvalidData, NeurohwError, Unsupported
 from neurohw.interop.snntorch import from_snntorch
+from neurohw.stimulus import Spikes
 
 STEPS = 12
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """snnTorch: imported modules give snnTorch's own spikes in float64."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers of PyTorch between neurons: exact against PyTorch's and snnTorch's own run, or refused by
 name.
 """

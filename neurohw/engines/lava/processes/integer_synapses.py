@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synapses with a delay each and any weight exponent, for several samples side by side."""
 
 from typing import Any

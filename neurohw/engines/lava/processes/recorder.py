@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spikes and states of a Lava LIF, written to a file: reading a Lava Var value by value from outside is slow."""
 
 from pathlib import Path

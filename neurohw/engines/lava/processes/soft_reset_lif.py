@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A population whose step is `neurohw.step.advance`: soft, hard or no reset, refractory steps, adaptation, every convention, and what astrocytes do."""
 
 from collections import deque
