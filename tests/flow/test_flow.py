@@ -67,7 +67,7 @@ def test_report_holds_what_was_measured(finished: Path) -> None:
     assert report["performance"]["synaptic_operations_per_cycle"] > 0.8 * 8
     operations = [report["performance"][f"{kind}synaptic_operations_per_inference"] for kind in ("effective_", "")]
     assert 0 < operations[0] < operations[1]
-    assert all(w["saturations"] == 0 and not w["capped"] for w in report["widths"].values())
+    assert all(w["saturated_in_rtl"] == 0 and not w["capped"] for w in report["widths"].values())
     assert report["seed"] == 0 and len(report["digests"]["quantized"]) == 64
     engines = {r["engine"]: r["status"] for r in report["crosscheck"]["runs"]}
     assert report["crosscheck"]["agrees"] and len(report["crosscheck"]["pairs"]) >= 6

@@ -18,6 +18,7 @@ from neurohw.integers.quantized import QuantizedNetwork, QuantizedPopulation, Qu
 from neurohw.network import feed_forward
 from neurohw.neurons import Adaptation, Integrator, Lif, Neuron
 from neurohw.step import State, advance
+from neurohw.stimulus import Spikes
 from tests.saturations import Counting
 
 # the defaults of `nhw_layer`
@@ -174,7 +175,7 @@ def golden_steps(
             for event in events:
                 if event < inputs:
                     spikes[t, sample, event] += 1
-    trace = run_golden(model, spikes)
+    trace = run_golden(model, Spikes(spikes), beyond_proof=True)
     fired, states = trace.spikes[name], trace.states
     letters = [letter for letter in "vcra" if f"{letter}.{name}" in states]
     return [
