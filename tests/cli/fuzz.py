@@ -22,6 +22,8 @@ from neurohw.flow.reservoir import build_stage
 from neurohw.interop.nir import write_nir
 from neurohw.noise.outcome import Outcome
 from neurohw.reservoir import LIQUIDS
+from neurohw.stimulus import Spikes
+from neurohw.storage import write_file
 from tests.flow.common import Tools, quiet
 from tests.random_networks import random_stimulus, random_trained
 
@@ -177,7 +179,12 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
         return digits
 
     patch.setattr("neurohw.train.fitting.fit", fit)
-    patch.setattr("neurohw.flow.stages.model_accuracy", lambda *_: 0.5)
+
+    def accuracy(run: Any, model: Any, network: Any, spikes: Spikes, labels: Any) -> float:
+        run(model, spikes.part(slice(1)))  # which counts saturations
+        return 0.5
+
+    patch.setattr("neurohw.flow.stages.model_accuracy", accuracy)
     patch.setattr("neurohw.flow.training.model_accuracy", lambda *_: 0.5)
     patch.setattr(
         "neurohw.flow.stages.write_report",
@@ -189,8 +196,12 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
 
     for engine in ("brian2", "lava", "rtl"):
         patch.setattr(f"neurohw.engines.{engine}.run", unsupported)
-    patch.setattr("neurohw.engines.brian2.export", lambda model, path: path.write_text("script"))
-    patch.setattr("neurohw.engines.lava.export", lambda model, path: path.write_text("script"))
+
+    def export(model: Any, path: Path, force: bool = False) -> None:
+        write_file(path, b"# script\n", "script", force)
+
+    patch.setattr("neurohw.engines.brian2.export", export)
+    patch.setattr("neurohw.engines.lava.export", export)
     patch.setattr("neurohw.flow.check.crosscheck", tools.crosscheck)
     patch.setattr(
         "neurohw.data.speech.download_fsdd",
@@ -210,7 +221,7 @@ def stand_ins(patch: pytest.MonkeyPatch, finished: Path) -> Tools:
     def counter(liquid: Any, *_: object) -> Callable[[Any], Any]:
         return (
             lambda spikes: np.random.default_rng(0)
-            .integers(0, 9, (spikes.shape[1], liquid.neurons))
+            .integers(0, 9, (spikes.samples, liquid.neurons))
             .astype(np.uint16)
         )
 

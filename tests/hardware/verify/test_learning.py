@@ -82,7 +82,7 @@ def test_saturations_are_counted_while_weights_change(tmp_path: Path) -> None:
     }
     q = dataclasses.replace(q, model=dataclasses.replace(q.model, populations=populations))
     spikes = random_spikes(rng, q, 14, 3)
-    counted = saturations_while(lambda: run_plastic_golden(q, spikes), plastic_golden)
+    counted = saturations_while(lambda: run_plastic_golden(q, Spikes(spikes)), plastic_golden)
     assert sum(counted.values()) > 0
     assert mismatch(tmp_path, q, spikes, 4, 2) is None
 
