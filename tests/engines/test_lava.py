@@ -50,7 +50,7 @@ def random_case(seed: int, steps: int = 9, samples: int = 3) -> tuple[QuantizedN
     rng = np.random.default_rng(seed)
     trained = random_trained(rng, random_graph(rng), steps, dyadic=True, each_neuron=True)
     spikes = random_stimulus(rng, trained.network, steps, samples, 2)
-    return quantize(trained, 3 + seed % 6, max_count=2), spikes
+    return quantize(trained, 3 + seed % 6, resolution_bits=0, max_count=2), spikes
 
 
 def native_case(seed: int, features: set[str], steps: int = 12, samples: int = 1) -> tuple[QuantizedNetwork, Any]:
