@@ -6,6 +6,8 @@ Every warning of slang counts, those of -Wextra and -Wpedantic included, but two
   case-redundant-default   `unique case` with a `default` is what Yosys needs to see a full case.
 """
 
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,8 +43,11 @@ def package_complaints(package: RtlPackage, folder: Path) -> str:
     """Errors and warnings of slang for a written package; equal packages are looked at once."""
     if package.digest() in _seen:
         return ""
-    sources = [Path(folder).resolve() / name for name in package.sources()]
-    text = complaints(sources, str(package.manifest["top"]))
+    with tempfile.TemporaryDirectory() as plain:  # slang's command line has no quotes for every name
+        sources = [Path(plain) / name for name in package.sources()]
+        for source in sources:
+            shutil.copy(Path(folder) / source.name, source)
+        text = complaints(sources, str(package.manifest["top"]))
     if not text:
         _seen.add(package.digest())
     return text

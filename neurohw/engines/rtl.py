@@ -45,4 +45,7 @@ def run(
             program, package, given.counts, states, idle, backpressure, beyond_proof=beyond_proof
         )
     inputs = {model.network.input.name: given.counts}
-    return Trace({**inputs, **result.spikes}, result.states, digest_of(model), beyond_proof=beyond)
+    spikes_of_all = {**inputs, **result.spikes}
+    return Trace(
+        spikes_of_all, result.states, digest_of(model), result.saturations, beyond_proof=beyond
+    )
