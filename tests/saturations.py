@@ -14,6 +14,7 @@ from neurohw.golden import run_golden, specification
 from neurohw.integers import QuantizedNetwork
 from neurohw.network import Population
 from neurohw.step import Arithmetic
+from neurohw.stimulus import Spikes
 
 
 class Counting:
@@ -59,4 +60,4 @@ def saturations_while(run: Callable[[], Any], golden: ModuleType = specification
 
 def saturations(model: QuantizedNetwork, spikes: NDArray[Any]) -> dict[str, int]:
     """The same for counts [time, sample, input neuron]."""
-    return saturations_while(lambda: run_golden(model, spikes))
+    return saturations_while(lambda: run_golden(model, Spikes(spikes), beyond_proof=True))

@@ -94,7 +94,7 @@ def test_a_longer_stimulus_is_refused_or_allowed_by_name_and_counted(tmp_path: P
     expected = (640 - limits.max // step) + (640 - (-limits.min) // step)
     assert result.saturations == {"output": expected} and expected > 1000
     assert result.scores.tolist() == [[limits.max, limits.min]]
-    with pytest.raises(InvalidData, match=r"count of 2 in one step.*proved for 1.*max_count=2"):
+    with pytest.raises(InvalidData, match=r"a count of 2.*proved for 1.*max_count"):
         verify(tmp_path / "rtl", model, 2 * spikes[:10], jobs=1)
 
 
@@ -108,7 +108,7 @@ def test_a_counter_that_differs_from_goldens_is_a_mismatch(tmp_path: Path, monke
     for extra in (0, 1):
 
         def golden(model: QuantizedNetwork, part: np.ndarray, *_: object, extra: int = extra, **__: object) -> object:
-            trace = run_golden(model, part)
+            trace = run_golden(model, part, beyond_proof=True)
             object.__setattr__(trace, "saturations", {"output": counted["output"] + extra})
             return trace
 
