@@ -303,25 +303,25 @@ def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file
 
 
 SATURATION_MUTATIONS = [
-    ("nhw_saturating_add.sv", "saturated_o <= overflow;", "saturated_o <= sum_q[WideBits];"),
-    ("nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "membrane_saturated ||"),
-    ("nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "current_saturated ||"),
-    ("nhw_lif_step.sv", "membrane_saturated || adaptation_saturated", "membrane_saturated"),
-    ("nhw_lif_step.sv", "spike_o && late_saturated", "late_saturated"),
-    ("nhw_neuron_update.sv", "saturated_count += ", "saturated_count |= "),
-    ("nhw_registers.sv", "more = Bits'(population_saturated_q[k-FirstPopulation])", "more = Bits'(population_saturated_q[k-FirstPopulation] != '0)"),
-    ("nhw_registers.sv", "6'(population_q) + 6'(FirstPopulation)", "6'(FirstPopulation)"),
+    ("all, refractory", "nhw_saturating_add.sv", "saturated_o <= overflow;", "saturated_o <= sum_q[WideBits];"),
+    ("current", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "membrane_saturated ||"),
+    ("membrane", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "current_saturated ||"),
+    ("adaptation", "nhw_lif_step.sv", "membrane_saturated || adaptation_saturated", "membrane_saturated"),
+    ("adaptation", "nhw_lif_step.sv", "spike_o && late_saturated", "late_saturated"),
+    ("all, refractory", "nhw_neuron_update.sv", "saturated_count += ", "saturated_count |= "),
+    ("all, refractory", "nhw_registers.sv", "more = Bits'(population_saturated_q[k-FirstPopulation])", "more = Bits'(population_saturated_q[k-FirstPopulation] != '0)"),
+    ("all, refractory", "nhw_registers.sv", "6'(population_q) + 6'(FirstPopulation)", "6'(FirstPopulation)"),
 ]  # fmt: skip
 
 
 @pytest.mark.rtl
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("file", "right", "wrong"), SATURATION_MUTATIONS)
+@pytest.mark.parametrize(("case", "file", "right", "wrong"), SATURATION_MUTATIONS)
 def test_counters_of_saturations(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, file: str, right: str, wrong: str
 ) -> None:
-    """A register that counts otherwise differs from what is counted outside the step, where c, v and a saturate each."""
-    model, spikes = saturating("all, refractory")
+    """A register that counts otherwise differs from what is counted outside the step."""
+    model, spikes = saturating(case)
     mutate_rtl(monkeypatch, tmp_path, file, right, wrong)
     package.emit(model, 4).write(tmp_path / "package")
     program = build_harness(tmp_path / "package", tmp_path / "sim", optimize=False)

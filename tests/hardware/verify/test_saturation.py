@@ -43,7 +43,8 @@ def narrow(model: QuantizedNetwork, membrane: int) -> QuantizedNetwork:
 
 CASES = {
     "membrane": (Lif(1.0, reset="none"), 7),
-    "current": (Lif(0.5, synapse_decay=1.0), 16),
+    "current": (Lif(0.5, synapse_decay=1.0), 24),
+    "adaptation": (Lif(0.5, adaptation=Adaptation(0.9, 8.0)), 14),
     "all, refractory": (Lif(0.9, synapse_decay=0.9, refractory=2, adaptation=Adaptation(1.0, 0.5)), 8),
 }
 
