@@ -26,6 +26,7 @@ demo: setup
 
 test: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy neurohw
 	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not exhaustive'
 
@@ -34,6 +35,7 @@ exhaustive: setup
 
 check: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy neurohw
 	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m 'not rtl and not slow and not synth and not exhaustive' -x -q
 

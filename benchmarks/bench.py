@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks against other frameworks in one run: what `make bench` does.
 
-    python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out benchmarks/RESULTS.md]
+python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out
+benchmarks/RESULTS.md]
 
-Writes the page RESULTS.md and results.png beside it. Every peer gets an environment of its own under `.bench/`, pinned, with the PyTorch of this package. Points are kept
-there too: an interrupted run goes on, and a second run measures only what has changed (workload, versions, workers, machine; for our own points the source of
-this package). --again: measure all anew. --quick: a look in few minutes, written to `.bench/`. --only: `training` or the name of one script of PARTS. --mnist: the
+Writes the page RESULTS.md and results.png beside it. Every peer gets an environment of its own
+under `.bench/`, pinned, with the PyTorch of this package. Points are kept there too: an interrupted
+run goes on, and a second run measures only what has changed (workload, versions, workers, machine;
+for our own points the source of this package). --again: measure all anew. --quick: a look in few
+minutes, written to `.bench/`. --only: `training` or the name of one script of PARTS. --mnist: the
 data set for verify_speed, which is left out without it. Nothing else should run on the machine.
 """
 
@@ -57,10 +60,19 @@ PARTS = (
 PACKAGE = ("*.py", "*.cpp", "*.h", "*.sv", "*.j2")  # kinds of sources
 
 
-def run_points(points: list[Point], store: Store, package: str, machine: str, again: bool) -> dict[Point, Any]:
-    """Results of all points; those that the store lacks, and those that were disturbed, are measured, under a progress bar. What failed is not kept."""
+def run_points(
+    points: list[Point], store: Store, package: str, machine: str, again: bool
+) -> dict[Point, Any]:
+    """Results of all points; those that the store lacks, and those that were disturbed, are
+    measured, under a progress bar. What failed is not kept.
+    """
     results: dict[Point, Any] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as display:
         task = display.add_task("", total=len(points))
         for point in points:
@@ -105,7 +117,9 @@ def run_training(quick: bool, again: bool, package: str, machine: str) -> Traini
     if not quick:
         results |= run(scaling_points(Training(results).best_peers(BASE, 2)))
     results |= run(loss_points(quick))
-    absent: dict[Point, Any] = {Point(name, BASE): {"error": words} for name, words in failed.items()}
+    absent: dict[Point, Any] = {
+        Point(name, BASE): {"error": words} for name, words in failed.items()
+    }
     return Training(absent | results)
 
 
@@ -116,19 +130,29 @@ def part_options(name: str, mnist: Path | None) -> list[str] | None:
     return None if mnist is None else [str(mnist)]
 
 
-def run_part(name: str, mnist: Path | None, sources: str, machine: str, again: bool) -> dict[str, Any]:
-    """The JSON of another benchmark, {"error": words} where it fails, {} without the data that it needs."""
+def run_part(
+    name: str, mnist: Path | None, sources: str, machine: str, again: bool
+) -> dict[str, Any]:
+    """The JSON of another benchmark, {"error": words} where it fails, {} without the data that it
+    needs.
+    """
     options = part_options(name, mnist)
     if options is None:
         return {}
     digest = source_digest(HERE, (f"{name}*.py", f"{name}*.cpp"))[:16]
-    path = WORK / "parts" / f"{name}-{digest}-{sources[:16]}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}.json"
+    path = (
+        WORK
+        / "parts"
+        / f"{name}-{digest}-{sources[:16]}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}.json"
+    )
     if again or not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         console.print(f"benchmarks/{name}.py", highlight=False)
         paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, str(HERE / f"{name}.py"), *options, "--json", str(path)]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True
+        )
         if done.returncode:
             return {"error": done.stderr.strip()[-500:]}
     return dict(json.loads(path.read_text()))
@@ -136,7 +160,9 @@ def run_part(name: str, mnist: Path | None, sources: str, machine: str, again: b
 
 def main() -> None:
     """Measure what is missing, and write page and plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--only", choices=("training", *PARTS))
@@ -148,7 +174,9 @@ def main() -> None:
         source_digest(ROOT / "neurohw", [f"**/{kind}" for kind in PACKAGE]),
         f"{processor()}, {cores()} cores",
     )
-    sources = source_digest(ROOT, [f"{folder}/**/{kind}" for folder in ("neurohw", "rtl", "sim") for kind in PACKAGE])
+    sources = source_digest(
+        ROOT, [f"{folder}/**/{kind}" for folder in ("neurohw", "rtl", "sim") for kind in PACKAGE]
+    )
     load = os.getloadavg()[0]
     found = Measured(Training({}), load=load, quick=arguments.quick)
     if arguments.only in (None, "training"):
@@ -159,7 +187,10 @@ def main() -> None:
     found.parts = (
         {}
         if arguments.quick and arguments.only is None
-        else {name: run_part(name, arguments.mnist, sources, machine, arguments.again) for name in names}
+        else {
+            name: run_part(name, arguments.mnist, sources, machine, arguments.again)
+            for name in names
+        }
     )
     found.versions = tool_versions() | found.training.versions()
     draw(found.training, out.with_name("results.png"))

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A published recurrent network of 36 neurons on real ECG: float, integers, RTL and board.
 
-    python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board icebreaker]
+python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board
+icebreaker]
 
-DATA holds `models/byin_srnn/ecg_qtdb_srnn36_85.9.npz` and `ecg_qtdb/ecg_qtdb.npz`. The network (byin-cwi/Efficient-spiking-networks) labels every
-step of a level-crossing coded recording with one of six wave classes: the output neuron with the largest membrane. Its hidden neurons have a
-time constant each, its outputs adaptive thresholds; both subtract the threshold one step after the spike and fire strictly above it. The
-constants 0.1 (threshold at rest) and 1.8 (strength of the adaptation) are the authors'.
+DATA holds `models/byin_srnn/ecg_qtdb_srnn36_85.9.npz` and `ecg_qtdb/ecg_qtdb.npz`. The network
+(byin-cwi/Efficient-spiking-networks) labels every step of a level-crossing coded recording with one
+of six wave classes: the output neuron with the largest membrane. Its hidden neurons have a time
+constant each, its outputs adaptive thresholds; both subtract the threshold one step after the spike
+and fire strictly above it. The constants 0.1 (threshold at rest) and 1.8 (strength of the
+adaptation) are the authors'.
 """
 
 import argparse
@@ -40,7 +43,9 @@ PADDING = 255  # label of steps after the end of a recording
 
 
 def load_model(data: Path) -> TrainedNetwork:
-    """The published weights as a network: v = a v + (1 - a) I, so that 1 - a is folded into weights and bias."""
+    """The published weights as a network: v = a v + (1 - a) I, so that 1 - a is folded into weights
+    and bias.
+    """
     with np.load(data / "models/byin_srnn/ecg_qtdb_srnn36_85.9.npz") as file:
         w = {name: file[name].astype(np.float64) for name in file.files}
     hidden_decay, output_decay, adaptation_decay = (
@@ -48,7 +53,11 @@ def load_model(data: Path) -> TrainedNetwork:
     )
     neuron = Lif(decay=0.9, threshold=THRESHOLD, strict=True, delayed_reset=True)
     adaptive = Lif(
-        decay=0.9, threshold=THRESHOLD, strict=True, delayed_reset=True, adaptation=Adaptation(0.99, STRENGTH * 0.01)
+        decay=0.9,
+        threshold=THRESHOLD,
+        strict=True,
+        delayed_reset=True,
+        adaptation=Adaptation(0.99, STRENGTH * 0.01),
     )
     network = Network(
         (
@@ -66,7 +75,8 @@ def load_model(data: Path) -> TrainedNetwork:
     hidden_gain, output_gain = 1 - hidden_decay, 1 - output_decay
     weight = hidden_gain[:, None] * w["i2h.weight"]
     parameters = {
-        "input_to_hidden.weight": np.concatenate([weight, -weight], axis=1),  # level crossings up, then down
+        # level crossings up, then down
+        "input_to_hidden.weight": np.concatenate([weight, -weight], axis=1),
         "hidden_to_hidden.weight": hidden_gain[:, None] * w["h2h.weight"],
         "hidden_to_output.weight": output_gain[:, None] * w["h2o.weight"],
         "hidden.bias": hidden_gain * (w["i2h.bias"] + w["h2h.bias"]),
@@ -78,11 +88,15 @@ def load_model(data: Path) -> TrainedNetwork:
         "output.adaptation_decay": adaptation_decay,
         "output.adaptation_strength": STRENGTH * (1 - adaptation_decay),
     }
-    return TrainedNetwork(network, parameters, steps=1301, info={"source": "byin-cwi/Efficient-spiking-networks"})
+    return TrainedNetwork(
+        network, parameters, steps=1301, info={"source": "byin-cwi/Efficient-spiking-networks"}
+    )
 
 
 def load_recordings(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Spikes [time, recording, 8] of the test split (crossings up, crossings down) and labels [time, recording]."""
+    """Spikes [time, recording, 8] of the test split (crossings up, crossings down) and labels
+    [time, recording].
+    """
     with np.load(data / "ecg_qtdb/ecg_qtdb.npz") as file:
         x, y = file["x_test"], file["y_test"]
     return np.concatenate([x > 0, x < 0], axis=2).astype(np.uint8).transpose(1, 0, 2), y.T
@@ -100,9 +114,12 @@ def quantized(trained: TrainedNetwork, bits: int) -> QuantizedNetwork:
 
 
 def main() -> None:
-    from outputs import write_page  # of this folder: tests import the rest of this file from elsewhere
+    # of this folder: tests import the rest of this file from elsewhere
+    from outputs import write_page
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parser.add_argument("--no-rtl", action="store_true", help="leave the simulation of the RTL out")
@@ -111,7 +128,13 @@ def main() -> None:
     trained = load_model(options.data)
     spikes, labels = load_recordings(options.data)
     recordings = spikes.shape[1]
-    rows = [("float64 reference", f"{100 * step_accuracy(run_reference(trained, spikes), labels):.2f} %", "")]
+    rows = [
+        (
+            "float64 reference",
+            f"{100 * step_accuracy(run_reference(trained, spikes), labels):.2f} %",
+            "",
+        )
+    ]
     for bits in (8, 6):
         model = quantized(trained, bits)
         golden = run_golden(model, spikes)
@@ -121,21 +144,37 @@ def main() -> None:
             compared, wrong = count_mismatches(golden, rtl)
             assert wrong == 0 and first_mismatch(golden, rtl) is None, first_mismatch(golden, rtl)
             states = sum(a.size for n, a in golden.states.items() if n in rtl.states)
-            note = f"0 mismatches in {compared:,} spikes and {states:,} states of {recordings} recordings"
+            note = (
+                f"0 mismatches in {compared:,} spikes and {states:,} states of {recordings} "
+                "recordings"
+            )
             rows.append(("RTL, int8", f"{100 * step_accuracy(rtl, labels):.2f} %", note))
     board = []
     if options.board:
         with tempfile.TemporaryDirectory() as name:
             package = emit(quantized(trained, 8), lanes=1)
             package.write(Path(name) / "rtl")
-            routed = build(Path(name) / "rtl", load_board(options.board), Path(name) / "build", print)
+            routed = build(
+                Path(name) / "rtl", load_board(options.board), Path(name) / "build", print
+            )
         board = [
             "",
-            f"{options.board}, one lane: {routed.lut:,} of {routed.lut_available:,} logic cells, {routed.bram} of {routed.bram_available} block RAMs, Fmax "
-            f"{routed.fmax_mhz:.1f} MHz, clock {routed.clock_mhz:.0f} MHz.",
+            f"{options.board}, one lane: {routed.lut:,} of {routed.lut_available:,} logic cells, "
+            f"{routed.bram} of {routed.bram_available} block RAMs, Fmax {routed.fmax_mhz:.1f} "
+            f"MHz, clock {routed.clock_mhz:.0f} MHz.",
         ]
-    lines = ["# ECG waves, 36 recurrent neurons", "", "`python benchmarks/byin_ecg.py --data DATA`", ""]
-    lines += ["| engine | real steps right | |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows), *board]
+    lines = [
+        "# ECG waves, 36 recurrent neurons",
+        "",
+        "`python benchmarks/byin_ecg.py --data DATA`",
+        "",
+    ]
+    lines += [
+        "| engine | real steps right | |",
+        "|---|---|---|",
+        *(f"| {a} | {b} | {c} |" for a, b, c in rows),
+        *board,
+    ]
     write_page(options.out, "\n".join(lines) + "\n")
     print("\n".join(lines))
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Virtual environments of other simulators, so that their dependencies and ours never meet: made once under `.bench/environments`, made anew when the list changes."""
+"""Virtual environments of other simulators, so that their dependencies and ours never meet: made
+once under `.bench/environments`, made anew when the list changes.
+"""
 
 import hashlib
 import shutil
@@ -16,10 +18,16 @@ class CannotInstall(Exception):
     """An environment could not be made; the message ends with what pip said."""
 
 
-def environment(name: str, requirements: Sequence[str], without_dependencies: Sequence[str] = ()) -> Path:
-    """The path of the Python of the environment `name`, made where it is absent or was made from another list.
+def environment(
+    name: str, requirements: Sequence[str], without_dependencies: Sequence[str] = ()
+) -> Path:
+    """The path of the Python of the environment `name`, made where it is absent or was made from
+    another list.
 
-    requirements: pinned, as for pip. without_dependencies: packages installed after them with --no-deps, whatever Python they declare. Raises CannotInstall.
+    requirements: pinned, as for pip.
+    without_dependencies: packages installed after them with --no-deps, whatever Python they
+        declare.
+    Raises CannotInstall.
     """
     folder = FOLDER / name
     python, stamp = folder / "bin" / "python", folder / "installed"
@@ -30,10 +38,15 @@ def environment(name: str, requirements: Sequence[str], without_dependencies: Se
     shutil.rmtree(folder, ignore_errors=True)
     commands = [[sys.executable, "-m", "venv", str(folder)], [str(python), *PIP, *requirements]]
     if without_dependencies:
-        commands.append([str(python), *PIP, "--no-deps", "--ignore-requires-python", *without_dependencies])
+        commands.append(
+            [str(python), *PIP, "--no-deps", "--ignore-requires-python", *without_dependencies]
+        )
     for command in commands:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise CannotInstall(f"environment {name!r}: {' '.join(command[1:])} failed: {done.stderr.strip()[-500:]}")
+            raise CannotInstall(
+                f"environment {name!r}: {' '.join(command[1:])} failed: "
+                f"{done.stderr.strip()[-500:]}"
+            )
     stamp.write_text(identity)
     return python

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Integer inference: samples per second of 700-256-256-20 with 8-bit weights, 100 steps of 5 % dense input, in every way that this framework has, and in others.
+"""Integer inference: samples per second of 700-256-256-20 with 8-bit weights, 100 steps of 5 %
+dense input, in every way that this framework has, and in others.
 
-    python benchmarks/golden_inference.py [--samples 4000] [--repeats 7] [--threads 2] [--no-peers] [--out benchmarks/golden_inference.md] [--json PATH]
+python benchmarks/golden_inference.py [--samples 4000] [--repeats 7] [--threads 2] [--no-peers]
+[--out benchmarks/golden_inference.md] [--json PATH]
 
-Weights are random, scaled so that hidden neurons fire in about 5 % of the steps; all ways must give equal scores, Brian2 and Lava equal spikes of all neurons. Wall time; nothing
-else should run.
+Weights are random, scaled so that hidden neurons fire in about 5 % of the steps; all ways must give
+equal scores, Brian2 and Lava equal spikes of all neurons. Wall time; nothing else should run.
 
-- Plain NumPy multiplies all samples at once in float32, which holds these integers exactly, and has neurons in a few array operations.
-- numba (golden_inference_numba.py, in an environment of its own) is event driven and parallel over samples; compilation is not counted.
+- Plain NumPy multiplies all samples at once in float32, which holds these integers exactly, and has
+  neurons in a few array operations.
+- numba (golden_inference_numba.py, in an environment of its own) is event driven and parallel over
+  samples; compilation is not counted.
 - "without AVX-512": ours, compiled for x86-64-v3.
-- Brian2 and Lava run through the engines of this framework. What further steps cost is counted, from runs of two lengths: neither the building of their networks, nor compilation, nor
+- Brian2 and Lava run through the engines of this framework. What further steps cost is counted,
+  from runs of two lengths: neither the building of their networks, nor compilation, nor
   the start of processes. The longer one lasts many seconds: Lava takes whole seconds to stop.
-Floor: what no event-driven simulation can leave out, at rates that are measured here: every byte of the stimulus is read from memory once, and every event reads its row of weights, one
+Floor: what no event-driven simulation can leave out, at rates that are measured here: every byte of
+the stimulus is read from memory once, and every event reads its row of weights, one
 byte each, from the cache that holds them.
 """
 
@@ -87,16 +93,23 @@ def network() -> QuantizedNetwork:
             parameters[f"{population.name}.threshold"] = np.ones(population.size)
     for projection in graph.projections:
         source, target = (graph.population(n).size for n in (projection.source, projection.target))
-        parameters[f"{projection.name}.weight"] = (GAIN * rng.normal(size=(target, source)) + MEAN) / np.sqrt(source)
+        parameters[f"{projection.name}.weight"] = (
+            GAIN * rng.normal(size=(target, source)) + MEAN
+        ) / np.sqrt(source)
     # no guard bits: roundings of the leak of up to 1/16 of a threshold are accepted, see
     # docs/adr/0026-guard-bits-of-every-leak.md
     return quantize(TrainedNetwork(graph, parameters, STEPS), 8, resolution_bits=1)
 
 
 def numpy_scores(model: QuantizedNetwork, spikes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The last membranes of the output in float32: one matrix product per projection and step for all samples."""
+    """The last membranes of the output in float32: one matrix product per projection and step for
+    all samples.
+    """
     weights = [p.weight.T.astype(np.float32) for p in model.projections.values()]
-    thresholds = [model.populations[p.target].threshold.astype(np.int32) for p in model.network.projections[:-1]]
+    thresholds = [
+        model.populations[p.target].threshold.astype(np.int32)
+        for p in model.network.projections[:-1]
+    ]
     membranes = [np.zeros((spikes.shape[1], size), np.int32) for size in SIZES[1:]]
     for sent in spikes:
         values = sent.astype(np.float32)
@@ -124,12 +137,18 @@ def times(work: Callable[[], object], repeats: int, samples: int) -> Seconds:
 def without_avx512(work: Callable[[], Any]) -> Any:
     """The result of a call in which C++ is compiled for processors of 2013."""
     flags = (*native_library.FLAGS, "-march=x86-64-v3")
-    with mock.patch.object(native, "compiled", lambda source: native_library.compiled(source, flags)):
+    with mock.patch.object(
+        native, "compiled", lambda source: native_library.compiled(source, flags)
+    ):
         return work()
 
 
 def numba_times(
-    model: QuantizedNetwork, spikes: NDArray[np.uint8], expected: NDArray[np.int64], repeats: int, threads: int
+    model: QuantizedNetwork,
+    spikes: NDArray[np.uint8],
+    expected: NDArray[np.int64],
+    repeats: int,
+    threads: int,
 ) -> tuple[Seconds, str]:
     """Of golden_inference_numba.py in its environment, and its versions."""
     python = environment("numba", NUMBA)
@@ -138,11 +157,14 @@ def numba_times(
         np.save(folder / "spikes.npy", spikes)
         weights = {f"w{k}": p.weight.T for k, p in enumerate(model.projections.values())}
         thresholds = {
-            f"t{k}": model.populations[p.target].threshold for k, p in enumerate(model.network.projections[:-1])
+            f"t{k}": model.populations[p.target].threshold
+            for k, p in enumerate(model.network.projections[:-1])
         }
         np.savez(folder / "model.npz", **weights, **thresholds, shift=SHIFT)
         script = Path(__file__).with_name("golden_inference_numba.py")
-        environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"NUMBA_NUM_THREADS": str(threads)}
+        environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+            "NUMBA_NUM_THREADS": str(threads)
+        }
         subprocess.run([python, script, folder, str(repeats)], check=True, env=environ)
         result = json.loads((folder / "result.json").read_text())
         if not np.array_equal(np.load(folder / "scores.npy"), expected):
@@ -151,14 +173,25 @@ def numba_times(
 
 
 def peer_times(
-    model: QuantizedNetwork, engine: str, samples: int, options: dict[str, Any], steps: tuple[int, int], repeats: int
+    model: QuantizedNetwork,
+    engine: str,
+    samples: int,
+    options: dict[str, Any],
+    steps: tuple[int, int],
+    repeats: int,
 ) -> Seconds:
-    """Of an engine for STEPS further steps of one sample; its spikes must be those of the specification."""
+    """Of an engine for STEPS further steps of one sample; its spikes must be those of the
+    specification.
+    """
 
     def seconds(length: int) -> float:
-        spikes = (np.random.default_rng(2).random((length, samples, SIZES[0])) < DENSITY).astype(np.uint8)
+        spikes = (np.random.default_rng(2).random((length, samples, SIZES[0])) < DENSITY).astype(
+            np.uint8
+        )
         start = WALL()
-        trace = ENGINES[engine].run(model, Spikes(spikes), states=False, beyond_proof=True, **options)
+        trace = ENGINES[engine].run(
+            model, Spikes(spikes), states=False, beyond_proof=True, **options
+        )
         taken = WALL() - start
         expected = run_golden(model, Spikes(spikes), states=False, beyond_proof=True)
         if not all(np.array_equal(trace.spikes[n], s) for n, s in expected.spikes.items()):
@@ -171,17 +204,24 @@ def peer_times(
         with mock.patch("neurohw.engines.brian2.tempfile", same):
             for length in steps:  # what compiles depends on the number of steps
                 seconds(length)
-            return [(seconds(many) - seconds(few)) / (many - few) * STEPS / samples for _ in range(repeats)]
+            return [
+                (seconds(many) - seconds(few)) / (many - few) * STEPS / samples
+                for _ in range(repeats)
+            ]
 
 
 def floor_seconds(
     model: QuantizedNetwork, spikes: NDArray[np.uint8], events: list[int], repeats: int
 ) -> tuple[float, float]:
-    """Of one thread for one sample: to read the stimulus from memory, and the rows of weights from the cache that holds them, at the rates of the best reader here."""
+    """Of one thread for one sample: to read the stimulus from memory, and the rows of weights from
+    the cache that holds them, at the rates of the best reader here.
+    """
     samples = spikes.shape[1]
     read = (
         median_seconds(
-            lambda: native_library.compiled(READER).read_bytes(spikes.ctypes.data_as(native.Pointer), spikes.size, 1),
+            lambda: native_library.compiled(READER).read_bytes(
+                spikes.ctypes.data_as(native.Pointer), spikes.size, 1
+            ),
             repeats,
             WALL,
         )
@@ -207,15 +247,24 @@ def rate(value: float) -> str:
 
 def main() -> None:
     """Compare, measure, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-peers", action="store_true", help="leave out numba, Brian2 and Lava")
     add_outputs(parser, __file__)
     arguments = parser.parse_args()
-    model, threads, repeats, count = network(), arguments.threads, arguments.repeats, arguments.samples
-    spikes = (np.random.default_rng(1).random((STEPS, count, SIZES[0]), dtype=np.float32) < DENSITY).astype(np.uint8)
+    model, threads, repeats, count = (
+        network(),
+        arguments.threads,
+        arguments.repeats,
+        arguments.samples,
+    )
+    spikes = (
+        np.random.default_rng(1).random((STEPS, count, SIZES[0]), dtype=np.float32) < DENSITY
+    ).astype(np.uint8)
     some = np.ascontiguousarray(spikes[:, :SPECIFIED])
     fired = list(run_native(model, spikes, states=False).spikes.values())[:-1]
     expected = infer(model, spikes)
@@ -250,15 +299,21 @@ def main() -> None:
         for name, measure in track(ways.items(), "ways"):
             seconds[name] = measure()
     with threadpool_limits(1):
-        memory, cache = floor_seconds(model, spikes, [int(s.sum(dtype=np.int64)) for s in fired], repeats)
+        memory, cache = floor_seconds(
+            model, spikes, [int(s.sum(dtype=np.int64)) for s in fired], repeats
+        )
     floor = memory + cache
     median = {name: statistics.median(found) for name, found in seconds.items()}
     lines = [
         "# Integer inference",
         "",
-        f"{'-'.join(map(str, SIZES))}, int8, {STEPS} steps, {count:,} samples, {threads} threads; inputs fire in {100 * DENSITY:g} % of the steps, hidden neurons in "
-        f"{', '.join(f'{100 * s.mean():.1f}' for s in fired[1:])} %. Equal scores; Brian2 and Lava: equal spikes of all neurons. Wall time, medians of {repeats} (Brian2, Lava: {PEER_REPEATS}), in brackets "
-        f"the slowest and the fastest. {processor()}, {cores()} processors. `python benchmarks/golden_inference.py` writes this page, and says what is counted.",
+        f"{'-'.join(map(str, SIZES))}, int8, {STEPS} steps, {count:,} samples, {threads} "
+        f"threads; inputs fire in {100 * DENSITY:g} % of the steps, hidden neurons in "
+        f"{', '.join(f'{100 * s.mean():.1f}' for s in fired[1:])} %. Equal scores; Brian2 and "
+        f"Lava: equal spikes of all neurons. Wall time, medians of {repeats} (Brian2, Lava: "
+        f"{PEER_REPEATS}), in brackets the slowest and the fastest. {processor()}, {cores()} "
+        "processors. `python benchmarks/golden_inference.py` writes this page, and says what is "
+        "counted.",
         "",
         "| | samples per second | ours is faster by | of the floor |",
         "|---|---|---|---|",
@@ -267,16 +322,21 @@ def main() -> None:
         used = 1 if name == one else threads
         spread = f"({rate(1 / max(found))} to {rate(1 / min(found))})"
         lines.append(
-            f"| {name} | {rate(1 / median[name])} {spread} | {median[name] / median[ours]:,.1f} | {used * median[name] / floor:,.1f} |"
+            f"| {name} | {rate(1 / median[name])} {spread} | "
+            f"{median[name] / median[ours]:,.1f} | {used * median[name] / floor:,.1f} |"
         )
     lines += [
         "",
-        f'Floor: {1e6 * floor:.1f} µs a sample and thread: {1e6 * memory:.1f} for the stimulus, read from memory, {1e6 * cache:.1f} for a row of weights for every event, read from cache. "Of the '
-        'floor": how many times longer it takes.',
+        f"Floor: {1e6 * floor:.1f} µs a sample and thread: {1e6 * memory:.1f} for the stimulus, "
+        f"read from memory, {1e6 * cache:.1f} for a row of weights for every event, read from "
+        'cache. "Of the floor": how many times longer it takes.',
         "",
         "Tools: "
         + ", ".join(
-            [*(f"{tool} {version}" for tool, version in tool_versions().items()), *([versions] if versions else [])]
+            [
+                *(f"{tool} {version}" for tool, version in tool_versions().items()),
+                *([versions] if versions else []),
+            ]
         ),
         "",
     ]
@@ -290,8 +350,10 @@ def main() -> None:
         for name, found in seconds.items()
     }
     figures = {
-        "benchmark": "golden_inference", "machine": processor(), "threads": threads, "samples": count, "repeats": repeats, "ours": ours,
-        "samples_per_second": rates, "floor_seconds": {"memory": memory, "cache": cache, "sample_and_thread": floor},
+        "benchmark": "golden_inference", "machine": processor(), "threads": threads,
+        "samples": count, "repeats": repeats, "ours": ours,
+        "samples_per_second": rates, "floor_seconds": {"memory": memory, "cache": cache,
+            "sample_and_thread": floor},
     }  # fmt: skip
     write_outputs(arguments, "\n".join(lines), figures)
 

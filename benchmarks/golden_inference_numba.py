@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same inference in numba, for golden_inference.py, which runs this in an environment that has it: FOLDER REPEATS.
+"""The same inference in numba, for golden_inference.py, which runs this in an environment that has
+it: FOLDER REPEATS.
 
-Event driven, a sample at a time, samples in parallel. Numbers of 16 bits, which hold all of them but the output's; rows of 8-bit weights, and of 16-bit ones, of which the faster counts.
+Event driven, a sample at a time, samples in parallel. Numbers of 16 bits, which hold all of them
+but the output's; rows of 8-bit weights, and of 16-bit ones, of which the faster counts.
 """
 
 import json
@@ -38,13 +40,22 @@ def fire(total, v, threshold, shift, sent):
 @numba.njit(parallel=True, fastmath=True)
 def infer(spikes, w0, w1, w2, t0, t1, shift, scores):
     for s in numba.prange(spikes.shape[1]):
-        inputs, a, b = np.empty(w0.shape[0], np.int32), np.empty(w0.shape[1], np.int32), np.empty(w1.shape[1], np.int32)
+        inputs, a, b = (
+            np.empty(w0.shape[0], np.int32),
+            np.empty(w0.shape[1], np.int32),
+            np.empty(w1.shape[1], np.int32),
+        )
         v0, v1 = np.zeros(w0.shape[1], np.int16), np.zeros(w1.shape[1], np.int16)
-        total0, total1, total2 = np.zeros_like(v0), np.zeros_like(v1), np.zeros(w2.shape[1], np.int16)
+        total0, total1, total2 = (
+            np.zeros_like(v0),
+            np.zeros_like(v1),
+            np.zeros(w2.shape[1], np.int16),
+        )
         for t in range(spikes.shape[0]):
             row = spikes[t, s]
             count = 0
-            for j in range(row.size):  # without a jump: the place is written, and kept if it is a spike
+            # without a jump: the place is written, and kept if it is a spike
+            for j in range(row.size):
                 inputs[count] = j
                 count += row[j] != 0
             layer(inputs, count, w0, total0)

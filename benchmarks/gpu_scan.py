@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scan of a population in Triton against the steps in PyTorch, forward and backward, on a GPU; and how far the kernels are from the bytes that they must move.
+"""The scan of a population in Triton against the steps in PyTorch, forward and backward, on a GPU;
+and how far the kernels are from the bytes that they must move.
 
-    python benchmarks/gpu_scan.py [--repeats 30] [--sweep] [--out benchmarks/gpu_scan.md]
+python benchmarks/gpu_scan.py [--repeats 30] [--sweep] [--out benchmarks/gpu_scan.md]
 
-float32, soft reset, synaptic current, refractory steps, gradients by spikes and membranes. The floor is that of `neurohw.train.scan_triton` over the bandwidth of a
-copy on the same card in the same run. --sweep: threads of a block and steps in flight, too. Spikes of both are compared before anything is timed.
+float32, soft reset, synaptic current, refractory steps, gradients by spikes and membranes. The
+floor is that of `neurohw.train.scan_triton` over the bandwidth of a copy on the same card in the
+same run. --sweep: threads of a block and steps in flight, too. Spikes of both are compared before
+anything is timed.
 """
 
 import argparse
@@ -26,11 +29,14 @@ NEURON = Lif(0.9, reset="soft", synapse_decay=0.8, refractory=2)
 CONSTANTS = Constants(0.9, 0.8, 1.0)
 COPIED = 1 << 28  # bytes
 BYTES = 4  # of a float32
-ARRAYS = 4  # that each pass moves: see `neurohw.train.scan_triton`, with membranes and gradients by them
+# that each pass moves: see `neurohw.train.scan_triton`, with membranes and gradients by them
+ARRAYS = 4
 
 
 def milliseconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and spread (largest less smallest) of what the GPU takes, after three calls that compile and warm up."""
+    """Median and spread (largest less smallest) of what the GPU takes, after three calls that
+    compile and warm up.
+    """
     for _ in range(3):
         work()
     times = []
@@ -66,8 +72,12 @@ def steps_in_pytorch(currents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 Scan = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def measured(scan: Scan, currents: torch.Tensor, repeats: int) -> tuple[tuple[float, float], tuple[float, float], int]:
-    """Times of forward and of backward, and the most memory that both take beside the currents, in bytes."""
+def measured(
+    scan: Scan, currents: torch.Tensor, repeats: int
+) -> tuple[tuple[float, float], tuple[float, float], int]:
+    """Times of forward and of backward, and the most memory that both take beside the currents, in
+    bytes.
+    """
     given = currents.clone().requires_grad_()
     by_spikes, by_membrane = torch.randn_like(currents), torch.randn_like(currents)
     forward = milliseconds(lambda: scan(given), repeats)
@@ -88,8 +98,13 @@ def rows_of(shape: tuple[int, int, int], speed: float, repeats: int) -> list[str
     """Rows of the table for currents [step, sample, neuron], forward and backward."""
     currents = torch.randn(shape, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     assert usable(NEURON, currents, True)
-    if not all(torch.equal(a, b) for a, b in zip(triton_scan(currents), steps_in_pytorch(currents), strict=True)):
-        raise SystemExit(f"spikes or membranes of {shape} differ between Triton and PyTorch: nothing was timed")
+    if not all(
+        torch.equal(a, b)
+        for a, b in zip(triton_scan(currents), steps_in_pytorch(currents), strict=True)
+    ):
+        raise SystemExit(
+            f"spikes or membranes of {shape} differ between Triton and PyTorch: nothing was timed"
+        )
     floor = ARRAYS * BYTES * currents.numel() / speed * 1e3
     fast = measured(triton_scan, currents, repeats)
     slow = measured(steps_in_pytorch, currents, repeats)
@@ -97,8 +112,9 @@ def rows_of(shape: tuple[int, int, int], speed: float, repeats: int) -> list[str
     for number, name in enumerate(("forward", "backward")):
         (ours, spread), (theirs, their_spread) = fast[number], slow[number]
         rows.append(
-            f"| {' x '.join(map(str, shape))} | {name} | {ours:.3f} ({spread:.3f}) | {floor:.3f} | {ours / floor:.1f} "
-            f"| {theirs:.2f} ({their_spread:.2f}) | {theirs / ours:.1f} | {fast[2] / 1e6:.0f} | {slow[2] / 1e6:.0f} |"
+            f"| {' x '.join(map(str, shape))} | {name} | {ours:.3f} ({spread:.3f}) | {floor:.3f} "
+            f"| {ours / floor:.1f} | {theirs:.2f} ({their_spread:.2f}) | {theirs / ours:.1f} | "
+            f"{fast[2] / 1e6:.0f} | {slow[2] / 1e6:.0f} |"
         )
     return rows
 
@@ -108,7 +124,11 @@ def sweep(repeats: int) -> list[str]:
     from neurohw.train import scan_triton
 
     currents = torch.randn(SHAPES[0], device="cuda")
-    rows = ["", "| threads of a block | steps in flight | forward ms | backward ms |", "|---|---|---|---|"]
+    rows = [
+        "",
+        "| threads of a block | steps in flight | forward ms | backward ms |",
+        "|---|---|---|---|",
+    ]
     for warps in (1, 2, 4, 8):
         for stages in (1, 2, 4, 8):
             scan_triton.BLOCK, scan_triton.STAGES = 32 * warps, stages
@@ -120,13 +140,18 @@ def sweep(repeats: int) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Compare, measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     if not torch.cuda.is_available():
-        raise SystemExit("PyTorch finds no GPU here, and nothing else can be measured: run this where there is one")
+        raise SystemExit(
+            "PyTorch finds no GPU here, and nothing else can be measured: run this where "
+            "there is one"
+        )
     if not usable(NEURON, torch.zeros(1, 1, 1, device="cuda"), True):
         raise SystemExit("the kernels need Triton: pip install -e '.[gpu]'")
     import triton
@@ -135,10 +160,15 @@ def main(arguments: list[str] | None = None) -> None:
     lines = [
         "# The scan of a population on a GPU",
         "",
-        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, Triton {triton.__version__}; a copy moves {speed / 1e9:.0f} GB/s. Medians of "
-        f"{options.repeats} calls in ms, spread in brackets; equal spikes and membranes. `python benchmarks/gpu_scan.py`",
+        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, Triton "
+        f"{triton.__version__}; a copy moves {speed / 1e9:.0f} GB/s. Medians of "
+        f"{options.repeats} calls in ms, spread in brackets; equal spikes and membranes. `python "
+        "benchmarks/gpu_scan.py`",
         "",
-        "| steps x samples x neurons | pass | Triton | floor | over floor | PyTorch | faster | memory MB | PyTorch's |",
+        (
+            "| steps x samples x neurons | pass | Triton | floor | over floor | PyTorch | faster "
+            "| memory MB | PyTorch's |"
+        ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for shape in SHAPES:

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A liquid of 1,000 neurons with its readout in hardware: compressed sparse rows on the open ECP5 flow.
+"""A liquid of 1,000 neurons with its readout in hardware: compressed sparse rows on the open ECP5
+flow.
 
-    python benchmarks/liquid_hardware.py WORK DATA [--model TRAINED] [--lanes 16] [--samples 1000] [--out benchmarks/liquid_hardware.md]
+python benchmarks/liquid_hardware.py WORK DATA [--model TRAINED] [--lanes 16] [--samples 1000]
+[--out benchmarks/liquid_hardware.md]
 
-The liquid is a grid of 10 x 10 x 10 neurons, 80 % excitatory. Neurons i and j at distance D are connected with probability C exp(-(D/3)^2), C = 0.2 from
-excitatory to excitatory, 0.1 to inhibitory, 0.3 from inhibitory to excitatory, 0.05 to inhibitory; 15 % of all pairs of input and liquid are connected. Weights are
-+-1, from the input with random signs; all delays are one step. Lif: decay 1 - 1/64, synapse decay exp(-1), threshold 20, hard reset, 2 refractory steps. The readout is an Integrator
-without leak: ridge regression of the classes on the spike counts of the liquid's neurons, as the integers give them. All is drawn from --seed.
-DATA: images with labels (`neurohw.data.images`); a pixel of intensity x spikes in a step with probability --rate x. MODEL: another liquid, a trained network of
-an input of 784, a liquid, and any readout, which is fitted anew.
+The liquid is a grid of 10 x 10 x 10 neurons, 80 % excitatory. Neurons i and j at distance D are
+connected with probability C exp(-(D/3)^2), C = 0.2 from excitatory to excitatory, 0.1 to
+inhibitory, 0.3 from inhibitory to excitatory, 0.05 to inhibitory; 15 % of all pairs of input and
+liquid are connected. Weights are +-1, from the input with random signs; all delays are one step.
+Lif: decay 1 - 1/64, synapse decay exp(-1), threshold 20, hard reset, 2 refractory steps. The
+readout is an Integrator without leak: ridge regression of the classes on the spike counts of the
+liquid's neurons, as the integers give them. All is drawn from --seed. DATA: images with labels
+(`neurohw.data.images`); a pixel of intensity x spikes in a step with probability --rate x. MODEL:
+another liquid, a trained network of an input of 784, a liquid, and any readout, which is fitted
+anew.
 
-Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain network top, AXI4-Lite registers and counters included.
-The floor of the clocks of a sample is the sum over its events of ceil(F / lanes), F the fan-out of the event's source, of the projections into the liquid.
+Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain
+network top, AXI4-Lite registers and counters included. The floor of the clocks of a sample is the
+sum over its events of ceil(F / lanes), F the fan-out of the event's source, of the projections into
+the liquid.
 """
 
 import argparse
@@ -25,7 +33,17 @@ from numpy.typing import NDArray
 from outputs import write_page
 from rich.progress import track
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, load_trained, quantize
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    TrainedNetwork,
+    load_trained,
+    quantize,
+)
 from neurohw.connections import Dense, Sparse
 from neurohw.data import load
 from neurohw.data.encode import rate
@@ -87,7 +105,9 @@ def liquid(inputs: int, classes: int, steps: int, rng: np.random.Generator) -> T
     return TrainedNetwork(network, parameters, steps)
 
 
-def counts_of(model: QuantizedNetwork, x: NDArray[np.float32], steps: int, seed: int) -> NDArray[np.float64]:
+def counts_of(
+    model: QuantizedNetwork, x: NDArray[np.float32], steps: int, seed: int
+) -> NDArray[np.float64]:
     """Spikes of every liquid neuron [sample, neuron] of the integer model."""
     parts = []
     for start in track(range(0, len(x), CHUNK), "liquid"):
@@ -109,7 +129,9 @@ def fitted(
     penalty: float,
     seed: int,
 ) -> QuantizedNetwork:
-    """The network in integers, the liquid with `bits` and the readout with `readout_bits`; its readout is the ridge regression on the counts."""
+    """The network in integers, the liquid with `bits` and the readout with `readout_bits`; its
+    readout is the ridge regression on the counts.
+    """
     network = trained.network
     output, [incoming] = network.output, network.into(network.output.name)
     if not isinstance(output.neuron, Integrator) or incoming.connection != Dense():
@@ -122,7 +144,11 @@ def fitted(
     gram = (counts - mean).T @ (counts - mean) + penalty * len(x) * np.eye(len(mean))
     weight = np.linalg.solve(gram, (counts - mean).T @ (targets - targets.mean(axis=0))).T
     bias = (targets.mean(axis=0) - weight @ mean) / trained.steps
-    parameters = {**trained.parameters, f"{incoming.name}.weight": weight, f"{output.name}.bias": bias}
+    parameters = {
+        **trained.parameters,
+        f"{incoming.name}.weight": weight,
+        f"{output.name}.bias": bias,
+    }
     full = dataclasses.replace(trained, parameters=parameters)
     liquid, readout = (quantize(full, b, resolution_bits=10) for b in (bits, readout_bits))
     return dataclasses.replace(
@@ -134,7 +160,9 @@ def fitted(
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("work", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", type=Path)
@@ -155,7 +183,11 @@ def main() -> None:
     lanes, steps = arguments.lanes, arguments.steps
     data = load(arguments.data)
     rng = np.random.default_rng(arguments.seed)
-    trained = load_trained(arguments.model) if arguments.model else liquid(data.features, data.classes, steps, rng)
+    trained = (
+        load_trained(arguments.model)
+        if arguments.model
+        else liquid(data.features, data.classes, steps, rng)
+    )
     x, labels = data.part("train")
     model = fitted(
         trained,
@@ -176,7 +208,10 @@ def main() -> None:
     package.write(folder)
     into = model.network.into(name)
     # what is still under way when a sample ends arrives nowhere
-    events = {p.name: trace.spikes[p.source][: steps - p.delay].sum(axis=(0, 1), dtype=np.int64) for p in into}
+    events = {
+        p.name: trace.spikes[p.source][: steps - p.delay].sum(axis=(0, 1), dtype=np.int64)
+        for p in into
+    }
     reach = {p.name: fan_out(model, p) for p in into}
     samples = spikes.shape[1]
     floor = sum(int(events[p] @ -(-reach[p] // lanes)) for p in events) / samples
@@ -186,9 +221,15 @@ def main() -> None:
     synapses = ", ".join(f"{int(reach[p].sum()):,} {p}" for p in reach)
     rows = [
         ("synapses", synapses),
-        ("events a step", ", ".join(f"{int(events[p].sum()) / samples / steps:.1f} {p}" for p in events)),
+        (
+            "events a step",
+            ", ".join(f"{int(events[p].sum()) / samples / steps:.1f} {p}" for p in events),
+        ),
         ("accuracy of the golden model", f"{100 * golden:.2f} % of {samples:,}"),
-        ("weight memory, Mbit", ", ".join(f"{bits / 1e6:.2f} {p}" for p, bits in package.weight_bits().items())),
+        (
+            "weight memory, Mbit",
+            ", ".join(f"{bits / 1e6:.2f} {p}" for p, bits in package.weight_bits().items()),
+        ),
     ]
     print(rows, flush=True)
     cycles = 0.0
@@ -197,7 +238,11 @@ def main() -> None:
     routed = None
     if not arguments.no_route:
         routed = pool.submit(
-            place_and_route_network, folder, package.sources(), arguments.work / "liquid-route", seed=1
+            place_and_route_network,
+            folder,
+            package.sources(),
+            arguments.work / "liquid-route",
+            seed=1,
         )
     if not arguments.no_verify:
         result = verify(
@@ -213,13 +258,23 @@ def main() -> None:
         rows += [
             (
                 "golden = RTL",
-                f"{result.mismatches} mismatches in {result.spikes_compared:,} spikes and {result.states_compared:,} states of {result.samples:,} test images ({seconds:.0f} s)",
+                (
+                    f"{result.mismatches} mismatches in {result.spikes_compared:,} spikes and "
+                    f"{result.states_compared:,} states of {result.samples:,} test images "
+                    f"({seconds:.0f} s)"
+                ),
             ),
             ("accuracy of the RTL", f"{100 * accuracy(result.scores, labels):.2f} %"),
             ("clocks per sample, pipeline full", f"{cycles:,.0f}"),
             ("clocks per step", f"{cycles / steps:,.1f}"),
-            ("floor: sum over events of ceil(F / lanes)", f"{floor / steps:,.1f} a step, ratio {cycles / floor:.3f}"),
-            ("synaptic operations per clock, over all clocks", f"{ideal * lanes / cycles:.2f} of {lanes}"),
+            (
+                "floor: sum over events of ceil(F / lanes)",
+                f"{floor / steps:,.1f} a step, ratio {cycles / floor:.3f}",
+            ),
+            (
+                "synaptic operations per clock, over all clocks",
+                f"{ideal * lanes / cycles:.2f} of {lanes}",
+            ),
             (f"synaptic operations per clock while events of {into[0].name} wait", waiting),
         ]
     print(rows, flush=True)
@@ -234,7 +289,10 @@ def main() -> None:
         ]
         if cycles:
             rows.append(
-                ("samples per second", f"{1e6 * fmax / cycles:,.0f} ({1e6 * fmax / cycles * steps:,.0f} steps)")
+                (
+                    "samples per second",
+                    f"{1e6 * fmax / cycles:,.0f} ({1e6 * fmax / cycles * steps:,.0f} steps)",
+                )
             )
     what = "weights of +-1" if arguments.model is None else "trained weights"
     lines = [
@@ -242,7 +300,10 @@ def main() -> None:
         "",
         "`python benchmarks/liquid_hardware.py` writes this page.",
         "",
-        f"| {sizes}, {what}, int{arguments.bits}, readout int{arguments.readout_bits}, {lanes} lanes, {steps} steps | |",
+        (
+            f"| {sizes}, {what}, int{arguments.bits}, readout int{arguments.readout_bits}, "
+            f"{lanes} lanes, {steps} steps | |"
+        ),
         "|---|---|",
         *[f"| {key} | {value} |" for key, value in rows],
         "",

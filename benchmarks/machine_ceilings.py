@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine can do at most, measured: products of matrices, copies of memory, reads from cache; and what it is."""
+"""What this machine can do at most, measured: products of matrices, copies of memory, reads from
+cache; and what it is.
+"""
 
 import os
 import platform
@@ -57,7 +59,9 @@ def product_rate(rows: int, inner: int, columns: int) -> float:
 
 
 def copy_rate() -> float:
-    """Bytes read and written per second by a copy of 256 MB, far more than caches hold for one core."""
+    """Bytes read and written per second by a copy of 256 MB, far more than caches hold for one
+    core.
+    """
     a = torch.zeros(1 << 26)
     b = torch.zeros_like(a)
     return 2 * 4 * a.numel() / least_seconds(lambda: b.copy_(a))
@@ -77,7 +81,14 @@ def cache_rate() -> float:
 
 
 def ceilings(threads: int) -> dict[str, float]:
-    """Multiply-adds per second of the best of a large product and of one of a layer, and bytes per second from memory and from cache."""
+    """Multiply-adds per second of the best of a large product and of one of a layer, and bytes per
+    second from memory and from cache.
+    """
     with torch_threads(threads):
         large, layer = product_rate(2048, 2048, 2048), product_rate(12800, 256, 256)
-        return {"large_product": large, "layer_product": layer, "copy": copy_rate(), "cache": cache_rate()}
+        return {
+            "large_product": large,
+            "layer_product": layer,
+            "copy": copy_rate(),
+            "cache": cache_rate(),
+        }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resistive memory: how long programming, reading and sampling take, and what the solutions of the wires cost and give.
+"""Resistive memory: how long programming, reading and sampling take, and what the solutions of the
+wires cost and give.
 
-    python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]
+python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]
 
-784-128-10 on differential pairs (203,264 devices), one thread. Floors: of sampling, the normal numbers that the model draws and nothing else; of a run
-with read noise, the same run of the float64 reference without devices. Wires: a tile of 256 x 256 devices of 0 to 25 microsiemens, all rows driven,
-segments of 1 ohm.
+784-128-10 on differential pairs (203,264 devices), one thread. Floors: of sampling, the normal
+numbers that the model draws and nothing else; of a run with read noise, the same run of the float64
+reference without devices. Wires: a tile of 256 x 256 devices of 0 to 25 microsiemens, all rows
+driven, segments of 1 ohm.
 """
 
 import argparse
@@ -22,14 +24,22 @@ from threadpoolctl import threadpool_limits
 
 from neurohw import TrainedNetwork, feed_forward, run_reference
 from neurohw.memristor import KINDS, device_named, layout_of, program, sample_weights
-from neurohw.memristor.wires import SIEMENS, alone, column_currents, effective_conductances, first_order
+from neurohw.memristor.wires import (
+    SIEMENS,
+    alone,
+    column_currents,
+    effective_conductances,
+    first_order,
+)
 
 DAY = 86400.0
 STEPS, SAMPLES, DENSITY = 4, 500, 0.2
 
 
 def milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Median processor time of `repeats` calls, after one that does not count: on one thread the same as time on an idle machine."""
+    """Median processor time of `repeats` calls, after one that does not count: on one thread the
+    same as time on an idle machine.
+    """
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
@@ -39,7 +49,9 @@ def milliseconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def factorised(g: np.ndarray, volts: np.ndarray, ohm: float) -> np.ndarray:
-    """Column currents, microamperes, by a sparse factorisation of all nodes: what one would write first."""
+    """Column currents, microamperes, by a sparse factorisation of all nodes: what one would write
+    first.
+    """
     rows, columns = g.shape
     node = np.arange(2 * rows * columns).reshape(2, rows, columns)
     ends = [
@@ -49,7 +61,10 @@ def factorised(g: np.ndarray, volts: np.ndarray, ohm: float) -> np.ndarray:
     ]
     a, b, s = (np.concatenate(part) for part in zip(*ends, strict=True))
     system = scipy.sparse.csc_matrix(
-        (np.concatenate([s, s, -s, -s]), (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])))
+        (
+            np.concatenate([s, s, -s, -s]),
+            (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])),
+        )
     )
     held = np.concatenate([node[0, :, 0], node[1, 0]])
     free = np.setdiff1d(node.ravel(), held)
@@ -73,9 +88,15 @@ def network_times(repeats: int) -> list[str]:
     layout, weight = layout_of(trained, first), arrays[f"{first.name}.weight"].astype(np.float32)
     reference = milliseconds(lambda: run_reference(trained, spikes, states=False), repeats)
     lines = [
-        f"Float64 reference, {SAMPLES} samples of {STEPS} steps, {100 * DENSITY:.0f} % of the inputs: {reference:.0f} ms.",
+        (
+            f"Float64 reference, {SAMPLES} samples of {STEPS} steps, {100 * DENSITY:.0f} % of "
+            f"the inputs: {reference:.0f} ms."
+        ),
         "",
-        "| device | program, ms | network after a day, ms | run with read noise, ms | to the reference | sample 784 x 128 in float32, ms | to its random numbers |",
+        (
+            "| device | program, ms | network after a day, ms | run with read noise, ms | to the "
+            "reference | sample 784 x 128 in float32, ms | to its random numbers |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     for kind in KINDS:
@@ -86,16 +107,20 @@ def network_times(repeats: int) -> list[str]:
             device.read_deviation(kept, np.ones(3), DAY) is not None
         )
         floor = milliseconds(
-            lambda d=draws, t=target: [rng.standard_normal(t.shape, np.float32) for _ in range(d)], repeats
+            lambda d=draws, t=target: [rng.standard_normal(t.shape, np.float32) for _ in range(d)],
+            repeats,
         )  # type: ignore[misc]
         times = [
             milliseconds(lambda d=device: program(trained, d, 0), repeats),  # type: ignore[misc]
             milliseconds(lambda c=chip: c.network(DAY, read=0), repeats),  # type: ignore[misc]
             milliseconds(lambda c=chip: c.run(spikes, DAY, states=False), repeats),  # type: ignore[misc]
-            milliseconds(lambda d=device: sample_weights(weight, layout, d, rng, time_seconds=DAY), repeats),  # type: ignore[misc]
+            milliseconds(
+                lambda d=device: sample_weights(weight, layout, d, rng, time_seconds=DAY), repeats
+            ),  # type: ignore[misc]
         ]
         lines.append(
-            f"| {kind} | {times[0]:.0f} | {times[1]:.0f} | {times[2]:.0f} | {times[2] / reference:.1f} | {times[3]:.1f} | {times[3] / floor:.1f} |"
+            f"| {kind} | {times[0]:.0f} | {times[1]:.0f} | {times[2]:.0f} | "
+            f"{times[2] / reference:.1f} | {times[3]:.1f} | {times[3] / floor:.1f} |"
         )
         print(lines[-1], flush=True)
     return lines
@@ -106,13 +131,22 @@ def wire_times(repeats: int) -> list[str]:
     g, volts, ohm = rng.uniform(0, 25, (256, 256)), np.ones(256), 1.0
     exact = column_currents(g, volts, ohm)
     lines = [
-        "| wires of a 256 x 256 tile | ms | largest deviation from the currents of conjugate gradients |",
+        (
+            "| wires of a 256 x 256 tile | ms | largest deviation from the currents of conjugate "
+            "gradients |"
+        ),
         "|---|---|---|",
     ]
     for name, call in (
-        ("conjugate gradients on the row wires, one input, exact", lambda: column_currents(g, volts, ohm)),
+        (
+            "conjugate gradients on the row wires, one input, exact",
+            lambda: column_currents(g, volts, ohm),
+        ),
         ("sparse factorisation of all nodes, one input, exact", lambda: factorised(g, volts, ohm)),
-        ("elimination column by column, all inputs, exact", lambda: volts @ effective_conductances(g, ohm)),
+        (
+            "elimination column by column, all inputs, exact",
+            lambda: volts @ effective_conductances(g, ohm),
+        ),
         ("first order in r, all devices", lambda: volts @ first_order(g, ohm)),
         ("each device alone, G / (1 + G r (i + j))", lambda: volts @ alone(g, ohm)),
     ):
@@ -120,18 +154,32 @@ def wire_times(repeats: int) -> list[str]:
         lines.append(f"| {name} | {milliseconds(call, repeats):.0f} | {off:.1e} |")
         print(lines[-1], flush=True)
     loss = 1 - exact.sum() / (volts @ g).sum()
-    return [*lines, "", f"Without wires the currents would be larger: wires lose {100 * loss:.0f} % of them."]
+    return [
+        *lines,
+        "",
+        f"Without wires the currents would be larger: wires lose {100 * loss:.0f} % of them.",
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     with threadpool_limits(1):
-        lines = ["# Resistive memory", "", *network_times(arguments.repeats), "", *wire_times(arguments.repeats), ""]
+        lines = [
+            "# Resistive memory",
+            "",
+            *network_times(arguments.repeats),
+            "",
+            *wire_times(arguments.repeats),
+            "",
+        ]
     lines.append(
-        f"Processor time of one thread, medians of {arguments.repeats}. `python benchmarks/memristor.py` writes this page."
+        f"Processor time of one thread, medians of {arguments.repeats}. `python "
+        "benchmarks/memristor.py` writes this page."
     )
     write_page(arguments.out, "\n".join(lines) + "\n")
 

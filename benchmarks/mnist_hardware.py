@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MNIST, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax, latency.
+"""MNIST, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax,
+latency.
 
-    python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out benchmarks/mnist_hardware.md]
+python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out
+benchmarks/mnist_hardware.md]
 
-MODEL_FOLDER holds the quantized model that benchmarks/mnist_accuracy.py saved for the same recipe. Place and route is nextpnr-ecp5 with
---85k --package CABGA381 --freq 100 --seed 1 on the plain network top, AXI4-Lite registers and counters included.
-The floor of 784-128-10: an event costs ceil(128 / lanes) clocks, so that an image costs at least events * ceil(128 / lanes).
+MODEL_FOLDER holds the quantized model that benchmarks/mnist_accuracy.py saved for the same recipe.
+Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain
+network top, AXI4-Lite registers and counters included. The floor of 784-128-10: an event costs
+ceil(128 / lanes) clocks, so that an image costs at least events * ceil(128 / lanes).
 """
 
 import argparse
@@ -36,7 +39,9 @@ SPIKER = {
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--recipe", default="mnist", choices=("mnist", "mnist-cnn"))
@@ -54,11 +59,16 @@ def main() -> None:
         package.write(folder)
         started = time.perf_counter()
         result = verify(
-            folder, model, spikes, progress=lambda text, fraction: print(f"\r{text}   ", end="", flush=True)
+            folder,
+            model,
+            spikes,
+            progress=lambda text, fraction: print(f"\r{text}   ", end="", flush=True),
         )
         seconds = time.perf_counter() - started
         print(f"\nverified in {seconds:.0f} s; routing", flush=True)
-        cells, fmax = place_and_route_network(folder, package.sources(), Path(name) / "route", seed=arguments.seed)
+        cells, fmax = place_and_route_network(
+            folder, package.sources(), Path(name) / "route", seed=arguments.seed
+        )
     events = float(spikes.counts.sum()) / spikes.samples
     dense = arguments.recipe == "mnist"
     floor = events * -(-model.network.populations[1].size // arguments.lanes)
@@ -68,27 +78,41 @@ def main() -> None:
         "BRAM": f"{cells['bram'][0]}",
         "Fmax, MHz": f"{fmax:.1f}",
         "latency per image, ms": f"{result.latency_cycles / fmax / 1e3:.4f}",
-        "accuracy": f"{100 * accuracy(result.scores, labels):.2f} % (RTL, int{max(p.bits for p in model.projections.values())})",
+        "accuracy": (
+            f"{100 * accuracy(result.scores, labels):.2f} % (RTL, "
+            f"int{max(p.bits for p in model.projections.values())})"
+        ),
     }
     sizes = "-".join(str(p.size) for p in model.network.populations)
     lines = [f"# MNIST {sizes} in hardware", ""]
     if dense:
-        lines += [f"| | neurohw, {arguments.lanes} lanes, T = {model.steps} | Spiker+, T = 100 |", "|---|---|---|"]
+        lines += [
+            f"| | neurohw, {arguments.lanes} lanes, T = {model.steps} | Spiker+, T = 100 |",
+            "|---|---|---|",
+        ]
         lines += [f"| {key} | {value} | {SPIKER[key]} |" for key, value in ours.items()]
     else:
         lines += [f"| | {arguments.lanes} lanes, T = {model.steps} |", "|---|---|"]
         lines += [f"| {key} | {value} |" for key, value in ours.items()]
     bound = (
-        f"the floor is {floor:.0f} ({events:.0f} events an image), ratio {result.cycles_per_inference / floor:.3f}. "
+        f"the floor is {floor:.0f} ({events:.0f} events an image), ratio "
+        f"{result.cycles_per_inference / floor:.3f}. "
     )
     lines += [
         "",
-        f"Agreement with the golden model: {result.mismatches} mismatches in {result.spikes_compared:,} spikes and "
-        f"{result.states_compared:,} output membranes of {result.samples:,} test images ({result.steps:,} steps), {seconds:.0f} s.",
+        f"Agreement with the golden model: {result.mismatches} mismatches in "
+        f"{result.spikes_compared:,} spikes and {result.states_compared:,} output membranes of "
+        f"{result.samples:,} test images ({result.steps:,} steps), {seconds:.0f} s.",
         "",
-        f"Clocks: {result.cycles_per_inference:.0f} per image with the pipeline full, latency {result.latency_cycles:.0f} (worst {result.latency_cycles_max}); "
+        (
+            f"Clocks: {result.cycles_per_inference:.0f} per image with the pipeline full, "
+            f"latency {result.latency_cycles:.0f} (worst {result.latency_cycles_max}); "
+        )
         + (bound if dense else f"{events:.0f} events an image. ")
-        + f"Synaptic operations per clock while events wait: {result.synaptic_operations_per_cycle:.2f} of {arguments.lanes}.",
+        + (
+            "Synaptic operations per clock while events wait: "
+            f"{result.synaptic_operations_per_cycle:.2f} of {arguments.lanes}."
+        ),
         "",
         "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()),
         "",

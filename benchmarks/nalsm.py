@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by the protocol of Ivanov & Michmizos (NeurIPS 2021).
+"""Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by
+the protocol of Ivanov & Michmizos (NeurIPS 2021).
 
-    python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out benchmarks/nalsm.md]
+python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out
+benchmarks/nalsm.md]
 
-DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK: folder for results and checkpoints; what is there is not
-repeated, and an interrupted run goes on. PARTS, all by default:
+DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK:
+folder for results and checkpoints; what is there is not repeated, and an interrupted run goes on.
+PARTS, all by default:
 
-    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode `stdp` uses
-    drift          branching factor while the weights are initialised, with the astrocyte and with fixed amplitudes
-    paired         the modes on a subset of MNIST, the same liquids and spikes for all, several seeds, after an initialisation as long as that of `amplitude`
-    long           the same after a longer initialisation, with an amplitude that was chosen after one as long
+amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode
+`stdp` uses
+    drift          branching factor while the weights are initialised, with the astrocyte and with
+    fixed amplitudes
+    paired         the modes on a subset of MNIST, the same liquids and spikes for all, several
+    seeds, after an initialisation as long as that of `amplitude`
+    long           the same after a longer initialisation, with an amplitude that was chosen after
+    one as long
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
     fsdd           spoken digits: official split, and leaving each speaker out
-    nmnist_small   recordings of an event camera, cross-validated over all 1,100 (no N-MNIST accuracy)
+    nmnist_small   recordings of an event camera, cross-validated over all 1,100 (no N-MNIST
+    accuracy)
     page           nothing but the page, which every call writes from the results that are there
 
-The modes share liquid, input spikes and readouts. Regularisation and epochs of readouts are chosen on training and validation samples, never on test samples.
+The modes share liquid, input spikes and readouts. Regularisation and epochs of readouts are chosen
+on training and validation samples, never on test samples.
 """
 
 import argparse
@@ -65,7 +74,17 @@ from neurohw.storage import load_value
 from neurohw.train.linear_readout import fit_linear_readout
 
 Indices = NDArray[np.int64]
-PARTS = ("amplitude", "drift", "paired", "long", "mnist", "mnist8000", "fsdd", "nmnist_small", "page")
+PARTS = (
+    "amplitude",
+    "drift",
+    "paired",
+    "long",
+    "mnist",
+    "mnist8000",
+    "fsdd",
+    "nmnist_small",
+    "page",
+)
 AMPLITUDES = {"paired": (0.15, 0.2, 0.25, 0.3, 0.4), "long": (0.2, 0.2125, 0.225, 0.25)}
 DRIFTING = (0.2, 0.225, 0.25)
 EPOCHS = 100
@@ -86,7 +105,11 @@ class Mode:
         if self.gain is None and self.depression is None:
             return None
         rule = nalsm(liquid.inhibitory, self.gain)
-        return rule if self.depression is None else replace(rule, stdp=Stdp(depression=self.depression))
+        return (
+            rule
+            if self.depression is None
+            else replace(rule, stdp=Stdp(depression=self.depression))
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,12 @@ class Bench(WorkFolder):
             trained = self.shown(
                 f"{key} initialise",
                 lambda p: initialise(
-                    started, rule, task.initialising, task.steps[0], self.work / f"{key}-weights", progress=p
+                    started,
+                    rule,
+                    task.initialising,
+                    task.steps[0],
+                    self.work / f"{key}-weights",
+                    progress=p,
                 ),
             )
         marks.append(time.process_time())
@@ -140,14 +168,25 @@ class Bench(WorkFolder):
         y, classes = task.labels, int(task.labels.max()) + 1
         closed = ridge(counts[task.train], y[task.train], classes)
         gradient = fit_linear_readout(
-            counts[task.train], y[task.train], counts[task.validation], y[task.validation], classes, EPOCHS
+            counts[task.train],
+            y[task.train],
+            counts[task.validation],
+            y[task.validation],
+            classes,
+            EPOCHS,
         )
         right = {
             name: r.predict(counts[task.test]) == y[task.test]
             for name, r in (("ridge", closed), ("adadelta", gradient))
         }
         judged = closed.predict(counts[task.validation]) == y[task.validation]
-        spikes = spikes_of(trained, rule, task.stimulus, min(BRANCHING_SAMPLES, task.stimulus.samples), task.steps[1])
+        spikes = spikes_of(
+            trained,
+            rule,
+            task.stimulus,
+            min(BRANCHING_SAMPLES, task.stimulus.samples),
+            task.steps[1],
+        )
         return {
             "mode": mode.name,
             "depression": mode.depression,
@@ -164,13 +203,19 @@ class Bench(WorkFolder):
         }
 
 
-def mnist_task(data: Path, seed: int, initialising: int, train: int, validation: int, test: int) -> Task:
-    """The first training images, the last ones before 60,000 for validation, the first test images; spikes of the two phases by different seeds."""
+def mnist_task(
+    data: Path, seed: int, initialising: int, train: int, validation: int, test: int
+) -> Task:
+    """The first training images, the last ones before 60,000 for validation, the first test images;
+    spikes of the two phases by different seeds.
+    """
     with np.load(data / "mnist" / "mnist.npz") as file:
         images = np.concatenate([file["x_train"], file["x_test"]])
         labels = np.concatenate([file["y_train"], file["y_test"]]).astype(np.int64)
     rates = intensity_rates(images)
-    chosen = np.concatenate([np.arange(train), np.arange(60000 - validation, 60000), np.arange(60000, 60000 + test)])
+    chosen = np.concatenate(
+        [np.arange(train), np.arange(60000 - validation, 60000), np.arange(60000, 60000 + test)]
+    )
     borders = np.split(np.arange(len(chosen)), [train, train + validation])
     phases = Bernoulli(rates[:initialising], 2 * seed), Bernoulli(rates[chosen], 2 * seed + 1)
     return Task(*phases, labels[chosen], *borders)
@@ -182,12 +227,16 @@ def mnist_liquid(neurons: int, seed: int) -> Liquid:
 
 
 def run_amplitude(bench: Bench, data: Path, seeds: int) -> None:
-    """STDP of fixed amplitudes, on a subset of the training images, after each length of initialisation; the liquid is none of those that are compared."""
+    """STDP of fixed amplitudes, on a subset of the training images, after each length of
+    initialisation; the liquid is none of those that are compared.
+    """
     liquid = mnist_liquid(1000, 100)
     for part, initialising in INITIALISING.items():
         task = mnist_task(data, 100, initialising, 2000, 1500, 1)
         for amplitude in AMPLITUDES[part]:
-            bench.run(f"{AMPLITUDE[part]}-{amplitude}", liquid, Mode("stdp", depression=amplitude), task)
+            bench.run(
+                f"{AMPLITUDE[part]}-{amplitude}", liquid, Mode("stdp", depression=amplitude), task
+            )
         for mode in (Mode("nalsm", GAINS[1000]), Mode("static")):
             bench.run(f"{AMPLITUDE[part]}-{mode.name}", liquid, mode, task)
 
@@ -212,12 +261,18 @@ def drift(mode: Mode, data: Path) -> dict[str, Any]:
 
 def run_drift(bench: Bench, data: Path, seeds: int) -> None:
     """The astrocyte and fixed amplitudes over the whole initialisation."""
-    for mode in (Mode("nalsm", GAINS[1000]), *(Mode("stdp", depression=a) for a in reversed(DRIFTING))):
+    for mode in (
+        Mode("nalsm", GAINS[1000]),
+        *(Mode("stdp", depression=a) for a in reversed(DRIFTING)),
+    ):
         bench.result(f"drift-{mode.depression or mode.name}", lambda mode=mode: drift(mode, data))  # type: ignore[misc]
 
 
 def modes(bench: Bench, neurons: int = 1000, part: str = "paired") -> list[Mode]:
-    """The modes that are compared. part: for the initialisation of which the fixed amplitude is the best."""
+    """The modes that are compared.
+
+    part: for the initialisation of which the fixed amplitude is the best.
+    """
     best = fixed_amplitude(bench, part)
     return [Mode("nalsm", GAINS[neurons]), Mode("stdp", depression=best), Mode("static")]
 
@@ -231,7 +286,9 @@ def run_paired(bench: Bench, data: Path, seeds: int, part: str = "paired") -> No
 
 
 def logistic(bench: Bench, key: str, task: Task) -> dict[str, Any]:
-    """Test accuracy of a logistic regression of the stored counts by L-BFGS, stopped where the validation accuracy is best."""
+    """Test accuracy of a logistic regression of the stored counts by L-BFGS, stopped where the
+    validation accuracy is best.
+    """
     _, arrays = load_value(bench.work / f"{key}-counts", KIND)
     x = torch.from_numpy(normalised(arrays["counts"]).astype(np.float32))
     x /= x[task.train].std(dim=0).clamp(min=1e-9)
@@ -239,12 +296,15 @@ def logistic(bench: Bench, key: str, task: Task) -> dict[str, Any]:
     layer = torch.nn.Linear(x.shape[1], int(y.max()) + 1)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
-    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=10, history_size=20, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        layer.parameters(), max_iter=10, history_size=20, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         value = (
-            torch.nn.functional.cross_entropy(layer(x[task.train]), y[task.train]) + 1e-4 * layer.weight.square().sum()
+            torch.nn.functional.cross_entropy(layer(x[task.train]), y[task.train])
+            + 1e-4 * layer.weight.square().sum()
         )
         value.backward()
         return value
@@ -284,14 +344,18 @@ def run_fsdd(bench: Bench, data: Path, seeds: int) -> None:
         labels, speaker, index = (file[n].astype(np.int64) for n in ("labels", "speaker", "index"))
         inside = file["t_ms"] < FSDD_STEPS
         before = np.concatenate([[0], np.cumsum(inside)])
-        events = Events.of_recordings(file["t_ms"][inside], file["ch"][inside], before[file["offsets"]], 64)
+        events = Events.of_recordings(
+            file["t_ms"][inside], file["ch"][inside], before[file["offsets"]], 64
+        )
     liquid = grid_liquid(64, input_density=FSDD_DENSITY, input_weight=FSDD_WEIGHT)
     splits = {"official": index < 5} | {f"speaker{s}": speaker == s for s in range(6)}
     for name, tested in splits.items():
         train, test = np.flatnonzero(~tested), np.flatnonzero(tested)
         kept, held = held_out(train, labels, 0)
         shuffled = np.random.default_rng(0).permutation(train)
-        task = Task(events.part(shuffled), events, labels, kept, held, test, (FSDD_STEPS, FSDD_STEPS))
+        task = Task(
+            events.part(shuffled), events, labels, kept, held, test, (FSDD_STEPS, FSDD_STEPS)
+        )
         for mode in modes(bench):
             bench.run(f"fsdd-{name}-{mode.name}", liquid, mode, task)
 
@@ -302,8 +366,17 @@ def run_nmnist_small(bench: Bench, data: Path, seeds: int) -> None:
     with np.load(data / "nmnist_small" / "nmnist_small.npz") as file:
         for p in ("train", "test"):
             channel = (file[f"{p}_p"].astype(np.int64) * 34 + file[f"{p}_y"]) * 34 + file[f"{p}_x"]
-            parts.append((file[f"{p}_t_us"] // 1000, channel, np.diff(file[f"{p}_offsets"]), file[f"{p}_labels"]))
-    step, channel, lengths, labels = (np.concatenate(a).astype(np.int64) for a in zip(*parts, strict=True))
+            parts.append(
+                (
+                    file[f"{p}_t_us"] // 1000,
+                    channel,
+                    np.diff(file[f"{p}_offsets"]),
+                    file[f"{p}_labels"],
+                )
+            )
+    step, channel, lengths, labels = (
+        np.concatenate(a).astype(np.int64) for a in zip(*parts, strict=True)
+    )
     inside = step < NMNIST_STEPS
     before = np.concatenate([[0], np.cumsum(inside)])[np.concatenate([[0], np.cumsum(lengths)])]
     events = Events.of_recordings(step[inside], channel[inside], before, 2 * 34 * 34)
@@ -317,14 +390,18 @@ def run_nmnist_small(bench: Bench, data: Path, seeds: int) -> None:
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         kept, held = held_out(train, labels, k)
         shuffled = np.random.default_rng(k).permutation(train)
-        task = Task(events.part(shuffled), events, labels, kept, held, test, (NMNIST_STEPS, NMNIST_STEPS))
+        task = Task(
+            events.part(shuffled), events, labels, kept, held, test, (NMNIST_STEPS, NMNIST_STEPS)
+        )
         for mode in modes(bench):
             bench.run(f"nmnist_small-{k}-{mode.name}", liquid, mode, task)
 
 
 def main() -> None:
     """Run what is missing, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What our definition of a plastic liquid changes against the published one: an independent simulation in NumPy, one difference at a time.
+"""What our definition of a plastic liquid changes against the published one: an independent
+simulation in NumPy, one difference at a time.
 
-    python benchmarks/nalsm_definition.py MNIST_NPZ [--initialising 300] [--samples 20] [--out benchmarks/nalsm_definition.md]
+python benchmarks/nalsm_definition.py MNIST_NPZ [--initialising 300] [--samples 20] [--out
+benchmarks/nalsm_definition.md]
 
-The simulation shares nothing with neurohw but the liquid and the input spikes. With our conventions it must fire the spikes of the kernel, which is
-checked; then each convention of the published model is switched on alone, and at last all of them:
+The simulation shares nothing with neurohw but the liquid and the input spikes. With our conventions
+it must fire the spikes of the kernel, which is checked; then each convention of the published model
+is switched on alone, and at last all of them:
 
-    replaced   a spike sets the current of its synapse to w, instead of adding w to what is left of the last one; the weight of the moment counts while it decays
+replaced   a spike sets the current of its synapse to w, instead of adding w to what is left of the
+last one; the weight of the moment counts while it decays
     once       the two changes of a synapse in one step are added and clipped once, instead of each
-    carried    the astrocyte keeps its state from one sample to the next while weights are initialised (the description leaves this open)
+    carried    the astrocyte keeps its state from one sample to the next while weights are
+    initialised (the description leaves this open)
 """
 
 import argparse
@@ -53,9 +58,13 @@ class Simulation:
         self.inputs, self.neurons = liquid.trained.network.input.size, liquid.neurons
         recurrent = p["liquid_to_liquid.source"].astype(int) + self.inputs
         self.source = np.concatenate([p["input_to_liquid.source"].astype(int), recurrent])
-        self.target = np.concatenate([p[f"{n}_to_liquid.target"].astype(int) for n in ("input", "liquid")])
+        self.target = np.concatenate(
+            [p[f"{n}_to_liquid.target"].astype(int) for n in ("input", "liquid")]
+        )
         self.w = np.concatenate([p[f"{n}_to_liquid.weight"] for n in ("input", "liquid")])
-        self.inhibitory = np.concatenate([np.zeros(self.inputs, bool), liquid.inhibitory])[self.source]
+        self.inhibitory = np.concatenate([np.zeros(self.inputs, bool), liquid.inhibitory])[
+            self.source
+        ]
         from_input = self.source < self.inputs
         self.low = np.where(from_input | self.inhibitory, -3.0, 0.0)
         self.high = np.where(self.inhibitory, 0.0, 3.0)
@@ -83,9 +92,13 @@ class Simulation:
             fade *= fading
             since = np.where(sent, 0, since + 1)
             if self.c.replaced:
-                current = np.bincount(self.target, self.w * (SYNAPSE**since)[self.source], self.neurons)
+                current = np.bincount(
+                    self.target, self.w * (SYNAPSE**since)[self.source], self.neurons
+                )
             else:
-                current = SYNAPSE * current + np.bincount(self.target, self.w * sent[self.source], self.neurons)
+                current = SYNAPSE * current + np.bincount(
+                    self.target, self.w * sent[self.source], self.neurons
+                )
             u = u - LEAK * u + current
         return result
 
@@ -103,7 +116,9 @@ class Simulation:
             self.w[k] = np.clip(np.clip(self.w[k] + at_source, low, high) + at_target, low, high)
 
     def run(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Spikes [time, sample, neuron] of `second` from the weights that `first` leave; both [time, sample, input]."""
+        """Spikes [time, sample, neuron] of `second` from the weights that `first` leave; both
+        [time, sample, input].
+        """
         for k in range(first.shape[1]):
             self.sample(first[:, k], 1.0)
         initialised, result = self.w.copy(), []
@@ -117,7 +132,9 @@ class Simulation:
 
 def main() -> None:
     """Compare, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("mnist", type=Path)
     parser.add_argument("--initialising", type=int, default=300)
     parser.add_argument("--samples", type=int, default=20)
@@ -146,25 +163,41 @@ def main() -> None:
         if name == "ours":
             differing = int(np.count_nonzero(spikes != ours))
             print(
-                f"{differing} of {spikes.size} entries differ between simulation and kernel; weights by at most ",
+                (
+                    f"{differing} of {spikes.size} entries differ between simulation and kernel; "
+                    "weights by at most "
+                ),
                 end="",
             )
-            weights = np.concatenate([initialised.parameters[f"{n}_to_liquid.weight"] for n in ("input", "liquid")])
+            weights = np.concatenate(
+                [initialised.parameters[f"{n}_to_liquid.weight"] for n in ("input", "liquid")]
+            )
             print(f"{np.abs(weights - simulation.w).max():.1e}", flush=True)
         counts, reference = spikes.sum(axis=0, dtype=np.float64), ours.sum(axis=0, dtype=np.float64)
         alike = float(np.corrcoef(counts.ravel(), reference.ravel())[0, 1])
         rows.append(
-            (name, 1000 * spikes.mean(), branching_factor(spikes, connected), alike, np.abs(simulation.w).mean())
+            (
+                name,
+                1000 * spikes.mean(),
+                branching_factor(spikes, connected),
+                alike,
+                np.abs(simulation.w).mean(),
+            )
         )
         print(*rows[-1], flush=True)
     lines = [
         "# Our conventions of a plastic liquid against the published ones",
         "",
-        f"1,000 neurons, weights initialised by {first.samples} MNIST digits of 20 ms, then {second.samples} digits of 250 ms; an independent simulation in NumPy, one "
-        f"convention changed at a time. With our conventions {differing:,} of its {spikes.size:,} spike entries differ from the kernel's. "
-        "`python benchmarks/nalsm_definition.py` writes this page.",
+        f"1,000 neurons, weights initialised by {first.samples} MNIST digits of 20 ms, then "
+        f"{second.samples} digits of 250 ms; an independent simulation in NumPy, one convention "
+        f"changed at a time. With our conventions {differing:,} of its {spikes.size:,} spike "
+        "entries differ from the kernel's. `python benchmarks/nalsm_definition.py` writes this "
+        "page.",
         "",
-        "| conventions | spikes per s and neuron | branching factor | correlation of counts with ours | mean absolute weight after initialisation |",
+        (
+            "| conventions | spikes per s and neuron | branching factor | correlation of counts "
+            "with ours | mean absolute weight after initialisation |"
+        ),
         "|---|---|---|---|---|",
         *(
             f"| {name} | {rate:.1f} | {factor:.3f} | {alike:.3f} | {size:.3f} |"

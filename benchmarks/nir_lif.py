@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One leaky neuron in a dozen simulators: which conventions does each of them use?
 
-    python benchmarks/nir_lif.py --data DATA [--out benchmarks/nir_lif.md]
+python benchmarks/nir_lif.py --data DATA [--out benchmarks/nir_lif.md]
 
-DATA/models/nir holds the neuron (`01_lif__lif_norse.nir`) and, for every simulator, 1,000 steps of 0.1 ms as rows (input spike, membrane, spike), as the
-NIR paper published them. Every combination of discretisation, reset and latency is run through the import and compared: the spike times must be
+DATA/models/nir holds the neuron (`01_lif__lif_norse.nir`) and, for every simulator, 1,000 steps of
+0.1 ms as rows (input spike, membrane, spike), as the NIR paper published them. Every combination of
+discretisation, reset and latency is run through the import and compared: the spike times must be
 equal, and the membranes equal up to one factor, because some simulators scale them.
 """
 
@@ -38,7 +39,10 @@ EQUAL = 1e-5  # of the largest membrane: float32 rounding
 
 @dataclass(frozen=True)
 class Convention:
-    """One way to compute the neuron. gain: of the input, "matched" to the decay or dt/tau whatever the decay is."""
+    """One way to compute the neuron.
+
+    gain: of the input, "matched" to the decay or dt/tau whatever the decay is.
+    """
 
     discretisation: str
     gain: str
@@ -48,7 +52,9 @@ class Convention:
 
 @dataclass(frozen=True)
 class Match:
-    """How well a convention meets a recording: spikes that differ, largest difference of membranes relative to the largest one, factor."""
+    """How well a convention meets a recording: spikes that differ, largest difference of membranes
+    relative to the largest one, factor.
+    """
 
     spikes: int
     membrane: float
@@ -58,7 +64,9 @@ class Match:
 def recordings(data: Path) -> dict[str, NDArray[np.float64]]:
     """Rows (input, membrane, spike) by simulator."""
     folder = data / "models/nir"
-    return {name: np.loadtxt(folder / f"01_lif__lif_{name}.csv", delimiter=",") for name in SIMULATORS}
+    return {
+        name: np.loadtxt(folder / f"01_lif__lif_{name}.csv", delimiter=",") for name in SIMULATORS
+    }
 
 
 def simulate(
@@ -77,11 +85,16 @@ def simulate(
     )
     if convention.gain == "dt/tau" and convention.discretisation == "exponential_euler":
         weight = {
-            k: v / (1 - np.exp(-DT / TAU)) * (DT / TAU) for k, v in model.parameters.items() if k.endswith(".weight")
+            k: v / (1 - np.exp(-DT / TAU)) * (DT / TAU)
+            for k, v in model.parameters.items()
+            if k.endswith(".weight")
         }
         model = type(model)(model.network, model.parameters | weight, model.steps)
     trace = run_reference(model, stimulus[:, None, None])
-    v, s = trace.states[f"v.{model.network.output.name}"][:, 0, 0], trace.spikes[model.network.output.name][:, 0, 0]
+    v, s = (
+        trace.states[f"v.{model.network.output.name}"][:, 0, 0],
+        trace.spikes[model.network.output.name][:, 0, 0],
+    )
     pad = convention.latency
     return np.concatenate([np.zeros(pad), v[: len(v) - pad]]), np.concatenate(
         [np.zeros(pad, np.uint8), s[: len(s) - pad]]
@@ -89,13 +102,17 @@ def simulate(
 
 
 def identify(data: Path) -> dict[str, tuple[Convention, Match]]:
-    """The convention that meets each recording best: fewest wrong spikes, then the nearest membranes."""
+    """The convention that meets each recording best: fewest wrong spikes, then the nearest
+    membranes.
+    """
     found: dict[str, tuple[Convention, Match]] = {}
     every = recordings(data)
     stimulus = (every["norse"][:, 0] != 0).astype(np.uint8)
     conventions = [
         Convention(*c)
-        for c in product(("exponential_euler", "forward_euler"), ("matched", "dt/tau"), ("hard", "soft"), (0, 1))
+        for c in product(
+            ("exponential_euler", "forward_euler"), ("matched", "dt/tau"), ("hard", "soft"), (0, 1)
+        )
         if not (c[0] == "forward_euler" and c[1] == "dt/tau")  # the same thing
     ]
     runs = {c: simulate(data, stimulus, c) for c in conventions}
@@ -104,9 +121,13 @@ def identify(data: Path) -> dict[str, tuple[Convention, Match]]:
         ranked = []
         for convention, (v, s) in runs.items():
             factor = float(v @ recording[:, 1] / (v @ v))
-            error = float(np.abs(recording[:, 1] - factor * v).max() / np.abs(recording[:, 1]).max())
+            error = float(
+                np.abs(recording[:, 1] - factor * v).max() / np.abs(recording[:, 1]).max()
+            )
             wrong = int(np.count_nonzero(s != recording[:, 2].astype(np.uint8)))
-            ranked.append((wrong, error, conventions.index(convention), Match(wrong, error, factor)))
+            ranked.append(
+                (wrong, error, conventions.index(convention), Match(wrong, error, factor))
+            )
         best = min(ranked[i][:3] for i in range(len(ranked)))
         found[name] = conventions[best[2]], next(r[3] for r in ranked if r[:3] == best)
     return found
@@ -117,31 +138,46 @@ def table(found: dict[str, tuple[Convention, Match]]) -> str:
     lines = [
         "# One neuron, a dozen simulators",
         "",
-        "`python benchmarks/nir_lif.py --data DATA`. tau 2.5 ms, threshold 0.1, 1,000 steps of 0.1 ms, 34 input spikes. `identified` means: every "
-        "spike at the same step and the membrane equal, after one factor, to float32 rounding.",
+        "`python benchmarks/nir_lif.py --data DATA`. tau 2.5 ms, threshold 0.1, 1,000 steps of "
+        "0.1 ms, 34 input spikes. `identified` means: every spike at the same step and the "
+        "membrane equal, after one factor, to float32 rounding.",
         "",
-        "| simulator | discretisation | input gain | reset | steps late | spikes that differ | membrane, relative | factor | |",
+        (
+            "| simulator | discretisation | input gain | reset | steps late | spikes that differ "
+            "| membrane, relative | factor | |"
+        ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, (c, m) in found.items():
-        known = "identified" if m.spikes == 0 and m.membrane < EQUAL else "spikes only" if m.spikes == 0 else "not met"
+        known = (
+            "identified"
+            if m.spikes == 0 and m.membrane < EQUAL
+            else "spikes only"
+            if m.spikes == 0
+            else "not met"
+        )
         gain = "1 - decay" if c.gain == "matched" else "dt/tau"
         lines.append(
-            f"| {name} | {c.discretisation} | {gain} | {c.reset} | {c.latency} | {m.spikes} | {m.membrane:.1e} | {m.factor:.4g} | {known} |"
+            f"| {name} | {c.discretisation} | {gain} | {c.reset} | {c.latency} | {m.spikes} "
+            f"| {m.membrane:.1e} | {m.factor:.4g} | {known} |"
         )
     lines += [
         "",
-        "`exact` is the solution in continuous time: a step method can only come near. The fixed-point recordings of Lava round the decay to 12 bits and the "
-        "membrane to integers. Spyx records its membrane at another point of the step.",
+        "`exact` is the solution in continuous time: a step method can only come near. The "
+        "fixed-point recordings of Lava round the decay to 12 bits and the membrane to integers. "
+        "Spyx records its membrane at another point of the step.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Identify, write and print the table."""
-    from outputs import write_page  # of this folder: tests import the rest of this file from elsewhere
+    # of this folder: tests import the rest of this file from elsewhere
+    from outputs import write_page
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the noise of devices costs in training, for 784-128-10 in 4 steps on one thread.
 
-    python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out benchmarks/noise_training_speed.md]
+python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out
+benchmarks/noise_training_speed.md]
 
-MNIST: see `neurohw.data.images`. Processor time, medians of a mini-batch; encoding and augmentation are left out but in the epochs, which are one each. The floor of drawing a chip is one
-normal number per weight.
+MNIST: see `neurohw.data.images`. Processor time, medians of a mini-batch; encoding and augmentation
+are left out but in the epochs, which are one each. The floor of drawing a chip is one normal number
+per weight.
 """
 
 import argparse
@@ -33,7 +35,9 @@ CLIP = 2.0
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("mnist", type=Path)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -52,7 +56,9 @@ def main() -> None:
         for p in recipe.network.projections
     ]
     weights = sum(weight.size for weight, _ in programmed)
-    plain, compensated = (ChipNoise(module, DeviceNoise(PCM, MAPPING, compensate=c), 0) for c in (False, True))
+    plain, compensated = (
+        ChipNoise(module, DeviceNoise(PCM, MAPPING, compensate=c), 0) for c in (False, True)
+    )
     clip = weight_clipper(module, TrainConfig(weight_clip=CLIP))
 
     def step() -> None:
@@ -79,7 +85,8 @@ def main() -> None:
         f"weights clipped at {CLIP:g} deviations of their layer": clip,
     }
     rows = [
-        f"| {name} | {1e3 * median_seconds(call, arguments.repeats, warm_up=3):.2f} |" for name, call in calls.items()
+        f"| {name} | {1e3 * median_seconds(call, arguments.repeats, warm_up=3):.2f} |"
+        for name, call in calls.items()
     ]
     noise = DeviceNoise(PCM, MAPPING, compensate=True)
     for name, config in (
@@ -91,7 +98,10 @@ def main() -> None:
     lines = [
         "# Training with the noise of devices: speed",
         "",
-        f"{sizes}, {recipe.encoder.steps} steps, one thread, processor time. `python benchmarks/noise_training_speed.py MNIST` writes this page.",
+        (
+            f"{sizes}, {recipe.encoder.steps} steps, one thread, processor time. `python "
+            "benchmarks/noise_training_speed.py MNIST` writes this page."
+        ),
         "",
         f"| mini-batch of {batch} | ms |",
         "|---|---|",

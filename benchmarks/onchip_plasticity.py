@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning on chip: a liquid whose weights change in the FPGA, against its golden model, its floor of clocks, and the float rule.
+"""Learning on chip: a liquid whose weights change in the FPGA, against its golden model, its floor
+of clocks, and the float rule.
 
-    python benchmarks/onchip_plasticity.py WORK [--spikes fsdd_spikes64.npz] [--lanes 16] [--update-lanes 8] [--out benchmarks/onchip_plasticity.md]
+python benchmarks/onchip_plasticity.py WORK [--spikes fsdd_spikes64.npz] [--lanes 16]
+[--update-lanes 8] [--out benchmarks/onchip_plasticity.md]
 
-The liquid has 4x4x8 neurons with the published connection probabilities C exp(-(D/3)^2) (C: EE 0.2, EI 0.1, IE 0.3, II 0.05; 20 % inhibitory), 64 inputs that
-reach 15 % of all pairs, weights that start at +-1 and end at +-3, and the published rule with an astrocyte whose gain is 15/128 (15/1000 for 1000 neurons).
-Input: 100 samples of 100 steps; spoken digits at 5 ms a step where a file of spikes is given, else 10 % of the inputs in every step, from a seed.
+The liquid has 4x4x8 neurons with the published connection probabilities C exp(-(D/3)^2) (C: EE 0.2,
+EI 0.1, IE 0.3, II 0.05; 20 % inhibitory), 64 inputs that reach 15 % of all pairs, weights that
+start at +-1 and end at +-3, and the published rule with an astrocyte whose gain is 15/128 (15/1000
+for 1000 neurons). Input: 100 samples of 100 steps; spoken digits at 5 ms a step where a file of
+spikes is given, else 10 % of the inputs in every step, from a seed.
 
-Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain network top, AXI4-Lite registers and counters included.
-Two floors of the clocks of a step: the rows that must be visited (of sources that have spiked, or that would change a weight onto a neuron that has), one a clock; and the synapses
-that a spike at either end touches, LANES a clock.
+Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain
+network top, AXI4-Lite registers and counters included. Two floors of the clocks of a step: the rows
+that must be visited (of sources that have spiked, or that would change a weight onto a neuron that
+has), one a clock; and the synapses that a spike at either end touches, LANES a clock.
 
-Against the float rule: both learn from the same input, sample after sample. Branching factor: for every spike of neuron i at step t, the spikes of its targets in
-t+1..t+4 over those of the neurons that reach it, inputs included, in t-4..t-1 (at least 1); mean over spikes at least 25 steps from both ends of a sample, in the last 20 of the first
-40 samples.
-Histograms: weights in 24 bins from -3 to 3; the distance is half the sum of the differences of two normalised histograms, 0 equal, 1 disjoint.
-WORK: folder for the generated files.
+Against the float rule: both learn from the same input, sample after sample. Branching factor: for
+every spike of neuron i at step t, the spikes of its targets in t+1..t+4 over those of the neurons
+that reach it, inputs included, in t-4..t-1 (at least 1); mean over spikes at least 25 steps from
+both ends of a sample, in the last 20 of the first 40 samples. Histograms: weights in 24 bins from
+-3 to 3; the distance is half the sum of the differences of two normalised histograms, 0 equal, 1
+disjoint. WORK: folder for the generated files.
 """
 
 import argparse
@@ -54,7 +60,9 @@ def liquid(seed: int = 0) -> tuple[TrainedNetwork, Plasticity]:
     inhibitory = np.zeros(size, np.bool_)
     inhibitory[rng.permutation(size)[: size // 5]] = True
     distance = ((place[:, None] - place[None]) ** 2).sum(axis=2)
-    strength = np.where(inhibitory[:, None], np.where(inhibitory, 0.05, 0.3), np.where(inhibitory, 0.1, 0.2))
+    strength = np.where(
+        inhibitory[:, None], np.where(inhibitory, 0.05, 0.3), np.where(inhibitory, 0.1, 0.2)
+    )
     probability = strength * np.exp(-distance / 9) * (1 - np.eye(size))
     source, target = np.nonzero(rng.random((size, size)) < probability)
     pairs = np.sort(rng.permutation(INPUTS * size)[: round(0.15 * INPUTS * size)])
@@ -76,7 +84,10 @@ def liquid(seed: int = 0) -> tuple[TrainedNetwork, Plasticity]:
         "liquid.bias": np.zeros(size),
         "liquid.threshold": np.full(size, neuron.threshold),
     }
-    rules = (PlasticProjection("input_to_liquid", crosses_zero=True), PlasticProjection("liquid_to_liquid"))
+    rules = (
+        PlasticProjection("input_to_liquid", crosses_zero=True),
+        PlasticProjection("liquid_to_liquid"),
+    )
     plasticity = Plasticity(Stdp(), rules, inhibitory, AstrocyteControl(gain=15.0 / size))
     return TrainedNetwork(network, parameters, STEPS), plasticity
 
@@ -118,14 +129,19 @@ def branching_factor(trained: TrainedNetwork, spikes: np.ndarray, inputs: np.nda
 def learn_in_float(
     trained: TrainedNetwork, plasticity: Plasticity, spikes: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Weights at the end, liquid spikes [time, sample, neuron] and A(t) [time, sample] of the float rule."""
+    """Weights at the end, liquid spikes [time, sample, neuron] and A(t) [time, sample] of the float
+    rule.
+    """
     liquid_spikes, course, weights = [], [], {}
     for sample in track(range(spikes.shape[1]), "float rule"):
         run = run_plastic_reference(trained, plasticity, spikes[:, sample])
         liquid_spikes.append(run.trace.spikes["liquid"][:, 0])
         course.append(run.depression)
         weights = run.weights
-        trained = replace(trained, parameters={**trained.parameters, **{f"{n}.weight": w for n, w in weights.items()}})
+        trained = replace(
+            trained,
+            parameters={**trained.parameters, **{f"{n}.weight": w for n, w in weights.items()}},
+        )
     return weights, np.stack(liquid_spikes, axis=1), np.stack(course, axis=1)
 
 
@@ -134,11 +150,17 @@ def histogram(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {n: np.histogram(np.clip(w, -3, 3), BINS)[0] / len(w) for n, w in weights.items()}
 
 
-def floors(q: QuantizedPlasticity, golden: PlasticTrace, lanes: int, update_lanes: int) -> tuple[float, float, float]:
-    """Per step: rows that must be visited, synapses touched by a spike at either end, synapses delivered."""
+def floors(
+    q: QuantizedPlasticity, golden: PlasticTrace, lanes: int, update_lanes: int
+) -> tuple[float, float, float]:
+    """Per step: rows that must be visited, synapses touched by a spike at either end, synapses
+    delivered.
+    """
     layout, numbers = learning_layout(q, lanes, update_lanes), source_numbers(q, update_lanes)
     steps, samples = golden.astrocyte.shape
-    amplitude = np.concatenate([np.full((1, samples), q.depression), golden.astrocyte[:-1]]) >> q.guard
+    amplitude = (
+        np.concatenate([np.full((1, samples), q.depression), golden.astrocyte[:-1]]) >> q.guard
+    )
     rows = touched = delivered = 0
     fired = {n: a > 0 for n, a in golden.trace.spikes.items()}
     for projection in q.model.network.projections:
@@ -158,7 +180,9 @@ def floors(q: QuantizedPlasticity, golden: PlasticTrace, lanes: int, update_lane
         )
         reach = np.zeros((after.shape[2], before.shape[2]), np.float32)
         reach[target, source] = 1
-        reached = (after.reshape(-1, after.shape[2]).astype(np.float32) @ reach > 0).reshape(before.shape)
+        reached = (after.reshape(-1, after.shape[2]).astype(np.float32) @ reach > 0).reshape(
+            before.shape
+        )
         rows += int(((before | (changes & reached)) * count).sum())
         touched += int((before[..., source] | after[..., target]).sum())
         delivered += int(before[..., source].sum())
@@ -171,7 +195,9 @@ def row(*values: str) -> str:
     return "| " + " | ".join(values) + " |"
 
 
-def in_hardware(q: QuantizedPlasticity, spikes: np.ndarray, lanes: int, update_lanes: int, work: Path) -> list[str]:
+def in_hardware(
+    q: QuantizedPlasticity, spikes: np.ndarray, lanes: int, update_lanes: int, work: Path
+) -> list[str]:
     """Rows of the table of the core."""
     folder = work / f"learning-{lanes}"
     package = emit_plastic(q, lanes, update_lanes)
@@ -185,7 +211,9 @@ def in_hardware(q: QuantizedPlasticity, spikes: np.ndarray, lanes: int, update_l
     compared = golden.trace.spikes["liquid"].size * 5 + sum(
         a.size for a in (*golden.traces.values(), *golden.snapshots.values(), golden.astrocyte)
     )
-    cells, fmax = place_and_route_network(folder, package.sources(), folder.with_name(folder.name + "-route"), seed=1)
+    cells, fmax = place_and_route_network(
+        folder, package.sources(), folder.with_name(folder.name + "-route"), seed=1
+    )
     steps = result.counters["steps"]
     clocks = result.counters["cycles"] / steps
     needed, touched, delivered = floors(q, golden, lanes, update_lanes)
@@ -199,30 +227,49 @@ def in_hardware(q: QuantizedPlasticity, spikes: np.ndarray, lanes: int, update_l
         ),
         row(
             "golden = RTL",
-            f"{mismatch or 'every spike, state, trace, weight and the astrocyte'}: {compared:,} numbers in {steps:,} steps of learning ({golden_seconds:.0f} s and {seconds:.0f} s)",
+            (
+                f"{mismatch or 'every spike, state, trace, weight and the astrocyte'}: "
+                f"{compared:,} numbers in {steps:,} steps of learning ({golden_seconds:.0f} s "
+                f"and {seconds:.0f} s)"
+            ),
         ),
         row(
             "spikes in a step: input, liquid",
-            f"{spikes.mean() * INPUTS:.1f}, {golden.trace.spikes['liquid'].mean() * q.model.network.output.size:.1f}",
+            (
+                f"{spikes.mean() * INPUTS:.1f}, "
+                f"{golden.trace.spikes['liquid'].mean() * q.model.network.output.size:.1f}"
+            ),
         ),
         row(
             "COMB / FF / BRAM of 83,640 / 83,640 / 208",
             f"{cells['lut'][0]:,} / {cells['ff'][0]:,} / {cells['bram'][0]}",
         ),
         row("Fmax", f"{fmax:.1f} MHz (target 100)"),
-        row("clocks per step", f"{clocks:.0f}, of which {result.counters['passing'] / steps:.0f} in passes"),
+        row(
+            "clocks per step",
+            f"{clocks:.0f}, of which {result.counters['passing'] / steps:.0f} in passes",
+        ),
         row(
             "rows visited per step",
-            f"{result.counters['rows'] / steps:.1f}; floor {needed:.1f}; ratio of the clocks to it {clocks / needed:.2f}",
+            (
+                f"{result.counters['rows'] / steps:.1f}; floor {needed:.1f}; ratio of the clocks "
+                f"to it {clocks / needed:.2f}"
+            ),
         ),
         row(
             "synapses touched by a spike, per step",
-            f"{touched:.0f}: {touched / lanes:.1f} clocks at {lanes} a clock, ratio {clocks / (touched / lanes):.1f}",
+            (
+                f"{touched:.0f}: {touched / lanes:.1f} clocks at {lanes} a clock, ratio "
+                f"{clocks / (touched / lanes):.1f}"
+            ),
         ),
         row("steps per second", f"{per_second:,.0f}"),
         row(
             "learning synaptic operations per second",
-            f"{touched * per_second / 1e6:.1f} million (synapses with a spike at either end), and {delivered * per_second / 1e6:.1f} million delivered",
+            (
+                f"{touched * per_second / 1e6:.1f} million (synapses with a spike at either "
+                f"end), and {delivered * per_second / 1e6:.1f} million delivered"
+            ),
         ),
     ]
 
@@ -235,7 +282,9 @@ def against_float(trained: TrainedNetwork, plasticity: Plasticity, spikes: np.nd
     names = list(expected)
     start = {n: trained.parameters[f"{n}.weight"] for n in names}
 
-    def line(name: str, weights: dict[str, np.ndarray], fired: np.ndarray, course: np.ndarray) -> str:
+    def line(
+        name: str, weights: dict[str, np.ndarray], fired: np.ndarray, course: np.ndarray
+    ) -> str:
         found = histogram(weights)
         distance = ", ".join(f"{0.5 * np.abs(found[n] - expected[n]).sum():.3f}" for n in names)
         spread = ", ".join(f"{w.mean():+.3f} ± {w.std():.3f}" for w in weights.values())
@@ -248,7 +297,9 @@ def against_float(trained: TrainedNetwork, plasticity: Plasticity, spikes: np.nd
             distance,
         )
 
-    still = run_plastic_golden(quantize_plasticity(trained, plasticity), Spikes(spikes), learning=False)
+    still = run_plastic_golden(
+        quantize_plasticity(trained, plasticity), Spikes(spikes), learning=False
+    )
     rows = [
         row(
             "",
@@ -287,7 +338,9 @@ def against_float(trained: TrainedNetwork, plasticity: Plasticity, spikes: np.nd
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("work", type=Path)
     parser.add_argument("--spikes", type=Path)
     parser.add_argument("--lanes", type=int, default=16)
@@ -311,8 +364,15 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     q = quantize_plasticity(trained, plasticity)
     head = [f"| ECP5-85k, 12-bit weights of which the neuron sees 8; {name} | |", "|---|---|"]
-    lines += [*head, *in_hardware(q, spikes, arguments.lanes, arguments.update_lanes, arguments.work), ""]
-    lines += ["Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()), ""]
+    lines += [
+        *head,
+        *in_hardware(q, spikes, arguments.lanes, arguments.update_lanes, arguments.work),
+        "",
+    ]
+    lines += [
+        "Tools: " + ", ".join(f"{tool} {version}" for tool, version in tool_versions().items()),
+        "",
+    ]
     write_page(arguments.out, "\n".join(lines))
     print("\n".join(lines))
 

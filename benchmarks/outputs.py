@@ -34,7 +34,8 @@ def _replace(path: Path, content: bytes, ours: bool) -> None:
     """Write a file unless something is there that is not `ours`."""
     if os.path.lexists(path) and not ours:
         raise CannotWrite(
-            f"{path}: another file than this benchmark's is there: name another with --out, or move it away"
+            f"{path}: another file than this benchmark's is there: name another with --out, "
+            "or move it away"
         )
     write_atomically(path, content)
 

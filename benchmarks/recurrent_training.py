@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training step of a recurrent population of 1,000 neurons and 137,000 synapses: sparse against dense, and in windows.
+"""A training step of a recurrent population of 1,000 neurons and 137,000 synapses: sparse against
+dense, and in windows.
 
-    python benchmarks/recurrent_training.py [--out benchmarks/recurrent_training.md]
+python benchmarks/recurrent_training.py [--out benchmarks/recurrent_training.md]
 
-100 steps, batch 32, 100 input channels of 5 % activity, one thread, float32: forward, backward and AdamW. Every case runs in a process of its own. Time is
-that of the processor, the least of five steps; memory is what the process grew by, at its peak, after a step of 2 time steps. The dense case is the same population
-with a weight for every pair of neurons. The floor is the sparse multiply-adds (forward, and both gradients) at the rate of a matrix product on this machine.
+100 steps, batch 32, 100 input channels of 5 % activity, one thread, float32: forward, backward and
+AdamW. Every case runs in a process of its own. Time is that of the processor, the least of five
+steps; memory is what the process grew by, at its peak, after a step of 2 time steps. The dense case
+is the same population with a weight for every pair of neurons. The floor is the sparse
+multiply-adds (forward, and both gradients) at the rate of a matrix product on this machine.
 """
 
 import argparse
@@ -98,7 +101,9 @@ def matrix_rate() -> float:
 
 def main() -> None:
     """Measure every case in its own process, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--case", nargs=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
@@ -117,19 +122,27 @@ def main() -> None:
     lines = [
         "# Training a recurrent population of 1,000 neurons and 137,000 synapses",
         "",
-        f"{STEPS} steps, batch {SAMPLES}, one thread, float32, with AdamW; processor time, least of {REPEATS}. `python benchmarks/recurrent_training.py` writes this page. "
-        "A window is that of truncated backpropagation; one of all steps is the whole gradient.",
+        f"{STEPS} steps, batch {SAMPLES}, one thread, float32, with AdamW; processor time, least "
+        f"of {REPEATS}. `python benchmarks/recurrent_training.py` writes this page. A window is "
+        "that of truncated backpropagation; one of all steps is the whole gradient.",
         "",
-        "| recurrent weights | window [steps] | step [ms] | of the floor | memory of a step [MB] | spikes per neuron and step |",
+        (
+            "| recurrent weights | window [steps] | step [ms] | of the floor | memory of a step "
+            "[MB] | spikes per neuron and step |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for kind, window, seconds, grown, rate in rows:
         ratio = f"{seconds / floor:.0f}" if kind == "sparse" else "–"
-        lines.append(f"| {kind} | {window} | {1000 * seconds:.0f} | {ratio} | {grown:.0f} | {rate:.3f} |")
+        lines.append(
+            f"| {kind} | {window} | {1000 * seconds:.0f} | {ratio} | {grown:.0f} | {rate:.3f} |"
+        )
     lines += [
         "",
-        f"Floor: {3 * SYNAPSES * SAMPLES * STEPS / 1e9:.2f}e9 multiply-adds (forward, gradients by spikes and by weights) at the {speed / 1e9:.0f}e9 per second of a matrix "
-        f"product: {1000 * floor:.0f} ms. Every step of the loop works on 32 x 1,000 numbers in some thirty operators, and reads an index with every weight.",
+        f"Floor: {3 * SYNAPSES * SAMPLES * STEPS / 1e9:.2f}e9 multiply-adds (forward, gradients "
+        f"by spikes and by weights) at the {speed / 1e9:.0f}e9 per second of a matrix product: "
+        f"{1000 * floor:.0f} ms. Every step of the loop works on 32 x 1,000 numbers in some "
+        "thirty operators, and reads an index with every weight.",
     ]
     write_page(arguments.out, "\n".join(lines) + "\n")
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many bits the readout of a liquid needs: ridge with a spread of each neuron's own, or with one for all.
+"""How many bits the readout of a liquid needs: ridge with a spread of each neuron's own, or with
+one for all.
 
-Writes benchmarks/reservoir_readout.md. The liquid hears the embedded 8x8 digits; several seeds, each with its own split, liquid and spikes.
-Usage: python benchmarks/reservoir_readout.py [--seeds 5]
+Writes benchmarks/reservoir_readout.md. The liquid hears the embedded 8x8 digits; several seeds,
+each with its own split, liquid and spikes. Usage: python benchmarks/reservoir_readout.py [--seeds
+5]
 """
 
 import argparse
@@ -24,7 +26,9 @@ VARIANTS = {"own spread": True, "one spread": False}  # ridge(standardise=)
 
 
 def counts(seed: int) -> dict[str, np.ndarray]:
-    """Counts of the quantized liquid and labels of the training part (with validation) and of the test part."""
+    """Counts of the quantized liquid and labels of the training part (with validation) and of the
+    test part.
+    """
     config = liquid_named("digits")
     dataset = prepared(digits(seed=seed), config, seed)
     encoder = liquid_encoder(dataset, config, seed)
@@ -38,7 +42,10 @@ def counts(seed: int) -> dict[str, np.ndarray]:
         .sum(0, dtype=np.int64)
         for k, part in enumerate(x)
     }
-    inputs = {f"input_{part}": encoder.encode(x[part], (k,)).counts.sum(0, dtype=np.int64) for k, part in enumerate(x)}
+    inputs = {
+        f"input_{part}": encoder.encode(x[part], (k,)).counts.sum(0, dtype=np.int64)
+        for k, part in enumerate(x)
+    }
     return found | inputs | {f"y_{part}": y[part] for part in y}
 
 
@@ -62,27 +69,41 @@ def main() -> None:
         )
         for name, standardise in VARIANTS.items():
             found = ridge(data["x_train"], data["y_train"], standardise=standardise)
-            weights = {"float": found.weight} | {f"{bits} bits": rounded(found.weight, bits) for bits in BITS}
+            weights = {"float": found.weight} | {
+                f"{bits} bits": rounded(found.weight, bits) for bits in BITS
+            }
             for column, weight in weights.items():
                 right = ((data["x_test"] @ weight.T).argmax(1) == data["y_test"]).mean()
                 score.setdefault((name, column), []).append(float(right))
 
     def entry(key: tuple[str, str]) -> str:
         values = 100 * np.array(score[key])
-        return f"{values.mean():.2f} ± {values.std(ddof=1):.2f}" if seeds > 1 else f"{values.mean():.2f}"
+        return (
+            f"{values.mean():.2f} ± {values.std(ddof=1):.2f}"
+            if seeds > 1
+            else f"{values.mean():.2f}"
+        )
 
     columns = ["float", *(f"{b} bits" for b in BITS)]
     lines = [
         "# The readout of a liquid in few bits",
         "",
-        f"Test accuracy in % on the embedded 8x8 digits, mean and standard deviation over {seeds} seeds (split, liquid, spikes). The liquid: 6x6x6 neurons, 100 steps, weights of 8 bits, in integers; "
-        "the readout: ridge on its normalised spike counts, weights rounded to as many bits as the column says.",
+        "Test accuracy in % on the embedded 8x8 digits, mean and standard deviation over "
+        f"{seeds} seeds (split, liquid, spikes). The liquid: 6x6x6 neurons, 100 steps, weights "
+        "of 8 bits, in integers; the readout: ridge on its normalised spike counts, weights "
+        "rounded to as many bits as the column says.",
         "",
-        f"Ridge on the spike counts of the input, without a liquid, in float: {entry(('input', 'float'))} %.",
+        (
+            "Ridge on the spike counts of the input, without a liquid, in float: "
+            f"{entry(('input', 'float'))} %."
+        ),
         "",
         "| readout | " + " | ".join(columns) + " |",
         "|---|" + "---|" * len(columns),
-        *(f"| {name} | " + " | ".join(entry((name, c)) for c in columns) + " |" for name in VARIANTS),
+        *(
+            f"| {name} | " + " | ".join(entry((name, c)) for c in columns) + " |"
+            for name in VARIANTS
+        ),
         "",
         f"`python benchmarks/reservoir_readout.py --seeds {seeds}`",
     ]

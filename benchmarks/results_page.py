@@ -25,7 +25,9 @@ from training_speed import (
 )
 from training_workload import Workload
 
-ROUNDING = 10.0  # curves that differ by no more than so many times what float32 changes in the peer's own curve differ by rounding,
+# curves that differ by no more than so many times what float32 changes in the peer's own curve
+# differ by rounding,
+ROUNDING = 10.0
 LEAST_ROUNDING = 1e-6  # and so do those that differ by no more than some roundings of a loss
 
 BRIAN2 = ("Brian2, Cython, a sample at a time", "Brian2, Cython, 16 samples in one network")
@@ -33,7 +35,12 @@ BRIAN2 = ("Brian2, Cython, a sample at a time", "Brian2, Cython, 16 samples in o
 
 @dataclass
 class Measured:
-    """Everything that the page shows. ceilings: by threads; rates: firing of hidden populations by workload; parts: JSON of other benchmarks by script."""
+    """Everything that the page shows.
+
+    ceilings: by threads;
+    rates: firing of hidden populations by workload;
+    parts: JSON of other benchmarks by script.
+    """
 
     training: Training
     load: float = 0.0
@@ -73,7 +80,10 @@ def _no_loss(training: Training, workload: Workload, what: str) -> Target:
 
 
 def loss_rounding(training: Training, ours: str, peer: str) -> dict[str, Any] | None:
-    """Differences of two curves in float32 and float64, and of the peer's curves in both; None where one is missing."""
+    """Differences of two curves in float32 and float64, and of the peer's curves in both;
+
+    None where one is missing.
+    """
     curves = [training.losses(name, double) for name in (ours, peer) for double in (False, True)]
     if not all(curves):
         return None
@@ -98,16 +108,27 @@ def _training_targets(training: Training) -> list[Target]:
     ours, theirs = training.memory(OURS, BASE), training.memory("snnTorch", BASE)
     share = ours / theirs if ours is not None and theirs else None
     text = "–" if share is None else f"{share:.2f}"
-    rows.append(("peak memory: at most 0.33 of snnTorch's", text, None if share is None else share <= 1 / 3))
+    rows.append(
+        ("peak memory: at most 0.33 of snnTorch's", text, None if share is None else share <= 1 / 3)
+    )
     for name, peer in LOSS_PAIRS:
         found = loss_rounding(training, name, peer)
         text = (
             "–"
             if found is None
-            else f"float64: {found['float64']:.0e}; float32: {found['float32']:.0e}, what float32 changes in {peer} itself: {found['own']:.0e}"
+            else (
+                f"float64: {found['float64']:.0e}; float32: {found['float32']:.0e}, what float32 "
+                f"changes in {peer} itself: {found['own']:.0e}"
+            )
         )
         steps = "" if found is None else f" over {found['steps']} steps"
-        rows.append((f"losses of {peer}{steps} within rounding", text, None if found is None else found["within"]))
+        rows.append(
+            (
+                f"losses of {peer}{steps} within rounding",
+                text,
+                None if found is None else found["within"],
+            )
+        )
     dense, single = EXTREMES
     rows.append(_no_loss(training, dense, f"{100 * dense.density:g} % density"))
     rows.append(_no_loss(training, single, f"batch {single.batch}"))
@@ -121,7 +142,11 @@ def _inference_targets(part: Mapping[str, Any]) -> list[Target]:
     reached = None if ours is None else ours >= 40_000
     rows: list[Target] = [("integer inference: 40,000 samples per second", text, reached)]
     plain = rates.get("C++ without AVX-512, scores", {}).get("median")
-    for peer, least, mine in (("numba", 1.0, plain), ("Lava", 4000.0, ours), *((p, 400.0, ours) for p in BRIAN2)):
+    for peer, least, mine in (
+        ("numba", 1.0, plain),
+        ("Lava", 4000.0, ours),
+        *((p, 400.0, ours) for p in BRIAN2),
+    ):
         theirs = rates.get(peer)
         how = ", without AVX-512" if peer == "numba" else ""
         what = f"integer inference{how}: {least:,.0f} times the rate of {peer}"
@@ -130,13 +155,17 @@ def _inference_targets(part: Mapping[str, Any]) -> list[Target]:
             continue
         ratio, low, high = (mine / theirs[which] for which in ("median", "highest", "lowest"))
         digits = 0 if ratio >= 100 else 1
-        rows.append((what, f"{ratio:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})", ratio >= least))
+        rows.append(
+            (what, f"{ratio:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})", ratio >= least)
+        )
     return rows
 
 
 def targets(found: Measured) -> list[Target]:
     """All rows of the first table."""
-    rows = _training_targets(found.training) + _inference_targets(found.parts.get("golden_inference", {}))
+    rows = _training_targets(found.training) + _inference_targets(
+        found.parts.get("golden_inference", {})
+    )
     verify, flow = (found.parts.get(name, {}) for name in ("verify_speed", "flow_time"))
     rate, seconds = None, flow.get("seconds")
     if "clocks" in verify:  # its script stops unless all 10,000 images are compared and equal
@@ -145,14 +174,19 @@ def targets(found: Measured) -> list[Target]:
     reached = None if rate is None else rate >= 1e6
     rows.append(("`neurohw verify`: 1,000,000 clock cycles per second", text, reached))
     text = "–" if seconds is None else f"{seconds:.0f} s"
-    rows.append(("`neurohw flow digits` in under 60 s", text, None if seconds is None else seconds < 60))
+    rows.append(
+        ("`neurohw flow digits` in under 60 s", text, None if seconds is None else seconds < 60)
+    )
     return rows
 
 
 def target_lines(rows: list[Target]) -> list[str]:
     """The first table."""
     words = {True: "yes", False: "no", None: "not measured"}
-    return table("| target | measured | reached |", [f"| {what} | {text} | {words[ok]} |" for what, text, ok in rows])
+    return table(
+        "| target | measured | reached |",
+        [f"| {what} | {text} | {words[ok]} |" for what, text, ok in rows],
+    )
 
 
 def floor_text(found: Measured, way: str, workload: Workload) -> str:
@@ -160,7 +194,9 @@ def floor_text(found: Measured, way: str, workload: Workload) -> str:
     times = found.training.times(way, workload)
     if not times or workload not in found.rates or workload.threads not in found.ceilings:
         return "–"
-    floor = sum(floor_seconds(workload, found.rates[workload], found.ceilings[workload.threads]).values())
+    floor = sum(
+        floor_seconds(workload, found.rates[workload], found.ceilings[workload.threads]).values()
+    )
     return f"{statistics.median(times) / floor:.1f}"
 
 
@@ -171,19 +207,30 @@ def comparison(found: Measured, workload: Workload) -> list[str]:
         times = training.times(way, workload)
         if not times:
             continue
-        memory = training.memory(way, workload) if way != "torch.compile" else None  # its compiler lives in the process
+        # its compiler lives in the process
+        memory = training.memory(way, workload) if way != "torch.compile" else None
         processor_times = training.times(way, workload, "step", "process")
         rows.append(
-            f"| {way} | {times_text(times)} | {ratio_text(training.ratio(way, workload))} | {1e3 * statistics.median(processor_times):.0f} | {floor_text(found, way, workload)} | "
-            f"{'–' if memory is None else f'{memory / 2**20:.0f}'} | {times_text(training.times(way, workload, 'forward'))} | {ratio_text(training.ratio(way, workload, 'forward'))} |"
+            f"| {way} | {times_text(times)} | {ratio_text(training.ratio(way, workload))} | "
+            f"{1e3 * statistics.median(processor_times):.0f} | "
+            f"{floor_text(found, way, workload)} | "
+            f"{'–' if memory is None else f'{memory / 2**20:.0f}'} | "
+            f"{times_text(training.times(way, workload, 'forward'))} | "
+            f"{ratio_text(training.ratio(way, workload, 'forward'))} |"
         )
-    header = "| | step [ms] | to ours | processor [ms] | of the floor | memory [MiB] | inference [ms] | to ours |"
+    header = (
+        "| | step [ms] | to ours | processor [ms] | of the floor | memory [MiB] | inference [ms] "
+        "| to ours |"
+    )
     return table(header, rows) if rows else []
 
 
 def workload_text(workload: Workload) -> str:
     """Its numbers in words."""
-    return f"{workload.name}, T = {workload.steps}, batch {workload.batch}, {100 * workload.density:g} % of the inputs fire in a step, {workload.threads} threads"
+    return (
+        f"{workload.name}, T = {workload.steps}, batch {workload.batch}, "
+        f"{100 * workload.density:g} % of the inputs fire in a step, {workload.threads} threads"
+    )
 
 
 def scaling(found: Measured) -> list[str]:
@@ -202,7 +249,11 @@ def scaling(found: Measured) -> list[str]:
                 rows.append(f"| {value:g} | {texts} | {ratio_text(best)} |")
         if len(rows) > 1:
             lines += table(f"| {axis} | " + " | ".join(ways) + " | best peer to ours |", rows)
-    return ["", "## Scaling", "", "Training step in ms, the base with one number changed.", *lines] if lines else []
+    return (
+        ["", "## Scaling", "", "Training step in ms, the base with one number changed.", *lines]
+        if lines
+        else []
+    )
 
 
 def loss_lines(found: Measured) -> list[str]:
@@ -214,14 +265,19 @@ def loss_lines(found: Measured) -> list[str]:
             begins = "never" if result["begins"] is None else f"in step {result['begins']}"
             own = "never" if result["own_begins"] is None else f"in step {result['own_begins']}"
             lines.append(
-                f"- {ours} and {peer}, {result['steps']} steps: largest relative difference {result['float64']:.1e} in float64, {result['float32']:.1e} in float32 "
-                f"(above 1e-6 first {begins}); the float32 and float64 curves of {peer} itself differ by {result['own']:.1e} (first {own})."
+                f"- {ours} and {peer}, {result['steps']} steps: largest relative difference "
+                f"{result['float64']:.1e} in float64, {result['float32']:.1e} in float32 (above "
+                f"1e-6 first {begins}); the float32 and float64 curves of {peer} itself differ "
+                f"by {result['own']:.1e} (first {own})."
             )
     if not lines:
         return []
     words = (
-        "The same spikes, weights and labels in every step. Frameworks sum in different orders; sooner or later a membrane within rounding of the threshold fires in one and not in the "
-        f"other, and from there the curves are two. So they are judged by float64, and by what float32 changes in the peer's own curve (at most {ROUNDING:g} times that, or {LEAST_ROUNDING:g})."
+        "The same spikes, weights and labels in every step. Frameworks sum in different orders; "
+        "sooner or later a membrane within rounding of the threshold fires in one and not in "
+        "the other, and from there the curves are two. So they are judged by float64, and by "
+        f"what float32 changes in the peer's own curve (at most {ROUNDING:g} times that, or "
+        f"{LEAST_ROUNDING:g})."
     )
     return ["", "## Loss curves", "", words, "", *lines]
 
@@ -234,12 +290,25 @@ def _shown(value: Any) -> str:
 
 def part_lines(title: str, name: str, part: Mapping[str, Any]) -> list[str]:
     """The section of another benchmark: its numbers, and a table per dictionary."""
-    lines = ["", f"## {title}", "", f"`python benchmarks/{name}.py` writes [its own page]({name}.md)."]
+    lines = [
+        "",
+        f"## {title}",
+        "",
+        f"`python benchmarks/{name}.py` writes [its own page]({name}.md).",
+    ]
     if not part:
-        return [*lines, "", "Not measured in this run, or without the data that it needs (`--mnist`)."]
+        return [
+            *lines,
+            "",
+            "Not measured in this run, or without the data that it needs (`--mnist`).",
+        ]
     if "error" in part:
         return [*lines, "", "Failed:", "", "```", part["error"], "```"]
-    rows = [f"| {key} | {_shown(value)} |" for key, value in part.items() if isinstance(value, str | int | float)]
+    rows = [
+        f"| {key} | {_shown(value)} |"
+        for key, value in part.items()
+        if isinstance(value, str | int | float)
+    ]
     lines += table("| | |", rows) if rows else []
     for key, values in part.items():
         if isinstance(values, dict) and values:
@@ -247,7 +316,11 @@ def part_lines(title: str, name: str, part: Mapping[str, Any]) -> list[str]:
             header = f"| {key} | {' | '.join(columns or ['value'])} |"
             cells = [[v.get(c) for c in columns] if columns else [v] for v in values.values()]
             lines += table(
-                header, [f"| {k} | {' | '.join(map(_shown, c))} |" for k, c in zip(values, cells, strict=True)]
+                header,
+                [
+                    f"| {k} | {' | '.join(map(_shown, c))} |"
+                    for k, c in zip(values, cells, strict=True)
+                ],
             )
     return lines
 
@@ -261,10 +334,20 @@ def page(found: Measured) -> str:
         "",
         "`make bench` measures what has changed and writes this page; `--again` measures all anew. "
         + ("A quick look: few repeats. " if found.quick else "")
-        + "Wall time, medians, quartiles in brackets; ratios above 1 mean that the other takes longer than this package.",
+        + (
+            "Wall time, medians, quartiles in brackets; ratios above 1 mean that the other takes "
+            "longer than this package."
+        ),
         "",
-        f"Machine: {processor()}, {cores()} cores, {memory_gib():.0f} GiB; load {found.load:.1f} when the run began"
-        + ("." if noise is None else f"; while steps were timed, other processes took up to {noise:.2f} processors."),
+        (
+            f"Machine: {processor()}, {cores()} cores, {memory_gib():.0f} GiB; load "
+            f"{found.load:.1f} when the run began"
+        )
+        + (
+            "."
+            if noise is None
+            else f"; while steps were timed, other processes took up to {noise:.2f} processors."
+        ),
         "",
         "![Training steps, memory, scaling and loss curves](results.png)",
         "",
@@ -274,7 +357,13 @@ def page(found: Measured) -> str:
     for workload, title in ((BASE, "Training"), (RECURRENT, "Training, recurrent")):
         rows = comparison(found, workload)
         if rows:
-            lines += ["", f"## {title}", "", workload_text(workload) + "; float32, forward, backward and Adam.", *rows]
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                workload_text(workload) + "; float32, forward, backward and Adam.",
+                *rows,
+            ]
     compiled = training.first_seconds("torch.compile", BASE)
     if compiled is not None:
         lines += ["", f"torch.compile of the loop took {compiled:.0f} s for its first step."]
@@ -284,7 +373,8 @@ def page(found: Measured) -> str:
             lines += ["", workload_text(workload) + ":", *rows]
     if found.ceilings:
         measured = "; ".join(
-            f"{threads} thread{'s' * (threads > 1)}: products {c['large_product'] / 1e9:.0f} (large) and {c['layer_product'] / 1e9:.0f} (of a layer) 10^9 multiply-adds/s, "
+            f"{threads} thread{'s' * (threads > 1)}: products {c['large_product'] / 1e9:.0f} "
+            f"(large) and {c['layer_product'] / 1e9:.0f} (of a layer) 10^9 multiply-adds/s, "
             f"copies {c['copy'] / 1e9:.0f} GB/s, cache {c['cache'] / 1e9:.0f} GB/s"
             for threads, c in found.ceilings.items()
         )
@@ -292,13 +382,19 @@ def page(found: Measured) -> str:
         floor = ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in parts.items())
         lines += [
             "",
-            f"Memory is the peak of a process above what it holds with its network and stimulus before the first step. Floor of a step ({BASE.name}): {floor}; "
-            f"`benchmarks/training_floor.py` says what counts. Ceilings of this machine, measured in this run: {measured}. Hidden neurons fire as often as inputs do at the start.",
+            "Memory is the peak of a process above what it holds with its network and stimulus "
+            f"before the first step. Floor of a step ({BASE.name}): {floor}; "
+            "`benchmarks/training_floor.py` says what counts. Ceilings of this machine, "
+            f"measured in this run: {measured}. Hidden neurons fire as often as inputs do at the "
+            "start.",
             "",
-            "Every framework gets the same weights, spikes and labels, prepared outside of the timing, and does the products of all steps at once where it can. This package takes "
-            "the stimulus in bytes, as its own data sets are; the others multiply it, and need float32. Timed steps have a learning rate of 0: the optimizer works, and neurons go on "
-            "firing as often as the page says. SpikingJelly and sinabs have "
-            "our equations, snnTorch those of `Lif(delayed_reset=True)`; norse has its own surrogate and a scaled membrane.",
+            "Every framework gets the same weights, spikes and labels, prepared outside of the "
+            "timing, and does the products of all steps at once where it can. This package takes "
+            "the stimulus in bytes, as its own data sets are; the others multiply it, and need "
+            "float32. Timed steps have a learning rate of 0: the optimizer works, and neurons go "
+            "on firing as often as the page says. SpikingJelly and sinabs have our equations, "
+            "snnTorch those of `Lif(delayed_reset=True)`; norse has its own surrogate and a "
+            "scaled membrane.",
         ]
     lines += scaling(found) + loss_lines(found)
     titles = {

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of RESULTS.md: times and memory of a training step, how they grow, and the curves of losses."""
+"""The figure of RESULTS.md: times and memory of a training step, how they grow, and the curves of
+losses.
+"""
 
 import statistics
 from dataclasses import replace
@@ -13,7 +15,9 @@ import matplotlib.pyplot as plt
 from outputs import write_figure
 from training_speed import ALL, AXES, BASE, LOSS_PAIRS, OURS, PEERS, RECURRENT, Training, spread
 
-COLORS = dict(zip(ALL, ("#c44e52", "#4c72b0", "#55a868", "#8172b2", "#ccb974", "#8c8c8c"), strict=True))
+COLORS = dict(
+    zip(ALL, ("#c44e52", "#4c72b0", "#55a868", "#8172b2", "#ccb974", "#8c8c8c"), strict=True)
+)
 
 
 def _bars(axis: Any, title: str, unit: str, values: dict[str, tuple[float, float, float]]) -> None:
@@ -32,10 +36,14 @@ def _bars(axis: Any, title: str, unit: str, values: dict[str, tuple[float, float
 def _curves(axis: Any, training: Training, name: str) -> None:
     """Time of a step along one axis."""
     for way in (OURS, *PEERS):
-        found = [(value, training.times(way, replace(BASE, **{name: value}))) for value in AXES[name]]  # type: ignore[arg-type]
+        found = [
+            (value, training.times(way, replace(BASE, **{name: value}))) for value in AXES[name]
+        ]  # type: ignore[arg-type]
         points = [(value, 1e3 * statistics.median(times)) for value, times in found if times]
         if len(points) > 2:
-            axis.loglog(*zip(*points, strict=True), "o-", color=COLORS[way], label=way, markersize=3)
+            axis.loglog(
+                *zip(*points, strict=True), "o-", color=COLORS[way], label=way, markersize=3
+            )
     axis.set_xlabel(f"{name} (base: {getattr(BASE, name)})", fontsize=8)
     axis.set_ylabel("training step [ms]", fontsize=8)
     axis.set_xticks(AXES[name], [f"{v:g}" for v in AXES[name]], fontsize=8)
@@ -70,7 +78,9 @@ def draw(training: Training, path: Path) -> None:
     _bars(axes[0, 0], f"Training step, {BASE.name}", "ms", times(BASE, "step"))
     _bars(axes[0, 1], f"Training step, {RECURRENT.name}", "ms", times(RECURRENT, "step"))
     _bars(axes[0, 2], "Memory above the idle process", "MiB", sizes)
-    for axis, name in zip((*axes[1], axes[2, 0]), ("batch", "steps", "width", "density"), strict=True):
+    for axis, name in zip(
+        (*axes[1], axes[2, 0]), ("batch", "steps", "width", "density"), strict=True
+    ):
         _curves(axis, training, name)
     for axis, (ours, theirs) in zip(axes[2, 1:], LOSS_PAIRS, strict=True):
         _losses(axis, training, ours, theirs)

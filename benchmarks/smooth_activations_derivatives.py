@@ -30,7 +30,9 @@ def derivative_error(activation: str, sigma: float) -> float:
 
 
 def expected_error(activation: str, sigma: float) -> float:
-    """The same for small sigma: a rectifier errs where the sign changes, whatever sigma; a smooth one by |act''(0)| E|n|."""
+    """The same for small sigma: a rectifier errs where the sign changes, whatever sigma; a smooth
+    one by |act''(0)| E|n|.
+    """
     if activation == "relu":  # the integral of Phi(-u) over u in 0..1
         return float(special.ndtr(-1.0) + stats.norm.pdf(0.0) - stats.norm.pdf(1.0))
     curvature = {"gelu": 2 / math.sqrt(2 * math.pi), "silu": 0.5}[activation]

@@ -45,19 +45,25 @@ def interval(differences: NDArray[np.float64]) -> str:
 
 
 def verdicts(found: dict[Case, Result]) -> list[str]:
-    """How often each smooth activation is better and worse than the rectifier, by intervals that leave out 0."""
+    """How often each smooth activation is better and worse than the rectifier, by intervals that
+    leave out 0.
+    """
     lines = []
     for smooth in ("gelu", "silu"):
         words = []
         for device in DEVICES:
             ranges = [
-                bounds(np.array(found[smooth, bits, device]["test"]) - np.array(found["relu", bits, device]["test"]))
+                bounds(
+                    np.array(found[smooth, bits, device]["test"])
+                    - np.array(found["relu", bits, device]["test"])
+                )
                 for bits in BITS
             ]
             better = [str(b) for b, (low, _) in zip(BITS, ranges, strict=True) if low > 0]
             worse = [str(b) for b, (_, high) in zip(BITS, ranges, strict=True) if high < 0]
             words.append(
-                f"{device}: better at {', '.join(better) or 'no'} bits, worse at {', '.join(worse) or 'no'} bits"
+                f"{device}: better at {', '.join(better) or 'no'} bits, worse at "
+                f"{', '.join(worse) or 'no'} bits"
             )
         lines.append(f"- {smooth} against relu, by intervals without 0: {'; '.join(words)}.")
     return [*lines, ""]
@@ -78,8 +84,12 @@ def plot(path: Path, measured: dict[str, list[float]], found: dict[Case, Result]
     for panel, device in zip(axes[1:], DEVICES, strict=True):
         for name in ACTIVATIONS:
             test = 100 * np.array([found[name, bits, device]["test"] for bits in BITS])
-            panel.errorbar(BITS, test.mean(1), test.std(1, ddof=1), capsize=3, marker="o", ms=3, label=name)
-        panel.set(xlabel="bits of the converters", ylabel="test accuracy, %", title=device, xticks=BITS)
+            panel.errorbar(
+                BITS, test.mean(1), test.std(1, ddof=1), capsize=3, marker="o", ms=3, label=name
+            )
+        panel.set(
+            xlabel="bits of the converters", ylabel="test accuracy, %", title=device, xticks=BITS
+        )
         panel.legend(fontsize=7)
     figure.tight_layout()
     outputs.write_figure(figure, path)
@@ -90,7 +100,10 @@ def derivative_lines(measured: dict[str, list[float]]) -> list[str]:
     lines = [
         "## Derivatives under noise",
         "",
-        "E|act'(x + n) - act'(x)|, x uniform in -σ … σ, n normal with deviation σ; in brackets the expansion for small σ.",
+        (
+            "E|act'(x + n) - act'(x)|, x uniform in -σ … σ, n normal with deviation σ; in "
+            "brackets the expansion for small σ."
+        ),
         "",
         "| σ | relu | gelu | silu | relu / gelu | relu / silu |",
         "|---|---|---|---|---|---|",
@@ -99,12 +112,15 @@ def derivative_lines(measured: dict[str, list[float]]) -> list[str]:
         cells = [f"{measured[a][i]:.4f} ({expected_error(a, sigma):.4f})" for a in ACTIVATIONS]
         ratios = [f"{measured['relu'][i] / measured[a][i]:.1f}" for a in ("gelu", "silu")]
         lines.append(f"| {sigma} | " + " | ".join([*cells, *ratios]) + " |")
-    hundred = {a: expected_error("relu", 1.0) / expected_error(a, 1.0) / 100 for a in ("gelu", "silu")}
+    hundred = {
+        a: expected_error("relu", 1.0) / expected_error(a, 1.0) / 100 for a in ("gelu", "silu")
+    }
     return [
         *lines,
         "",
-        "A rectifier's error does not depend on σ, a smooth one's is proportional to it: the ratio is what the width of the noise makes it. It is 100 at "
-        f"σ = {hundred['gelu']:.4f} for GELU and {hundred['silu']:.4f} for SiLU.",
+        "A rectifier's error does not depend on σ, a smooth one's is proportional to it: the "
+        f"ratio is what the width of the noise makes it. It is 100 at σ = {hundred['gelu']:.4f} "
+        f"for GELU and {hundred['silu']:.4f} for SiLU.",
     ]
 
 
@@ -120,27 +136,37 @@ def training_lines(found: dict[Case, Result], rates: dict[Case, float]) -> list[
         lines += [
             f"### {words[device]}",
             "",
-            "| bits | relu | gelu | silu | gelu - relu | silu - relu | gradient error: relu | gelu | silu | learning rates |",
+            (
+                "| bits | relu | gelu | silu | gelu - relu | silu - relu | gradient error: relu "
+                "| gelu | silu | learning rates |"
+            ),
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for bits in BITS:
             test = {a: np.array(found[a, bits, device]["test"]) for a in ACTIVATIONS}
             cells = [spread(list(test[a])) for a in ACTIVATIONS]
             cells += [interval(test[a] - test["relu"]) for a in ("gelu", "silu")]
-            cells += [f"{np.mean(found[a, bits, device]['gradient_error']):.2f}" for a in ACTIVATIONS]
+            cells += [
+                f"{np.mean(found[a, bits, device]['gradient_error']):.2f}" for a in ACTIVATIONS
+            ]
             cells.append(", ".join(f"{rates[a, bits, device]:g}" for a in ACTIVATIONS))
             lines.append(f"| {bits} | " + " | ".join(cells) + " |")
         lines.append("")
     return [
         *lines,
         *verdicts(found),
-        f"Test accuracy in percent, mean ± standard deviation of {len(SEEDS)} seeds (split, weights, order, chips), each the mean of {CHIPS} chips that were not "
-        "trained on; differences are paired by seed, with their 95 % interval (Student). Gradient error: mean of |g - g0| / |g0| over chips on 500 training "
-        "samples before the first step, by the parameters of the hidden layers; g0 without converters and devices.",
+        f"Test accuracy in percent, mean ± standard deviation of {len(SEEDS)} seeds (split, "
+        f"weights, order, chips), each the mean of {CHIPS} chips that were not trained on; "
+        "differences are paired by seed, with their 95 % interval (Student). Gradient error: "
+        "mean of |g - g0| / |g0| over chips on 500 training samples before the first step, by "
+        "the parameters of the hidden layers; g0 without converters and devices.",
         "",
-        f"{'-'.join(str(s) for s in SIZES)} on the 8x8 digits, {EPOCHS} epochs in batches of {BATCH}, AdamW, cosine to 0, a new chip for every {SAME_CHIP} mini-batches; the output has a "
-        f"converter of {OUTPUT_BITS} bits; ranges with the least squared error, anew in every epoch. Learning rates are chosen from {', '.join(f'{r:g}' for r in RATES)} for every cell on the "
-        f"validation part by {len(TUNING_SEEDS)} other seeds. `python benchmarks/smooth_activations.py WORK` writes this page.",
+        f"{'-'.join(str(s) for s in SIZES)} on the 8x8 digits, {EPOCHS} epochs in batches of "
+        f"{BATCH}, AdamW, cosine to 0, a new chip for every {SAME_CHIP} mini-batches; the output "
+        f"has a converter of {OUTPUT_BITS} bits; ranges with the least squared error, anew in "
+        f"every epoch. Learning rates are chosen from {', '.join(f'{r:g}' for r in RATES)} for "
+        f"every cell on the validation part by {len(TUNING_SEEDS)} other seeds. `python "
+        "benchmarks/smooth_activations.py WORK` writes this page.",
     ]
 
 
@@ -151,7 +177,10 @@ def write_page(found: dict[Case, Result], rates: dict[Case, float], path: Path) 
     lines = [
         "# Smooth and rectified activations under quantized analog noise",
         "",
-        "y = act(Q_b(x) + noise), x = W h + bias: Q_b is the column's converter, the noise is what devices of resistive memory add to the sum.",
+        (
+            "y = act(Q_b(x) + noise), x = W h + bias: Q_b is the column's converter, the noise "
+            "is what devices of resistive memory add to the sum."
+        ),
         "",
         "![derivatives and accuracies](smooth_activations.png)",
         "",

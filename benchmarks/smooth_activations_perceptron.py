@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A perceptron behind converters and on resistive devices, trained and tested, for `benchmarks/smooth_activations.py`.
+"""A perceptron behind converters and on resistive devices, trained and tested, for
+`benchmarks/smooth_activations.py`.
 
-All seeds at once: parameters [seed, ...], samples [seed, sample, feature]. Nothing is shared between them but the order of random draws.
+All seeds at once: parameters [seed, ...], samples [seed, sample, feature]. Nothing is shared
+between them but the order of random draws.
 """
 
 import math
@@ -20,7 +22,8 @@ from neurohw.memristor.converters import convert_signed
 SIZES = (64, 48, 48, 10)
 OUTPUT_BITS = 8  # of the converter behind the output
 EPOCHS, BATCH, CHIPS = 20, 32, 20
-SAME_CHIP = 4  # mini-batches that are trained on one chip, since drawing devices takes longer than a step
+# mini-batches that are trained on one chip, since drawing devices takes longer than a step
+SAME_CHIP = 4
 DAY = 86400.0
 DEVICES: dict[str, Device | None] = {
     "none": None,
@@ -39,7 +42,9 @@ Rng = np.random.Generator
 
 
 def layer_errors(weight: Tensor, device: Device, rng: Rng) -> Tensor:
-    """W' - W [seed, target, source] of new devices after a day, with one read; every seed has tiles of its own."""
+    """W' - W [seed, target, source] of new devices after a day, with one read; every seed has tiles
+    of its own.
+    """
     seeds, columns, rows = weight.shape
     column, row = np.mgrid[: seeds * columns, :rows]
     layout = Layout("layer", row, column, rows, seeds * columns)
@@ -48,14 +53,18 @@ def layer_errors(weight: Tensor, device: Device, rng: Rng) -> Tensor:
     return torch.from_numpy(crossbar.weights(DAY, rng) - flat).reshape(weight.shape)
 
 
-def errors_of_chip(parameters: list[Tensor], device: Device | None, rng: Rng) -> list[Tensor] | None:
+def errors_of_chip(
+    parameters: list[Tensor], device: Device | None, rng: Rng
+) -> list[Tensor] | None:
     """What a new chip adds to the weights of every layer; None without a device."""
     return None if device is None else [layer_errors(w, device, rng) for w in parameters[::2]]
 
 
 def convert(x: Tensor, limit: Tensor, bits: int) -> Tensor:
     """Q_b(x) with the gradient of the identity inside the range, 0 outside."""
-    codes = torch.from_numpy(np.asarray(convert_signed(x.detach().numpy(), limit.numpy(), bits), np.float32))
+    codes = torch.from_numpy(
+        np.asarray(convert_signed(x.detach().numpy(), limit.numpy(), bits), np.float32)
+    )
     inside = x.clamp(-limit, limit)
     return inside + (codes - inside).detach()
 
@@ -69,7 +78,12 @@ def forward(
     errors: list[Tensor] | None,
     seen: list[Tensor] | None = None,
 ) -> Tensor:
-    """Logits. bits, limits: of the converters, a limit of None for an ideal one. errors: what the devices add to the weights. seen: collects the sums of every layer."""
+    """Logits.
+
+    bits, limits: of the converters, a limit of None for an ideal one.
+    errors: what the devices add to the weights.
+    seen: collects the sums of every layer.
+    """
     weights, biases = parameters[::2], parameters[1::2]
     h = x
     for index, (w, b) in enumerate(zip(weights, biases, strict=True)):
@@ -87,21 +101,29 @@ def forward(
 
 
 def best_range(values: NDArray[np.float32], bits: int) -> float:
-    """The end of a converter's range with the smallest squared error, of 20 up to the largest size."""
+    """The end of a converter's range with the smallest squared error, of 20 up to the largest
+    size.
+    """
     ends = RANGES * float(np.abs(values).max())
     errors = [float(((convert_signed(values, end, bits) - values) ** 2).mean()) for end in ends]
     return float(ends[int(np.argmin(errors))])
 
 
-def calibrated(parameters: list[Tensor], x: Tensor, activation: str, bits: int) -> list[Tensor | None]:
-    """Ranges [seed, 1, 1] of the converters of every layer for inputs x, one layer after the other, so that each sees what the ones before it convert."""
+def calibrated(
+    parameters: list[Tensor], x: Tensor, activation: str, bits: int
+) -> list[Tensor | None]:
+    """Ranges [seed, 1, 1] of the converters of every layer for inputs x, one layer after the other,
+    so that each sees what the ones before it convert.
+    """
     limits = list(IDEAL)
     for index in range(len(limits)):
         seen: list[Tensor] = []
         with torch.no_grad():
             forward(parameters, x, activation, bits, limits, None, seen)
         own = OUTPUT_BITS if index == len(limits) - 1 else bits
-        limits[index] = torch.tensor([best_range(values, own) for values in seen[index].numpy()])[:, None, None]
+        limits[index] = torch.tensor([best_range(values, own) for values in seen[index].numpy()])[
+            :, None, None
+        ]
     return limits
 
 
@@ -109,13 +131,21 @@ def initial(seeds: Sequence[int]) -> list[Tensor]:
     """Weights with variance 2 / inputs, the same for every activation, and biases of 0."""
     parameters: list[Tensor] = []
     for a, b in zip(SIZES, SIZES[1:], strict=False):
-        drawn = [np.random.default_rng([seed, a, b]).standard_normal((b, a), dtype=np.float32) for seed in seeds]
-        parameters += [torch.from_numpy(np.stack(drawn)) * math.sqrt(2 / a), torch.zeros((len(seeds), b))]
+        drawn = [
+            np.random.default_rng([seed, a, b]).standard_normal((b, a), dtype=np.float32)
+            for seed in seeds
+        ]
+        parameters += [
+            torch.from_numpy(np.stack(drawn)) * math.sqrt(2 / a),
+            torch.zeros((len(seeds), b)),
+        ]
     return [p.requires_grad_() for p in parameters]
 
 
 def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """The sum over seeds of the mean cross-entropy of each, so that each has the gradient that it would have alone."""
+    """The sum over seeds of the mean cross-entropy of each, so that each has the gradient that it
+    would have alone.
+    """
     return functional.cross_entropy(logits.flatten(0, 1), labels.flatten()) * len(logits)
 
 
@@ -125,9 +155,16 @@ def accuracy(logits: Tensor, labels: Tensor) -> NDArray[np.float64]:
 
 
 def gradient_error(
-    parameters: list[Tensor], data: tuple[Tensor, Tensor], activation: str, bits: int, device: Device | None, rng: Rng
+    parameters: list[Tensor],
+    data: tuple[Tensor, Tensor],
+    activation: str,
+    bits: int,
+    device: Device | None,
+    rng: Rng,
 ) -> NDArray[np.float64]:
-    """Mean over chips of |g - g0| / |g0| [seed]: g0 the gradient by the hidden layers' parameters without converters and noise, g with both."""
+    """Mean over chips of |g - g0| / |g0| [seed]: g0 the gradient by the hidden layers' parameters
+    without converters and noise, g with both.
+    """
 
     def gradient(limits: list[Tensor | None], errors: list[Tensor] | None) -> Tensor:
         loss = loss_of(forward(parameters, data[0], activation, bits, limits, errors), data[1])
@@ -135,7 +172,12 @@ def gradient_error(
 
     ideal, limits = gradient(IDEAL, None), calibrated(parameters, data[0], activation, bits)
     found = [gradient(limits, errors_of_chip(parameters, device, rng)) for _ in range(CHIPS)]
-    return torch.stack([(g - ideal).norm(dim=1) / ideal.norm(dim=1) for g in found]).mean(0).double().numpy()
+    return (
+        torch.stack([(g - ideal).norm(dim=1) / ideal.norm(dim=1) for g in found])
+        .mean(0)
+        .double()
+        .numpy()
+    )
 
 
 def part_of(seeds: Sequence[int], name: str) -> tuple[Tensor, Tensor]:
@@ -146,15 +188,21 @@ def part_of(seeds: Sequence[int], name: str) -> tuple[Tensor, Tensor]:
 
 
 def run(activation: str, bits: int, device_name: str, seeds: Sequence[int], rate: float) -> Result:
-    """Train the perceptrons of all seeds; by seed, accuracies on the validation and test parts, mean over chips, and the error of the first gradient."""
+    """Train the perceptrons of all seeds; by seed, accuracies on the validation and test parts,
+    mean over chips, and the error of the first gradient.
+    """
     torch.set_num_threads(1)
     device = DEVICES[device_name]
     x, y = part_of(seeds, "train")
     parameters, rng = initial(seeds), np.random.default_rng([*seeds, 1])
     some = (x[:, :500], y[:, :500])
-    result: Result = {"gradient_error": gradient_error(parameters, some, activation, bits, device, rng).tolist()}
+    result: Result = {
+        "gradient_error": gradient_error(parameters, some, activation, bits, device, rng).tolist()
+    }
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-3)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * -(-y.shape[1] // BATCH))
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, EPOCHS * -(-y.shape[1] // BATCH)
+    )
     for _ in range(EPOCHS):
         limits = calibrated(parameters, some[0], activation, bits)
         order = torch.from_numpy(np.stack([rng.permutation(y.shape[1]) for _ in seeds]))
@@ -174,6 +222,8 @@ def run(activation: str, bits: int, device_name: str, seeds: Sequence[int], rate
             values = []
             for _ in range(CHIPS if device is not None else 1):
                 errors = errors_of_chip(parameters, device, rng)
-                values.append(accuracy(forward(parameters, samples, activation, bits, limits, errors), labels))
+                values.append(
+                    accuracy(forward(parameters, samples, activation, bits, limits, errors), labels)
+                )
             result[name] = np.mean(values, axis=0).tolist()
     return result

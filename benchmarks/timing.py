@@ -7,9 +7,14 @@ from collections.abc import Callable
 
 
 def median_seconds(
-    work: Callable[[], object], repeats: int, clock: Callable[[], float] = time.process_time, warm_up: int = 1
+    work: Callable[[], object],
+    repeats: int,
+    clock: Callable[[], float] = time.process_time,
+    warm_up: int = 1,
 ) -> float:
-    """Of calls of `work` by a clock (processor time, or `time.perf_counter`), after some that warm up."""
+    """Of calls of `work` by a clock (processor time, or `time.perf_counter`), after some that warm
+    up.
+    """
     for _ in range(warm_up):
         work()
     times = []

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network in this package. The stimulus is in bytes, as this package's own data sets are, or with option `floats` in the weights' type, as its peers need it.
-Option `delayed_reset`: with the conventions of snnTorch."""
+"""The network in this package.
+
+The stimulus is in bytes, as this package's own data sets are, or with option `floats` in the
+weights' type, as its peers need it. Option `delayed_reset`: with the conventions of snnTorch.
+"""
 
 from typing import Any
 
@@ -25,7 +28,9 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
         Population("output", len(weights["w3"]), Integrator(DECAY)),
     )
     chain = [Projection(a.name, b.name) for a, b in zip(populations, populations[1:], strict=False)]
-    values = dict(zip([p.name for p in chain], (weights["w1"], weights["w2"], weights["w3"]), strict=True))
+    values = dict(
+        zip([p.name for p in chain], (weights["w1"], weights["w2"], weights["w3"]), strict=True)
+    )
     if "recurrent" in weights:
         chain.append(Projection("hidden1", "hidden1", 1))
         values[chain[-1].name] = weights["recurrent"]
@@ -37,7 +42,9 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
         list(module.parameters()),
         lambda spikes: module(spikes, states=False, hidden=False)["v.output"][-1],
         "neurohw",
-        (lambda spikes: spikes) if options.get("floats") else (lambda spikes: spikes.to(torch.uint8)),
+        (lambda spikes: spikes)
+        if options.get("floats")
+        else (lambda spikes: spikes.to(torch.uint8)),
     )
 
 

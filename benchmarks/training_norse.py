@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network in norse: LIFBoxCell, its neuron without a synaptic current, and LIBoxCell in a loop over time.
+"""The network in norse:
 
-Its membrane is (1 - decay) times ours, and so is the threshold given to it; its surrogate is SuperSpike, since it has no arctan.
+LIFBoxCell, its neuron without a synaptic current, and LIBoxCell in a loop over time.
+
+Its membrane is (1 - decay) times ours, and so is the threshold given to it; its surrogate is
+SuperSpike, since it has no arctan.
 """
 
 from typing import Any

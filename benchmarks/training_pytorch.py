@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network as a plain loop in PyTorch, as one would write it by hand; option `compile`: under torch.compile."""
+"""The network as a plain loop in PyTorch, as one would write it by hand; option `compile`: under
+torch.compile.
+"""
 
 import math
 from typing import Any
@@ -30,7 +32,9 @@ class Loop(nn.Module):
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         self.weights = nn.ParameterDict(weights)
-        self.biases = nn.ParameterList([torch.zeros(len(weights[k])).to(weights[k]) for k in ("w1", "w2", "w3")])
+        self.biases = nn.ParameterList(
+            [torch.zeros(len(weights[k])).to(weights[k]) for k in ("w1", "w2", "w3")]
+        )
 
     def lif(self, currents: Tensor, among: Tensor | None = None) -> Tensor:
         """Spikes of all steps."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network in sinabs: LIF, LIFRecurrent and ExpLeak layers over whole sequences [sample, time, neuron], with our surrogate, which it lets one pass in."""
+"""The network in sinabs:
+
+LIF, LIFRecurrent and ExpLeak layers over whole sequences [sample, time, neuron], with our
+surrogate, which it lets one pass in.
+"""
 
 import math
 from typing import Any
@@ -44,7 +48,12 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
         result: Tensor = net(spikes)[:, -1]
         return result
 
-    return Built([p for p in net.parameters() if p.requires_grad], scores, "sinabs", lambda x: x.transpose(0, 1))
+    return Built(
+        [p for p in net.parameters() if p.requires_grad],
+        scores,
+        "sinabs",
+        lambda x: x.transpose(0, 1),
+    )
 
 
 if __name__ == "__main__":

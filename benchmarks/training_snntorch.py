@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network in snnTorch: Leaky and RLeaky in a loop over time. Its reset acts one step later, and a spike is u > threshold."""
+"""The network in snnTorch:
+
+Leaky and RLeaky in a loop over time. Its reset acts one step later, and a spike is u > threshold.
+"""
 
 import math
 from typing import Any
@@ -36,7 +39,9 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
     if recurrent:
         first = snn.RLeaky(DECAY, linear_features=width, all_to_all=True, spike_grad=arctan)
         first.recurrent = linear(weights["recurrent"], bias=False)
-    neurons = nn.ModuleList([first, snn.Leaky(DECAY, spike_grad=arctan), snn.Leaky(DECAY, reset_mechanism="none")])
+    neurons = nn.ModuleList(
+        [first, snn.Leaky(DECAY, spike_grad=arctan), snn.Leaky(DECAY, reset_mechanism="none")]
+    )
     neurons.to(dtype)
     for layer in neurons:
         layer.beta.fill_(DECAY)  # in float64 it would be the float32 number nearest to it
@@ -45,7 +50,8 @@ def build(weights: dict[str, Tensor], dtype: torch.dtype, options: dict[str, Any
         zeros = [spikes.new_zeros(spikes.shape[1], layer.out_features) for layer in layers]
         v1, v2, v3 = zeros
         s1 = zeros[0]
-        for current in layers[0](spikes).unbind(0):  # the product of all steps at once is faster than one in every step
+        # the product of all steps at once is faster than one in every step
+        for current in layers[0](spikes).unbind(0):
             s1, v1 = neurons[0](current, s1, v1) if recurrent else neurons[0](current, v1)
             s2, v2 = neurons[1](layers[1](s1), v2)
             _, v3 = neurons[2](layers[2](s2), v3)

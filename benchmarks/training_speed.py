@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measured points of training: one framework, one workload, one process. Each is kept as a line of JSON and not measured again until something it depends on changes."""
+"""Measured points of training: one framework, one workload, one process.
+
+Each is kept as a line of JSON and not measured again until something it depends on changes.
+"""
 
 import hashlib
 import json
@@ -25,13 +28,17 @@ COMMON = (
 TIMEOUT = 600.0
 OURS = "neurohw"
 DISTURBED = (
-    0.2  # processors: a point during which other processes took more is shown, but measured again in the next run
+    # processors: a point during which other processes took more is shown, but measured again in the
+    # next run
+    0.2
 )
 
 
 @dataclass(frozen=True)
 class Way:
-    """A framework with its options. requirements: of its environment; none: that of this process."""
+    """A framework with its options. requirements: of its environment; none: that of this
+    process.
+    """
 
     script: str
     requirements: tuple[str, ...] = ()
@@ -67,12 +74,17 @@ AXES: dict[str, tuple[float, ...]] = {
     "threads": (1, 2),
 }
 EXTREMES = (replace(BASE, density=0.5), replace(BASE, batch=1))  # where all peers are measured
-LOSS_PAIRS = (("neurohw", "SpikingJelly"), ("neurohw, delayed reset", "snnTorch"))  # equal equations
+# equal equations
+LOSS_PAIRS = (("neurohw", "SpikingJelly"), ("neurohw, delayed reset", "snnTorch"))
 
 
 @dataclass(frozen=True)
 class Point:
-    """One process: `round` of several, `losses` steps whose losses are wanted (0: times), and at least so many timed steps that last so long."""
+    """One process:
+
+    `round` of several, `losses` steps whose losses are wanted (0: times), and at least so many
+    timed steps that last so long.
+    """
 
     way: str
     workload: Workload
@@ -92,11 +104,17 @@ def source_digest(root: Path, patterns: Iterable[str]) -> str:
 
 
 def point_key(point: Point, package: str, machine: str) -> str:
-    """What a measured point depends on: itself, its worker, versions, the machine, and for our own ones the digest of the package."""
+    """What a measured point depends on: itself, its worker, versions, the machine, and for our own
+    ones the digest of the package.
+    """
     way = WAYS[point.way]
-    workers = [HERE / name for name in ("training_workload.py", "training_worker.py", f"training_{way.script}.py")]
+    workers = [
+        HERE / name
+        for name in ("training_workload.py", "training_worker.py", f"training_{way.script}.py")
+    ]
     depends = {
-        "point": {k: v for k, v in vars(point).items() if k != "workload"} | point.workload.to_json(),
+        "point": {k: v for k, v in vars(point).items() if k != "workload"}
+        | point.workload.to_json(),
         "options": dict(way.options),
         "versions": [*COMMON, *way.requirements],
         "python": sys.version,
@@ -108,7 +126,9 @@ def point_key(point: Point, package: str, machine: str) -> str:
 
 
 class Store:
-    """Measured points by key in a file of JSON lines; a line that an interruption cut off is ignored."""
+    """Measured points by key in a file of JSON lines; a line that an interruption cut off is
+    ignored.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.results = path, dict[str, dict[str, Any]]()
@@ -122,7 +142,9 @@ class Store:
     def add(self, key: str, point: Point, result: dict[str, Any]) -> None:
         """Keep a result; the last one of a key counts."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        described = {k: v for k, v in vars(point).items() if k != "workload"} | {"workload": point.workload.to_json()}
+        described = {k: v for k, v in vars(point).items() if k != "workload"} | {
+            "workload": point.workload.to_json()
+        }
         with self.path.open("a") as file:  # begins a line, whatever an interruption left
             file.write("\n" + json.dumps({"key": key, "point": described, "result": result}) + "\n")
         self.results[key] = result
@@ -134,7 +156,9 @@ def disturbed(result: Mapping[str, Any]) -> bool:
 
 
 def inputs_of(workload: Workload, folder: Path) -> Path:
-    """The file with the arrays of a workload, the same for any number of threads; written where it is absent."""
+    """The file with the arrays of a workload, the same for any number of threads; written where it
+    is absent.
+    """
     described = replace(workload, threads=0).to_json()
     code = (HERE / "training_workload.py").read_bytes()
     path = folder / f"{hashlib.sha256(canonical_json(described) + code).hexdigest()[:16]}.npz"
@@ -146,7 +170,11 @@ def inputs_of(workload: Workload, folder: Path) -> Path:
 def measured(point: Point, folder: Path) -> dict[str, Any]:
     """What a worker prints, or {"error": its words}."""
     way = WAYS[point.way]
-    python = environment(way.script, (*COMMON, *way.requirements)) if way.is_peer else Path(sys.executable)
+    python = (
+        environment(way.script, (*COMMON, *way.requirements))
+        if way.is_peer
+        else Path(sys.executable)
+    )
     options = {
         "inputs": str(inputs_of(point.workload, folder)),
         "threads": point.workload.threads,
@@ -158,11 +186,21 @@ def measured(point: Point, folder: Path) -> dict[str, Any]:
     }
     script = HERE / f"training_{way.script}.py"
     threads = {name: str(point.workload.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    paths = {} if way.is_peer else {"PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
+    paths = (
+        {}
+        if way.is_peer
+        else {"PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
+    )
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [str(python), str(script), json.dumps(options)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=inherited | threads | paths)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            env=inherited | threads | paths,
+        )
     except subprocess.TimeoutExpired:
         return {"error": f"took more than {TIMEOUT:g} s"}
     if done.returncode:
@@ -195,14 +233,27 @@ def comparison_points(quick: bool) -> list[Point]:
 
 def scaling_points(best: Sequence[str]) -> list[Point]:
     """Ours and the best peers along the axes."""
-    return [p for w in scaled() if w not in EXTREMES for p in rounds([OURS, *best], w, 2, least=3, seconds=1.0)]
+    return [
+        p
+        for w in scaled()
+        if w not in EXTREMES
+        for p in rounds([OURS, *best], w, 2, least=3, seconds=1.0)
+    ]
 
 
 def loss_points(quick: bool) -> list[Point]:
-    """Both of every pair with equal equations, in float32 and, where rounding is out of sight, in float64."""
-    workload, steps = (replace(BASE, batch=16, threads=1), 10) if quick else (replace(BASE, threads=1), 100)
+    """Both of every pair with equal equations, in float32 and, where rounding is out of sight, in
+    float64.
+    """
+    workload, steps = (
+        (replace(BASE, batch=16, threads=1), 10) if quick else (replace(BASE, threads=1), 100)
+    )
     names = [name for pair in LOSS_PAIRS for name in pair]
-    return [Point(name, workload, losses=steps, double=double) for double in (False, True) for name in names]
+    return [
+        Point(name, workload, losses=steps, double=double)
+        for double in (False, True)
+        for name in names
+    ]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
@@ -226,12 +277,17 @@ class Training:
             if (p.way, p.workload, p.losses) == (way, workload, 0) and "error" not in r
         ]
 
-    def times(self, way: str, workload: Workload, part: str = "step", clock: str = "wall") -> list[float]:
+    def times(
+        self, way: str, workload: Workload, part: str = "step", clock: str = "wall"
+    ) -> list[float]:
         """Seconds of every timed step ("step") or pass without gradients ("forward")."""
         return [t for result in self._of(way, workload) for t in result[part][clock]]
 
     def memory(self, way: str, workload: Workload) -> float | None:
-        """Bytes at the peak above the idle process, the median of the rounds; None where it is unknown."""
+        """Bytes at the peak above the idle process, the median of the rounds;
+
+        None where it is unknown.
+        """
         found = [r["memory"] for r in self._of(way, workload) if r["memory"] is not None]
         return statistics.median(found) if found else None
 
@@ -246,17 +302,29 @@ class Training:
 
     def best_peers(self, workload: Workload, count: int = 1) -> list[str]:
         """The fastest peers of a workload."""
-        done = [(statistics.median(times), name) for name in PEERS if (times := self.times(name, workload))]
+        done = [
+            (statistics.median(times), name)
+            for name in PEERS
+            if (times := self.times(name, workload))
+        ]
         return [name for _, name in sorted(done)[:count]]
 
     def losses(self, way: str, double: bool) -> list[float]:
         """The curve, empty where it is missing."""
-        found = (r for p, r in self.results.items() if p.way == way and p.losses and p.double == double)
+        found = (
+            r for p, r in self.results.items() if p.way == way and p.losses and p.double == double
+        )
         return next((list(r["losses"]) for r in found if "losses" in r), [])
 
     def others(self) -> float | None:
-        """The most processors that other processes took while something was timed; None where it is unknown."""
-        return max((r["others"] for r in self.results.values() if r.get("others") is not None), default=None)
+        """The most processors that other processes took while something was timed;
+
+        None where it is unknown.
+        """
+        return max(
+            (r["others"] for r in self.results.values() if r.get("others") is not None),
+            default=None,
+        )
 
     def errors(self) -> dict[str, str]:
         """What failed, by way."""
@@ -270,7 +338,11 @@ class Training:
         return found
 
 
-def difference(a: Sequence[float], b: Sequence[float], begins: float = 1e-6) -> tuple[float, int | None]:
-    """The largest relative difference of two curves, and the first step, from 1, where it is above `begins`, or None."""
+def difference(
+    a: Sequence[float], b: Sequence[float], begins: float = 1e-6
+) -> tuple[float, int | None]:
+    """The largest relative difference of two curves, and the first step, from 1, where it is above
+    `begins`, or None.
+    """
     relative = [abs(x - y) / max(abs(x), abs(y), 1e-30) for x, y in zip(a, b, strict=True)]
     return max(relative), next((i + 1 for i, d in enumerate(relative) if d > begins), None)

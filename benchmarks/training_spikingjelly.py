@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network in SpikingJelly: multi-step mode with its PyTorch kernels, the ones it has for a processor; a recurrent population step by step."""
+"""The network in SpikingJelly: multi-step mode with its PyTorch kernels, the ones it has for a
+processor; a recurrent population step by step.
+"""
 
 from typing import Any
 
@@ -14,8 +16,16 @@ TAU = 1 / (1 - DECAY)
 
 def lif(mode: str) -> nn.Module:
     """The neuron with our equations."""
-    options = {"decay_input": False, "v_threshold": 1.0, "v_reset": None, "detach_reset": True, "step_mode": mode}
-    node: nn.Module = neuron.LIFNode(tau=TAU, surrogate_function=surrogate.ATan(alpha=2.0), **options)
+    options = {
+        "decay_input": False,
+        "v_threshold": 1.0,
+        "v_reset": None,
+        "detach_reset": True,
+        "step_mode": mode,
+    }
+    node: nn.Module = neuron.LIFNode(
+        tau=TAU, surrogate_function=surrogate.ATan(alpha=2.0), **options
+    )
     return node
 
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every framework's worker does: build its network from the common arrays, then time training steps or return losses, as one line of JSON.
+"""What every framework's worker does: build its network from the common arrays, then time training
+steps or return losses, as one line of JSON.
 
-A worker `training_<framework>.py` runs in its framework's environment, imports nothing of ours but this file and `training_workload`, and calls `main(build)`. Its
-argument is a JSON object: `inputs` (file of `training_workload.save`), `threads`, `double` (float64), `losses` (how many steps to return the losses of; 0: time),
-`least` and `seconds` (timed steps: as many as last `seconds`, at least `least`), and options of the worker.
+A worker `training_<framework>.py` runs in its framework's environment, imports nothing of ours but
+this file and `training_workload`, and calls `main(build)`. Its argument is a JSON object: `inputs`
+(file of `training_workload.save`), `threads`, `double` (float64), `losses` (how many steps to
+return the losses of; 0: time), `least` and `seconds` (timed steps: as many as last `seconds`, at
+least `least`), and options of the worker.
 """
 
 import importlib.metadata
@@ -28,8 +31,9 @@ WARM_UP = 2
 
 @dataclass
 class Built:
-    """A network: its parameters, scores [sample, class] of a stimulus, what brings the stimulus [time, sample, input] into its order of axes before anything is
-    timed, and its package."""
+    """A network: its parameters, scores [sample, class] of a stimulus, what brings the stimulus
+    [time, sample, input] into its order of axes before anything is timed, and its package.
+    """
 
     parameters: list[Tensor]
     scores: Callable[[Tensor], Tensor]
@@ -52,12 +56,17 @@ def linear(weight: Tensor, bias: bool = True) -> nn.Linear:
 
 def _status(field: str) -> int:
     """A line of /proc/self/status in bytes."""
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(field))
+    line = next(
+        x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(field)
+    )
     return 1024 * int(line.split()[1])
 
 
 def _forget_peak() -> bool:
-    """Let the kernel take the memory held now for the most that was ever held; False where it does not."""
+    """Let the kernel take the memory held now for the most that was ever held;
+
+    False where it does not.
+    """
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return abs(_status("VmHWM") - _status("VmRSS")) < 1 << 20
@@ -66,9 +75,14 @@ def _forget_peak() -> bool:
 
 
 def _busy() -> float | None:
-    """Seconds that all processors of the machine were busy since it started; None where the system does not say."""
+    """Seconds that all processors of the machine were busy since it started;
+
+    None where the system does not say.
+    """
     try:
-        user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+        user, nice, system, _, _, *interrupts = map(
+            int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        )
     except (OSError, ValueError):
         return None
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
@@ -92,7 +106,11 @@ def main(build: Build) -> None:
     dtype = torch.float64 if options["double"] else torch.float32
     with np.load(options["inputs"]) as loaded:
         arrays = {name: loaded[name] for name in loaded.files}
-    weights = {k: torch.from_numpy(v).to(dtype) for k, v in arrays.items() if k in ("w1", "w2", "w3", "recurrent")}
+    weights = {
+        k: torch.from_numpy(v).to(dtype)
+        for k, v in arrays.items()
+        if k in ("w1", "w2", "w3", "recurrent")
+    }
     built = build(weights, dtype, options)
     spikes = built.prepare(torch.from_numpy(spikes_of(arrays)).to(dtype)).contiguous()
     labels = torch.from_numpy(arrays["labels"])
@@ -111,7 +129,9 @@ def main(build: Build) -> None:
             built.scores(spikes)
 
     result: dict[str, Any] = {
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "numpy", built.package)}
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("torch", "numpy", built.package)
+        }
     }
     if options["losses"]:
         print(json.dumps(result | {"losses": [step() for _ in range(options["losses"])]}))
@@ -122,7 +142,11 @@ def main(build: Build) -> None:
     result["first_seconds"] = time.perf_counter() - begin  # with whatever is compiled and loaded
     for _ in range(WARM_UP - 1):
         step()
-    peak = _status("VmHWM") if measurable else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = (
+        _status("VmHWM")
+        if measurable
+        else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    )
     result["memory"] = peak - idle if measurable else None
     result["loss"] = first
     busy, begin, own = _busy(), time.perf_counter(), time.process_time()
@@ -132,5 +156,7 @@ def main(build: Build) -> None:
     own, begin = time.process_time() - own, time.perf_counter() - begin
     after = _busy()
     # processors that were busy with something else while this was timed
-    result["others"] = None if busy is None or after is None else max(0.0, (after - busy - own) / begin)
+    result["others"] = (
+        None if busy is None or after is None else max(0.0, (after - busy - own) / begin)
+    )
     print(json.dumps(result))

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work that training benchmarks give to every framework: sizes, spikes, labels and initial weights from one seed, with NumPy alone.
+"""The work that training benchmarks give to every framework: sizes, spikes, labels and initial
+weights from one seed, with NumPy alone.
 
-    u[t] = DECAY v[t-1] + I[t],  s[t] = u[t] >= 1,  v[t] = u[t] - s[t]        in two hidden populations, the first one recurrent if wanted (one step of delay)
-    y[t] = DECAY y[t-1] + I[t]                                                in the output: the scores are y after the last step
+u[t] = DECAY v[t-1] + I[t],  s[t] = u[t] >= 1,  v[t] = u[t] - s[t]        in two hidden populations,
+the first one recurrent if wanted (one step of delay)
+    y[t] = DECAY y[t-1] + I[t]                                                in the output: the
+    scores are y after the last step
 
-Weights are normal; their mean is found by bisection such that hidden neurons fire as often as inputs do, so that a workload has one density.
+Weights are normal; their mean is found by bisection such that hidden neurons fire as often as
+inputs do, so that a workload has one density.
 """
 
 from collections.abc import Mapping
@@ -23,7 +27,10 @@ CALIBRATION = 16  # samples that the bisection looks at
 
 @dataclass(frozen=True)
 class Workload:
-    """A network inputs-width-width-classes and its batch; density: part of the inputs that fire in a step."""
+    """A network inputs-width-width-classes and its batch;
+
+    density: part of the inputs that fire in a step.
+    """
 
     inputs: int = 700
     width: int = 256
@@ -42,7 +49,8 @@ class Workload:
     @property
     def name(self) -> str:
         """The network, as 700-256-256-20, with (r) behind a recurrent population."""
-        return f"{self.inputs}-{self.width}{'(r)' if self.recurrent else ''}-{self.width}-{self.classes}"
+        recurrent = "(r)" if self.recurrent else ""
+        return f"{self.inputs}-{self.width}{recurrent}-{self.width}-{self.classes}"
 
 
 def _spikes(currents: FloatArray, recurrent: FloatArray | None) -> FloatArray:
@@ -61,12 +69,22 @@ def _spikes(currents: FloatArray, recurrent: FloatArray | None) -> FloatArray:
 def _hidden(
     spikes: FloatArray, width: int, recurrent: bool, density: float, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray | None, FloatArray]:
-    """Weights [target, source] whose neurons fire with `density`, recurrent weights or None, and the spikes."""
+    """Weights [target, source] whose neurons fire with `density`, recurrent weights or None, and
+    the spikes.
+    """
     sources = spikes.shape[2]
-    normal = rng.standard_normal((width, sources), dtype=np.float32) * SPREAD / np.sqrt(density * sources)
+    normal = (
+        rng.standard_normal((width, sources), dtype=np.float32)
+        * SPREAD
+        / np.sqrt(density * sources)
+    )
     among = None
     if recurrent:
-        among = rng.standard_normal((width, width), dtype=np.float32) * SPREAD / np.sqrt(2 * density * width)
+        among = (
+            rng.standard_normal((width, width), dtype=np.float32)
+            * SPREAD
+            / np.sqrt(2 * density * width)
+        )
     varied, counts = spikes @ normal.T, spikes.sum(2, keepdims=True)
     low, high = -2.0, 2.0  # the mean current of a step
     for _ in range(20):
@@ -78,8 +96,10 @@ def _hidden(
 
 
 def arrays(workload: Workload) -> dict[str, NDArray[Any]]:
-    """`spikes` [time, sample, input] as bits along the last axis, `labels`, the weights `w1`, `w2`, `w3` and perhaps `recurrent` [target, source], and the
-    `rates` of both hidden populations at the start, from the samples of the calibration."""
+    """`spikes` [time, sample, input] as bits along the last axis, `labels`, the weights `w1`, `w2`,
+    `w3` and perhaps `recurrent` [target, source], and the `rates` of both hidden populations at the
+    start, from the samples of the calibration.
+    """
     rng = np.random.default_rng(workload.seed)
     shape = (workload.steps, workload.batch, workload.inputs)
     fires = rng.random(shape, dtype=np.float32) < workload.density
@@ -90,7 +110,14 @@ def arrays(workload: Workload) -> dict[str, NDArray[Any]]:
     w3 = rng.standard_normal((workload.classes, workload.width), dtype=np.float32)
     w3 *= SPREAD / np.sqrt(workload.density * workload.width)
     rates = np.array([first.mean(), second.mean()])
-    found = {"spikes": np.packbits(fires, axis=2), "labels": labels, "w1": w1, "w2": w2, "w3": w3, "rates": rates}
+    found = {
+        "spikes": np.packbits(fires, axis=2),
+        "labels": labels,
+        "w1": w1,
+        "w2": w2,
+        "w3": w3,
+        "rates": rates,
+    }
     return found if recurrent is None else found | {"recurrent": recurrent}
 
 

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of results for benchmarks of many parts: what is there is not computed again, and an interrupted run goes on."""
+"""A folder of results for benchmarks of many parts: what is there is not computed again, and an
+interrupted run goes on.
+"""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from neurohw.storage import write_atomically
 
@@ -19,14 +28,18 @@ class Results:
 
     def found(self, pattern: str) -> dict[str, dict[str, Any]]:
         """The stored results whose key matches, by key."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))}
+        return {
+            p.stem: json.loads(p.read_text()) for p in sorted(self.work.glob(f"{pattern}.json"))
+        }
 
 
 class WorkFolder(Results):
     """A work folder that is being filled, and the progress display."""
 
     def result(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The stored result, or the computed one, which is stored; its single numbers are printed."""
+        """The stored result, or the computed one, which is stored; its single numbers are
+        printed.
+        """
         path = self.work / f"{key}.json"
         if not path.is_file():
             result = compute()

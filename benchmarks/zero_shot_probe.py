@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of `benchmarks/zero_shot.py`: what a linear probe makes of spike counts, and what read noise and integers cost it."""
+"""Parts of `benchmarks/zero_shot.py`: what a linear probe makes of spike counts, and what read
+noise and integers cost it.
+"""
 
 import io
 from collections.abc import Callable
@@ -38,26 +40,35 @@ from neurohw.storage import write_atomically
 CHUNK = 250  # samples at once
 
 
-def probed(features: NDArray[Any], labels: Indices, train: Indices, test: Indices) -> NDArray[np.bool_]:
-    """Which test samples a ridge regression has right; its regularisation is chosen by leave-one-out on the training samples."""
+def probed(
+    features: NDArray[Any], labels: Indices, train: Indices, test: Indices
+) -> NDArray[np.bool_]:
+    """Which test samples a ridge regression has right; its regularisation is chosen by
+    leave-one-out on the training samples.
+    """
     readout = ridge(features[train], labels[train], DIGITS, normalise=False)
     right: NDArray[np.bool_] = readout.predict(features[test]) == labels[test]
     return right
 
 
 def select_audio(bench: Bench, data: Data) -> dict[str, Any]:
-    """Accuracy [configuration, speaker left out, training speaker left out in turn] of probes that were fitted to the four others."""
+    """Accuracy [configuration, speaker left out, training speaker left out in turn] of probes that
+    were fitted to the four others.
+    """
     labels = data.audio.labels
     accuracy = np.zeros((len(CONFIGS["audio"]), SPEAKERS, SPEAKERS))
     for c, config in enumerate(CONFIGS["audio"]):
         counts = bench.single(data.audio, config, SELECTION_CHIP)
         for a, b in combinations(range(SPEAKERS), 2):
             rest, at_b, at_a = (
-                np.flatnonzero(x) for x in (~np.isin(data.speaker, [a, b]), data.speaker == b, data.speaker == a)
+                np.flatnonzero(x)
+                for x in (~np.isin(data.speaker, [a, b]), data.speaker == b, data.speaker == a)
             )
             readout = ridge(counts[rest], labels[rest], DIGITS, normalise=False)
             for outer, inner, judged_on in ((a, b, at_b), (b, a, at_a)):
-                accuracy[c, outer, inner] = (readout.predict(counts[judged_on]) == labels[judged_on]).mean()
+                accuracy[c, outer, inner] = (
+                    readout.predict(counts[judged_on]) == labels[judged_on]
+                ).mean()
     return {"accuracy": (accuracy.sum(axis=2) / (SPEAKERS - 1)).tolist()}
 
 
@@ -66,7 +77,10 @@ def select_image(bench: Bench, data: Data) -> dict[str, Any]:
     accuracy = []
     for config in CONFIGS["image"]:
         counts = bench.single(data.image, config, SELECTION_CHIP)
-        readouts = [ridge(counts[t], data.image.labels[t], DIGITS, normalise=False) for t, _ in splits(data, "image")]
+        readouts = [
+            ridge(counts[t], data.image.labels[t], DIGITS, normalise=False)
+            for t, _ in splits(data, "image")
+        ]
         accuracy.append([r.info["leave_one_out_accuracy"] for r in readouts])
     return {"accuracy": accuracy}
 
@@ -77,7 +91,9 @@ def run_select(bench: Bench, data: Data, chips: int) -> None:
     bench.result("select-image", lambda: select_image(bench, data))
 
 
-def judged(labels: Indices, train: Indices, test: Indices, features: NDArray[Any]) -> dict[str, Any]:
+def judged(
+    labels: Indices, train: Indices, test: Indices, features: NDArray[Any]
+) -> dict[str, Any]:
     """`probed`, as it is stored."""
     right = probed(features, labels, train, test)
     return {"accuracy": float(right.mean()), "right": text(right)}
@@ -94,7 +110,9 @@ def run_probe(bench: Bench, data: Data, chips: int) -> None:
             config = selected(bench, name, split)
             for chip in range(chips):
                 key = f"probe-{name}-{split}-chip{chip}"
-                bench.result(key, lambda of=of, m=modality, c=config, n=chip: of(bench.single(m, c, n)))  # type: ignore[misc]
+                bench.result(
+                    key, lambda of=of, m=modality, c=config, n=chip: of(bench.single(m, c, n))
+                )  # type: ignore[misc]
 
 
 def stimulus(events: Events, chosen: Indices, steps: int) -> NDArray[np.uint8]:
@@ -112,9 +130,15 @@ def chunks(indices: Indices) -> list[Indices]:
 
 
 def kept_counts(
-    bench: Bench, key: str, modality: Modality, fired: Callable[[NDArray[np.uint8], int], NDArray[Any]]
+    bench: Bench,
+    key: str,
+    modality: Modality,
+    fired: Callable[[NDArray[np.uint8], int], NDArray[Any]],
 ) -> Counts:
-    """Counts of all samples, kept in the work folder. fired: spikes [time, sample, neuron] for a stimulus, the number-th of these."""
+    """Counts of all samples, kept in the work folder.
+
+    fired: spikes [time, sample, neuron] for a stimulus, the number-th of these.
+    """
     path = bench.work / f"{key}.npy"
     if not path.is_file():
 
@@ -134,7 +158,9 @@ def kept_counts(
 
 
 def noisy(bench: Bench, data: Data, name: str, split: int, chip: int) -> dict[str, Any]:
-    """Probes fitted to noiseless counts and to counts with read noise, on counts of the same chip with read noise."""
+    """Probes fitted to noiseless counts and to counts with read noise, on counts of the same chip
+    with read noise.
+    """
     modality, config = data.of(name), selected(bench, name, split)
     train, test = splits(data, name)[split]
     device = config.chip(modality.events.inputs, modality.steps, chip, READ_NOISE)
@@ -145,14 +171,18 @@ def noisy(bench: Bench, data: Data, name: str, split: int, chip: int) -> dict[st
     counts = kept_counts(bench, f"noisy-counts-{name}-{config.key}-{chip}", modality, fired)
     clean = bench.single(modality, config, chip)
     labels = modality.labels
-    plain, adapted = (ridge(c[train], labels[train], DIGITS, normalise=False) for c in (clean, counts))
+    plain, adapted = (
+        ridge(c[train], labels[train], DIGITS, normalise=False) for c in (clean, counts)
+    )
     right = {
         "clean": plain.predict(clean[test]) == labels[test],
         "noisy": plain.predict(counts[test]) == labels[test],
         "adapted": adapted.predict(counts[test]) == labels[test],
     }
     differ = np.abs(counts[test].astype(int) - clean[test]).sum() / max(int(clean[test].sum()), 1)
-    found = {k: float(r.mean()) for k, r in right.items()} | {f"right_{k}": text(r) for k, r in right.items()}
+    found = {k: float(r.mean()) for k, r in right.items()} | {
+        f"right_{k}": text(r) for k, r in right.items()
+    }
     return {**found, "differ": float(differ)}
 
 
@@ -174,19 +204,32 @@ def integer_counts(bench: Bench, modality: Modality, config: Config, chip: int) 
     def fired(spikes: NDArray[np.uint8], number: int) -> NDArray[Any]:
         return run_native(model, Spikes(spikes), states=False).spikes["liquid"]
 
-    return kept_counts(bench, f"integer-counts-{modality.name}-{config.key}-{chip}", modality, fired)
+    return kept_counts(
+        bench, f"integer-counts-{modality.name}-{config.key}-{chip}", modality, fired
+    )
 
 
 def integers(bench: Bench, data: Data, name: str, split: int) -> dict[str, Any]:
-    """Float and golden accuracy of liquid and readout as one network, chip 0; each readout is fitted to counts of its own liquid (docs/adr/0014)."""
+    """Float and golden accuracy of liquid and readout as one network, chip 0; each readout is
+    fitted to counts of its own liquid (docs/adr/0014).
+    """
     modality, config = data.of(name), selected(bench, name, split)
     train, test = splits(data, name)[split]
     liquid = resistive_liquid(config.chip(modality.events.inputs, modality.steps, 0))
-    counts = {"float": bench.single(modality, config, 0), "golden": integer_counts(bench, modality, config, 0)}
-    readouts = {k: ridge(c[train], modality.labels[train], DIGITS, standardise=False) for k, c in counts.items()}
+    counts = {
+        "float": bench.single(modality, config, 0),
+        "golden": integer_counts(bench, modality, config, 0),
+    }
+    readouts = {
+        k: ridge(c[train], modality.labels[train], DIGITS, standardise=False)
+        for k, c in counts.items()
+    }
     model = quantize(attach_readout(liquid, readouts["golden"]), BITS, max_count=1)
 
-    found = [infer(model, Spikes(stimulus(modality.events, part, modality.steps))) for part in chunks(test)]
+    found = [
+        infer(model, Spikes(stimulus(modality.events, part, modality.steps)))
+        for part in chunks(test)
+    ]
     golden = np.concatenate(found).argmax(axis=1) == modality.labels[test]
     right = readouts["float"].predict(counts["float"][test]) == modality.labels[test]
     differ = np.abs(counts["golden"][test].astype(int) - counts["float"][test]).sum() / max(
@@ -197,7 +240,9 @@ def integers(bench: Bench, data: Data, name: str, split: int) -> dict[str, Any]:
         "golden": float(golden.mean()),
         "samples": len(test),
         "differ": float(differ),
-        "synapses": sum(len(liquid.trained.parameters[f"{p}_to_liquid.weight"]) for p in ("input", "liquid")),
+        "synapses": sum(
+            len(liquid.trained.parameters[f"{p}_to_liquid.weight"]) for p in ("input", "liquid")
+        ),
     }
 
 
@@ -205,4 +250,7 @@ def run_integers(bench: Bench, data: Data, chips: int) -> None:
     """Every split."""
     for name in ("audio", "image"):
         for split in range(len(splits(data, name))):
-            bench.result(f"integers-{name}-{split}", lambda name=name, split=split: integers(bench, data, name, split))  # type: ignore[misc]
+            bench.result(
+                f"integers-{name}-{split}",
+                lambda name=name, split=split: integers(bench, data, name, split),
+            )  # type: ignore[misc]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of `benchmarks/zero_shot.py` and its page share: data, configurations of liquids and their spike counts, divisions of samples and of pairs of digits."""
+"""What the parts of `benchmarks/zero_shot.py` and its page share: data, configurations of liquids
+and their spike counts, divisions of samples and of pairs of digits.
+"""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -38,7 +40,9 @@ class Config:
         """A chip of these."""
         neuron = Lif(decay=self.decay, threshold=THRESHOLD, reset="hard")
         device = device_named("forming", read_fraction=read_fraction)
-        return resistive_chip(inputs, NEURONS, self.scale, self.input_scale, device, neuron, steps, seed)
+        return resistive_chip(
+            inputs, NEURONS, self.scale, self.input_scale, device, neuron, steps, seed
+        )
 
     @property
     def key(self) -> str:
@@ -47,14 +51,23 @@ class Config:
 
 
 CONFIGS = {
-    "audio": [Config(i, r, 1 - 1 / 32) for i, r in ((1.2, 0.1), (1.2, 0.3), (2.4, 0.1), (2.4, 0.3), (2.4, 0.6))],
-    "image": [Config(i, r, 1 - 1 / 16) for i, r in ((0.3, 0.1), (0.3, 0.3), (0.6, 0.1), (0.6, 0.3), (1.2, 0.1))],
+    "audio": [
+        Config(i, r, 1 - 1 / 32)
+        for i, r in ((1.2, 0.1), (1.2, 0.3), (2.4, 0.1), (2.4, 0.3), (2.4, 0.6))
+    ],
+    "image": [
+        Config(i, r, 1 - 1 / 16)
+        for i, r in ((0.3, 0.1), (0.3, 0.3), (0.6, 0.1), (0.6, 0.3), (1.2, 0.1))
+    ],
 }
 
 
 @dataclass(frozen=True)
 class Modality:
-    """Stimuli with labels; raw: counts of what the liquid hears, everything: counts of all events that were recorded."""
+    """Stimuli with labels;
+
+    raw: counts of what the liquid hears, everything: counts of all events that were recorded.
+    """
 
     name: str
     events: Events
@@ -71,11 +84,15 @@ class Modality:
 def counted(events: Events) -> NDArray[np.float64]:
     """Events by sample and channel."""
     sample = np.repeat(np.arange(events.samples), np.diff(events.offsets))
-    total = np.bincount(sample * events.inputs + events.channel, minlength=events.samples * events.inputs)
+    total = np.bincount(
+        sample * events.inputs + events.channel, minlength=events.samples * events.inputs
+    )
     return total.reshape(events.samples, events.inputs).astype(np.float64)
 
 
-def counts_of(sample: Indices, channel: Indices, samples: int, channels: int) -> NDArray[np.float64]:
+def counts_of(
+    sample: Indices, channel: Indices, samples: int, channels: int
+) -> NDArray[np.float64]:
     """Counts of all events."""
     total = np.bincount(sample * channels + channel, minlength=samples * channels)
     return total.reshape(samples, channels).astype(np.float64)
@@ -97,7 +114,9 @@ class Data:
 
 
 def load(folder: Path) -> Data:
-    """Spoken digits with at most a spike per 5 ms and channel; one polarity of the event camera, 2 x 2 pixels together, at most a spike per 6 ms."""
+    """Spoken digits with at most a spike per 5 ms and channel; one polarity of the event camera, 2
+    x 2 pixels together, at most a spike per 6 ms.
+    """
     with np.load(folder / "fsdd" / "fsdd_spikes64.npz") as file:
         step, channel = file["t_ms"].astype(np.int64) // AUDIO_STEP_MS, file["ch"].astype(np.int64)
         offsets = file["offsets"].astype(np.int64)
@@ -106,13 +125,17 @@ def load(folder: Path) -> Data:
     inside = step < AUDIO_STEPS
     before = np.concatenate([[0], np.cumsum(np.bincount(sample[inside], minlength=len(labels)))])
     heard = Events.of_recordings(step[inside], channel[inside], before, CHANNELS)
-    audio = Modality("audio", heard, AUDIO_STEPS + 1, labels, counts_of(sample, channel, len(labels), CHANNELS))
+    audio = Modality(
+        "audio", heard, AUDIO_STEPS + 1, labels, counts_of(sample, channel, len(labels), CHANNELS)
+    )
     parts = []
     with np.load(folder / "nmnist_small" / "nmnist_small.npz") as file:
         for p in ("train", "test"):
             arrays = [file[f"{p}_{n}"].astype(np.int64) for n in ("x", "y", "p", "t_us")]
             parts.append((*arrays, np.diff(file[f"{p}_offsets"]), file[f"{p}_labels"]))
-    x, y, polarity, time, lengths, labels = (np.concatenate(a).astype(np.int64) for a in zip(*parts, strict=True))
+    x, y, polarity, time, lengths, labels = (
+        np.concatenate(a).astype(np.int64) for a in zip(*parts, strict=True)
+    )
     sample, step = np.repeat(np.arange(len(labels)), lengths), time // IMAGE_STEP_US
     everything = counts_of(sample, (polarity * 34 + y) * 34 + x, len(labels), 2 * 34 * 34)
     margin = (34 - SIDE * BLOCK) // 2
@@ -138,7 +161,9 @@ class Bench(WorkFolder):
         folder = self.work / f"counts-{name}-{config.key}-{seed}"
         found: Counts = self.shown(
             f"{name} {config.key}, chip {seed}",
-            lambda p: encode(liquid.trained, None, events, steps, checkpoint=folder, progress=p, threads=1),
+            lambda p: encode(
+                liquid.trained, None, events, steps, checkpoint=folder, progress=p, threads=1
+            ),
         )
         return found
 
@@ -163,7 +188,9 @@ def selected(results: Results, name: str, split: int) -> Config:
 
 def common(results: Results, name: str) -> Config:
     """The configuration that most splits selected, the first of equals."""
-    chosen = [selected(results, name, split) for split in range(SPEAKERS if name == "audio" else FOLDS)]
+    chosen = [
+        selected(results, name, split) for split in range(SPEAKERS if name == "audio" else FOLDS)
+    ]
     return max(chosen, key=chosen.count)
 
 
@@ -181,7 +208,9 @@ PAIRS = list(combinations(range(DIGITS), 2))
 
 
 def matchings() -> list[list[int]]:
-    """The 45 pairs of ten digits in nine groups of five in which every digit is once: a round robin."""
+    """The 45 pairs of ten digits in nine groups of five in which every digit is once: a round
+    robin.
+    """
     ring, groups = list(range(1, DIGITS)), []
     for turn in range(DIGITS - 1):
         order = [0, *ring[turn:], *ring[:turn]]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""neurohw: define a spiking network once; train it, quantize it, and prove that the FPGA does what the model does.
+"""neurohw: define a spiking network once; train it, quantize it, and prove that the FPGA does what
+    the model does.
 
-Every name that a user needs is here, and is loaded at its first use: `import neurohw` loads neither PyTorch
-nor NumPy, so that the command line can answer at once.
+Every name that a user needs is here, and is loaded at its first use: `import neurohw` loads neither
+PyTorch nor NumPy, so that the command line can answer at once.
 """
 
 from importlib import import_module
@@ -67,7 +68,10 @@ __all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the package, loaded at its first use; MissingTool naming the extra it needs, if any."""
+    """A name of the package, loaded at its first use;
+
+    MissingTool naming the extra it needs, if any.
+    """
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_PLACES[name]), name)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what a user hands over: types, ranges and names. Every error names the field, the value and the limit.
+"""Checks of what a user hands over: types, ranges and names.
 
-A whole number may come as a NumPy integer, a real one as any number; both are kept as Python's own. Booleans are no numbers, nan and infinity are no values.
+Every error names the field, the value and the limit.
+
+A whole number may come as a NumPy integer, a real one as any number; both are kept as Python's own.
+Booleans are no numbers, nan and infinity are no values.
 """
 
 import math
@@ -34,8 +37,12 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         if self.low == -math.inf and self.high == math.inf:
             return "finite"
-        least, most = (str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high))
-        low = f"above {least}" if self.open_low else f"at least {least}" if self.low else "0 or more"
+        least, most = (
+            str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high)
+        )
+        low = (
+            f"above {least}" if self.open_low else f"at least {least}" if self.low else "0 or more"
+        )
         if self.high == math.inf:
             return low
         if not (self.open_low or self.open_high):
@@ -64,7 +71,9 @@ def _wrong(name: str, wanted: str, value: Any, error: type[NeurohwError]) -> Neu
     return error(f"{' '.join(name.split())} must be {wanted}, not {shown(value)}")
 
 
-def whole(name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel) -> int:
+def whole(
+    name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel
+) -> int:
     """The value as an int; raises `error` unless it is a whole number inside the limits."""
     wanted = "a whole number" + (f", {limits}" if limits != ANY else "")
     try:
@@ -78,7 +87,9 @@ def whole(name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] 
     return number
 
 
-def real(name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel) -> float:
+def real(
+    name: str, value: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel
+) -> float:
     """The value as a float; raises `error` unless it is a finite number inside the limits."""
     try:
         if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
@@ -98,7 +109,9 @@ def flag(name: str, value: Any, error: type[NeurohwError] = InvalidModel) -> boo
     return bool(value)
 
 
-def choice(name: str, value: Any, allowed: Sequence[Any], error: type[NeurohwError] = InvalidModel) -> Any:
+def choice(
+    name: str, value: Any, allowed: Sequence[Any], error: type[NeurohwError] = InvalidModel
+) -> Any:
     """The one of `allowed` that the value is; raises `error`, listing them, where it is none."""
     for known in allowed:
         if isinstance(value, type(known)) and value == known:
@@ -107,10 +120,13 @@ def choice(name: str, value: Any, allowed: Sequence[Any], error: type[NeurohwErr
     raise _wrong(name, f"{', '.join(first)} or {last}" if first else last, value, error)
 
 
-def checked(name: str, value: Any, kind: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel) -> Any:
+def checked(
+    name: str, value: Any, kind: Any, limits: Range = ANY, error: type[NeurohwError] = InvalidModel
+) -> Any:
     """The value as its annotation `kind` wants it; raises `error` where it is something else.
 
-    Known are int, float, bool, Literal, tuples, unions and classes; any other annotation is not checked.
+    Known are int, float, bool, Literal, tuples, unions and classes; any other annotation is not
+    checked.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -166,14 +182,21 @@ def check_fields(
     skip: Sequence[str] = (),
     **limits: Range,
 ) -> None:
-    """Check every field of a dataclass by its annotation, and keep what `checked` makes of it. For `__post_init__`, frozen or not.
+    """Check every field of a dataclass by its annotation, and keep what `checked` makes of it.
 
-    where: what comes before `Class.field` in a message. ranges, limits: of numbers, by field. skip: fields with checks of their own.
+    For `__post_init__`, frozen or not.
+
+    where: what comes before `Class.field` in a message.
+    ranges, limits: of numbers, by field.
+    skip: fields with checks of their own.
     """
     known = {**(ranges or {}), **limits}
     for field in fields(value):
-        if field.name in skip or isinstance(field.type, str):  # an annotation as text is of a class outside
+        # an annotation as text is of a class outside
+        if field.name in skip or isinstance(field.type, str):
             continue
         name = f"{where}{type(value).__name__}.{field.name}"
-        found = checked(name, getattr(value, field.name), field.type, known.get(field.name, ANY), error)
+        found = checked(
+            name, getattr(value, field.name), field.type, known.get(field.name, ANY), error
+        )
         object.__setattr__(value, field.name, found)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes that end with the work that waits for them, on whatever thread that is.
 
-A thread that waits for a process cannot be interrupted. So processes belong to groups: an interrupt (or a failure beside them) that leaves a group kills what still
-runs in it, and the threads that waited go on with KeyboardInterrupt, clean up, and end.
+A thread that waits for a process cannot be interrupted. So processes belong to groups: an interrupt
+(or a failure beside them) that leaves a group kills what still runs in it, and the threads that
+waited go on with KeyboardInterrupt, clean up, and end.
 """
 
 import contextvars
@@ -20,10 +21,18 @@ T = TypeVar("T")
 
 
 class _Group:
-    """Running processes. parent: the group within which this one was made; what stops it stops this one."""
+    """Running processes.
+
+    parent: the group within which this one was made; what stops it stops this one.
+    """
 
     def __init__(self, parent: "_Group | None") -> None:
-        self.parent, self.running, self.stopped, self.lock = parent, set[int](), False, threading.Lock()
+        self.parent, self.running, self.stopped, self.lock = (
+            parent,
+            set[int](),
+            False,
+            threading.Lock(),
+        )
 
     def chain(self) -> "list[_Group]":
         """This group and those around it."""
@@ -54,10 +63,12 @@ def run_child(
     output: IO[str] | None = None,
     timeout: float | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program in a session of its own, so that what it starts ends with it; what it writes is kept, or goes to the file `output`.
+    """Run a program in a session of its own, so that what it starts ends with it; what it writes is
+    kept, or goes to the file `output`.
 
-    Raises KeyboardInterrupt where the group it belongs to has been left by an exception, subprocess.TimeoutExpired after `timeout` seconds; the program is dead
-    then, as after every other exception.
+    Raises KeyboardInterrupt where the group it belongs to has been left by an exception,
+    subprocess.TimeoutExpired after `timeout` seconds; the program is dead then, as after every
+    other exception.
     """
     group = _current.get()
     chain = group.chain() if group else []
@@ -65,7 +76,13 @@ def run_child(
         raise KeyboardInterrupt
     streams = (subprocess.PIPE, subprocess.PIPE) if output is None else (output, subprocess.STDOUT)
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=streams[0], stderr=streams[1], text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=streams[0],
+        stderr=streams[1],
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             for g in chain:
@@ -97,9 +114,12 @@ class Submit(Protocol):
 
 @contextmanager
 def workers(jobs: int) -> Iterator[Submit]:
-    """Threads for work that mostly waits for child processes: `submit(work, *arguments)` gives a future.
+    """Threads for work that mostly waits for child processes:
 
-    Left by an exception, processes that the work started are killed, work that waits is dropped, and the exception goes on once all threads have ended.
+    `submit(work, *arguments)` gives a future.
+
+    Left by an exception, processes that the work started are killed, work that waits is dropped,
+    and the exception goes on once all threads have ended.
     """
     group = _Group(_current.get())
     with ThreadPoolExecutor(jobs) as pool:

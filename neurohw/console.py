@@ -17,7 +17,9 @@ Show = Callable[[str, str, float | None], None]
 
 @contextmanager
 def stage_progress() -> Iterator[Show]:
-    """A bar per stage; the value is the callback (stage, text, fraction done or None) that moves it. Of several processes only the first shows anything."""
+    """A bar per stage; the value is the callback (stage, text, fraction done or None) that moves
+    it. Of several processes only the first shows anything.
+    """
     if not processes.is_first():
         yield lambda stage, text, fraction: None
         return

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same model in several engines at once, compared pair by pair.
 
-Float engines are compared with each other within 1e-9 (spikes exactly), integer engines exactly. Every engine runs in a process of its own, so that
-one that crashes or hangs becomes a line of the result.
+Float engines are compared with each other within 1e-9 (spikes exactly), integer engines exactly.
+Every engine runs in a process of its own, so that one that crashes or hangs becomes a line of the
+result.
 """
 
 import json
@@ -37,7 +38,11 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class EngineRun:
-    """What became of one engine. status: ran, refused (it cannot run the model exactly, or is not installed) or failed; reason: in words."""
+    """What became of one engine.
+
+    status: ran, refused (it cannot run the model exactly, or is not installed) or failed;
+    reason: in words.
+    """
 
     engine: str
     kind: str
@@ -49,7 +54,12 @@ class EngineRun:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two engines compared. mismatches: spikes that differ; largest_difference: of any membrane; first_mismatch: in words."""
+    """Two engines compared.
+
+    mismatches: spikes that differ;
+    largest_difference: of any membrane;
+    first_mismatch: in words.
+    """
 
     kind: str
     left: str
@@ -70,9 +80,9 @@ class Pair:
 class CrosscheckResult:
     """Every engine and every pair.
 
-    traces: of the first pair that disagrees, for a picture; not saved. samples_there: how many there
-    were to choose `samples` from, None where that is not known. beyond_proof: the stimulus had more
-    steps or larger counts than the integers are proved for.
+    traces: of the first pair that disagrees, for a picture; not saved.
+    samples_there: how many there were to choose `samples` from, None where that is not known.
+    beyond_proof: the stimulus had more steps or larger counts than the integers are proved for.
     """
 
     samples: int
@@ -89,7 +99,9 @@ class CrosscheckResult:
         return all(p.agrees for p in self.pairs) and all(r.status != "failed" for r in self.runs)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON value of everything but the traces and the seconds: equal results give equal text."""
+        """JSON value of everything but the traces and the seconds: equal results give equal
+        text.
+        """
         return {
             "samples": self.samples,
             "samples_there": self.samples_there,
@@ -102,7 +114,9 @@ class CrosscheckResult:
 
 
 def _offsets(engine: str, model: Model) -> dict[str, int]:
-    """Steps by which an engine's populations lag inside it; the trace that it returns no longer has them."""
+    """Steps by which an engine's populations lag inside it; the trace that it returns no longer has
+    them.
+    """
     import importlib
 
     function = getattr(importlib.import_module(ENGINES[engine].module), "offsets", None)
@@ -110,7 +124,13 @@ def _offsets(engine: str, model: Model) -> dict[str, int]:
 
 
 def _run_engine(
-    engine: str, kind: str, model: Model, folder: Path, stimulus: Path, timeout: float, beyond_proof: bool
+    engine: str,
+    kind: str,
+    model: Model,
+    folder: Path,
+    stimulus: Path,
+    timeout: float,
+    beyond_proof: bool,
 ) -> tuple[EngineRun, Trace | None]:
     started = time.monotonic()
     try:
@@ -119,7 +139,15 @@ def _run_engine(
     except (Unsupported, MissingTool) as error:
         return EngineRun(engine, kind, "refused", str(error)), None
     out = folder / f"{engine}-{kind}.npz"
-    command = [sys.executable, "-m", "neurohw.run_model", str(folder / kind), engine, str(stimulus), str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "neurohw.run_model",
+        str(folder / kind),
+        engine,
+        str(stimulus),
+        str(out),
+    ]
     command += ["beyond-proof"] if beyond_proof else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -143,7 +171,11 @@ def _run_engine(
         arrays = {name: file[name] for name in file.files}
     beyond = bool(arrays.pop(BEYOND, False))
     spikes = {n.removeprefix("spikes."): a for n, a in arrays.items() if n.startswith("spikes.")}
-    counts = {n.removeprefix("saturations."): int(a) for n, a in arrays.items() if n.startswith("saturations.")}
+    counts = {
+        n.removeprefix("saturations."): int(a)
+        for n, a in arrays.items()
+        if n.startswith("saturations.")
+    }
     states = {n: a for n, a in arrays.items() if not n.startswith(("spikes.", "saturations."))}
     run = EngineRun(engine, kind, "ran", "", time.monotonic() - started, offsets)
     return run, Trace(spikes, states, saturations=counts, beyond_proof=beyond)
@@ -154,12 +186,18 @@ def compare(kind: str, left: str, right: str, a: Trace, b: Trace) -> Pair:
     compared, mismatches = count_mismatches(a, b)
     common = [name for name in a.states if name in b.states]
     states = sum(a.states[name].size for name in common)
-    membranes = [np.abs(a.states[n].astype(np.float64) - b.states[n]).max(initial=0.0) for n in common if n[0] == "v"]
+    membranes = [
+        np.abs(a.states[n].astype(np.float64) - b.states[n]).max(initial=0.0)
+        for n in common
+        if n[0] == "v"
+    ]
     first = first_mismatch(a, b, TOLERANCE[kind]) or saturation_mismatch(a, b)
     text = None
     if first is not None:
         text = str(first).replace("expected", f"{left} says").replace("got", f"{right} says")
-    return Pair(kind, left, right, compared, mismatches, states, float(max(membranes, default=0.0)), text)
+    return Pair(
+        kind, left, right, compared, mismatches, states, float(max(membranes, default=0.0)), text
+    )
 
 
 def crosscheck(
@@ -171,11 +209,15 @@ def crosscheck(
     timeout: float = TIMEOUT,
     beyond_proof: bool = False,
 ) -> CrosscheckResult:
-    """Run every engine on every model that it takes, in `jobs` processes at once, and compare all pairs of a kind.
+    """Run every engine on every model that it takes, in `jobs` processes at once, and compare all
+    pairs of a kind.
 
-    models: a trained and a quantized network, or one of them. spikes: counts [time, sample, input neuron]. timeout: seconds for one engine.
-    beyond_proof: as of `neurohw.golden.run_golden`. Raises InvalidData if fewer than two runs are
-    asked for, and for a stimulus that a model cannot take.
+    models: a trained and a quantized network, or one of them.
+    spikes: counts [time, sample, input neuron].
+    timeout: seconds for one engine.
+    beyond_proof: as of `neurohw.golden.run_golden`.
+    Raises InvalidData if fewer than two runs are asked for, and for a stimulus that a model cannot
+    take.
     """
     report = progress or (lambda text, fraction: None)
     by_kind: dict[str, Model] = {kind_of(m): m for m in models}
@@ -188,7 +230,8 @@ def crosscheck(
     ]
     if len(wanted) < 2:
         raise InvalidData(
-            f"engines {', '.join(engines)} and {len(models)} model(s) give {len(wanted)} run(s): nothing to compare"
+            f"engines {', '.join(engines)} and {len(models)} model(s) give {len(wanted)} "
+            "run(s): nothing to compare"
         )
     beyond = False
     for model in by_kind.values():
@@ -208,7 +251,16 @@ def crosscheck(
         results: dict[tuple[str, str], tuple[EngineRun, Trace | None]] = {}
         with workers(jobs or os.cpu_count() or 1) as submit:
             futures = {
-                key: submit(_run_engine, key[1], key[0], by_kind[key[0]], folder, stimulus, timeout, beyond_proof)
+                key: submit(
+                    _run_engine,
+                    key[1],
+                    key[0],
+                    by_kind[key[0]],
+                    folder,
+                    stimulus,
+                    timeout,
+                    beyond_proof,
+                )
                 for key in wanted
             }
             for key, future in futures.items():
@@ -218,11 +270,19 @@ def crosscheck(
     pairs: list[Pair] = []
     traces: tuple[Trace, Trace] | None = None
     for kind in by_kind:
-        ran = [(engine, t) for k, engine in wanted if k == kind and (t := results[(k, engine)][1]) is not None]
+        ran = [
+            (engine, t)
+            for k, engine in wanted
+            if k == kind and (t := results[(k, engine)][1]) is not None
+        ]
         for (left, a), (right, b) in combinations(ran, 2):
             pair = compare(kind, left, right, a, b)
             pairs.append(pair)
-            if not pair.agrees and traces is None and first_mismatch(a, b, TOLERANCE[kind]) is not None:
+            if (
+                not pair.agrees
+                and traces is None
+                and first_mismatch(a, b, TOLERANCE[kind]) is not None
+            ):
                 traces = (a, b)
     runs = tuple(results[key][0] for key in wanted)
     return CrosscheckResult(

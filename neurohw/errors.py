@@ -3,7 +3,10 @@
 
 
 class NeurohwError(Exception):
-    """Base class of every error that a user of the framework can cause and cure. stage: of the flow in which it arose, where it did."""
+    """Base class of every error that a user of the framework can cause and cure.
+
+    stage: of the flow in which it arose, where it did.
+    """
 
     stage: str | None = None
 
@@ -25,7 +28,9 @@ class InvalidData(NeurohwError):
 
 
 class BrokenFile(NeurohwError):
-    """A saved value is missing, truncated, of an unknown version, or altered since it was written."""
+    """A saved value is missing, truncated, of an unknown version, or altered since it was
+    written.
+    """
 
 
 class Unsupported(NeurohwError):

@@ -26,7 +26,9 @@ def cure_of(package: str) -> str:
 
 
 def missing_package(error: ImportError) -> MissingTool | None:
-    """What to tell a user whose environment lacks an optional package; None for any other failed import.
+    """What to tell a user whose environment lacks an optional package;
+
+    None for any other failed import.
 
     >>> print(missing_package(ModuleNotFoundError("No module named 'torch'", name="torch")))
     the package torch is not installed: pip install 'neurohw[train]'

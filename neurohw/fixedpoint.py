@@ -67,7 +67,10 @@ class NoDecay:
 
 @dataclass(frozen=True)
 class ShiftDecay:
-    """decay(v) = v - (v >>> shift), the arithmetic shift rounding toward minus infinity; 1 <= shift <= 15."""
+    """decay(v) = v - (v >>> shift), the arithmetic shift rounding toward minus infinity;
+
+    1 <= shift <= 15.
+    """
 
     shift: int
 
@@ -89,7 +92,10 @@ class ShiftDecay:
 
 @dataclass(frozen=True)
 class MultiplyDecay:
-    """decay(v) = trunc(v (4096 - delta) / 4096), rounded toward zero as on Loihi; 0 <= delta <= 4096."""
+    """decay(v) = trunc(v (4096 - delta) / 4096), rounded toward zero as on Loihi;
+
+    0 <= delta <= 4096.
+    """
 
     delta: int
 
@@ -102,14 +108,19 @@ class MultiplyDecay:
         return np.sign(values) * (product >> 12)
 
     def bound(self, drive: int, steps: int) -> int:
-        """Largest |v| for |input| <= drive: V (1 - delta/4096) + drive <= V for V = drive 4096 / delta."""
+        """Largest |v| for |input| <= drive:
+
+        V (1 - delta/4096) + drive <= V for V = drive 4096 / delta.
+        """
         unlimited = drive * steps
         return min(unlimited, drive * MULTIPLY_UNIT // self.delta) if self.delta else unlimited
 
 
 @dataclass(frozen=True)
 class MultiplyDecays:
-    """A multiplying decay of its own for every parameter (neuron or channel): deltas[p] in 0..4096."""
+    """A multiplying decay of its own for every parameter (neuron or channel): deltas[p] in
+    0..4096.
+    """
 
     deltas: tuple[int, ...]
 
@@ -119,7 +130,9 @@ class MultiplyDecays:
             raise InvalidModel("decays of single neurons need at least one delta")
 
     def apply(self, values: IntArray) -> IntArray:
-        """trunc(v (4096 - delta) / 4096) along the last axis, [..., neuron]; neurons of a channel share its delta."""
+        """trunc(v (4096 - delta) / 4096) along the last axis, [..., neuron]; neurons of a channel
+        share its delta.
+        """
         deltas = np.repeat(self.deltas, values.shape[-1] // len(self.deltas))
         return np.sign(values) * ((np.abs(values) * (MULTIPLY_UNIT - deltas)) >> 12)
 
@@ -151,7 +164,9 @@ def decay_to_json(decay: Decay | None) -> DecayJson | None:
             return {"kind": "multiply", "delta": delta}
         case MultiplyDecays(deltas):
             return {"kind": "multiply_each", "deltas": list(deltas)}
-    raise InvalidModel(f"decay {decay!r} cannot be saved: known kinds are none, shift, multiply and multiply_each")
+    raise InvalidModel(
+        f"decay {decay!r} cannot be saved: known kinds are none, shift, multiply and multiply_each"
+    )
 
 
 def decay_from_json(value: DecayJson | None) -> Decay | None:
@@ -167,14 +182,17 @@ def decay_from_json(value: DecayJson | None) -> Decay | None:
             return MultiplyDecay(delta)
         case {"kind": "multiply_each", "deltas": list(deltas)}:
             return MultiplyDecays(tuple(deltas))
-    raise InvalidModel(f"unknown decay {value!r}: known kinds are none, shift, multiply and multiply_each")
+    raise InvalidModel(
+        f"unknown decay {value!r}: known kinds are none, shift, multiply and multiply_each"
+    )
 
 
 def exact_matmul(left: IntArray, right: IntArray) -> IntArray:
     """left @ right for integers, through float64 BLAS.
 
-    Products and sums below 2^53 are exact in float64 in whatever order BLAS adds them; a product that could
-    reach 2^53 is refused with InvalidModel, so that the result is always the integer one.
+    Products and sums below 2^53 are exact in float64 in whatever order BLAS adds them; a product
+    that could reach 2^53 is refused with InvalidModel, so that the result is always the integer
+    one.
     """
     if left.size and right.size:
         largest = int(np.abs(left).max()) * int(np.abs(right).max()) * left.shape[-1]

@@ -94,5 +94,6 @@ def check_format(where: object, kind: str, found: Any) -> None:
     newer = type(found) is int and found > known.version
     who = "a newer neurohw wrote it: update neurohw, or " if newer else ""
     raise BrokenFile(
-        f"{where}: {known.name} of format version {found}, this program reads {known.version}; {who}{known.again}"
+        f"{where}: {known.name} of format version {found}, this program reads "
+        f"{known.version}; {who}{known.again}"
     )

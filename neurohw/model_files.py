@@ -27,7 +27,9 @@ def _parts(value: Model) -> tuple[str, dict[str, Any], Mapping[str, NDArray[Any]
 
 
 def digest_of(value: Model) -> str:
-    """SHA-256 of a value, 64 hexadecimal digits; the same for a value and its saved and loaded copy."""
+    """SHA-256 of a value, 64 hexadecimal digits; the same for a value and its saved and loaded
+    copy.
+    """
     return digest(*_parts(value))
 
 
@@ -40,9 +42,11 @@ def save(value: Model, path: Path | str, force: bool = False) -> str:
     return save_value(path, *_parts(value), force)
 
 
-
 def load_trained(path: Path) -> TrainedNetwork:
-    """A saved TrainedNetwork; BrokenFile or InvalidModel, naming the file or array, if it cannot be trusted."""
+    """A saved TrainedNetwork;
+
+    BrokenFile or InvalidModel, naming the file or array, if it cannot be trusted.
+    """
     return TrainedNetwork.from_parts(*load_value(path, "trained"))
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C++ sources of the package, compiled with g++ at their first use and kept in the user's cache folder."""
+"""C++ sources of the package, compiled with g++ at their first use and kept in the user's cache
+folder.
+"""
 
 import ctypes
 import functools
@@ -23,14 +25,20 @@ def _cache() -> Path:
 
 @functools.cache
 def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
-    """The library of a source, one per text (with the headers beside it), compiler, processor and flags.
+    """The library of a source, one per text (with the headers beside it), compiler, processor and
+    flags.
 
     Raises MissingTool without g++, NeurohwError with the compiler's words if it fails.
     """
     compiler = shutil.which("g++")
     if compiler is None:
-        raise MissingTool(f"g++ is not installed, and {source.name} needs it: install it from the system's packages")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        raise MissingTool(
+            f"g++ is not installed, and {source.name} needs it: install it from the system's "
+            "packages"
+        )
+    version = subprocess.run(
+        [compiler, "--version"], capture_output=True, text=True, check=True
+    ).stdout
     try:
         processor = Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0]
     except (OSError, IndexError):
@@ -41,7 +49,9 @@ def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
     if not target.exists():
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder) / target.name
-            result = subprocess.run([compiler, *flags, "-o", built, source], capture_output=True, text=True)
+            result = subprocess.run(
+                [compiler, *flags, "-o", built, source], capture_output=True, text=True
+            )
             if result.returncode != 0:
                 raise NeurohwError(f"g++ cannot compile {source.name}: {result.stderr[-1000:]}")
             write_atomically(target, built.read_bytes())

@@ -124,8 +124,9 @@ def why_not_file(where: Path, kind: str) -> str | None:
 def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = None) -> str | None:
     """Why a folder of this kind may not replace what is at `where`, in words.
 
-    None where nothing stands, an empty folder, or one of the same kind without other files. own: names and contents of what is to come, by which a folder with a truncated marker is
-    recognised if one of its files is equal; a saved value has its arrays.
+    None where nothing stands, an empty folder, or one of the same kind without other files.
+    own: names and contents of what is to come, by which a folder with a truncated marker is
+        recognised if one of its files is equal; a saved value has its arrays.
     """
     if not os.path.lexists(where):
         return None
@@ -164,7 +165,10 @@ def why_not_claimed(where: Path, kind: str) -> str | None:
     old = isinstance(value, dict) and "kind" not in value and FORMATS[kind].fields <= set(value)
     if old or _kind_of_json(value) == kind:
         found, known = value.get("format_version", 1), FORMATS[kind]
-        other = f"it is {known.name} of format version {found}, this program reads {known.version}; {known.again}"
+        other = (
+            f"it is {known.name} of format version {found}, this program reads {known.version}; "
+            f"{known.again}"
+        )
         return None if found == known.version else other
     found = _kind_of_folder(where)
     return (
@@ -188,7 +192,8 @@ def _changed(path: Path, sha: str) -> bool:
 
 
 def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> dict[str, str] | None:
-    """The files and folders that the marker of a folder names, with their SHA-256 where it says that.
+    """The files and folders that the marker of a folder names, with their SHA-256 where it says
+    that.
 
     None without a marker of that kind.
     """

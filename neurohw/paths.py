@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the hand-written sources lie: in the package that was installed, or beside it in a checkout.
+"""Where the hand-written sources lie: in the package that was installed, or beside it in a
+checkout.
 
 `rtl/`, `sim/` and `boards/` stand at the top of the repository. A wheel carries them as
 `neurohw/_sources/`. A folder beside `site-packages/neurohw` is never taken for one of them.
@@ -27,8 +28,9 @@ def _folder(name: str) -> Path:
         if (folder / WITNESS[name]).is_file():
             return folder
     raise MissingTool(
-        f"{' and '.join(map(str, candidates))}: {WITNESS[name]} is not there, so this installation of "
-        "neurohw is incomplete; install it again (pip install --force-reinstall neurohw)"
+        f"{' and '.join(map(str, candidates))}: {WITNESS[name]} is not there, so this "
+        "installation of neurohw is incomplete; install it again (pip install --force-reinstall "
+        "neurohw)"
     )
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the processes that `torchrun` has started this one is, from their environment and without PyTorch."""
+"""Which of the processes that `torchrun` has started this one is, from their environment and
+without PyTorch.
+"""
 
 import os
 

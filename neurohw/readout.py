@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the output population did to scores [sample, class]; the largest score wins, the lowest index among equals.
+"""From what the output population did to scores [sample, class]; the largest score wins, the lowest
+index among equals.
 
 rate          spikes of each output neuron
 membrane      membrane at the last step, for an Integrator (or any other output)
@@ -20,12 +21,15 @@ READOUTS: tuple[Readout, ...] = ("rate", "membrane", "first_spike")
 
 
 def check_readout(network: Network, readout: str) -> None:
-    """Raise InvalidModel for an unknown readout, and for one that needs spikes from an output that never fires."""
+    """Raise InvalidModel for an unknown readout, and for one that needs spikes from an output that
+    never fires.
+    """
     if readout not in READOUTS:
         raise InvalidModel(f"unknown readout {readout!r}: known are {', '.join(READOUTS)}")
     if readout != "membrane" and not network.output.neuron.spiking:
         raise InvalidModel(
-            f"output {network.output.name!r} is an {type(network.output.neuron).__name__} and never fires: use the readout 'membrane'"
+            f"output {network.output.name!r} is an {type(network.output.neuron).__name__} "
+            "and never fires: use the readout 'membrane'"
         )
 
 
@@ -53,14 +57,17 @@ def first_spike_scores(spikes: NDArray[Any]) -> NDArray[np.int64]:
 def scores(trace: Trace, network: Network, readout: Readout | None = None) -> NDArray[Any]:
     """Scores [sample, class] of a trace's output population; readout None: `default_readout`.
 
-    Raises InvalidModel for an unknown readout, InvalidData for a trace recorded without the membrane that `membrane` needs.
+    Raises InvalidModel for an unknown readout, InvalidData for a trace recorded without the
+    membrane that `membrane` needs.
     """
     readout = readout or default_readout(network)
     check_readout(network, readout)
     output = network.output.name
     if readout == "membrane":
         if f"v.{output}" not in trace.states:
-            raise InvalidData(f"the trace holds no membrane of output {output!r}: record it with states=True")
+            raise InvalidData(
+                f"the trace holds no membrane of output {output!r}: record it with states=True"
+            )
         return membrane_scores(trace.states[f"v.{output}"])
     if output not in trace.spikes:
         raise InvalidData(f"the trace holds no spikes of output {output!r}")
@@ -69,10 +76,13 @@ def scores(trace: Trace, network: Network, readout: Readout | None = None) -> ND
 
 
 def accuracy(values: NDArray[Any], labels: NDArray[Any]) -> float:
-    """The fraction of samples whose largest score is at their label; scores [sample, class], labels [sample].
+    """The fraction of samples whose largest score is at their label; scores [sample, class], labels
+    [sample].
 
     Raises InvalidData if the numbers of samples differ or are 0.
     """
     if values.ndim != 2 or labels.shape != values.shape[:1] or not len(labels):
-        raise InvalidData(f"scores of shape {values.shape} do not belong to labels of shape {labels.shape}")
+        raise InvalidData(
+            f"scores of shape {values.shape} do not belong to labels of shape {labels.shape}"
+        )
     return float((values.argmax(axis=1) == labels).mean())

@@ -29,9 +29,12 @@ def simulate(
     dtype: Any,
     states: bool,
 ) -> Trace:
-    """Run every population in `update_order`, step by step, on spikes that are known to fit the network.
+    """Run every population in `update_order`, step by step, on spikes that are known to fit the
+    network.
 
-    arithmetic: of a population. arriving: the current that a projection's matrix makes of spikes [sample, source]. matrices: of a projection, by delay.
+    arithmetic: of a population.
+    arriving: the current that a projection's matrix makes of spikes [sample, source].
+    matrices: of a projection, by delay.
     modulated: gains or rises of the threshold that a modulation makes of levels [sample, domain].
     Raises Unsupported, naming the node, for what `IMPLEMENTS` does not name.
     """
@@ -41,7 +44,9 @@ def simulate(
     sent: dict[str, NDArray[np.uint8]] = {network.input.name: given.counts}
     trace: dict[str, NDArray[Any]] = {}
     saturations: dict[str, int] = {}
-    incoming = {p.name: [(q, *entry) for q in network.into(p.name) for entry in matrices(q)] for p in order}
+    incoming = {
+        p.name: [(q, *entry) for q in network.into(p.name) for entry in matrices(q)] for p in order
+    }
     state = {p.name: State.rest(samples, p.size, dtype) for p in order}
     constants = {p.name: arithmetic(p) for p in order}
     for population in order:
@@ -49,21 +54,28 @@ def simulate(
         sent[population.name] = np.zeros(shape, np.uint8)
         assert not isinstance(population.neuron, Source)
         if states:
-            trace |= {f"{letter}.{population.name}": np.zeros(shape, dtype) for letter in letters(population.neuron)}
+            trace |= {
+                f"{letter}.{population.name}": np.zeros(shape, dtype)
+                for letter in letters(population.neuron)
+            }
     for t in range(steps):
         # an astrocyte acts from the next step on, wherever it stands in the order
         acting: dict[str, dict[str, NDArray[Any]]] = {p.name: {} for p in order}
         for modulation in network.modulations:
             levels = state[modulation.source].v + constants[modulation.source].offset
             neurons = network.population(modulation.target).size
-            acting[modulation.target][modulation.effect] = spread(modulated(modulation, levels), neurons)
+            acting[modulation.target][modulation.effect] = spread(
+                modulated(modulation, levels), neurons
+            )
         for population in order:
             name, neuron = population.name, population.neuron
             assert not isinstance(neuron, Source)
             current = np.zeros((samples, population.size), dtype)
             for projection, delay, matrix in incoming[name]:
                 if t >= delay:
-                    current = current + arriving(projection, matrix, sent[projection.source][t - delay])
+                    current = current + arriving(
+                        projection, matrix, sent[projection.source][t - delay]
+                    )
             act = acting[name]
             sent[name][t] = advance(
                 neuron, constants[name], state[name], current, act.get("gain"), act.get("threshold")
@@ -106,10 +118,13 @@ def float_arithmetic(trained: TrainedNetwork, population: Population) -> Arithme
     )
 
 
-def run_reference(trained: TrainedNetwork, spikes: Spikes | NDArray[Any], states: bool = True) -> Trace:
+def run_reference(
+    trained: TrainedNetwork, spikes: Spikes | NDArray[Any], states: bool = True
+) -> Trace:
     """Simulate in float64.
 
-    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of every population.
+    spikes: counts [time, sample, input neuron]. Returns spikes and (if `states`) v, c, r and a of
+        every population.
     Raises InvalidData for a stimulus of the wrong shape, or whose order of axes is not known
     (`neurohw.stimulus`), Unsupported for a node that the simulation does not know.
     """

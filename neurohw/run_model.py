@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a saved model in an engine, from and to files; also as a child process, `python -m neurohw.run_model`."""
+"""Running a saved model in an engine, from and to files; also as a child process, `python -m
+neurohw.run_model`.
+"""
 
 import io
 import json
@@ -25,7 +27,8 @@ FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
 
 def load_model(path: Path, kind: str | None = None) -> Model:
-    """A saved trained or quantized network, or the one of that kind ("float", "integer") in a run folder.
+    """A saved trained or quantized network, or the one of that kind ("float", "integer") in a run
+    folder.
 
     Raises InvalidData naming what is there, BrokenFile if it cannot be trusted.
     """
@@ -37,7 +40,8 @@ def load_model(path: Path, kind: str | None = None) -> Model:
                 _check_parent(path, model)
                 return model
         raise InvalidData(
-            f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw train` and `neurohw quantize`"
+            f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw "
+            "train` and `neurohw quantize`"
         )
     if not path.is_dir():
         raise InvalidData(f"{path}: there is no such model folder")
@@ -63,7 +67,9 @@ def _check_parent(path: Path, model: Model) -> None:
 
 
 def model_for(path: Path, engine: Engine) -> Model:
-    """The model that an engine takes: of a run folder, the one of its kind (integers first), else the saved one."""
+    """The model that an engine takes: of a run folder, the one of its kind (integers first), else
+    the saved one.
+    """
     path = Path(path)
     if (path / "run.json").exists():
         kind = (
@@ -76,7 +82,8 @@ def model_for(path: Path, engine: Engine) -> Model:
 
 
 def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
-    """The counts of a file, and whether it has samples: array `spikes` [time, neuron] or [sample, time, neuron].
+    """The counts of a file, and whether it has samples: array `spikes` [time, neuron] or [sample,
+    time, neuron].
 
     An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is
     raised where time and sample cannot be told apart, by the steps of the model; for anything else
@@ -95,7 +102,8 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
         raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
     if spikes.ndim not in (2, 3):
         raise InvalidData(
-            f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, neuron] is needed"
+            f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, "
+            "neuron] is needed"
         )
     if axes is not None and axes not in AXES:
         raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
@@ -106,7 +114,10 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
             given = Spikes.sample_first(spikes) if axes == AXES[0] else Spikes.time_first(spikes)
         else:
             given = samples_first(
-                spikes, model.steps, "the array", f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}"
+                spikes,
+                model.steps,
+                "the array",
+                f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}",
             )
         check_inputs(given, model.network)
     except InvalidData as error:
@@ -152,9 +163,10 @@ def run_model(
 ) -> Trace:
     """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
 
-    out: an .npz of `trace_arrays`. beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole
-    trace. Raises what loading, the engine's check and its run raise, and before them CannotWrite if
-    something else than such a file stands at `out`, unless `force`.
+    out: an .npz of `trace_arrays`.
+    beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading,
+        the engine's check and its run raise, and before them CannotWrite if something else than
+        such a file stands at `out`, unless `force`.
     """
     check_file(out, "recording", force)
     chosen = engine_named(engine)
@@ -166,7 +178,9 @@ def run_model(
 
 
 def main(arguments: list[str]) -> int:
-    """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the last line."""
+    """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the
+    last line.
+    """
     path, engine, stimulus, out, *allowed = arguments
     try:
         with np.load(stimulus) as file:

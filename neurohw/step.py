@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one step of a population, written once for float64 and for integers.
 
-`advance` is the text of `neurohw.neurons` in NumPy. What differs between the float reference and the integer golden model (how a value decays,
-where it saturates) is the `Arithmetic` that they hand over.
+`advance` is the text of `neurohw.neurons` in NumPy. What differs between the float reference and
+the integer golden model (how a value decays, where it saturates) is the `Arithmetic` that they hand
+over.
 """
 
 from collections.abc import Callable
@@ -20,8 +21,8 @@ Function = Callable[[Array], Array]
 # the neurons that `advance` computes
 STEP = {
     Lif: attributes(
-        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-        "delayed_current clears_current integrates_refractory",
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+        "membrane_bias delayed_current clears_current integrates_refractory",
         reset=("soft", "hard", "none"),
     ),
     Adaptation: attributes("decay strength"),
@@ -35,8 +36,10 @@ STEP = {
 class Arithmetic:
     """The constants of a population [neuron] and how its numbers behave.
 
-    decay_*: one step of decay of the membrane v, the synaptic current c and the adaptation a. saturate_*: into the format of a membrane
-    or a current (float: unchanged). None where the neuron has no such state. offset: of an Astrocyte's level above its membrane, else 0.
+    decay_*: one step of decay of the membrane v, the synaptic current c and the adaptation a.
+    saturate_*: into the format of a membrane or a current (float: unchanged). None where the neuron
+    has no such state.
+    offset: of an Astrocyte's level above its membrane, else 0.
     scale: a sum of synapses times a gain.
     """
 
@@ -81,9 +84,11 @@ def advance(
     gain: Array | None = None,
     raised: Array | None = None,
 ) -> Array:
-    """Advance `state` by one step under the sum of all projections `arriving` [sample, neuron]; returns the spikes, boolean.
+    """Advance `state` by one step under the sum of all projections `arriving` [sample, neuron];
+    returns the spikes, boolean.
 
-    gain, raised: what astrocytes do, [sample, neuron]: the factor of the sum and the rise of the threshold; None without a modulation.
+    gain, raised: what astrocytes do, [sample, neuron]: the factor of the sum and the rise of the
+        threshold; None without a modulation.
     """
     lif, spiking = as_lif(neuron), neuron.spiking
     clipped: list[Array] = []

@@ -40,7 +40,9 @@ class Timed(Protocol):
 
 
 class Proved(Timed, Protocol):
-    """A model in integers, whose widths are proved for `steps` steps and counts up to `max_count`."""
+    """A model in integers, whose widths are proved for `steps` steps and counts up to
+    `max_count`.
+    """
 
     @property
     def max_count(self) -> int: ...
@@ -96,15 +98,20 @@ def whole_counts(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.ndim != 3:
         raise InvalidData(f"stimulus has shape {array.shape}, [time, sample, neuron] is needed")
     if 0 in array.shape:
-        raise InvalidData(f"stimulus of shape {array.shape} is empty: at least one step and one sample are needed")
+        raise InvalidData(
+            f"stimulus of shape {array.shape} is empty: at least one step and one sample are needed"
+        )
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind not in "buif":
         raise InvalidData(f"stimulus of type {array.dtype}: whole counts of 0 or more are needed")
-    if array.dtype.kind in "if" and not np.all((array >= 0) & (array == np.floor(array))):  # nan is neither
+    # nan is neither
+    if array.dtype.kind in "if" and not np.all((array >= 0) & (array == np.floor(array))):
         raise InvalidData("stimulus must hold whole counts of 0 or more")
     if array.max() > 255:
-        raise InvalidData(f"stimulus holds a count of {array.max():g}, at most 255 are allowed in one step")
+        raise InvalidData(
+            f"stimulus holds a count of {array.max():g}, at most 255 are allowed in one step"
+        )
     return array.astype(np.uint8)
 
 
@@ -127,7 +134,10 @@ def check_order(given: Spikes, steps: int, where: str, cure: str = CURE) -> None
 
 
 def samples_first(array: NDArray[Any], steps: int, where: str, cure: str = CURE) -> Spikes:
-    """A bare array [sample, time, neuron] for a model of `steps` steps; InvalidData as `check_order`."""
+    """A bare array [sample, time, neuron] for a model of `steps` steps;
+
+    InvalidData as `check_order`.
+    """
     given = Spikes.sample_first(array)
     check_order(given, steps, f"{where} of shape {np.shape(array)}", cure)
     return given
@@ -150,11 +160,14 @@ def check_inputs(spikes: Spikes, network: _Network) -> None:
     """Raise InvalidData unless the spikes have the neurons of the network's input."""
     size = network.input.size
     if spikes.neurons != size:
-        raise InvalidData(f"stimulus has shape {spikes.counts.shape}, the network needs [time, sample, {size}]")
+        raise InvalidData(
+            f"stimulus has shape {spikes.counts.shape}, the network needs [time, sample, {size}]"
+        )
 
 
 def is_beyond(model: Proved, steps: int, count: int, allowed: bool) -> bool:
-    """Whether so many steps, or a largest count of `count`, are beyond what the widths of a model are proved for.
+    """Whether so many steps, or a largest count of `count`, are beyond what the widths of a model
+    are proved for.
 
     Raises InvalidData if they are, unless `allowed`: then states may saturate.
     """
@@ -163,7 +176,9 @@ def is_beyond(model: Proved, steps: int, count: int, allowed: bool) -> bool:
     if allowed:
         return True
     found, proved = (
-        (f"{steps} steps", f"{model.steps}") if steps > model.steps else (f"a count of {count}", f"{model.max_count}")
+        (f"{steps} steps", f"{model.steps}")
+        if steps > model.steps
+        else (f"a count of {count}", f"{model.max_count}")
     )
     raise InvalidData(
         f"the stimulus has {found}, the widths of this model are proved for {proved}: beyond "
@@ -173,7 +188,11 @@ def is_beyond(model: Proved, steps: int, count: int, allowed: bool) -> bool:
     )
 
 
-def proved_stimulus(model: Proved, spikes: Spikes | NDArray[Any], allowed: bool = False) -> tuple[Spikes, bool]:
-    """As `stimulus_of` for a model in integers, and whether it is beyond the proof (`is_beyond`)."""
+def proved_stimulus(
+    model: Proved, spikes: Spikes | NDArray[Any], allowed: bool = False
+) -> tuple[Spikes, bool]:
+    """As `stimulus_of` for a model in integers, and whether it is beyond the proof
+    (`is_beyond`).
+    """
     given = stimulus_of(model, spikes)
     return given, is_beyond(model, given.steps, int(given.counts.max()), allowed)

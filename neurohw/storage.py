@@ -61,7 +61,9 @@ def canonical_json(fields: Mapping[str, Any]) -> bytes:
 
 
 def digest(kind: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 (64 hexadecimal digits) over kind, fields and arrays with their names, types and shapes."""
+    """SHA-256 (64 hexadecimal digits) over kind, fields and arrays with their names, types and
+    shapes.
+    """
     sha = hashlib.sha256(kind.encode() + b"\0" + canonical_json(fields))
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -95,7 +97,8 @@ def save_value(
 def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Fields and arrays of a saved value.
 
-    Raises BrokenFile naming the file if it is missing, truncated, of another kind or version, or does not match its digest.
+    Raises BrokenFile naming the file if it is missing, truncated, of another kind or version, or
+    does not match its digest.
     """
     path = Path(path)
     for file in (path / VALUE, path / ARRAYS):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a part of the framework computes: the models and the attributes that it names, and no others.
+"""What a part of the framework computes: the models and the attributes that it names, and no
+others.
 
-Every engine, quantizer, emitter, exporter and kernel declares an `Implements` beside its code, and checks a network once
-before it computes anything. What counts is what is named:
+Every engine, quantizer, emitter, exporter and kernel declares an `Implements` beside its code, and
+checks a network once before it computes anything. What counts is what is named:
 
 - the exact type of a neuron, connection, modulation or decay: a subclass is another model,
-- every attribute that the type or the value has, whatever its value: nobody but the model knows which value means "off",
+- every attribute that the type or the value has, whatever its value: nobody but the model knows
+  which value means "off",
 - the values of an attribute, where only some are computed.
 """
 
@@ -17,23 +19,33 @@ from neurohw.errors import Unsupported
 
 Attributes = Mapping[str, tuple[Any, ...] | None]
 Nodes = Mapping[type, Attributes]
-PLAIN = (type(None), bool, int, float, str, tuple)  # every other value of an attribute is a node, too
+# every other value of an attribute is a node, too
+PLAIN = (type(None), bool, int, float, str, tuple)
 DECAY_FIELDS = ("decay", "synapse_decay", "adaptation_decay")  # of the integers of a population
 
 
 def attributes(names: str = "", **only: tuple[Any, ...]) -> Attributes:
-    """Attributes of a type, by name: those of `names`, between spaces, with any value, the others with these values only."""
+    """Attributes of a type, by name: those of `names`, between spaces, with any value, the others
+    with these values only.
+    """
     return {**dict.fromkeys(names.split()), **only}
 
 
 def _kind(value: Any) -> str:
     kind = type(value)
-    return kind.__name__ if kind.__module__.startswith("neurohw.") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__name__
+        if kind.__module__.startswith("neurohw.")
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 @dataclass(frozen=True)
 class Implements:
-    """The types that a part of the framework computes, with their attributes. part: its name, for messages."""
+    """The types that a part of the framework computes, with their attributes.
+
+    part: its name, for messages.
+    """
 
     part: str
     nodes: Nodes
@@ -45,7 +57,11 @@ class Implements:
             yield f"{self.part} computes no {_kind(value)}"
             return
         kind, own = type(value), vars(value)
-        unnamed = {name: getattr(kind, name, None) for name in kind.__dataclass_fields__ if name not in known}
+        unnamed = {
+            name: getattr(kind, name, None)
+            for name in kind.__dataclass_fields__
+            if name not in known
+        }
         for name, found in {**unnamed, **own}.items():
             if name not in known:
                 yield f"{self.part} knows nothing of {_kind(value)}.{name} = {found!r}"
@@ -60,12 +76,17 @@ class Implements:
                 yield from self.unknown(found)
 
     def refuse(self, where: str, value: Any) -> None:
-        """Raise Unsupported, naming where the value stands, for the first thing that this part does not compute."""
+        """Raise Unsupported, naming where the value stands, for the first thing that this part does
+        not compute.
+        """
         for problem in self.unknown(value):
-            raise Unsupported(f"{where}: {problem}; leave it out, or use a part of neurohw that names it")
+            raise Unsupported(
+                f"{where}: {problem}; leave it out, or use a part of neurohw that names it"
+            )
 
     def check(self, network: Any, integers: Mapping[str, Any] | None = None) -> None:
-        """Raise Unsupported, naming the node and the attribute, for anything in a Network that this part does not compute.
+        """Raise Unsupported, naming the node and the attribute, for anything in a Network that this
+        part does not compute.
 
         integers: of the populations of a quantized network, whose decays are checked, too.
         """

@@ -14,14 +14,16 @@ from neurohw.errors import InvalidData
 class Trace:
     """Spikes and, if recorded, states. Every array is [time, sample, neuron].
 
-    spikes: per population, uint8. states: `v.<population>` the membrane after the reset, `c.<population>` the synaptic current,
-    `r.<population>` the refractory steps left; float64 from float engines, int64 from integer ones.
+    spikes: per population, uint8.
+    states: `v.<population>` the membrane after the reset, `c.<population>` the synaptic current,
+        `r.<population>` the refractory steps left; float64 from float engines, int64 from integer
+        ones.
     parent: digest of the model that ran.
     saturations: per population, the number of neuron updates (sample, step, neuron) in which
-    saturation changed the membrane, the synaptic current or the adaptation; empty where the engine
-    does not count them or cannot saturate.
+        saturation changed the membrane, the synaptic current or the adaptation; empty where the
+        engine does not count them or cannot saturate.
     beyond_proof: the stimulus had more steps or larger counts than the integers are proved for, so
-    that they may have saturated.
+        that they may have saturated.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
@@ -53,18 +55,25 @@ class Mismatch:
 
     def __str__(self) -> str:
         kind, _, population = self.array.partition(".")
-        what = {"spikes": "spike", "v": "membrane", "c": "synaptic current", "r": "refractory count"}.get(kind, kind)
+        what = {
+            "spikes": "spike",
+            "v": "membrane",
+            "c": "synaptic current",
+            "r": "refractory count",
+        }.get(kind, kind)
         return (
-            f"{what} of population {population!r}, neuron {self.neuron}, sample {self.sample}, step {self.step}: "
-            f"expected {self.expected:g}, got {self.actual:g}"
+            f"{what} of population {population!r}, neuron {self.neuron}, sample {self.sample}, "
+            f"step {self.step}: expected {self.expected:g}, got {self.actual:g}"
         )
 
 
 def first_mismatch(expected: Trace, actual: Trace, tolerance: float = 0.0) -> Mismatch | None:
-    """The earliest difference (by sample, then step, then array in the order of `expected`), or None.
+    """The earliest difference (by sample, then step, then array in the order of `expected`), or
+    None.
 
-    Spikes must be equal; states may differ by `tolerance`. Arrays that only one trace recorded are not compared, but an `actual` without
-    any array in common raises InvalidData, as do different shapes.
+    Spikes must be equal; states may differ by `tolerance`. Arrays that only one trace recorded are
+    not compared, but an `actual` without any array in common raises InvalidData, as do different
+    shapes.
     """
     left, right = expected.arrays(), actual.arrays()
     common = [name for name in left if name in right]

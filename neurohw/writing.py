@@ -109,7 +109,8 @@ def check_folder(
 
 
 def write_file(path: Path | str, content: bytes, kind: str, force: bool = False) -> None:
-    """Write an output, sealed as one of a kind of `neurohw.formats` so that the next may replace it.
+    """Write an output, sealed as one of a kind of `neurohw.formats` so that the next may replace
+    it.
 
     JSON says its kind itself.
 
@@ -124,8 +125,9 @@ def write_script(
 ) -> list[Path]:
     """Write a script and the arrays that it loads, as .npz beside it, and return both paths.
 
-    Nothing is written if one of them cannot be. text: its ARRAYS_SHA256 becomes the digest of the file of arrays, by which the script refuses
-    those of another.
+    Nothing is written if one of them cannot be.
+    text: its ARRAYS_SHA256 becomes the digest of the file of arrays, by which the script refuses
+        those of another.
     """
     beside = path.with_suffix(".npz")
     buffer = io.BytesIO()
@@ -166,9 +168,11 @@ def new_folder(
 ) -> Iterator[Path]:
     """A folder for the block to fill, which then takes the place of `path`.
 
-    After an error in the block everything is as before. own: what the block will write, by which a folder with a truncated marker is recognised. Kinds
-    whose marker is `contents.json` get it here. Raises CannotWrite, before the block and at its
-    end, if something else stands there, unless `force`.
+    After an error in the block everything is as before.
+    own: what the block will write, by which a folder with a truncated marker is recognised. Kinds
+        whose marker is `contents.json` get it here.
+    Raises CannotWrite, before the block and at its end, if something else stands there, unless
+    `force`.
     """
     path = _proper(path)
 
@@ -202,13 +206,17 @@ def check_claim(path: Path | str, kind: str, force: bool = False) -> bool:
         reason = why_not_claimed(path, kind)
         if reason and not (force and path.is_dir()):
             raise CannotWrite(
-                f"{path}: {reason}. Nothing was changed: name another folder, or begin in this one with {FORCE}"
+                f"{path}: {reason}. Nothing was changed: name another folder, or begin in "
+                f"this one with {FORCE}"
             )
         return reason is None and (path / str(FORMATS[kind].marker)).exists()
 
 
 def claim_folder(path: Path | str, kind: str, force: bool = False) -> None:
-    """Make a folder that grows, or take one that `check_claim` allows. The caller writes the marker."""
+    """Make a folder that grows, or take one that `check_claim` allows.
+
+    The caller writes the marker.
+    """
     check_claim(path, kind, force)
     with _system_errors(Path(path)):
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -250,7 +258,8 @@ def check_files(folder: Path | str, kind: str, names: Iterable[str], force: bool
 def write_files(
     folder: Path | str, kind: str, files: Mapping[str, bytes], force: bool = False
 ) -> None:
-    """Write files that cannot hold a seal; the marker of the kind, beside them, lists their digests.
+    """Write files that cannot hold a seal; the marker of the kind, beside them, lists their
+    digests.
 
     Raises CannotWrite, before the first is written, where one would replace something else, or what
     a user has changed, unless `force`.

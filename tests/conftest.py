@@ -15,7 +15,9 @@ _write = RtlPackage.write
 
 @pytest.fixture(autouse=True)
 def every_written_package_conforms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Networks and learning cores alike, looked at when they have been written; complaints fail the test after its end, so that no test can catch them."""
+    """Networks and learning cores alike, looked at when they have been written; complaints fail the
+    test after its end, so that no test can catch them.
+    """
     found: list[str] = []
 
     def write(self: RtlPackage, folder: Path, *arguments: Any, **options: Any) -> None:

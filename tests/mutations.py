@@ -11,7 +11,11 @@ from neurohw.native_library import FLAGS, compiled
 
 def mutate_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, right: str, wrong: str) -> None:
     """Let the native golden model be compiled, quickly, from a source with one text changed."""
-    texts = {path.name: path.read_text() for path in native.SOURCE.parent.iterdir() if path.suffix in (".h", ".cpp")}
+    texts = {
+        path.name: path.read_text()
+        for path in native.SOURCE.parent.iterdir()
+        if path.suffix in (".h", ".cpp")
+    }
     assert sum(text.count(right) for text in texts.values()) == 1
     for name, text in texts.items():
         (tmp_path / name).write_text(text.replace(right, wrong))

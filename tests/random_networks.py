@@ -95,7 +95,9 @@ def random_convolution(rng: np.random.Generator, shape: tuple[int, int, int]) ->
 
 
 def random_graph(rng: np.random.Generator, features: frozenset[str] = FEATURES) -> Network:
-    """A network with 1 to 3 populations after the input, whose projections and neurons use the given features."""
+    """A network with 1 to 3 populations after the input, whose projections and neurons use the
+    given features.
+    """
 
     def chance(feature: str, probability: float) -> bool:
         return feature in features and rng.random() < probability
@@ -104,15 +106,21 @@ def random_graph(rng: np.random.Generator, features: frozenset[str] = FEATURES) 
     shape: tuple[int, int, int] | None = None
     if chance("convolution", 0.5):
         shape = (int(rng.integers(1, 4)), int(rng.integers(3, 6)), int(rng.integers(3, 6)))
-    populations = [Population("input", int(np.prod(shape)) if shape else int(rng.integers(1, 13)), Source())]
+    populations = [
+        Population("input", int(np.prod(shape)) if shape else int(rng.integers(1, 13)), Source())
+    ]
     projections: list[Projection] = []
 
-    def join(source: Population, target: Population, least: int, connection: Connection | None = None) -> None:
+    def join(
+        source: Population, target: Population, least: int, connection: Connection | None = None
+    ) -> None:
         if any(p.source == source.name and p.target == target.name for p in projections):
             return
         if connection is None:
             pairs = source.size * target.size
-            connection = Sparse(max(1, int(rng.integers(pairs + 1)))) if chance("sparse", 0.4) else Dense()
+            connection = (
+                Sparse(max(1, int(rng.integers(pairs + 1)))) if chance("sparse", 0.4) else Dense()
+            )
         delay = least + (int(rng.integers(4)) if chance("delay", 0.4) else 0)
         spread = int(rng.integers(5)) if chance("synapse_delay", 0.3) else None
         per = "source" if rng.random() < 0.3 else "synapse"
@@ -129,11 +137,17 @@ def random_graph(rng: np.random.Generator, features: frozenset[str] = FEATURES) 
 
     for number in range(count):
         before, last = populations[-1], number == count - 1
-        convolution = random_convolution(rng, shape) if shape and (not last or rng.random() < 0.5) else None
+        convolution = (
+            random_convolution(rng, shape) if shape and (not last or rng.random() < 0.5) else None
+        )
         shape = convolution.output_shape if convolution else None
         size = int(np.prod(shape)) if shape else int(rng.integers(1, 13))
         readout = last and rng.random() < 0.4
-        neuron = Integrator(float(rng.choice([0.5, 0.93, 1.0]))) if readout else random_neuron(rng, features)
+        neuron = (
+            Integrator(float(rng.choice([0.5, 0.93, 1.0])))
+            if readout
+            else random_neuron(rng, features)
+        )
         channels = shape[0] if shape and rng.random() < 0.7 else None
         if readout and convolution:
             neuron = random_neuron(rng, features)
@@ -159,21 +173,30 @@ def random_graph(rng: np.random.Generator, features: frozenset[str] = FEATURES) 
         ):
             continue
         size = int(rng.choice([d for d in range(1, target.size + 1) if target.size % d == 0]))
-        neuron = Astrocyte(float(rng.choice([0.0, 0.5, 0.9, 0.96875, 1.0])), [None, 0.5][int(rng.integers(2))])
-        astrocyte = Population(f"astrocyte{number}", size, neuron, size if rng.random() < 0.3 else None)
+        neuron = Astrocyte(
+            float(rng.choice([0.0, 0.5, 0.9, 0.96875, 1.0])), [None, 0.5][int(rng.integers(2))]
+        )
+        astrocyte = Population(
+            f"astrocyte{number}", size, neuron, size if rng.random() < 0.3 else None
+        )
         sources = [p for p in populations if p.neuron.spiking]
         for source in rng.permutation(len(sources))[: int(rng.integers(1, 3))]:
             join(sources[source], astrocyte, 0)
         modulations.append(
             Modulation(
-                astrocyte.name, target.name, effect, 1.0 if effect == "threshold" else float(rng.uniform(0.5, 3.9))
+                astrocyte.name,
+                target.name,
+                effect,
+                1.0 if effect == "threshold" else float(rng.uniform(0.5, 3.9)),
             )  # type: ignore[arg-type]
         )
         populations.insert(int(rng.integers(1, len(populations))), astrocyte)
     return Network(tuple(populations), tuple(projections), modulations=tuple(modulations))
 
 
-def _random_array(rng: np.random.Generator, network: Network, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def _random_array(
+    rng: np.random.Generator, network: Network, name: str, shape: tuple[int, ...]
+) -> NDArray[Any]:
     owner, _, kind = name.rpartition(".")
     if kind in ("source", "target", "delay"):
         projection = next(p for p in network.projections if p.name == owner)
@@ -201,7 +224,9 @@ def random_trained(
     dyadic: bool = False,
     each_neuron: bool = False,
 ) -> TrainedNetwork:
-    """Random parameters; `dyadic` ones are multiples of 1/64, whose sums are exact in float64 in any order.
+    """Random parameters;
+
+    `dyadic` ones are multiples of 1/64, whose sums are exact in float64 in any order.
 
     each_neuron: some decays and reset values differ between neurons.
     """
@@ -210,7 +235,10 @@ def random_trained(
     for name, shape in network.shapes().items():
         array = _random_array(rng, network, name, shape)
         if name.endswith(".source"):
-            parameters[name], parameters[name.removesuffix("source") + "target"] = array.real, array.imag
+            parameters[name], parameters[name.removesuffix("source") + "target"] = (
+                array.real,
+                array.imag,
+            )
             continue
         if name.endswith((".target", ".delay")):
             parameters.setdefault(name, array)

@@ -10,7 +10,9 @@ from neurohw.connections import Sparse
 from neurohw.plasticity.integer import QuantizedPlasticity, quantize_plasticity
 from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProjection, Stdp
 
-PUBLISHED = Lif(decay=1 - 1 / 64, threshold=20.0, reset="hard", refractory=2, synapse_decay=float(np.exp(-1)))
+PUBLISHED = Lif(
+    decay=1 - 1 / 64, threshold=20.0, reset="hard", refractory=2, synapse_decay=float(np.exp(-1))
+)
 
 
 def pairs(rng: np.random.Generator, sources: int, targets: int, density: float) -> np.ndarray:
@@ -34,7 +36,11 @@ def random_learning(
     drive: float = 1.0,
     steps: int = 50,
 ) -> tuple[TrainedNetwork, Plasticity]:
-    """A liquid with the published rule. learns, crosses: of the input's projection and of the recurrent one. at_limits: all weights start at a limit."""
+    """A liquid with the published rule.
+
+    learns, crosses: of the input's projection and of the recurrent one.
+    at_limits: all weights start at a limit.
+    """
     neuron = neuron or PUBLISHED
     is_inhibitory = rng.random(neurons) < inhibitory
     ends = {
@@ -44,14 +50,22 @@ def random_learning(
     if not recurrent:
         del ends["liquid_to_liquid"]
     projections = tuple(
-        Projection(*name.split("_to_"), delay=1, connection=Sparse(e.shape[1])) for name, e in ends.items()
+        Projection(*name.split("_to_"), delay=1, connection=Sparse(e.shape[1]))
+        for name, e in ends.items()
     )
-    network = Network((Population("input", inputs, Source()), Population("liquid", neurons, neuron)), projections)
-    arrays: dict[str, Any] = {"liquid.bias": np.zeros(neurons), "liquid.threshold": np.full(neurons, neuron.threshold)}
+    network = Network(
+        (Population("input", inputs, Source()), Population("liquid", neurons, neuron)), projections
+    )
+    arrays: dict[str, Any] = {
+        "liquid.bias": np.zeros(neurons),
+        "liquid.threshold": np.full(neurons, neuron.threshold),
+    }
     rules = []
     for (name, e), learning, crossing in zip(ends.items(), learns, crosses, strict=False):
         size = 3.0 if at_limits else 1.0
-        source_sign = np.ones(inputs) if name.startswith("input") else np.where(is_inhibitory, -1.0, 1.0)
+        source_sign = (
+            np.ones(inputs) if name.startswith("input") else np.where(is_inhibitory, -1.0, 1.0)
+        )
         sign = rng.choice([-1.0, 1.0, 1.0, 1.0], e.shape[1]) if crossing else source_sign[e[0]]
         arrays |= {
             f"{name}.weight": drive * size * sign if not learning else size * sign,
@@ -84,11 +98,17 @@ def random_quantized(rng: np.random.Generator, **settings: Any) -> QuantizedPlas
         float(rng.choice([0.1, 0.4, 1.0])),
         **{"neuron": neuron, **settings},
     )
-    return quantize_plasticity(trained, plasticity, bits, delivered, int(rng.integers(6, 11)), int(rng.integers(9, 14)))
+    return quantize_plasticity(
+        trained, plasticity, bits, delivered, int(rng.integers(6, 11)), int(rng.integers(9, 14))
+    )
 
 
 def random_spikes(
-    rng: np.random.Generator, quantized: QuantizedPlasticity, steps: int, samples: int, density: float = 0.3
+    rng: np.random.Generator,
+    quantized: QuantizedPlasticity,
+    steps: int,
+    samples: int,
+    density: float = 0.3,
 ) -> np.ndarray:
     """Spikes [time, sample, input neuron] of several densities, one sample without any."""
     inputs = quantized.model.network.input.size

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often states saturate, counted from outside the step: by looking at what its saturations are given and give."""
+"""How often states saturate, counted from outside the step: by looking at what its saturations are
+given and give.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +20,9 @@ from neurohw.stimulus import Spikes
 
 
 class Counting:
-    """An arithmetic that remembers, for every step, which neurons [sample, neuron] a saturation of c, u or a has changed."""
+    """An arithmetic that remembers, for every step, which neurons [sample, neuron] a saturation of
+    c, u or a has changed.
+    """
 
     def __init__(self, arithmetic: Arithmetic) -> None:
         self.calls: list[NDArray[np.bool_]] = []
@@ -45,7 +49,9 @@ class Counting:
 
 
 def saturations_while(run: Callable[[], Any], golden: ModuleType = specification) -> dict[str, int]:
-    """Neuron updates of every population in which a state saturates while a golden model, which lives in that module, runs."""
+    """Neuron updates of every population in which a state saturates while a golden model, which
+    lives in that module, runs.
+    """
     counting: dict[str, Counting] = {}
     original = specification.integer_arithmetic
 

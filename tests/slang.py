@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SystemVerilog as the standard says it (IEEE 1800-2017), by pyslang: what Vivado, ModelSim or VCS would refuse.
+"""SystemVerilog as the standard says it (IEEE 1800-2017), by pyslang: what Vivado, ModelSim or VCS
+would refuse.
 
 Every warning of slang counts, those of -Wextra and -Wpedantic included, but two:
   useless-cast             whether a cast is useless depends on the parameters of an instance;
@@ -16,7 +17,8 @@ from neurohw.hardware.generate import RtlPackage
 from tests.rtl.common import require
 
 OPTIONS = (
-    "--std", "1800-2017", "-Wextra", "-Wpedantic", "-Wno-useless-cast", "-Wno-case-redundant-default",
+    "--std", "1800-2017", "-Wextra", "-Wpedantic", "-Wno-useless-cast",
+    "-Wno-case-redundant-default",
 )  # fmt: skip
 _seen: set[str] = set()  # digests of packages that were found to conform
 
@@ -30,7 +32,9 @@ def complaints(sources: Sequence[Path], top: str, arguments: Iterable[str] = ())
     slang.addStandardArgs()
     quoted = [f'"{path}"' for path in sources]
     command = " ".join(["slang", *OPTIONS, "--top", top, *arguments, *quoted])
-    if not (slang.parseCommandLine(command, driver.CommandLineOptions()) and slang.processOptions()):
+    if not (
+        slang.parseCommandLine(command, driver.CommandLineOptions()) and slang.processOptions()
+    ):
         raise ValueError(f"slang does not understand {command}")
     slang.parseAllSources()
     levels = (DiagnosticSeverity.Warning, DiagnosticSeverity.Error, DiagnosticSeverity.Fatal)
@@ -43,7 +47,8 @@ def package_complaints(package: RtlPackage, folder: Path) -> str:
     """Errors and warnings of slang for a written package; equal packages are looked at once."""
     if package.digest() in _seen:
         return ""
-    with tempfile.TemporaryDirectory() as plain:  # slang's command line has no quotes for every name
+    # slang's command line has no quotes for every name
+    with tempfile.TemporaryDirectory() as plain:
         sources = [Path(plain) / name for name in package.sources()]
         for source in sources:
             shutil.copy(Path(folder) / source.name, source)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the benchmarks: what is measured again and what is not, ratios, the page, and workers that speak its protocol with equal equations. No times."""
+"""The driver of the benchmarks: what is measured again and what is not, ratios, the page, and
+workers that speak its protocol with equal equations. No times.
+"""
 
 import json
 import sys
@@ -49,7 +51,9 @@ def test_workers_have_equal_equations(scripts: Any, tmp_path: Path) -> None:
 
 def test_a_worker_returns_times_and_memory(scripts: Any, tmp_path: Path) -> None:
     speed = scripts.training_speed
-    result = speed.measured(speed.Point("neurohw", tiny(scripts, False), least=2, seconds=0.0), tmp_path)
+    result = speed.measured(
+        speed.Point("neurohw", tiny(scripts, False), least=2, seconds=0.0), tmp_path
+    )
     assert len(result["step"]["wall"]) == len(result["forward"]["process"]) == 2
     assert result["memory"] is None or result["memory"] >= 0
     assert set(result["versions"]) == {"torch", "numpy", "neurohw"}
@@ -103,10 +107,18 @@ def test_source_digest(scripts: Any, tmp_path: Path) -> None:
 
 def result(seconds: float, memory: int = 1 << 20, others: float = 0.0) -> dict[str, Any]:
     times = {"wall": [seconds, 2 * seconds, 3 * seconds], "process": [seconds]}
-    return {"step": times, "forward": times, "memory": memory, "first_seconds": 1.0, "others": others}
+    return {
+        "step": times,
+        "forward": times,
+        "memory": memory,
+        "first_seconds": 1.0,
+        "others": others,
+    }
 
 
-def test_an_interrupted_run_goes_on(scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on(
+    scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     speed, bench = scripts.training_speed, scripts.bench
     points = speed.rounds(["neurohw", "PyTorch loop"], tiny(scripts, False), 2)
     assert [p.way for p in points] == ["neurohw", "PyTorch loop"] * 2
@@ -151,9 +163,14 @@ def test_ratios_and_targets(scripts: Any) -> None:
     for pair, curves in zip(speed.LOSS_PAIRS, ((1.0, 1.0), (1.0, 1.1)), strict=True):
         for name, last in zip(pair, curves, strict=True):
             for double in (False, True):
-                results[speed.Point(name, speed.BASE, losses=2, double=double)] = {"losses": [2.0, last]}
+                results[speed.Point(name, speed.BASE, losses=2, double=double)] = {
+                    "losses": [2.0, last]
+                }
     training = speed.Training(results)
-    assert training.ratio("snnTorch", speed.BASE) == pytest.approx(6) and training.ratio("norse", speed.BASE) is None
+    assert (
+        training.ratio("snnTorch", speed.BASE) == pytest.approx(6)
+        and training.ratio("norse", speed.BASE) is None
+    )
     assert training.best_peers(dense, 2) == ["SpikingJelly", "norse"]
 
     def spread(rate):
@@ -227,13 +244,17 @@ def test_the_floor_takes_the_cheaper_product(scripts: Any) -> None:
 
 def test_a_part_without_its_data_is_left_out(scripts, monkeypatch):
     bench = scripts.bench
-    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: pytest.fail("nothing is to be run"))
+    monkeypatch.setattr(
+        bench.subprocess, "run", lambda *_, **__: pytest.fail("nothing is to be run")
+    )
     assert bench.part_options("flow_time", None) == []
     assert bench.part_options("verify_speed", Path("mnist.npz")) == ["mnist.npz"]
     assert bench.run_part("verify_speed", None, "sources", "machine", True) == {}
 
 
-def test_pages_and_figures_replace_only_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pages_and_figures_replace_only_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`--out notes.md` loses nothing, and the page that took hours is printed."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
@@ -247,7 +268,11 @@ def test_pages_and_figures_replace_only_their_own(tmp_path: Path, capsys: pytest
     notes.write_text("# Notes\n")
     with pytest.raises(CannotWrite, match=r"notes\.md: another file than this benchmark's"):
         outputs.write_page(notes, "# Speed\n\n3\n")
-    assert "3" in capsys.readouterr().out and page.read_text().endswith("2\n") and notes.read_text() == "# Notes\n"
+    assert (
+        "3" in capsys.readouterr().out
+        and page.read_text().endswith("2\n")
+        and notes.read_text() == "# Notes\n"
+    )
     for figures in ({"ours": 1}, {"ours": 2, "more": 3}):
         outputs.write_json(tmp_path / "f.json", figures)
     for text in ('{"name": "package"}', "[1]", "not json"):

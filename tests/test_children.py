@@ -13,8 +13,12 @@ import pytest
 
 from neurohw.children import run_child, workers
 
-# a program that starts another, writes the number of both, and sleeps; what it starts must end with it
-TREE = "import os,subprocess,sys,time; p=subprocess.Popen(['sleep','60']); open(sys.argv[1],'w').write(f'{os.getpid()} {p.pid}'); time.sleep(60)"
+# a program that starts another, writes the number of both, and sleeps; what it starts must end with
+# it
+TREE = (
+    "import os,subprocess,sys,time; p=subprocess.Popen(['sleep','60']); "
+    "open(sys.argv[1],'w').write(f'{os.getpid()} {p.pid}'); time.sleep(60)"
+)
 
 
 def alive(process: int) -> bool:
@@ -41,10 +45,17 @@ def assert_ended(processes: list[int]) -> None:
 
 
 def test_output_and_return_code(tmp_path: Path) -> None:
-    done = run_child([sys.executable, "-c", "import sys; print('out'); sys.stderr.write('err'); sys.exit(3)"])
+    done = run_child(
+        [sys.executable, "-c", "import sys; print('out'); sys.stderr.write('err'); sys.exit(3)"]
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err", 3)
     with open(tmp_path / "log", "w") as log:
-        run_child([sys.executable, "-c", "import os; print(os.environ['X'], os.getcwd())"], tmp_path, {"X": "7"}, log)
+        run_child(
+            [sys.executable, "-c", "import os; print(os.environ['X'], os.getcwd())"],
+            tmp_path,
+            {"X": "7"},
+            log,
+        )
     assert (tmp_path / "log").read_text() == f"7 {os.path.realpath(tmp_path)}\n"
 
 
@@ -60,7 +71,9 @@ def test_a_timeout_ends_the_whole_tree(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_an_exception_ends_running_and_waiting_work(nested: bool, tmp_path: Path) -> None:
-    """In groups within groups, too: threads that waited see KeyboardInterrupt, and work that had not started never does."""
+    """In groups within groups, too: threads that waited see KeyboardInterrupt, and work that had
+    not started never does.
+    """
     seen: list[str] = []
 
     def tree(name: str) -> None:
@@ -83,6 +96,8 @@ def test_an_exception_ends_running_and_waiting_work(nested: bool, tmp_path: Path
         processes = [*numbers(tmp_path / "a"), *numbers(tmp_path / "b")]
         raise ZeroDivisionError
     assert sorted(seen) == ["a", "b"]
-    assert all(isinstance(f.exception(), KeyboardInterrupt) for f in futures) and all(f.cancelled() for f in waiting)
+    assert all(isinstance(f.exception(), KeyboardInterrupt) for f in futures) and all(
+        f.cancelled() for f in waiting
+    )
     assert_ended(processes)
     assert run_child(["true"]).returncode == 0  # outside, life goes on

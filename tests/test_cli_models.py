@@ -10,7 +10,17 @@ import nir
 import numpy as np
 import pytest
 
-from neurohw import Lif, cli, feed_forward, load_quantized, load_trained, quantize, run_golden, run_reference, save
+from neurohw import (
+    Lif,
+    cli,
+    feed_forward,
+    load_quantized,
+    load_trained,
+    quantize,
+    run_golden,
+    run_reference,
+    save,
+)
 from neurohw.export_model import export_model
 from neurohw.interop.nir import write_nir
 from tests.random_networks import random_stimulus, random_trained
@@ -45,9 +55,17 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("engine", "kind"),
-    [("reference", "float"), ("torch", "float"), ("golden", "integer"), ("native", "integer"), ("brian2", "integer")],
+    [
+        ("reference", "float"),
+        ("torch", "float"),
+        ("golden", "integer"),
+        ("native", "integer"),
+        ("brian2", "integer"),
+    ],
 )
-def test_run_writes_a_trace(model: Path, engine: str, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_writes_a_trace(
+    model: Path, engine: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with np.load(model / "many.npz") as file:
         spikes = file["spikes"].transpose(1, 0, 2)
     value = load_trained(model / kind) if kind == "float" else load_quantized(model / kind)
@@ -56,9 +74,17 @@ def test_run_writes_a_trace(model: Path, engine: str, kind: str, capsys: pytest.
     code, text = run(capsys, *common, model / "many.npz", "--states")
     assert code == 0 and "hidden1" in text
     with np.load(model / "out.npz") as out:
-        assert set(out.files) == {"spikes.input", "spikes.hidden1", "spikes.output", "v.hidden1", "v.output"}
+        assert set(out.files) == {
+            "spikes.input",
+            "spikes.hidden1",
+            "spikes.output",
+            "v.hidden1",
+            "v.output",
+        }
         assert np.array_equal(out["spikes.hidden1"].transpose(1, 0, 2), expected.spikes["hidden1"])
-        assert np.allclose(out["v.output"].transpose(1, 0, 2), expected.states["v.output"], atol=1e-9)
+        assert np.allclose(
+            out["v.output"].transpose(1, 0, 2), expected.states["v.output"], atol=1e-9
+        )
     assert run(capsys, *common, model / "one.npz")[0] == 0
     with np.load(model / "out.npz") as out:
         assert set(out.files) == {"spikes.input", "spikes.hidden1", "spikes.output"}
@@ -72,10 +98,22 @@ def test_run_writes_a_trace(model: Path, engine: str, kind: str, capsys: pytest.
             ("run", "float", "--engine", "golden", "--input", "one.npz", "--out", "o.npz"),
             "takes integer models, not float ones",
         ),
-        (("run", "float", "--engine", "nest", "--input", "one.npz", "--out", "o.npz"), "no engine 'nest'"),
-        (("run", "gone", "--engine", "torch", "--input", "one.npz", "--out", "o.npz"), "no such model folder"),
-        (("run", "float", "--engine", "torch", "--input", "gone.npz", "--out", "o.npz"), "no readable array 'spikes'"),
-        (("run", "float", "--engine", "torch", "--input", "wrong.npz", "--out", "o.npz"), "wrong.npz"),
+        (
+            ("run", "float", "--engine", "nest", "--input", "one.npz", "--out", "o.npz"),
+            "no engine 'nest'",
+        ),
+        (
+            ("run", "gone", "--engine", "torch", "--input", "one.npz", "--out", "o.npz"),
+            "no such model folder",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "gone.npz", "--out", "o.npz"),
+            "no readable array 'spikes'",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "wrong.npz", "--out", "o.npz"),
+            "wrong.npz",
+        ),
         (("export", "integer", "--to", "nir", "--out", "o.nir"), "before quantization"),
         (("export", "float", "--to", "lava", "--out", "o.py"), "quantize the model first"),
         (("export", "float", "--to", "pynn", "--out", "o.py"), "no export to 'pynn'"),
@@ -108,7 +146,9 @@ def good_graph(path: Path) -> Path:
         "output": nir.Output({"output": np.array([2])}),
     }
     names = list(nodes)
-    nir.write(path, nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False))
+    nir.write(
+        path, nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+    )
     return path
 
 
@@ -119,16 +159,30 @@ def put(path: Path, name: str, value: object) -> None:
 
 
 NEGATIVE = {
-    "broken": (lambda path: path.write_bytes(path.read_bytes()[:1500]), ["not a readable HDF5 file"]),
-    "unknown": (lambda path: put(path, "node/nodes/cells/type", "Izhikevich"), ["node 'cells'", "'Izhikevich'"]),
-    "shapes": (lambda path: put(path, "node/nodes/weights/weight", np.ones((2, 4))), ["node 'weights'", "(2, 4)"]),
+    "broken": (
+        lambda path: path.write_bytes(path.read_bytes()[:1500]),
+        ["not a readable HDF5 file"],
+    ),
+    "unknown": (
+        lambda path: put(path, "node/nodes/cells/type", "Izhikevich"),
+        ["node 'cells'", "'Izhikevich'"],
+    ),
+    "shapes": (
+        lambda path: put(path, "node/nodes/weights/weight", np.ones((2, 4))),
+        ["node 'weights'", "(2, 4)"],
+    ),
     "future": (lambda path: put(path, "version", "7.1.0"), ["NIR 7.1.0", "update nir"]),
-    "nan": (lambda path: put(path, "node/nodes/weights/weight", np.full((2, 3), np.nan)), ["node 'weights'", "nan"]),
+    "nan": (
+        lambda path: put(path, "node/nodes/weights/weight", np.full((2, 3), np.nan)),
+        ["node 'weights'", "nan"],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", NEGATIVE)
-def test_five_files_that_cannot_be_imported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_files_that_cannot_be_imported(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = good_graph(tmp_path / f"{name}.nir")
     assert run(capsys, "import", path, "--out", tmp_path / "good")[0] == 0
     damage, words = NEGATIVE[name]
@@ -139,9 +193,21 @@ def test_five_files_that_cannot_be_imported(name: str, tmp_path: Path, capsys: p
         assert word in text
 
 
-def test_import_takes_the_conventions_and_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_takes_the_conventions_and_says_what_it_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = good_graph(tmp_path / "net.nir")
-    options = ("--dt", "0.002", "--discretisation", "forward_euler", "--reset", "soft", "--not-strict", "--steps", "33")
+    options = (
+        "--dt",
+        "0.002",
+        "--discretisation",
+        "forward_euler",
+        "--reset",
+        "soft",
+        "--not-strict",
+        "--steps",
+        "33",
+    )
     code, text = run(capsys, "import", path, "--out", tmp_path / "model", *options)
     assert code == 0 and "trained network" in text and "cells" in text
     value = load_trained(tmp_path / "model")
@@ -157,22 +223,35 @@ def test_import_of_lava_dl_and_snntorch(tmp_path: Path, capsys: pytest.CaptureFi
         layer["inFeatures"], layer["outFeatures"], layer["weight"] = 3, 2, np.full((2, 3), 4.0)
         for key, value in {"type": b"CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 10}.items():
             layer[f"neuron/{key}"] = value
-    code, text = run(capsys, "import", tmp_path / "net.net", "--out", tmp_path / "integer", "--steps", "9")
-    assert code == 0 and "quantized network" in text and load_quantized(tmp_path / "integer").steps == 9
+    code, text = run(
+        capsys, "import", tmp_path / "net.net", "--out", tmp_path / "integer", "--steps", "9"
+    )
+    assert (
+        code == 0
+        and "quantized network" in text
+        and load_quantized(tmp_path / "integer").steps == 9
+    )
     script = tmp_path / "net.py"
     script.write_text(
-        "from torch import nn\nimport snntorch as snn\n\ndef build():\n    return nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))\n"
+        "from torch import nn\nimport snntorch as snn\n\ndef build():\n    return "
+        "nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))\n"
     )
-    code, text = run(capsys, "import", f"{script}:build", "--out", tmp_path / "float", "--input-shape", "3")
+    code, text = run(
+        capsys, "import", f"{script}:build", "--out", tmp_path / "float", "--input-shape", "3"
+    )
     assert code == 0 and load_trained(tmp_path / "float").network.output.size == 2
     code, text = run(capsys, "import", script, "--out", tmp_path / "other")
     assert code == 1 and "net.py:NAME" in text
 
 
 def test_export_to_brian2_and_nir(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+    assert (
+        run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+    )
     assert (model / "net.py").exists() and (model / "net.npz").exists()
-    assert run(capsys, "export", model / "integer", "--to", "lava", "--out", model / "lava.py")[0] == 0
+    assert (
+        run(capsys, "export", model / "integer", "--to", "lava", "--out", model / "lava.py")[0] == 0
+    )
     assert run(capsys, "export", model / "float", "--to", "nir", "--out", model / "net.nir")[0] == 0
     assert run(capsys, "import", model / "net.nir", "--out", model / "again")[0] == 0
     assert load_trained(model / "again").network == load_trained(model / "float").network
@@ -193,7 +272,9 @@ def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[s
     assert code == 0 and f"neurohw {verb}" in text
 
 
-def test_import_does_not_delete_a_folder_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_does_not_delete_a_folder_of_the_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`neurohw import … --out userdir` deleted a folder that held thesis.tex, and made a folder of
     a regular file.
     """
@@ -208,7 +289,8 @@ def test_import_does_not_delete_a_folder_of_the_user(tmp_path: Path, capsys: pyt
     assert (tmp_path / "file").read_text() == "notes"
     assert run(capsys, "import", path, "--out", tmp_path / "userdir", "--force")[0] == 0
     assert load_trained(tmp_path / "userdir") and not (tmp_path / "userdir" / "thesis.tex").exists()
-    assert run(capsys, "import", path, "--out", tmp_path / "userdir")[0] == 0  # a model over a model
+    # a model over a model
+    assert run(capsys, "import", path, "--out", tmp_path / "userdir")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -220,7 +302,12 @@ def test_import_does_not_delete_a_folder_of_the_user(tmp_path: Path, capsys: pyt
     ],
 )
 def test_export_replaces_its_own_files_only(
-    model: Path, to: str, model_kind: str, name: str, beside: str | None, capsys: pytest.CaptureFixture[str]
+    model: Path,
+    to: str,
+    model_kind: str,
+    name: str,
+    beside: str | None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = model / "out" / name
     command = ("export", model / model_kind, "--to", to, "--out", out)
@@ -233,7 +320,9 @@ def test_export_replaces_its_own_files_only(
         (out.parent / theirs).unlink()
     out.write_text("a thesis")
     assert run(capsys, *command, "--force")[0] == 0 and run(capsys, *command)[0] == 0
-    out.write_bytes(out.read_bytes().replace(b"version", b"Version").replace(b"argparse", b"argparze"))
+    out.write_bytes(
+        out.read_bytes().replace(b"version", b"Version").replace(b"argparse", b"argparze")
+    )
     code, text = run(capsys, *command)
     assert code == 1 and "it was changed since neurohw wrote it" in text
 
@@ -245,13 +334,24 @@ def test_a_script_refuses_the_arrays_of_another(model: Path) -> None:
         save(trained, model / f"m{seed}")
         export_model(trained, "brian2", model / f"net{seed}.py")
     (model / "net2.npz").replace(model / "net1.npz")
-    command = [sys.executable, model / "net1.py", "--input", model / "one.npz", "--out", model / "o.npz"]
+    command = [
+        sys.executable,
+        model / "net1.py",
+        "--input",
+        model / "one.npz",
+        "--out",
+        model / "o.npz",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "net1.npz does not belong to this script" in done.stderr
 
 
-def test_an_exported_script_does_not_replace_a_file(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+def test_an_exported_script_does_not_replace_a_file(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(capsys, "export", model / "float", "--to", "brian2", "--out", model / "net.py")[0] == 0
+    )
     out = model / "mine.npz"
     out.write_text("measured")
     command = [sys.executable, model / "net.py", "--input", model / "one.npz", "--out", out]
@@ -267,14 +367,27 @@ def test_a_trace_does_not_replace_the_spikes_that_it_is_made_of(
 ) -> None:
     """It is told before the engine runs."""
     before = (model / "one.npz").read_bytes()
-    command = ("run", model / "float", "--engine", "reference", "--input", model / "one.npz", "--out")
+    command = (
+        "run",
+        model / "float",
+        "--engine",
+        "reference",
+        "--input",
+        model / "one.npz",
+        "--out",
+    )
     with monkeypatch.context() as patch:
         patch.setattr("neurohw.run_model.model_for", lambda *_: pytest.fail("the work began"))
         code, text = run(capsys, *command, model / "one.npz")
     assert code == 1 and "one.npz: it carries no seal of neurohw" in text
     assert (model / "one.npz").read_bytes() == before
-    assert run(capsys, *command, model / "trace.npz")[0] == 0 and run(capsys, *command, model / "trace.npz")[0] == 0
-    assert run(capsys, *command, "/dev/null", "--force")[0] == 1 and Path("/dev/null").is_char_device()
+    assert (
+        run(capsys, *command, model / "trace.npz")[0] == 0
+        and run(capsys, *command, model / "trace.npz")[0] == 0
+    )
+    assert (
+        run(capsys, *command, "/dev/null", "--force")[0] == 1 and Path("/dev/null").is_char_device()
+    )
 
 
 def test_the_picture_of_a_mismatch_does_not_replace_another(

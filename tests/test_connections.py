@@ -7,7 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, quantize, run_golden
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    TrainedNetwork,
+    quantize,
+    run_golden,
+)
 from neurohw.connections import (
     Convolution,
     Dense,
@@ -51,11 +61,17 @@ def test_sum_pooling_sums_windows() -> None:
     connection, weight = sum_pool((2, 4, 4), 2)
     [(_, matrix)] = delay_matrices(connection, 32, 8, weight, {}, 0)
     image = np.arange(32.0).reshape(2, 2, 2, 2, 2)
-    assert np.array_equal(apply_matrix(matrix, image.reshape(1, 32))[0], image.sum(axis=(2, 4)).ravel())
+    assert np.array_equal(
+        apply_matrix(matrix, image.reshape(1, 32))[0], image.sum(axis=(2, 4)).ravel()
+    )
 
 
 def test_sparse_synapses_and_their_delays() -> None:
-    arrays = {"target": np.array([2, 0, 2]), "source": np.array([1, 1, 0]), "delay": np.array([4, 0, 4])}
+    arrays = {
+        "target": np.array([2, 0, 2]),
+        "source": np.array([1, 1, 0]),
+        "delay": np.array([4, 0, 4]),
+    }
     weight = np.array([5, 7, 9])
     (first, one), (second, two) = delay_matrices(Sparse(3), 2, 3, weight, arrays, 0)
     assert (first, second) == (0, 4)
@@ -68,7 +84,9 @@ def test_sparse_synapses_and_their_delays() -> None:
 
 def test_delays_per_source_neuron() -> None:
     weight = np.arange(6).reshape(3, 2)
-    (_, one), (_, two) = delay_matrices(Dense(), 2, 3, weight, {"delay": np.array([1, 2])}, 1, "source")
+    (_, one), (_, two) = delay_matrices(
+        Dense(), 2, 3, weight, {"delay": np.array([1, 2])}, 1, "source"
+    )
     assert one.tolist() == [[0, 0], [2, 0], [4, 0]] and two.tolist() == [[0, 1], [0, 3], [0, 5]]
 
 
@@ -91,7 +109,11 @@ def test_impossible_connections_are_refused(make, message: str) -> None:  # type
 
 
 def test_delays_of_axons_are_not_mistaken_for_those_of_as_many_synapses() -> None:
-    arrays = {"source": np.array([1, 0, 1]), "target": np.array([0, 1, 2]), "delay": np.array([5, 6, 7])}
+    arrays = {
+        "source": np.array([1, 0, 1]),
+        "target": np.array([0, 1, 2]),
+        "delay": np.array([5, 6, 7]),
+    }
     assert synapses(Sparse(3), 3, 3, arrays, 0).delay.tolist() == [5, 6, 7]
     assert synapses(Sparse(3), 3, 3, arrays, 0, "source").delay.tolist() == [6, 5, 6]
 
@@ -111,7 +133,9 @@ def test_shapes_that_do_not_fit_the_populations_are_named() -> None:
 def test_synapses_out_of_range_are_named() -> None:
     network = small_network(Sparse(2), 3, max_delay=2)
     good = {"weight": np.ones(2), "source": [0, 15], "target": [0, 2], "delay": [0, 2]}
-    parameters = {f"input_to_output.{k}": np.asarray(v, float) for k, v in good.items()} | {"output.bias": np.zeros(3)}
+    parameters = {f"input_to_output.{k}": np.asarray(v, float) for k, v in good.items()} | {
+        "output.bias": np.zeros(3)
+    }
     TrainedNetwork(network, parameters, 4)
     for key, wrong, message in (
         ("source", [0, 16], "holds 16.0 at .1,.*0..15"),
@@ -120,7 +144,9 @@ def test_synapses_out_of_range_are_named() -> None:
         ("delay", [0.5, 0], "whole numbers"),
     ):
         with pytest.raises(InvalidModel, match=message):
-            TrainedNetwork(network, parameters | {f"input_to_output.{key}": np.asarray(wrong, float)}, 4)
+            TrainedNetwork(
+                network, parameters | {f"input_to_output.{key}": np.asarray(wrong, float)}, 4
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,7 +156,9 @@ def test_graphs_survive_json_and_quantization(seed: int) -> None:
     network = random_graph(rng)
     assert Network.from_json(network.to_json()) == network
     for projection in network.projections:
-        assert connection_from_json(connection_to_json(projection.connection)) == projection.connection
+        assert (
+            connection_from_json(connection_to_json(projection.connection)) == projection.connection
+        )
     trained = random_trained(rng, network, 8, each_neuron=True)
     model = quantize(trained, int(rng.integers(2, 9)), max_count=2)
     again = type(model).from_parts(*model.to_parts())
@@ -142,7 +170,9 @@ def test_graphs_survive_json_and_quantization(seed: int) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_proved_widths_are_never_left(seed: int) -> None:
-    """With formats of 60 bits nothing changes: saturation cannot have happened in the proved ones."""
+    """With formats of 60 bits nothing changes: saturation cannot have happened in the proved
+    ones.
+    """
     import dataclasses
 
     from neurohw.fixedpoint import IntFormat
@@ -151,11 +181,14 @@ def test_proved_widths_are_never_left(seed: int) -> None:
     trained = random_trained(rng, random_graph(rng), 12, each_neuron=True)
     model = quantize(trained, int(rng.integers(2, 9)), max_count=3)
     wide = {
-        name: dataclasses.replace(p, membrane=IntFormat(60), current=IntFormat(60), accumulator=IntFormat(60))
+        name: dataclasses.replace(
+            p, membrane=IntFormat(60), current=IntFormat(60), accumulator=IntFormat(60)
+        )
         for name, p in model.populations.items()
     }
     free = dataclasses.replace(model, populations=wide)
     spikes = random_stimulus(rng, model.network, 12, 3, 3)
-    spikes[:, 0] = 3 * (rng.random(spikes.shape[2]) < 0.5)  # some inputs at full rate: the largest drives
+    # some inputs at full rate: the largest drives
+    spikes[:, 0] = 3 * (rng.random(spikes.shape[2]) < 0.5)
     left, right = run_golden(model, spikes).arrays(), run_golden(free, spikes).arrays()
     assert all(np.array_equal(left[name], right[name]) for name in left)

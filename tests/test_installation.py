@@ -30,7 +30,11 @@ print(neurohw.__file__, neurohw.emit(model, lanes=2).digest(), *board_names())
 
 def python(code: str, folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=folder, env={"PYTHONPATH": str(path)}, capture_output=True, text=True
+        [sys.executable, "-P", "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -58,9 +62,15 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_source_of_the_repository(installed: Path) -> None:
     for name in ("rtl", "sim", "boards"):
-        expected = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / name).rglob("*") if p.is_file()}
+        expected = {
+            p.relative_to(ROOT): p.read_bytes() for p in (ROOT / name).rglob("*") if p.is_file()
+        }
         carried = installed / "neurohw" / "_sources"
-        found = {p.relative_to(carried): p.read_bytes() for p in (carried / name).rglob("*") if p.is_file()}
+        found = {
+            p.relative_to(carried): p.read_bytes()
+            for p in (carried / name).rglob("*")
+            if p.is_file()
+        }
         assert found == expected
     assert (installed / "neurohw" / "py.typed").is_file()
     (metadata,) = installed.glob("*.dist-info")
@@ -75,7 +85,9 @@ def test_an_installed_wheel_emits_what_the_checkout_emits(installed: Path, tmp_p
     assert "ulx3s" in boards
 
 
-def test_a_stranger_s_folder_beside_the_package_is_not_taken_for_the_sources(installed: Path, tmp_path: Path) -> None:
+def test_a_stranger_s_folder_beside_the_package_is_not_taken_for_the_sources(
+    installed: Path, tmp_path: Path
+) -> None:
     """An empty `site-packages/rtl` once made `emit` return a package of two files."""
     site = tmp_path / "site-packages"
     shutil.copytree(installed, site)
@@ -88,7 +100,9 @@ def test_a_stranger_s_folder_beside_the_package_is_not_taken_for_the_sources(ins
 
 
 @pytest.mark.parametrize("name", sorted(paths.WITNESS))
-def test_missing_sources_are_named(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_sources_are_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(paths, "PACKAGE", tmp_path / "neurohw")
     with pytest.raises(MissingTool, match=paths.WITNESS[name]):
         {"rtl": paths.rtl_folder, "sim": paths.sim_folder, "boards": paths.boards_folder}[name]()
@@ -115,7 +129,9 @@ def test_the_flow_runs_from_a_wheel_in_an_empty_environment(wheel: Path, tmp_pat
     install = ["-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), requirement]
     subprocess.run([environment / "bin" / "python", *install], check=True)
     command = [environment / "bin" / "neurohw", "flow", "digits", "--run", "a run", "--epochs", "2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "a run" / "report.html").is_file()
     assert "bitstream" in done.stdout or (tmp_path / "a run" / "build").is_dir()
@@ -135,13 +151,20 @@ MODULES = {"scikit-learn": "sklearn"}
 def test_nothing_is_required_that_is_not_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(d for e, group in extras.items() if e != "dev" for d in group)]
+    wanted = [
+        *project["dependencies"],
+        *(d for e, group in extras.items() if e != "dev" for d in group),
+    ]
     names = {re.split(r"[><=;\[ ]", line, maxsplit=1)[0] for line in wanted} - {"neurohw"}
     text = "\n".join(p.read_text() for p in (ROOT / "neurohw").rglob("*.py"))
     for name in names - set(NOT_IMPORTED):
-        assert re.search(rf"^\s*(import|from) {MODULES.get(name, name)}\b", text, re.MULTILINE), name
+        assert re.search(rf"^\s*(import|from) {MODULES.get(name, name)}\b", text, re.MULTILINE), (
+            name
+        )
     pinned = dict(
-        line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+        line.lower().split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
     )
     assert names <= set(pinned)
     assert not any("==" in line.split(";")[0] for line in wanted)

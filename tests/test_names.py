@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names: what collides is refused, and words of Python, Brian2, Lava and SystemVerilog are names like any other."""
+"""Names: what collides is refused, and words of Python, Brian2, Lava and SystemVerilog are names
+like any other.
+"""
 
 import subprocess
 import sys
@@ -36,7 +38,10 @@ def chain(*names: str, extra: tuple[Projection, ...] = ()) -> Network:
 
 def trained(network: Network) -> TrainedNetwork:
     rng = np.random.default_rng(1)
-    arrays = {n: np.ones(s) if n.endswith("threshold") else rng.normal(0.4, 0.5, s) for n, s in network.shapes().items()}
+    arrays = {
+        n: np.ones(s) if n.endswith("threshold") else rng.normal(0.4, 0.5, s)
+        for n, s in network.shapes().items()
+    }
     return TrainedNetwork(network, arrays, STEPS)
 
 
@@ -52,15 +57,31 @@ def astrocytes(name: str) -> Network:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        # the last population is the output, whatever its name: one called so elsewhere would not be read out
-        (lambda: chain("input", "output", "hidden"), "population 'output' is not the last.*'hidden', is the output"),
-        (lambda: chain("output", "hidden", "readout"), "population 'output' is not the last.*'readout'"),
+        # the last population is the output, whatever its name: one called so elsewhere would not be
+        # read out
+        (
+            lambda: chain("input", "output", "hidden"),
+            "population 'output' is not the last.*'hidden', is the output",
+        ),
+        (
+            lambda: chain("output", "hidden", "readout"),
+            "population 'output' is not the last.*'readout'",
+        ),
         (lambda: chain("a", "OUTPUT", "readout"), "population 'OUTPUT' is not the last"),
-        (lambda: chain("pixels", "input", "output"), "population 'input' is not the first.*'pixels', is the input"),
+        (
+            lambda: chain("pixels", "input", "output"),
+            "population 'input' is not the first.*'pixels', is the input",
+        ),
         (lambda: chain("a", "b", "b"), "population 'b' is defined 2 times"),
         (lambda: chain("a", "h", "H"), "population 'H' and population 'h' have one name"),
-        (lambda: chain("a", "b", "a_to_b"), "projection 'a_to_b' from 'a' to 'b' and population 'a_to_b' have one name"),
-        (lambda: chain("a", "b", "c", extra=(Projection("a", "b"),)), "projection 'a_to_b' .* is defined 2 times"),
+        (
+            lambda: chain("a", "b", "a_to_b"),
+            "projection 'a_to_b' from 'a' to 'b' and population 'a_to_b' have one name",
+        ),
+        (
+            lambda: chain("a", "b", "c", extra=(Projection("a", "b"),)),
+            "projection 'a_to_b' .* is defined 2 times",
+        ),
         (lambda: astrocytes("CELLS"), "population 'CELLS' and population 'cells' have one name"),
         (lambda: Population("a" * (LONGEST_NAME + 1), 1, Lif()), f"at most {LONGEST_NAME}"),
         (lambda: Population("2nd", 1, Lif()), "begin with no digit"),
@@ -75,7 +96,10 @@ def test_names_that_collide_are_refused(make: Callable[[], Network], message: st
 def test_two_projections_of_one_name_are_refused() -> None:
     """a to b_to_c and a_to_b to c are both `a_to_b_to_c`."""
     populations = [Population(n, 3, Lif()) for n in ("a_to_b", "b_to_c", "c")]
-    with pytest.raises(InvalidModel, match=r"'a_to_b_to_c' from 'a_to_b' to 'c' and .* 'a_to_b_to_c' from 'a' to 'b_to_c'"):
+    with pytest.raises(
+        InvalidModel,
+        match=r"'a_to_b_to_c' from 'a_to_b' to 'c' and .* 'a_to_b_to_c' from 'a' to 'b_to_c'",
+    ):
         Network(
             (Population("a", 3, Source()), *populations),
             (Projection("a", "a_to_b"), Projection("a", "b_to_c"), Projection("a_to_b", "c")),
@@ -87,7 +111,8 @@ def test_output_that_is_the_last_and_input_that_is_the_first_are_fine() -> None:
     assert chain("pixels", "hidden", "classes").output.name == "classes"
 
 
-# words of Python, of the exported scripts, of Brian2, of Lava and of SystemVerilog; the first is the input, the last the output
+# words of Python, of the exported scripts, of Brian2, of Lava and of SystemVerilog; the first is
+# the input, the last the output
 WORDS = ("net", "class", "counts", "second", "steps", "module", "w", "logic")
 
 
@@ -101,7 +126,10 @@ def stimulus() -> np.ndarray:
 
 def test_brian2_takes_any_name() -> None:
     """`h_thresholder` would also be the name of an object that Brian2 makes for `h`."""
-    for model in (words(), trained(chain("start", "h", "h_thresholder", "h_spike_resetter", "end"))):
+    for model in (
+        words(),
+        trained(chain("start", "h", "h_thresholder", "h_spike_resetter", "end")),
+    ):
         trace = engine_named("brian2").run(model, stimulus())
         assert first_mismatch(run_reference(model, stimulus()), trace, 1e-9) is None
 
@@ -139,7 +167,9 @@ def test_rtl_takes_any_name() -> None:
 
 
 def test_files_of_a_package_belong_to_one_population() -> None:
-    """The weights of `h` are h_weights_00.hex; h_weights_x_parameters.hex is of another population."""
+    """The weights of `h` are h_weights_00.hex; h_weights_x_parameters.hex is of another
+    population.
+    """
     package = emit(quantize(trained(chain("a", "h", "h_weights_x")), 4))
     for layer in package.layers():
         weights = read_weight_images(package.files, layer["parameters"])["weights"]

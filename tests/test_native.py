@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from neurohw import Integrator, Lif, feed_forward, first_mismatch, native_library, quantize, run_golden
+from neurohw import (
+    Integrator,
+    Lif,
+    feed_forward,
+    first_mismatch,
+    native_library,
+    quantize,
+    run_golden,
+)
 from neurohw.errors import InvalidData, MissingTool
 from neurohw.fixedpoint import IntFormat
 from neurohw.golden import native
@@ -31,7 +39,9 @@ def test_native_equals_the_specification(seed: int) -> None:
     cap = int(rng.integers(4, 12)) if rng.random() < 0.3 else None  # narrow membranes saturate
     model = quantize(trained, int(rng.integers(2, 9)), membrane_cap=cap, max_count=2)
     if rng.random() < 0.3:  # 64-bit states
-        wide = {n: dataclasses.replace(p, membrane=IntFormat(45)) for n, p in model.populations.items()}
+        wide = {
+            n: dataclasses.replace(p, membrane=IntFormat(45)) for n, p in model.populations.items()
+        }
         model = dataclasses.replace(model, populations=wide)
     spikes = random_stimulus(rng, model.network, 12, 5, 2)
     expected, actual = run_golden(model, spikes), run_native(model, spikes, threads=2)
@@ -49,7 +59,9 @@ def test_without_states_only_spikes_are_returned() -> None:
     assert not trace.states and first_mismatch(run_golden(model, spikes), trace) is None
 
 
-def test_counts_beyond_the_proof_are_left_to_the_specification(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_beyond_the_proof_are_left_to_the_specification(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng = np.random.default_rng(3)
     model = quantize(random_trained(rng), max_count=1)
     spikes = random_stimulus(rng, model.network, model.steps, 4) * np.uint8(200)
@@ -72,7 +84,9 @@ def test_a_missing_compiler_and_a_wrong_stimulus_are_named(monkeypatch: pytest.M
 
 
 def without_guard_bits(model: QuantizedNetwork) -> QuantizedNetwork:
-    """The same weights, and other constants rounded to whole weight steps: numbers that 16 bits hold for a while."""
+    """The same weights, and other constants rounded to whole weight steps: numbers that 16 bits
+    hold for a while.
+    """
     guard = {n: report["guard_bits"] for n, report in model.info["populations"].items()}
     populations = {
         n: dataclasses.replace(
@@ -80,7 +94,9 @@ def without_guard_bits(model: QuantizedNetwork) -> QuantizedNetwork:
             bias=p.bias >> guard[n],
             threshold=np.maximum(p.threshold >> guard[n], 1),
             v_reset=p.v_reset >> guard[n],
-            adaptation_strength=None if p.adaptation_strength is None else p.adaptation_strength >> guard[n],
+            adaptation_strength=None
+            if p.adaptation_strength is None
+            else p.adaptation_strength >> guard[n],
         )
         for n, p in model.populations.items()
     }
@@ -89,9 +105,11 @@ def without_guard_bits(model: QuantizedNetwork) -> QuantizedNetwork:
 
 
 def large_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
-    """Populations of up to 300 neurons with weights of up to 8 bits, shifted; the stimulus grows from sample to sample.
+    """Populations of up to 300 neurons with weights of up to 8 bits, shifted; the stimulus grows
+    from sample to sample.
 
-    First samples stay within the 16 bits that are tried first, later ones leave them, by sums or by membranes.
+    First samples stay within the 16 bits that are tried first, later ones leave them, by sums or by
+    membranes.
     """
     rng = np.random.default_rng(seed)
     sizes = [int(n) for n in rng.integers(20, 300, 4)]
@@ -106,12 +124,16 @@ def large_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     model = without_guard_bits(quantize(trained, 8, max_count=3))
     if rng.random() < 0.5:
         shift = int(rng.integers(1, 5))
-        projections = {n: dataclasses.replace(p, exponent=shift) for n, p in model.projections.items()}
+        projections = {
+            n: dataclasses.replace(p, exponent=shift) for n, p in model.projections.items()
+        }
         wide = {"accumulator": IntFormat(28), "current": IntFormat(33), "membrane": IntFormat(40)}
         populations = {n: dataclasses.replace(p, **wide) for n, p in model.populations.items()}
         model = dataclasses.replace(model, projections=projections, populations=populations)
     density = np.geomspace(0.002, 0.9, 9)[:, None]
-    return model, (rng.integers(1, 4, (30, 9, sizes[0])) * (rng.random((30, 9, sizes[0])) < density)).astype(np.uint8)
+    return model, (
+        rng.integers(1, 4, (30, 9, sizes[0])) * (rng.random((30, 9, sizes[0])) < density)
+    ).astype(np.uint8)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -121,7 +143,9 @@ def test_what_leaves_16_bits_is_computed_in_more(threads: int) -> None:
         model, spikes = large_case(seed)
         expected = run_golden(model, spikes)
         assert first_mismatch(expected, run_native(model, spikes, threads=threads)) is None, seed
-        sizes = np.max([np.abs(v).max(axis=(0, 2)) for n, v in expected.states.items() if n[0] in "vc"], axis=0)
+        sizes = np.max(
+            [np.abs(v).max(axis=(0, 2)) for n, v in expected.states.items() if n[0] in "vc"], axis=0
+        )
         beyond += int((sizes > 2**15).sum())
         within += int((sizes < 2**13).sum())
     assert beyond > 20 and within > 10
@@ -132,7 +156,9 @@ only_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="names leve
 
 
 def compile_for(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
-    """Let the native golden model be compiled for a level of x86-64, whose vectors have 64, 32 or 16 bytes."""
+    """Let the native golden model be compiled for a level of x86-64, whose vectors have 64, 32 or
+    16 bytes.
+    """
     flags = (*native_library.FLAGS, f"-march={level}", "-O1", "-Wno-psabi")
     monkeypatch.setattr(native, "compiled", lambda source: native_library.compiled(source, flags))
 
@@ -147,9 +173,11 @@ def test_processors_with_shorter_vectors(monkeypatch: pytest.MonkeyPatch, level:
 
 
 def plain_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
-    """Neurons that are advanced in one pass, in populations that fill vectors or just do not; sums meet thresholds and membranes their ends.
+    """Neurons that are advanced in one pass, in populations that fill vectors or just do not; sums
+    meet thresholds and membranes their ends.
 
-    Thresholds are sums of a few weights of one size, decays none, halves or sixteenths, membranes of 6 bits or of all that they need, inputs counts up to 3.
+    Thresholds are sums of a few weights of one size, decays none, halves or sixteenths, membranes
+    of 6 bits or of all that they need, inputs counts up to 3.
     """
     rng = np.random.default_rng(seed)
     sizes = [int(n) for n in rng.choice([1, 31, 32, 33, 63, 64, 65, 129, 300], 4)]
@@ -165,7 +193,9 @@ def plain_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     model = quantize(trained, 8, membrane_cap=cap, max_count=3)
     unit = int(rng.choice([1, 40, 127]))
     weights = {
-        n: dataclasses.replace(p, weight=rng.integers(-1, 2, p.weight.shape).astype(p.weight.dtype) * unit)
+        n: dataclasses.replace(
+            p, weight=rng.integers(-1, 2, p.weight.shape).astype(p.weight.dtype) * unit
+        )
         for n, p in model.projections.items()
     }
     populations = {
@@ -198,7 +228,9 @@ def test_plain_neurons_in_one_pass(monkeypatch: pytest.MonkeyPatch, level: str) 
         assert expected.saturations == short.saturations
         for name, population in model.populations.items():
             v, s = expected.states[f"v.{name}"], expected.spikes[name].astype(bool)
-            saturated += int((v == population.membrane.max).any() or (v == population.membrane.min).any())
+            saturated += int(
+                (v == population.membrane.max).any() or (v == population.membrane.min).any()
+            )
             fired += int(s.any())
             met += int((v == population.threshold).any())
     assert met > 20 and saturated > 10 and fired > 30
@@ -207,13 +239,19 @@ def test_plain_neurons_in_one_pass(monkeypatch: pytest.MonkeyPatch, level: str) 
 def wrapping_case() -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     """A sum of 65,532, of which 16 bits keep -4."""
     rng = np.random.default_rng(0)
-    model = quantize(random_trained(rng, feed_forward([200, 40], Lif(0.5), Integrator(0.5)), 4), 8, max_count=3)
+    model = quantize(
+        random_trained(rng, feed_forward([200, 40], Lif(0.5), Integrator(0.5)), 4), 8, max_count=3
+    )
     [(name, projection)] = model.projections.items()
     target = model.network.output.name
-    largest = dataclasses.replace(projection, exponent=0, weight=np.full_like(projection.weight, 127))
+    largest = dataclasses.replace(
+        projection, exponent=0, weight=np.full_like(projection.weight, 127)
+    )
     wide = {"accumulator": IntFormat(28), "current": IntFormat(33), "membrane": IntFormat(40)}
     wider = dataclasses.replace(model.populations[target], **wide)
-    model = dataclasses.replace(model, projections={name: largest}, populations={**model.populations, target: wider})
+    model = dataclasses.replace(
+        model, projections={name: largest}, populations={**model.populations, target: wider}
+    )
     spikes = np.zeros((4, 1, 200), np.uint8)
     spikes[1, 0, :172] = 3
     return model, spikes
@@ -225,23 +263,42 @@ def wrapping_case() -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
         ("whole[k] - (high[k] << 8)", "whole[k]"),
         ("if (beyond) saturated = true;", ""),
         ("events.sent * weights.largest <= std::numeric_limits<int16_t>::max()", "true"),
-        ("events.counted.emplace_back(first + k, block[k]);", "events.counted.emplace_back(first + k, 1);"),
+        (
+            "events.counted.emplace_back(first + k, block[k]);",
+            "events.counted.emplace_back(first + k, 1);",
+        ),
         ("static_cast<uint64_t>(fires.bits()) << lane", "static_cast<uint64_t>(fires.bits())"),
     ],
 )
 def test_an_error_in_vectors_is_noticed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, right: str, wrong: str
 ) -> None:
-    cases = [*(plain_case(seed) for seed in range(12)), *(large_case(seed) for seed in range(6)), wrapping_case()]
+    cases = [
+        *(plain_case(seed) for seed in range(12)),
+        *(large_case(seed) for seed in range(6)),
+        wrapping_case(),
+    ]
     expected = [run_golden(m, s) for m, s in cases]
-    assert all(first_mismatch(e, run_native(m, s)) is None for e, (m, s) in zip(expected, cases, strict=True))
+    assert all(
+        first_mismatch(e, run_native(m, s)) is None
+        for e, (m, s) in zip(expected, cases, strict=True)
+    )
     mutate_native(monkeypatch, tmp_path, right, wrong)
-    assert any(first_mismatch(e, run_native(m, s)) is not None for e, (m, s) in zip(expected, cases, strict=True))
+    assert any(
+        first_mismatch(e, run_native(m, s)) is not None
+        for e, (m, s) in zip(expected, cases, strict=True)
+    )
 
 
 @pytest.mark.parametrize("check", ["if (beyond) fits = false;", "if (load > room)"])
-def test_a_missing_look_at_the_bits_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, check: str) -> None:
+def test_a_missing_look_at_the_bits_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, check: str
+) -> None:
     cases = [wrapping_case()] if "room" in check else [large_case(seed) for seed in range(12)]
-    assert all(first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is None for m, s in cases)
+    assert all(
+        first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is None for m, s in cases
+    )
     mutate_native(monkeypatch, tmp_path, check, "if (false)" if check.endswith(")") else ";")
-    assert any(first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is not None for m, s in cases)
+    assert any(
+        first_mismatch(run_golden(m, s), run_native(m, s, threads=1)) is not None for m, s in cases
+    )

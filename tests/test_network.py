@@ -29,7 +29,8 @@ def test_zero_delay_cycle_is_named() -> None:
 
 def test_cycle_with_delay_is_a_recurrence() -> None:
     network = Network(
-        populations("a", "b"), (Projection("input", "a"), Projection("a", "b"), Projection("b", "a", delay=1))
+        populations("a", "b"),
+        (Projection("input", "a"), Projection("a", "b"), Projection("b", "a", delay=1)),
     )
     assert [p.name for p in network.update_order()] == ["a", "b"]
 
@@ -74,7 +75,10 @@ def trained(**changes: np.ndarray) -> TrainedNetwork:
 
 
 def test_mismatched_shape_names_array_and_both_shapes() -> None:
-    with pytest.raises(InvalidModel, match=r"'input_to_output.weight' has shape \(3, 2\), the network needs \(2, 3\)"):
+    with pytest.raises(
+        InvalidModel,
+        match=r"'input_to_output.weight' has shape \(3, 2\), the network needs \(2, 3\)",
+    ):
         trained(**{"input_to_output.weight": np.zeros((3, 2))})
 
 
@@ -94,13 +98,17 @@ def test_unknown_and_missing_arrays() -> None:
 
 def test_network_survives_json() -> None:
     network = feed_forward(
-        [4, 3, 2], Lif(decay=0.75, reset="hard", v_reset=-0.5, synapse_decay=0.5, refractory=2), Integrator(0.9)
+        [4, 3, 2],
+        Lif(decay=0.75, reset="hard", v_reset=-0.5, synapse_decay=0.5, refractory=2),
+        Integrator(0.9),
     )
     assert Network.from_json(network.to_json()) == network
 
 
 def test_batch_norm_folds_exactly() -> None:
-    """A folded network gives the current that normalisation gives, computed here from its definition."""
+    """A folded network gives the current that normalisation gives, computed here from its
+    definition.
+    """
     rng = np.random.default_rng(5)
     plain = feed_forward([4, 3])
     network = Network(plain.populations, (Projection("input", "output", batch_norm=True),))
@@ -109,7 +117,11 @@ def test_batch_norm_folds_exactly() -> None:
     p = model.parameters
     raw = spikes[0] @ p["input_to_output.weight"].T
     normal = (
-        p["input_to_output.gamma"] * (raw - p["input_to_output.mean"]) / np.sqrt(p["input_to_output.variance"] + 1e-5)
+        p["input_to_output.gamma"]
+        * (raw - p["input_to_output.mean"])
+        / np.sqrt(p["input_to_output.variance"] + 1e-5)
     )
     expected = normal + p["input_to_output.beta"] + p["output.bias"]
-    assert np.allclose(run_reference(model, spikes).states["c.output"][0], expected, rtol=0, atol=1e-12)
+    assert np.allclose(
+        run_reference(model, spikes).states["c.output"][0], expected, rtol=0, atol=1e-12
+    )

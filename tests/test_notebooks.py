@@ -17,7 +17,9 @@ def executed(name: str) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
-    NotebookClient(notebook, timeout=800, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    NotebookClient(
+        notebook, timeout=800, resources={"metadata": {"path": str(NOTEBOOKS)}}
+    ).execute()
     outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
     return "".join(o.text for o in outputs if o.output_type == "stream")
 
@@ -26,7 +28,10 @@ def executed(name: str) -> str:
 def test_resistive_memory() -> None:
     text = executed("resistive_memory.ipynb")
     assert "largest difference without noise: 0.0\n" in text
-    after = {name.strip(): float(value) for name, value in re.findall(r"([^\n]*): after a year +([0-9.]+) %", text)}
+    after = {
+        name.strip(): float(value)
+        for name, value in re.findall(r"([^\n]*): after a year +([0-9.]+) %", text)
+    }
     assert after["noise-aware, compensated"] > after["plain, compensated"] > after["plain"]
     chances = [float(p) for p in re.findall(r"p = ([0-9.e-]+)", text)]
     assert len(chances) == 5 and max(chances) < 0.01

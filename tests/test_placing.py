@@ -66,8 +66,12 @@ def test_what_may_not_be_replaced_goes_back(system: str, tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["d"]
 
 
-def test_there_is_never_nothing_at_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill falls between two calls of the system; after every one of them old or new stands there."""
+def test_there_is_never_nothing_at_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill falls between two calls of the system; after every one of them old or new stands
+    there.
+    """
     folder(tmp_path / "d", "old")
     seen: list[str] = []
     rename = placing._rename

@@ -42,8 +42,12 @@ def test_quantizing_is_idempotent() -> None:
         steps = {}
         for projection in model.network.projections:
             unit = np.asarray(model.info["populations"][projection.target]["unit"])
-            steps[f"{projection.name}.step"] = unit * 2.0 ** model.projections[projection.name].exponent
-        repeated = quantize(type(again)(again.network, {**again.parameters, **steps}, again.steps), 4)
+            steps[f"{projection.name}.step"] = (
+                unit * 2.0 ** model.projections[projection.name].exponent
+            )
+        repeated = quantize(
+            type(again)(again.network, {**again.parameters, **steps}, again.steps), 4
+        )
         for name, projection in model.projections.items():
             assert np.array_equal(projection.weight, repeated.projections[name].weight)
         for name, population in model.populations.items():
@@ -51,14 +55,18 @@ def test_quantizing_is_idempotent() -> None:
 
 
 def test_dequantized_network_converges_to_the_trained_one() -> None:
-    """Per-channel scales in thresholds change no spike: at 8 bits nearly every spike is the float network's."""
+    """Per-channel scales in thresholds change no spike: at 8 bits nearly every spike is the float
+    network's.
+    """
     rng = np.random.default_rng(2)
     network = feed_forward([30, 20, 10], Lif(decay=0.75), Lif(decay=0.5))
     trained = random_trained(rng, network, steps=10)
     stimulus = random_stimulus(rng, network, 10, 50)
     expected = run_reference(trained, stimulus).spikes["hidden1"]
     wrong = {
-        b: np.mean(run_reference(dequantize(quantize(trained, b)), stimulus).spikes["hidden1"] != expected)
+        b: np.mean(
+            run_reference(dequantize(quantize(trained, b)), stimulus).spikes["hidden1"] != expected
+        )
         for b in (2, 4, 8)
     }
     assert wrong[8] < 0.01 < wrong[2]
@@ -72,7 +80,9 @@ def test_power_of_two_scales_are_exact() -> None:
     trained = random_trained(rng, network)
     parameters = {}
     for name, array in trained.parameters.items():
-        parameters[name] = np.clip(np.round(array * 32), 1 if "threshold" in name else -100, 100) / 32
+        parameters[name] = (
+            np.clip(np.round(array * 32), 1 if "threshold" in name else -100, 100) / 32
+        )
         if name.endswith(".weight"):
             parameters[name][:, 0] = 127 / 32
     exact = type(trained)(network, parameters, trained.steps)
@@ -83,5 +93,7 @@ def test_power_of_two_scales_are_exact() -> None:
 
 @pytest.mark.parametrize("bits", [1, 9])
 def test_unsupported_weight_bits(bits: int) -> None:
-    with pytest.raises(InvalidModel, match=f"bits of the weights must be a whole number, in 2..8, not {bits}"):
+    with pytest.raises(
+        InvalidModel, match=f"bits of the weights must be a whole number, in 2..8, not {bits}"
+    ):
         quantize(random_trained(np.random.default_rng(0)), bits)

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, infer, quantize, run_golden, run_reference, save
+from neurohw import (
+    Integrator,
+    Lif,
+    TrainedNetwork,
+    feed_forward,
+    infer,
+    quantize,
+    run_golden,
+    run_reference,
+    save,
+)
 from neurohw.cli.app import app
 from neurohw.crosscheck import crosscheck
 from neurohw.data import Encoder
@@ -93,29 +103,40 @@ TIME_FIRST: dict[str, Callable[[Any], Any]] = {
 }
 SAMPLE_FIRST: dict[str, Callable[[Any], Any]] = {
     "encoder": lambda x: Encoder("spikes", STEPS).encode(x),
-    "evaluate": lambda x: evaluate(SpikingModule(FLOAT.network), Encoder("spikes", STEPS), x, LABELS, "membrane"),
+    "evaluate": lambda x: evaluate(
+        SpikingModule(FLOAT.network), Encoder("spikes", STEPS), x, LABELS, "membrane"
+    ),
 }
-SLOW = {"verify", "lava, integer", "rtl, integer"}  # those that start other programs, where nothing is refused
+# those that start other programs, where nothing is refused
+SLOW = {"verify", "lava, integer", "rtl, integer"}
 
 
 @pytest.mark.parametrize("name", TIME_FIRST)
 def test_time_and_sample_are_never_exchanged(name: str) -> None:
-    """An array [sample, time, neuron] in place of [time, sample, neuron], and one in which both axes have the steps of the model."""
+    """An array [sample, time, neuron] in place of [time, sample, neuron], and one in which both
+    axes have the steps of the model.
+    """
     run = TIME_FIRST[name]
     for array, reason in (
-        (counts(STEPS, 9).swapaxes(0, 1), "its samples are 6, the steps of the model, and its steps 9"),
+        (
+            counts(STEPS, 9).swapaxes(0, 1),
+            "its samples are 6, the steps of the model, and its steps 9",
+        ),
         (counts(STEPS, STEPS), "both of its first axes have the 6 steps of the model"),
         (counts(4, 9), "neither of its first axes has the 6 steps of the model"),
         (counts(1, STEPS), "its samples are 6"),
         (counts(1, 2), "neither"),
     ):
-        with pytest.raises(InvalidData, match=rf"{reason}.*Spikes.time_first\(array\).*Spikes.sample_first"):
+        with pytest.raises(
+            InvalidData, match=rf"{reason}.*Spikes.time_first\(array\).*Spikes.sample_first"
+        ):
             run(array)
     with pytest.raises(InvalidData, match=r"needs \[time, sample, 5\]"):
         run(counts(STEPS, 2, 4))
 
 
-@pytest.mark.parametrize("name", [n for n in TIME_FIRST if n not in SLOW and n != "summary"])  # needs more steps
+# needs more steps
+@pytest.mark.parametrize("name", [n for n in TIME_FIRST if n not in SLOW and n != "summary"])
 def test_what_is_known_is_taken(name: str) -> None:
     run = TIME_FIRST[name]
     run(counts(STEPS, 2))
@@ -133,11 +154,17 @@ def test_samples_come_first_where_a_dataset_is_taken(name: str) -> None:
 
 
 def test_a_wrapped_array_is_what_it_says() -> None:
-    """Both orders of one square stimulus give one result; the bare array, read wrongly, would give another."""
+    """Both orders of one square stimulus give one result; the bare array, read wrongly, would give
+    another.
+    """
     array = counts(STEPS, STEPS)
     expected = run_reference(FLOAT, Spikes.time_first(array)).states["v.output"]
-    assert np.array_equal(run_reference(FLOAT, Spikes.sample_first(array.swapaxes(0, 1))).states["v.output"], expected)
-    assert not np.array_equal(run_reference(FLOAT, Spikes.sample_first(array)).states["v.output"], expected)
+    assert np.array_equal(
+        run_reference(FLOAT, Spikes.sample_first(array.swapaxes(0, 1))).states["v.output"], expected
+    )
+    assert not np.array_equal(
+        run_reference(FLOAT, Spikes.sample_first(array)).states["v.output"], expected
+    )
     spikes = Spikes.time_first(array)
     assert (spikes.steps, spikes.samples, spikes.neurons) == (STEPS, STEPS, INPUTS)
     assert spikes.counts is array  # nothing is copied
@@ -151,7 +178,8 @@ def test_one_sample_may_have_any_length() -> None:
     assert run_reference(trained(1), counts(1, 4)).spikes["input"].shape == (1, 4, INPUTS)
     with pytest.raises(InvalidData, match="its samples are 1, the steps of the model"):
         run_reference(trained(1), counts(4, 1))
-    assert run_reference(trained(1), counts(1, 1)).spikes["input"].shape == (1, 1, INPUTS)  # both orders are one
+    # both orders are one
+    assert run_reference(trained(1), counts(1, 1)).spikes["input"].shape == (1, 1, INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +207,8 @@ def test_counts_of_any_type_are_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "many"), [(counts(STEPS, 9), True), (counts(20, 1), True), (counts(7, 1)[:, 0], False)]
+    ("array", "many"),
+    [(counts(STEPS, 9), True), (counts(20, 1), True), (counts(7, 1)[:, 0], False)],
 )
 def test_files_hold_samples_first(array: np.ndarray, many: bool, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", spikes=array.swapaxes(0, 1) if many else array)
@@ -191,7 +220,9 @@ def test_a_file_says_its_order_where_it_could_be_both(tmp_path: Path) -> None:
     square, path = counts(STEPS, STEPS), tmp_path / "in.npz"
     for array in (square, counts(STEPS, 9)):  # the second is [time, sample, neuron]
         np.savez(path, spikes=array)
-        with pytest.raises(InvalidData, match=r"in\.npz: .*may be exchanged.*axes='sample time neuron' or"):
+        with pytest.raises(
+            InvalidData, match=r"in\.npz: .*may be exchanged.*axes='sample time neuron' or"
+        ):
             load_spikes(path, FLOAT)
     np.savez(path, spikes=square, axes="sample time neuron")
     assert np.array_equal(load_spikes(path, FLOAT)[0].counts, square.swapaxes(0, 1))
@@ -208,7 +239,9 @@ PROVED: dict[str, Callable[..., Any]] = {
     "native": lambda x, **k: run_native(INTEGER, x, **k),
     "infer": lambda x, **k: infer(INTEGER, x, **k),
     "verify": lambda x, **k: verify(Path("nowhere"), INTEGER, x, **k),
-    "crosscheck": lambda x, **k: crosscheck([FLOAT, INTEGER], ["golden", "native", "reference"], x, **k),
+    "crosscheck": lambda x, **k: crosscheck(
+        [FLOAT, INTEGER], ["golden", "native", "reference"], x, **k
+    ),
     "plastic golden": lambda x, **k: run_plastic_golden(quantize_plasticity(*LEARNING), x, **k),
     **{
         f"{name}": lambda x, e=engine, **k: e.run(INTEGER, x, **k)
@@ -221,11 +254,16 @@ PROVED: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", PROVED)
 def test_more_than_is_proved_is_refused(name: str) -> None:
     longer = Spikes(counts(STEPS + 1, 2))
-    with pytest.raises(InvalidData, match="has 7 steps, the widths of this model are proved for 6.*beyond_proof=True"):
+    with pytest.raises(
+        InvalidData,
+        match="has 7 steps, the widths of this model are proved for 6.*beyond_proof=True",
+    ):
         PROVED[name](longer)
     if name == "lava":  # refuses what it cannot run exactly
         return
-    with pytest.raises(InvalidData, match="has a count of 2, the widths of this model are proved for 1"):
+    with pytest.raises(
+        InvalidData, match="has a count of 2, the widths of this model are proved for 1"
+    ):
         PROVED[name](Spikes(2 * counts(STEPS, 2)))
 
 
@@ -239,7 +277,9 @@ def test_what_is_allowed_by_name_is_marked(name: str) -> None:
 
 
 def test_beyond_the_proof_is_what_saturates() -> None:
-    """A readout that adds 1 per step, proved for 6 steps: after 600 it stands at the end of its format, where floats go on."""
+    """A readout that adds 1 per step, proved for 6 steps: after 600 it stands at the end of its
+    format, where floats go on.
+    """
     network = feed_forward([1, 1], output=Integrator(1.0))
     parameters = {"input_to_output.weight": np.ones((1, 1)), "output.bias": np.zeros(1)}
     model = quantize(TrainedNetwork(network, parameters, STEPS), 8)
@@ -247,16 +287,24 @@ def test_beyond_the_proof_is_what_saturates() -> None:
     with pytest.raises(InvalidData, match="600 steps"):
         infer(model, spikes)
     trace = run_golden(model, spikes, beyond_proof=True)
-    assert trace.beyond_proof and trace.states["v.output"].max() == model.populations["output"].membrane.max
+    assert (
+        trace.beyond_proof
+        and trace.states["v.output"].max() == model.populations["output"].membrane.max
+    )
     assert infer(model, spikes, beyond_proof=True)[0, 0] == trace.states["v.output"][-1, 0, 0]
 
 
 def test_floats_have_no_proof() -> None:
     assert run_reference(FLOAT, Spikes(counts(50, 3))).beyond_proof is False
-    assert ENGINES["reference"].run(FLOAT, Spikes(counts(50, 3)), beyond_proof=True).beyond_proof is False
+    assert (
+        ENGINES["reference"].run(FLOAT, Spikes(counts(50, 3)), beyond_proof=True).beyond_proof
+        is False
+    )
 
 
-def test_files_and_commands_keep_the_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_commands_keep_the_mark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save(INTEGER, tmp_path / "model")
     np.savez(tmp_path / "in.npz", spikes=counts(STEPS + 1, 1)[:, 0])
     files = (tmp_path / "model", "golden", tmp_path / "in.npz", tmp_path / "out.npz")
@@ -266,7 +314,15 @@ def test_files_and_commands_keep_the_mark(tmp_path: Path, capsys: pytest.Capture
     assert run_model(*files, beyond_proof=True).beyond_proof
     with np.load(tmp_path / "out.npz") as file:
         assert bool(file["beyond_proof"])
-    options = ["--engine", "golden", "--input", str(files[2]), "--out", str(files[3]), "--beyond-proof"]
+    options = [
+        "--engine",
+        "golden",
+        "--input",
+        str(files[2]),
+        "--out",
+        str(files[3]),
+        "--beyond-proof",
+    ]
     app(["run", str(files[0]), *options], standalone_mode=False)
     assert "beyond the proof" in capsys.readouterr().out
     np.savez(tmp_path / "in.npz", spikes=counts(STEPS, 1)[:, 0])

@@ -68,7 +68,9 @@ def test_future_version_and_wrong_kind(saved: Path) -> None:
     (saved / "value.json").write_text(json.dumps(header))
     with pytest.raises(
         BrokenFile,
-        match="a trained network of format version 99, this program reads 1; a newer neurohw wrote it",
+        match=(
+            "a trained network of format version 99, this program reads 1; a newer neurohw wrote it"
+        ),
     ):
         load_trained(saved)
 

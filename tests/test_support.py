@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing unknown is computed: a neuron, connection, modulation, decay or attribute that a part does not name is refused by it, whatever the part.
+"""Nothing unknown is computed: a neuron, connection, modulation, decay or attribute that a part
+does not name is refused by it, whatever the part.
 
-Found by trying: a new field of `Lif` gave 171 spikes in the reference and 116 or 117 elsewhere, a new spiking class 0 in four engines and 191 in RTL.
-Engines and exports come from their tables, so that a new one is tried, too.
+Found by trying: a new field of `Lif` gave 171 spikes in the reference and 116 or 117 elsewhere, a
+new spiking class 0 in four engines and 191 in RTL. Engines and exports come from their tables, so
+that a new one is tried, too.
 """
 
 import ast
@@ -37,7 +39,15 @@ from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwo
 from neurohw.neurons import Astrocyte, Integrator, Lif, Source, as_lif
 from neurohw.noise import Experiment, Scenario
 from neurohw.noise.judge import judge_chip, judge_ideal
-from neurohw.plasticity import Bernoulli, Plasticity, PlasticProjection, Stdp, encode, initialise, run_plastic_reference
+from neurohw.plasticity import (
+    Bernoulli,
+    Plasticity,
+    PlasticProjection,
+    Stdp,
+    encode,
+    initialise,
+    run_plastic_reference,
+)
 from neurohw.plasticity.golden import run_plastic_golden
 from neurohw.plasticity.integer import quantize_plasticity
 from neurohw.plasticity.native import PlasticKernel
@@ -103,7 +113,9 @@ class Floor(ShiftDecay):
 
 
 def changed(value: Any, **attributes: Any) -> Any:
-    """A copy of a frozen value with attributes that its class does not have, or values that it does not allow."""
+    """A copy of a frozen value with attributes that its class does not have, or values that it does
+    not allow.
+    """
     copy = replace(value)
     for name, found in attributes.items():
         object.__setattr__(copy, name, found)
@@ -120,14 +132,20 @@ NEURONS = {
 
 
 def network(
-    neuron: Any = None, connection: Any = None, modulation: type[Modulation] | None = None, output: Any = None
+    neuron: Any = None,
+    connection: Any = None,
+    modulation: type[Modulation] | None = None,
+    output: Any = None,
 ) -> Network:
     populations = [
         Population("input", 3, Source()),
         Population("cells", SIZE, neuron or Lif(0.5)),
         Population("output", 2, output or Integrator(0.5)),
     ]
-    projections = [Projection("input", "cells", connection=connection or Dense()), Projection("cells", "output")]
+    projections = [
+        Projection("input", "cells", connection=connection or Dense()),
+        Projection("cells", "output"),
+    ]
     modulations = []
     if modulation is not None:
         populations.insert(2, Population("astrocyte", 2, Astrocyte(0.5)))
@@ -145,7 +163,13 @@ def integers(net: Network) -> QuantizedNetwork:
     """The integers of the known network under an unknown one: what a file or a hand could bring."""
     known = quantize(trained(network(modulation=Modulation if net.modulations else None)), 4)
     return QuantizedNetwork(
-        net, known.populations, known.projections, STEPS, modulations={m.name: q for m, q in zip(net.modulations, known.modulations.values(), strict=True)}
+        net,
+        known.populations,
+        known.projections,
+        STEPS,
+        modulations={
+            m.name: q for m, q in zip(net.modulations, known.modulations.values(), strict=True)
+        },
     )
 
 
@@ -155,7 +179,9 @@ def dataset() -> Dataset:
 
 
 def experiment(model: TrainedNetwork, **scenario: Any) -> Experiment:
-    return Experiment(model, Scenario(device_named("pcm"), **scenario), (0.0,), SPIKES, np.array([0, 1]))
+    return Experiment(
+        model, Scenario(device_named("pcm"), **scenario), (0.0,), SPIKES, np.array([0, 1])
+    )
 
 
 FLOAT: dict[str, Callable[[TrainedNetwork, Path], Any]] = {
@@ -187,10 +213,14 @@ for to in EXPORTS:
     suffix = "nir" if to == "nir" else "py"
     for kind, table in (("float", FLOAT), ("integer", INTEGER)):
         if kind == "float" if to in ("nir", "snntorch") else to != "lava" or kind == "integer":
-            table[f"export to {to}"] = lambda m, path, to=to, suffix=suffix: export_model(m, to, path / f"x.{suffix}")  # type: ignore[misc]
+            table[f"export to {to}"] = lambda m, path, to=to, suffix=suffix: export_model(
+                m, to, path / f"x.{suffix}"
+            )  # type: ignore[misc]
 
 
-def refuses(entry: Callable[[Any, Path], Any], model: Any, path: Path, node: str, named: str) -> None:
+def refuses(
+    entry: Callable[[Any, Path], Any], model: Any, path: Path, node: str, named: str
+) -> None:
     with pytest.raises(Unsupported, match=f"{node}.*{named}"):
         entry(model, path)
     assert not list(path.iterdir())
@@ -212,9 +242,15 @@ def test_an_unknown_neuron_is_refused_in_integers(entry: str, neuron: str, tmp_p
 
 @pytest.fixture
 def new_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer adds `jitter: float = 0.25` to Lif: until a part names it, the part refuses every Lif."""
+    """A developer adds `jitter: float = 0.25` to Lif: until a part names it, the part refuses every
+    Lif.
+    """
     added = field(default=0.25)
-    added.name, added.type, added._field_type = "jitter", float, Lif.__dataclass_fields__["decay"]._field_type  # type: ignore[attr-defined]
+    added.name, added.type, added._field_type = (
+        "jitter",
+        float,
+        Lif.__dataclass_fields__["decay"]._field_type,
+    )  # type: ignore[attr-defined]
     monkeypatch.setitem(Lif.__dataclass_fields__, "jitter", added)
     monkeypatch.setattr(Lif, "jitter", 0.25, raising=False)
 
@@ -239,7 +275,9 @@ CONNECTIONS = {
 @pytest.mark.parametrize("entry", [*FLOAT, *INTEGER])
 def test_an_unknown_connection_is_refused(entry: str, connection: str, tmp_path: Path) -> None:
     toy, named = CONNECTIONS[connection]
-    model = trained(network(connection=toy)) if entry in FLOAT else integers(network(connection=toy))
+    model = (
+        trained(network(connection=toy)) if entry in FLOAT else integers(network(connection=toy))
+    )
     refuses((FLOAT | INTEGER)[entry], model, tmp_path, "projection 'input_to_cells'", named)
 
 
@@ -248,22 +286,34 @@ WITHOUT_ASTROCYTES = ("to_nir", "to_snntorch", "export to nir", "export to snnto
 
 @pytest.mark.parametrize("entry", [*FLOAT, *INTEGER])
 def test_an_unknown_modulation_is_refused(entry: str, tmp_path: Path) -> None:
-    model = trained(network(modulation=Slow)) if entry in FLOAT else integers(network(modulation=Slow))
+    model = (
+        trained(network(modulation=Slow)) if entry in FLOAT else integers(network(modulation=Slow))
+    )
     astrocyte = entry in WITHOUT_ASTROCYTES  # which these refuse before they look at what it does
     node = "population 'astrocyte'" if astrocyte else "modulation 'astrocyte_gain_cells'"
     refuses((FLOAT | INTEGER)[entry], model, tmp_path, node, "Astrocyte" if astrocyte else "Slow")
 
 
 @pytest.mark.parametrize("entry", [*FLOAT, *INTEGER])
-def test_an_unknown_attribute_of_a_projection_or_population_is_refused(entry: str, tmp_path: Path) -> None:
+def test_an_unknown_attribute_of_a_projection_or_population_is_refused(
+    entry: str, tmp_path: Path
+) -> None:
     net = network()
     object.__setattr__(net.projections[1], "release_probability", 0.5)
     model = trained(net) if entry in FLOAT else integers(net)
-    refuses((FLOAT | INTEGER)[entry], model, tmp_path, "projection 'cells_to_output'", "release_probability = 0.5")
+    refuses(
+        (FLOAT | INTEGER)[entry],
+        model,
+        tmp_path,
+        "projection 'cells_to_output'",
+        "release_probability = 0.5",
+    )
     net = network()
     object.__setattr__(net.populations[1], "lateral_inhibition", True)
     model = trained(net) if entry in FLOAT else integers(net)
-    refuses((FLOAT | INTEGER)[entry], model, tmp_path, "population 'cells'", "lateral_inhibition = True")
+    refuses(
+        (FLOAT | INTEGER)[entry], model, tmp_path, "population 'cells'", "lateral_inhibition = True"
+    )
 
 
 @pytest.mark.parametrize("entry", INTEGER)
@@ -281,7 +331,10 @@ def liquid(neuron: Any) -> TrainedNetwork:
         Projection("liquid", "liquid", 1, connection=Sparse(3)),
     )
     net = Network(populations, projections)
-    arrays = {n: np.arange(3.0) if n.endswith(("source", "target")) else np.ones(s) for n, s in net.shapes().items()}
+    arrays = {
+        n: np.arange(3.0) if n.endswith(("source", "target")) else np.ones(s)
+        for n, s in net.shapes().items()
+    }
     arrays.setdefault("liquid.threshold", np.ones(SIZE))
     return TrainedNetwork(net, {n: a for n, a in arrays.items() if n in net.shapes()}, STEPS)
 
@@ -301,7 +354,11 @@ HARD = Lif(0.5, reset="hard")
 @pytest.mark.parametrize("entry", LEARNING)
 def test_learning_refuses_what_it_does_not_know(entry: str, request: pytest.FixtureRequest) -> None:
     LEARNING[entry](liquid(HARD), RULE)  # what it knows
-    for toy, named in ((Jittered(0.5, reset="hard"), "Jittered"), (Resonator(), "Resonator"), (changed(HARD, jitter=0.25), "jitter")):
+    for toy, named in (
+        (Jittered(0.5, reset="hard"), "Jittered"),
+        (Resonator(), "Resonator"),
+        (changed(HARD, jitter=0.25), "jitter"),
+    ):
         with pytest.raises(Unsupported, match=f"population 'liquid'.*{named}"):
             LEARNING[entry](liquid(toy), RULE)
     with pytest.raises(Unsupported, match=r"plasticity.*Stdp\.homeostasis"):
@@ -312,7 +369,9 @@ def test_learning_refuses_what_it_does_not_know(entry: str, request: pytest.Fixt
         LEARNING[entry](model, RULE)
 
 
-def test_learning_in_integers_and_its_hardware_refuse_a_new_field(request: pytest.FixtureRequest) -> None:
+def test_learning_in_integers_and_its_hardware_refuse_a_new_field(
+    request: pytest.FixtureRequest,
+) -> None:
     quantized = quantize_plasticity(liquid(HARD), RULE)
     request.getfixturevalue("new_field")
     for entry in (lambda: run_plastic_golden(quantized, SPIKES), lambda: emit_plastic(quantized)):
@@ -326,13 +385,17 @@ def test_liquids_and_their_measures_refuse_a_new_field(request: pytest.FixtureRe
     with pytest.raises(InvalidModel, match="must be a Lif, not Jittered"):
         Liquid(liquid(Jittered(0.5, reset="hard")), np.zeros(SIZE, np.bool_))
     request.getfixturevalue("new_field")
-    for entry in (lambda: run_liquid(made, SPIKES), lambda: lyapunov_exponents(model, trace, settle=0)):
+    for entry in (
+        lambda: run_liquid(made, SPIKES),
+        lambda: lyapunov_exponents(model, trace, settle=0),
+    ):
         with pytest.raises(Unsupported, match=r"population 'liquid'.*Lif\.jitter"):
             entry()
 
 
 KERNELS: dict[str, Callable[[Any], Any]] = {
-    "scan": lambda neuron: scan(neuron, TorchConstants(0.5), torch.zeros(STEPS, 2, SIZE), surrogate("arctan")),
+    "scan": lambda neuron: scan(neuron, TorchConstants(0.5), torch.zeros(STEPS, 2, SIZE),
+        surrogate("arctan")),
     "fast_scan": lambda neuron: fast_scan(
         neuron, TorchConstants(0.5), torch.zeros(STEPS, 2, SIZE), "arctan", None, True, False
     ),
@@ -342,7 +405,8 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
     ),
     "prove_widths": lambda neuron: prove_widths(
         neuron, [Drive(np.zeros(1, np.int64), np.ones(1, np.int64), 0)],
-        Constants(np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64), ShiftDecay(1), None), STEPS,
+        Constants(np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64), ShiftDecay(1),
+            None), STEPS,
     ),
 }  # fmt: skip
 
@@ -360,12 +424,17 @@ def test_kernels_refuse_what_they_do_not_know(kernel: str, request: pytest.Fixtu
         KERNELS[kernel](known)
 
 
-def test_a_kernel_that_lacks_a_field_leaves_the_neuron_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_lacks_a_field_leaves_the_neuron_to_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Training that names a new field must not hand it to operators that do not."""
     from neurohw.train import module as training
     from neurohw.train import scan as kernel
 
-    nodes = {**kernel.IMPLEMENTS.nodes, Lif: {n: v for n, v in kernel.IMPLEMENTS.nodes[Lif].items() if n != "strict"}}
+    nodes = {
+        **kernel.IMPLEMENTS.nodes,
+        Lif: {n: v for n, v in kernel.IMPLEMENTS.nodes[Lif].items() if n != "strict"},
+    }
     made = training.SpikingModule(network())
     assert made.scanned == {"cells": True, "output": True}
     monkeypatch.setattr(kernel, "IMPLEMENTS", Implements("lif_scan", nodes))
@@ -384,7 +453,12 @@ def test_nothing_else_passes_as_a_lif() -> None:
 
 
 def test_nothing_unknown_is_saved(tmp_path: Path) -> None:
-    for net in (network(Jittered()), network(Resonator()), network(connection=Scaled()), network(connection=OneToOne())):
+    for net in (
+        network(Jittered()),
+        network(Resonator()),
+        network(connection=Scaled()),
+        network(connection=OneToOne()),
+    ):
         with pytest.raises(InvalidModel, match="cannot be saved: known are"):
             save(trained(net), tmp_path / "model")
     model = quantize(trained(network()), 4)
@@ -394,11 +468,14 @@ def test_nothing_unknown_is_saved(tmp_path: Path) -> None:
 
 
 def test_a_refusal_says_what_is_known_and_what_to_do() -> None:
-    part = Implements("toy", STEP | GRAPH | {Dense: attributes()} | {Lif: attributes("decay", reset=("soft",))})
+    part = Implements(
+        "toy", STEP | GRAPH | {Dense: attributes()} | {Lif: attributes("decay", reset=("soft",))}
+    )
     with pytest.raises(Unsupported) as refusal:
         part.check(network(Lif(0.5)))
     assert str(refusal.value) == (
-        "population 'cells': toy knows nothing of Lif.threshold = 1.0; leave it out, or use a part of neurohw that names it"
+        "population 'cells': toy knows nothing of Lif.threshold = 1.0; leave it out, or use "
+        "a part of neurohw that names it"
     )
     assert list(part.unknown(IntFormat(3))) == ["toy computes no IntFormat"]
 
@@ -409,7 +486,11 @@ def test_no_module_lets_another_neuron_pass_as_a_lif() -> None:
     for path in sorted((Path(__file__).parents[1] / "neurohw").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             other = node.orelse if isinstance(node, ast.IfExp) else None
-            if isinstance(other, ast.Call) and isinstance(other.func, ast.Name) and other.func.id == "Lif":
+            if (
+                isinstance(other, ast.Call)
+                and isinstance(other.func, ast.Name)
+                and other.func.id == "Lif"
+            ):
                 found.append(f"{path.name}:{node.lineno}")
     assert not found
 

@@ -52,7 +52,8 @@ def value(path: Path, number: int = 0, force: bool = False) -> None:
 
 
 MODULE = b"module a;"
-MANIFEST = f'{{"files":{{"a.sv":"{hashlib.sha256(MODULE).hexdigest()}"}},"format_version":2,"kind":"rtl"}}'.encode()
+DIGEST = hashlib.sha256(MODULE).hexdigest()
+MANIFEST = f'{{"files":{{"a.sv":"{DIGEST}"}},"format_version":2,"kind":"rtl"}}'.encode()
 PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 # what the framework writes, by a function of the path: folders and single files
 FOLDERS: dict[str, Callable[[Path, bool], object]] = {

@@ -11,9 +11,9 @@ from neurohw.cli.noise import noise
 from neurohw.cli.reservoir import reservoir
 
 app = typer.Typer(
-    help="Define a spiking network once; train, quantize, emit, verify, build, report.\n\n"
-    "Start with `neurohw flow digits`. Every verb works on one run folder, skips what is up to date "
-    "and can be repeated.",
+    help="Define a spiking network once; train, quantize, emit, verify, build, report.\n\nStart "
+    "with `neurohw flow digits`. Every verb works on one run folder, skips what is up to "
+    "date and can be repeated.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,7 +31,9 @@ def _tell_version(wanted: bool) -> None:
 def everywhere(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Version of neurohw."),
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Version of neurohw."
+        ),
     ] = False,
 ) -> None:
     """Options that belong to no verb."""

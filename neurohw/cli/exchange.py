@@ -96,8 +96,6 @@ ShapeOption = Annotated[
 ]
 
 
-
-
 def show_import(value: Any) -> None:
     """Print what an import took for granted, who says it, the neurons, and what is doubtful."""
     report = value.info.get("import") if isinstance(value, TrainedNetwork) else None

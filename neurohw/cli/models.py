@@ -28,41 +28,70 @@ def _show_crosscheck(result: CrosscheckResult) -> None:
         note = r.reason or (f"steps late inside it, aligned here: {late}" if late else "")
         runs.add_row(r.engine, r.kind, Text(r.status, style=colour), f"{r.seconds:.1f}", note)
     console.print(runs)
-    pairs = Table("model", "pair", "spikes compared", "mismatches", "states compared", "largest |dv|", "first mismatch")
+    pairs = Table(
+        "model",
+        "pair",
+        "spikes compared",
+        "mismatches",
+        "states compared",
+        "largest |dv|",
+        "first mismatch",
+    )
     for p in result.pairs:
-        row = (f"{p.spikes_compared:,}", str(p.mismatches), f"{p.states_compared:,}", f"{p.largest_difference:.1e}")
+        row = (
+            f"{p.spikes_compared:,}",
+            str(p.mismatches),
+            f"{p.states_compared:,}",
+            f"{p.largest_difference:.1e}",
+        )
         pairs.add_row(p.kind, f"{p.left} - {p.right}", *row, p.first_mismatch or "")
     console.print(pairs)
 
 
 def crosscheck(
     model: Annotated[
-        Path | None, typer.Argument(help="Run folder, or a saved trained or quantized network. Default: --run.")
+        Path | None,
+        typer.Argument(help="Run folder, or a saved trained or quantized network. Default: --run."),
     ] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="Run folder; its stage is repeated if out of date.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Run folder; its stage is repeated if out of date.")
+    ] = None,
     engines: Annotated[
         str | None,
-        typer.Option("--engines", help=f"Engines, separated by commas: {', '.join(ENGINES)}. Default: all but rtl."),
+        typer.Option(
+            "--engines",
+            help=f"Engines, separated by commas: {', '.join(ENGINES)}. Default: all but rtl.",
+        ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", help="Samples to compare. Default: all of --input, else 3.")
+        int | None,
+        typer.Option("--samples", help="Samples to compare. Default: all of --input, else 3."),
     ] = None,
     spikes: Annotated[
         Path | None,
-        typer.Option("--input", help="Spikes as .npz, array `spikes` [time, neuron] or [sample, time, neuron]."),
+        typer.Option(
+            "--input",
+            help="Spikes as .npz, array `spikes` [time, neuron] or [sample, time, neuron].",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="Where to draw a first mismatch. Default: mismatch.svg.")
+        Path | None,
+        typer.Option("--picture", help="Where to draw a first mismatch. Default: mismatch.svg."),
     ] = None,
     force: ForceOption = False,
     beyond_proof: BeyondProofOption = False,
 ) -> None:
     """Run a model in several engines and compare every spike and state.
 
-    `neurohw crosscheck --run runs/digits` repeats the stage of a run. `neurohw crosscheck runs/digits --engines golden,lava,rtl --samples 10` compares
-    chosen engines; `neurohw crosscheck model/ --input spikes.npz` any saved model. Exit code 1 if two engines differ.
+    `neurohw crosscheck --run runs/digits` repeats the stage of a run. `neurohw crosscheck
+    runs/digits --engines golden,lava,rtl --samples 10` compares chosen engines; `neurohw crosscheck
+    model/ --input spikes.npz` any saved model. Exit code 1 if two engines differ.
     """
-    if model is None and run is not None and not any((engines, spikes, samples is not None, picture)):
+    if (
+        model is None
+        and run is not None
+        and not any((engines, spikes, samples is not None, picture))
+    ):
         execute(RunFolder(run, force=force), ("crosscheck",))
         return
     path = model or run
@@ -72,10 +101,21 @@ def crosscheck(
     picture = picture or Path("mismatch.svg")
     with console.status("crosscheck") as status:
         result = crosscheck_saved(
-            path, chosen, samples, spikes, picture, lambda text, _: status.update(text), force, beyond_proof
+            path,
+            chosen,
+            samples,
+            spikes,
+            picture,
+            lambda text, _: status.update(text),
+            force,
+            beyond_proof,
         )
     _show_crosscheck(result)
-    missing = f"; {samples:,} were asked for, more are not there" if samples and samples > result.samples else ""
+    missing = (
+        f"; {samples:,} were asked for, more are not there"
+        if samples and samples > result.samples
+        else ""
+    )
     console.print(f"compared {result.samples:,} of {result.samples_there or 0:,} samples{missing}")
     if not result.agrees:
         if result.traces is not None:
@@ -84,17 +124,26 @@ def crosscheck(
 
 
 def run_verb(
-    model: Annotated[Path, typer.Argument(help="Run folder, or a saved trained or quantized network.")],
+    model: Annotated[
+        Path, typer.Argument(help="Run folder, or a saved trained or quantized network.")
+    ],
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(ENGINES)}.")],
-    spikes: Annotated[Path, typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron].")],
+    spikes: Annotated[
+        Path,
+        typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron]."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
-    states: Annotated[bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")] = False,
+    states: Annotated[
+        bool, typer.Option("--states", help="Write membranes `v.<population>`, too.")
+    ] = False,
     force: ForceOption = False,
     beyond_proof: BeyondProofOption = False,
 ) -> None:
-    """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz --out trace.npz`.
+    """Run a model on spikes in one engine: `neurohw run model/ --engine lava --input spikes.npz
+    --out trace.npz`.
 
-    The trace has one array `spikes.<population>` [time, neuron] per population, with a leading sample axis if the input has one.
+    The trace has one array `spikes.<population>` [time, neuron] per population, with a leading
+    sample axis if the input has one.
     """
     with console.status(escape(f"{engine} is running")):
         trace = run_model(model, engine, spikes, out, states, force, beyond_proof)

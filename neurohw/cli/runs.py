@@ -30,8 +30,8 @@ RecipeArgument = Annotated[
     str | None,
     typer.Argument(
         help="What to run: digits, digits-cnn, digits-pcm (embedded data); mnist, mnist-cnn, "
-        "mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data). Default: the run's own, "
-        "digits for a new one."
+        "mnist-pcm, spoken-digits, shd, ssc, speech-commands (need --data). Default: the "
+        "run's own, digits for a new one."
     ),
 ]
 DataOption = Annotated[
@@ -151,13 +151,23 @@ def summary(run: RunFolder) -> None:
             f"{verified['mismatches']} in {verified['spikes_compared']:,} spike comparisons",
         )
         table.add_row("cycles per inference", f"{verified['cycles_per_inference']:.0f}")
-        done, effective = (sum(verified[f"{kind}synaptic_operations"].values()) for kind in ("", "effective_"))
+        done, effective = (
+            sum(verified[f"{kind}synaptic_operations"].values()) for kind in ("", "effective_")
+        )
         per = verified["samples"]
-        table.add_row("operations per inference", f"{done / per:,.0f} synaptic, {effective / per:,.0f} effective")
-        saturated = ", ".join(f"{n:,} in {name}" for name, n in verified["saturations"].items() if n)
+        table.add_row(
+            "operations per inference",
+            f"{done / per:,.0f} synaptic, {effective / per:,.0f} effective",
+        )
+        saturated = ", ".join(
+            f"{n:,} in {name}" for name, n in verified["saturations"].items() if n
+        )
         table.add_row("saturated updates", saturated or "none")
     for name, board in (built or {}).get("boards", {}).items():
-        numbers = f"{board['lut']:,} LUT, {board['bram']} BRAM, {board['dsp']} DSP, Fmax {board['fmax_mhz']:.1f} MHz"
+        numbers = (
+            f"{board['lut']:,} LUT, {board['bram']} BRAM, {board['dsp']} DSP, Fmax "
+            f"{board['fmax_mhz']:.1f} MHz"
+        )
         table.add_row(name, f"{numbers}: {run.path / board['bitstream']}")
     for name in (built or {}).get("failed", {}):
         table.add_row(name, Text("not built", style="red"))
@@ -168,7 +178,9 @@ def _start(
     recipe: str | None, run: Path | None, boards: list[str] | None, force: bool, **given: Any
 ) -> RunFolder:
     path = run or Path("runs") / (recipe or "digits")
-    return RunFolder.start(path, recipe, force=force, boards=tuple(boards) if boards else None, **given)
+    return RunFolder.start(
+        path, recipe, force=force, boards=tuple(boards) if boards else None, **given
+    )
 
 
 def flow(
@@ -234,7 +246,9 @@ def train(
     execute(_start(recipe, run, board, force, **given), ("train",), device=device)
 
 
-def quantize(run: ExistingRun, resolution_bits: ResolutionOption = None, force: ForceOption = False) -> None:
+def quantize(
+    run: ExistingRun, resolution_bits: ResolutionOption = None, force: ForceOption = False
+) -> None:
     """Quantize the trained network to integers, with widths by proof."""
     folder = RunFolder(run, force=force)
     if resolution_bits is not None:

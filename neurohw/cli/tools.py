@@ -23,21 +23,35 @@ def hear(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of digit_speaker_index.wav (7_jackson_32.wav) or of Speech Commands; fsdd downloads 3,000 digits."
+            help=(
+                "Folder of digit_speaker_index.wav (7_jackson_32.wav) or of Speech Commands; "
+                "fsdd downloads 3,000 digits."
+            )
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File of spikes to write, .npz.")],
     channels: Annotated[int, typer.Option("--channels", help="Filters of the cochlea.")] = 64,
     force: ForceOption = False,
 ) -> None:
-    """Turn speech into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow spoken-digits --data spikes.npz`.
+    """Turn speech into spikes: `neurohw hear recordings/ --out spikes.npz`, then `neurohw flow
+    spoken-digits --data spikes.npz`.
 
-    A cochlea of gammatone filters and integrate-and-fire neurons; nothing is downloaded unless fsdd is named.
+    A cochlea of gammatone filters and integrate-and-fire neurons; nothing is downloaded unless fsdd
+    is named.
     """
-    with Progress(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False), console=console) as display:
+    with Progress(
+        SpinnerColumn(),
+        BarColumn(24),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+    ) as display:
         task = display.add_task("reading", total=1.0)
         words = hear_to_file(
-            source, out, channels, lambda text, done: display.update(task, description=text, completed=done), force
+            source,
+            out,
+            channels,
+            lambda text, done: display.update(task, description=text, completed=done),
+            force,
         )
     console.print(f"{words}: {out}", soft_wrap=True)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound to spikes, like a cochlea: a bank of gammatone filters, hair cells, and a leaky integrate-and-fire neuron for each channel.
+"""Sound to spikes, like a cochlea: a bank of gammatone filters, hair cells, and a leaky
+integrate-and-fire neuron for each channel.
 
-centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and Moore, 1990):
+centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and
+Moore, 1990):
                      E(f) = 21.4 log10(1 + 0.00437 f)
 filter               gammatone of order 4 at each of them
 hair cell            half-wave rectified, mean over each millisecond, square root; millisecond k
@@ -31,7 +33,8 @@ def erb_spaced(low: float, high: float, channels: int) -> NDArray[np.float64]:
 
 
 def gammatone_filter(wave: NDArray[np.float64], frequency: float, rate: int) -> NDArray[np.float64]:
-    """A wave [sample] behind the gammatone of a centre frequency in Hz (Slaney, 1993; gain 1 there).
+    """A wave [sample] behind the gammatone of a centre frequency in Hz (Slaney, 1993; gain 1
+    there).
 
     Up to POLYNOMIAL_RATE as one fraction of polynomials, above it as its four sections of order 2:
     the poles of low frequencies are then so near to each other and to the unit circle that the
@@ -43,7 +46,10 @@ def gammatone_filter(wave: NDArray[np.float64], frequency: float, rate: int) -> 
     b, a = gammatone(frequency, "iir", fs=rate)
     if rate <= POLYNOMIAL_RATE:
         return np.asarray(lfilter(b, a, wave))
-    angle, radius = 2 * np.pi * frequency / rate, np.exp(-2 * np.pi * 1.019 * 24.7 * (4.37e-3 * frequency + 1) / rate)
+    angle, radius = (
+        2 * np.pi * frequency / rate,
+        np.exp(-2 * np.pi * 1.019 * 24.7 * (4.37e-3 * frequency + 1) / rate),
+    )
     shifts = np.sqrt(3 + np.array([1, 1, -1, -1]) * 2**1.5) * [1, -1, 1, -1]
     sections = np.zeros((4, 6))
     sections[:, 0], sections[:, 1] = 1, -radius * (np.cos(angle) + shifts * np.sin(angle))
@@ -56,13 +62,17 @@ def frame_borders(samples: int, rate: int) -> NDArray[np.int64]:
 
     As many milliseconds as cover `samples`.
     """
-    steps = next(k for k in count((samples * 1000) // rate) if (2 * k * rate + 1000) // 2000 >= samples)
+    steps = next(
+        k for k in count((samples * 1000) // rate) if (2 * k * rate + 1000) // 2000 >= samples
+    )
     return (2 * np.arange(steps + 1, dtype=np.int64) * rate + 1000) // 2000
 
 
 @dataclass(frozen=True)
 class Cochlea:
-    """The parameters. low, high in Hz; time_constant in seconds; gain: of a full-scale sound (1.0) into the membrane per millisecond.
+    """The parameters. low, high in Hz; time_constant in seconds;
+
+    gain: of a full-scale sound (1.0) into the membrane per millisecond.
 
     Raises InvalidData for values that make no filter bank.
     """
@@ -75,19 +85,32 @@ class Cochlea:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", whole(self.channels, "cochlea: channels", 1))
-        if not (0 < self.low < self.high < np.inf and 0 < self.time_constant < np.inf and 0 < self.gain < np.inf):
-            raise InvalidData(f"{self}: low < high, time_constant and gain must be above 0 and finite")
+        if not (
+            0 < self.low < self.high < np.inf
+            and 0 < self.time_constant < np.inf
+            and 0 < self.gain < np.inf
+        ):
+            raise InvalidData(
+                f"{self}: low < high, time_constant and gain must be above 0 and finite"
+            )
 
     def hair_cells(self, wave: NDArray[np.floating], rate: int) -> NDArray[np.float64]:
-        """What the hair cells send [millisecond, channel] for a sound in -1..1 [sample] at `rate` samples per second."""
+        """What the hair cells send [millisecond, channel] for a sound in -1..1 [sample] at `rate`
+        samples per second.
+        """
         if wave.ndim != 1 or not len(wave):
-            raise InvalidData(f"a sound is one channel of samples, not an array of shape {wave.shape}")
+            raise InvalidData(
+                f"a sound is one channel of samples, not an array of shape {wave.shape}"
+            )
         if not np.isfinite(wave).all():
-            raise InvalidData("a sound holds finite numbers, this one has infinities or what is not a number")
+            raise InvalidData(
+                "a sound holds finite numbers, this one has infinities or what is not a number"
+            )
         rate = whole(rate, "samples per second", 1000)
         if not self.high < rate / 2:
             raise InvalidData(
-                f"filters up to {self.high:g} Hz need more than {2 * self.high:g} samples per second, not {rate}"
+                f"filters up to {self.high:g} Hz need more than {2 * self.high:g} samples "
+                f"per second, not {rate}"
             )
         borders = frame_borders(len(wave), rate)
         padded = np.pad(np.asarray(wave, np.float64), (0, borders[-1] - len(wave)))
@@ -101,7 +124,9 @@ class Cochlea:
             result[:, channel] = np.sqrt(frames.sum(1) / lengths)
         return result
 
-    def spikes(self, wave: NDArray[np.floating], rate: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def spikes(
+        self, wave: NDArray[np.floating], rate: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(time in milliseconds, channel) of every spike, in the order of time."""
         drive = self.gain * self.hair_cells(wave, rate)
         decay = float(np.exp(-1e-3 / self.time_constant))

@@ -16,17 +16,24 @@ PARTS = ("train", "validation", "test")
 
 
 def whole_numbers(values: Any, where: str) -> NDArray[np.int64]:
-    """The values as int64; InvalidData, naming the place, for fractions, infinities and other types."""
+    """The values as int64;
+
+    InvalidData, naming the place, for fractions, infinities and other types.
+    """
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise InvalidData(f"{where}: whole numbers are needed, not {array.dtype}")
-    if array.dtype.kind == "f" and not np.all(whole_ones := np.isfinite(array) & (array == np.floor(array))):
+    if array.dtype.kind == "f" and not np.all(
+        whole_ones := np.isfinite(array) & (array == np.floor(array))
+    ):
         raise InvalidData(f"{where}: whole numbers are needed, not {array[~whole_ones][0]}")
     return array.astype(np.int64, copy=False)
 
 
 def _frozen(values: Any, kind: type) -> NDArray[Any]:
-    """The values as an array that cannot be written to: itself if it is one already, else a copy."""
+    """The values as an array that cannot be written to: itself if it is one already, else a
+    copy.
+    """
     array: NDArray[Any] = np.asarray(values, kind)
     if array.flags.writeable or not array.flags.owndata:
         array = np.array(values, kind)
@@ -36,7 +43,8 @@ def _frozen(values: Any, kind: type) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature], and labels int64 [sample] in 0..classes-1.
+    """Features float32 [sample, feature] in 0..1, or spike counts uint8 [sample, step, feature],
+    and labels int64 [sample] in 0..classes-1.
 
     Spikes are told by their type and shape, uint8 with three axes, in all parts. image: (height,
     width) where the features are the pixels of an image, row by row.
@@ -55,13 +63,17 @@ class Dataset:
     image: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", whole(self.classes, f"dataset {self.name!r}: classes", 1))
+        object.__setattr__(
+            self, "classes", whole(self.classes, f"dataset {self.name!r}: classes", 1)
+        )
         first = np.asarray(self.x_train)
         spikes = first.dtype == np.uint8 and first.ndim == 3
         shape = first.shape[1:] if spikes else first.shape[-1:]
         for part in PARTS:
             where, given = f"dataset {self.name!r}, {part}", np.asarray(getattr(self, f"x_{part}"))
-            if (given.dtype == np.uint8 and given.ndim == 3) != spikes or given.dtype.kind not in "buif":
+            if (
+                given.dtype == np.uint8 and given.ndim == 3
+            ) != spikes or given.dtype.kind not in "buif":
                 raise InvalidData(
                     f"{where}: features are {given.dtype} {list(given.shape)}; every part has "
                     "spike counts, uint8 [sample, step, feature], "
@@ -72,18 +84,26 @@ class Dataset:
             if y.ndim != 1 or x.shape != (len(y), *shape):
                 wanted = ", ".join(str(n) for n in shape)
                 raise InvalidData(
-                    f"{where}: features {x.shape} and labels {y.shape} do not match [n, {wanted}] and [n]"
+                    f"{where}: features {x.shape} and labels {y.shape} do not match [n, "
+                    f"{wanted}] and [n]"
                 )
             if x.size == 0:
                 raise InvalidData(f"{where}: no samples")
             if not spikes and not (x.min() >= 0 and x.max() <= 1):
-                raise InvalidData(f"{where}: features range from {x.min():g} to {x.max():g}, 0..1 is needed")
+                raise InvalidData(
+                    f"{where}: features range from {x.min():g} to {x.max():g}, 0..1 is needed"
+                )
             if y.min() < 0 or y.max() >= self.classes:
-                raise InvalidData(f"{where}: labels {y.min()}..{y.max()} lie outside 0..{self.classes - 1}")
+                raise InvalidData(
+                    f"{where}: labels {y.min()}..{y.max()} lie outside 0..{self.classes - 1}"
+                )
             for key, array in ((f"x_{part}", x), (f"y_{part}", y)):
                 object.__setattr__(self, key, array)
         if self.image is not None and self.image[0] * self.image[1] != self.features:
-            raise InvalidData(f"dataset {self.name!r}: {self.features} features are no image of {self.image} pixels")
+            raise InvalidData(
+                f"dataset {self.name!r}: {self.features} features are no image of "
+                f"{self.image} pixels"
+            )
 
     @property
     def features(self) -> int:
@@ -101,7 +121,9 @@ class Dataset:
             raise InvalidData(f"unknown part {name!r}: known are {', '.join(PARTS)}")
         return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
 
-    def samples(self, name: str, chosen: slice | NDArray[np.int64] | None = None) -> NDArray[Any] | Spikes:
+    def samples(
+        self, name: str, chosen: slice | NDArray[np.int64] | None = None
+    ) -> NDArray[Any] | Spikes:
         """The chosen samples of a part, all by default, as an encoder takes them.
 
         Features [sample, feature], or `Spikes`, whose order of axes is known.
@@ -112,7 +134,11 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 of the dataset, 64 hexadecimal digits."""
         fields: dict[str, Any] = {"name": self.name, "classes": self.classes, "image": self.image}
-        return digest("dataset", fields, {f"{a}_{part}": getattr(self, f"{a}_{part}") for part in PARTS for a in "xy"})
+        return digest(
+            "dataset",
+            fields,
+            {f"{a}_{part}": getattr(self, f"{a}_{part}") for part in PARTS for a in "xy"},
+        )
 
 
 def known_order(x: NDArray[Any]) -> NDArray[Any] | Spikes:
@@ -123,7 +149,9 @@ def known_order(x: NDArray[Any]) -> NDArray[Any] | Spikes:
 def stratified_split(
     labels: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices (kept, taken), sorted: `fraction` of every class is taken, at least one sample, drawn from `seed`.
+    """Indices (kept, taken), sorted:
+
+    `fraction` of every class is taken, at least one sample, drawn from `seed`.
 
     Raises InvalidData for a fraction outside 0..1 and a class too small to be split.
     """
@@ -135,7 +163,9 @@ def stratified_split(
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
-            raise InvalidData(f"class {label} has {len(members)} sample: at least 2 are needed to split it")
+            raise InvalidData(
+                f"class {label} has {len(members)} sample: at least 2 are needed to split it"
+            )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         taken.append(rng.permutation(members)[:count])
     chosen = np.sort(np.concatenate(taken))

@@ -38,11 +38,15 @@ def check_values(x: Values) -> None:
         raise InvalidData(f"values are {x.dtype}, an encoder needs numbers")
     low, high = float(x.min()), float(x.max())
     if not (low >= 0.0 and high <= 1.0):  # also false for nan
-        raise InvalidData(f"values range from {low:g} to {high:g}: an encoder needs 0..1, so scale them first")
+        raise InvalidData(
+            f"values range from {low:g} to {high:g}: an encoder needs 0..1, so scale them first"
+        )
 
 
 def rate(x: Values, steps: int, seed: int | list[int]) -> Counts:
-    """Bernoulli spikes of probability x, [time, sample, neuron]; the same seed gives the same spikes."""
+    """Bernoulli spikes of probability x, [time, sample, neuron]; the same seed gives the same
+    spikes.
+    """
     generator = np.random.default_rng(seed)
     counts = np.empty((steps, *x.shape), np.uint8)
     for t in range(steps):  # step by step, to hold the random numbers of one at a time
@@ -51,7 +55,8 @@ def rate(x: Values, steps: int, seed: int | list[int]) -> Counts:
 
 
 def phase(x: Values, steps: int, offset: float = 0.0) -> Counts:
-    """A spike whenever a phase that grows by x per step from `offset` passes a whole number, [time, sample, neuron].
+    """A spike whenever a phase that grows by x per step from `offset` passes a whole number, [time,
+    sample, neuron].
 
     A phase that misses it by SLACK units in its last place is there: 100 times 0.57 are 57.
     """
@@ -95,7 +100,8 @@ def events(
     origin: float | None = None,
     saturate: bool = False,
 ) -> Counts:
-    """Counts [time, neuron] of the events of one recording; neuron = (polarity height + y) width + x.
+    """Counts [time, neuron] of the events of one recording; neuron = (polarity height + y) width +
+    x.
 
     size: (height, width). time: in any unit, and step_duration and origin in the same one, see
     `step_of`. origin: the time at which step 0 begins, by default 0. Events after the last step are
@@ -104,22 +110,33 @@ def events(
     origin, a count above 255, and, unless an origin is given, a recording of which nothing would be
     left.
     """
-    height, width = (whole(n, f"{name} of the sensor", 1) for n, name in zip(size, ("height", "width"), strict=True))
+    height, width = (
+        whole(n, f"{name} of the sensor", 1)
+        for n, name in zip(size, ("height", "width"), strict=True)
+    )
     steps, polarities = whole(steps, "steps", 1), whole(polarities, "polarities", 1)
-    columns, rows, signs = (whole_numbers(a, f"event {n}") for a, n in ((x, "x"), (y, "y"), (polarity, "p")))
+    columns, rows, signs = (
+        whole_numbers(a, f"event {n}") for a, n in ((x, "x"), (y, "y"), (polarity, "p"))
+    )
     times = np.asarray(time)
     if len({a.shape for a in (columns, rows, signs, times)}) != 1 or times.ndim != 1:
         raise InvalidData(
-            f"event lists differ in length: x, y, p, t have {[a.shape for a in (columns, rows, signs, times)]}"
+            "event lists differ in length: x, y, p, t have "
+            f"{[a.shape for a in (columns, rows, signs, times)]}"
         )
-    for name, values, limit in (("x", columns, width), ("y", rows, height), ("p", signs, polarities)):
+    for name, values, limit in (
+        ("x", columns, width),
+        ("y", rows, height),
+        ("p", signs, polarities),
+    ):
         if np.any((values < 0) | (values >= limit)):
             wrong = values[(values < 0) | (values >= limit)][0]
             raise InvalidData(f"event {name} = {wrong} lies outside 0..{limit - 1}")
     step = step_of(times, step_duration, steps, 0 if origin is None else origin)
     if np.any(step < 0):
         raise InvalidData(
-            f"event time {times.min():g} lies before {origin or 0}: give the start of the recording as origin"
+            f"event time {times.min():g} lies before {origin or 0}: give the start of the "
+            "recording as origin"
         )
     inside = step < steps
     if origin is None and len(times) and not inside.any():
@@ -144,9 +161,11 @@ def events(
 class Encoder:
     """An encoder and its parameters.
 
-    steps: T. levels: largest count of `direct` and `spikes`. offset: initial phase of `phase`, 0..1 (1/2 rounds the number of spikes to the nearest).
-    seed: of `rate`. saturate: counts of `spikes` above `levels` become `levels`, else they are
-    refused.
+    steps: T.
+    levels: largest count of `direct` and `spikes`.
+    offset: initial phase of `phase`, 0..1 (1/2 rounds the number of spikes to the nearest).
+    seed: of `rate`.
+    saturate: counts of `spikes` above `levels` become `levels`, else they are refused.
     Raises InvalidData for an unknown kind, a value out of range, and a number that is not whole
     where one is needed.
     """
@@ -160,15 +179,20 @@ class Encoder:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise InvalidData(f"unknown encoder {self.kind!r}: known are {', '.join(get_args(Kind))}")
+            raise InvalidData(
+                f"unknown encoder {self.kind!r}: known are {', '.join(get_args(Kind))}"
+            )
         for name, smallest, largest in (("steps", 1, None), ("levels", 1, 255), ("seed", 0, None)):
             value = whole(getattr(self, name), f"encoder {self.kind!r}: {name}", smallest, largest)
             object.__setattr__(self, name, value)
         if isinstance(self.offset, str | bool) or not 0.0 <= self.offset < 1.0:
-            raise InvalidData(f"encoder {self.kind!r}: offset lies in 0..1 (1 excluded), not {self.offset!r}")
+            raise InvalidData(
+                f"encoder {self.kind!r}: offset lies in 0..1 (1 excluded), not {self.offset!r}"
+            )
         if not isinstance(self.saturate, bool) or (self.saturate and self.kind != "spikes"):
             raise InvalidData(
-                f"encoder {self.kind!r}: saturate={self.saturate!r}; True or False, and True for `spikes` alone"
+                f"encoder {self.kind!r}: saturate={self.saturate!r}; True or False, and True "
+                "for `spikes` alone"
             )
 
     @property
@@ -177,7 +201,8 @@ class Encoder:
         return self.levels if self.kind in ("direct", "spikes") else 1
 
     def encode(self, x: NDArray[Any] | Spikes, stream: tuple[int, ...] = ()) -> Spikes:
-        """Spikes of values [sample, neuron] in 0..1, or of spike counts uint8 [sample, time, neuron].
+        """Spikes of values [sample, neuron] in 0..1, or of spike counts uint8 [sample, time,
+        neuron].
 
         x: samples of a Dataset (`Dataset.samples`), or an array. stream: numbers beside the seed
         that give `rate` other spikes, for instance one set per training epoch.
@@ -213,7 +238,8 @@ class Encoder:
             given = samples_first(given, self.steps, "the array of spikes")
         if given.steps != self.steps:
             raise InvalidData(
-                f"spikes have {given.steps} steps, the encoder needs {self.steps}: uint8 [sample, {self.steps}, neuron]"
+                f"spikes have {given.steps} steps, the encoder needs {self.steps}: uint8 "
+                f"[sample, {self.steps}, neuron]"
             )
         largest = int(given.counts.max())
         if largest > self.levels and not self.saturate:

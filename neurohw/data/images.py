@@ -34,9 +34,11 @@ IDX_TYPES: dict[int, np.dtype[Any]] = {
 
 
 def digits(test: float = 0.25, validation: float = 0.1, seed: int = 0) -> Dataset:
-    """1,797 handwritten digits of 8x8 pixels in 0..1 (UCI Optical Recognition of Handwritten Digits, test part).
+    """1,797 handwritten digits of 8x8 pixels in 0..1 (UCI Optical Recognition of Handwritten
+    Digits, test part).
 
-    test: fraction of all samples; validation: fraction of the rest. Both are stratified by class and drawn from `seed`.
+    test: fraction of all samples;
+    validation: fraction of the rest. Both are stratified by class and drawn from `seed`.
     """
     from sklearn.datasets import load_digits  # local: only this function needs scikit-learn
 
@@ -45,11 +47,16 @@ def digits(test: float = 0.25, validation: float = 0.1, seed: int = 0) -> Datase
     rest, tested = stratified_split(y, test, seed)
     kept, held = stratified_split(y[rest], validation, seed + 1)
     train, check = rest[kept], rest[held]
-    return Dataset("digits", x[train], y[train], x[check], y[check], x[tested], y[tested], 10, (8, 8))
+    return Dataset(
+        "digits", x[train], y[train], x[check], y[check], x[tested], y[tested], 10, (8, 8)
+    )
 
 
 def read_idx(path: Path) -> NDArray[Any]:
-    """The array of an idx file, plain or gzip-compressed; InvalidData, naming the file, for anything else."""
+    """The array of an idx file, plain or gzip-compressed;
+
+    InvalidData, naming the file, for anything else.
+    """
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         try:
@@ -66,7 +73,8 @@ def read_idx(path: Path) -> NDArray[Any]:
     expected = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if len(raw) - start != expected:
         raise InvalidData(
-            f"{path}: holds {len(raw) - start} bytes, its shape {shape} needs {expected}; get the file again"
+            f"{path}: holds {len(raw) - start} bytes, its shape {shape} needs {expected}; "
+            "get the file again"
         )
     return np.frombuffer(raw, kind, offset=start).reshape(shape)
 
@@ -76,10 +84,14 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in ARRAYS if name not in file.files]
             if missing:
-                raise InvalidData(f"{path}: arrays {', '.join(missing)} are missing; it holds {', '.join(file.files)}")
+                raise InvalidData(
+                    f"{path}: arrays {', '.join(missing)} are missing; it holds "
+                    f"{', '.join(file.files)}"
+                )
             if "x_validation" in file.files:
                 raise InvalidData(
-                    f"{path}: it has a validation part of its own, as `write_counts` writes: use read_counts"
+                    f"{path}: it has a validation part of its own, as `write_counts` writes: "
+                    "use read_counts"
                 )
             return {name: file[name] for name in ARRAYS}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
@@ -92,15 +104,17 @@ def _read_idx_folder(folder: Path) -> dict[str, NDArray[Any]]:
         found = sorted(p for p in folder.iterdir() if p.is_file() and p.name.startswith(prefix))
         if not found:
             raise InvalidData(
-                f"{folder}: no file {prefix}-idx*-ubyte or {prefix}-idx*-ubyte.gz; an MNIST folder holds "
-                f"{', '.join(IDX_NAMES.values())}, or one .npz"
+                f"{folder}: no file {prefix}-idx*-ubyte or {prefix}-idx*-ubyte.gz; an MNIST "
+                f"folder holds {', '.join(IDX_NAMES.values())}, or one .npz"
             )
         arrays[name] = read_idx(found[0])
     return arrays
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """x_train, y_train, x_test, y_test as stored, from an .npz, a folder with one .npz, or a folder of idx files."""
+    """x_train, y_train, x_test, y_test as stored, from an .npz, a folder with one .npz, or a folder
+    of idx files.
+    """
     if path.is_dir():
         archives = sorted(path.glob("*.npz"))
         if len(archives) > 1:
@@ -110,7 +124,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InvalidData(f"{path}: no such file or folder")
     if path.suffix != ".npz":
         raise InvalidData(
-            f"{path}: unknown kind of dataset; give an .npz with {', '.join(ARRAYS)} or a folder of idx files"
+            f"{path}: unknown kind of dataset; give an .npz with {', '.join(ARRAYS)} or a "
+            "folder of idx files"
         )
     return _read_npz(path)
 
@@ -138,7 +153,9 @@ def _features(values: NDArray[Any], where: str) -> NDArray[Any]:
     if values.ndim < 2 or values.size == 0:
         raise InvalidData(f"{where}: shape {values.shape} holds no samples of features")
     if values.dtype != np.uint8 and values.dtype.kind != "f":
-        raise InvalidData(f"{where}: features are {values.dtype}; uint8 in 0..255 or floats in 0..1 are needed")
+        raise InvalidData(
+            f"{where}: features are {values.dtype}; uint8 in 0..255 or floats in 0..1 are needed"
+        )
     return values.reshape(len(values), -1)
 
 
@@ -157,7 +174,10 @@ def _largest(values: NDArray[Any], where: str) -> int:
 
 
 def _scaled(values: NDArray[Any], largest: int) -> NDArray[np.float32]:
-    """Features in 0..1, not to be written to: 8-bit integers are divided by `largest`, floats are taken as they are."""
+    """Features in 0..1, not to be written to:
+
+    8-bit integers are divided by `largest`, floats are taken as they are.
+    """
     if values.dtype == np.uint8:
         scaled: NDArray[np.float32] = np.divide(values, np.float32(largest), dtype=np.float32)
     else:
@@ -181,11 +201,14 @@ def load(
     kind: Kind | None = None,
     largest: int | None = None,
 ) -> Dataset:
-    """A dataset from files, with the official test part; a stratified `validation` fraction of the training part is held out.
+    """A dataset from files, with the official test part; a stratified `validation` fraction of the
+    training part is held out.
 
-    path: an .npz with x_train, y_train, x_test, y_test; a folder with one such .npz; or a folder of MNIST idx files, also
-    gzip-compressed. kind: "values" (features or images, floats in 0..1 or uint8) or "spikes" (whole
-    counts [sample, step, neuron]). largest: the uint8 that stands for 1.
+    path: an .npz with x_train, y_train, x_test, y_test; a folder with one such .npz; or a folder of
+        MNIST idx files, also gzip-compressed.
+    kind: "values" (features or images, floats in 0..1 or uint8) or "spikes" (whole counts [sample,
+        step, neuron]).
+    largest: the uint8 that stands for 1.
 
     Without them, the arrays decide: idx files are values; so are two axes, and three or more with
     fractions or with values of BRIGHT and more; uint8 without values above 1 stand for themselves,
@@ -202,8 +225,8 @@ def load(
     found = kind or _kind(arrays["x_train"], f"{path}, x_train", images)
     if largest is not None and (found == "spikes" or arrays["x_train"].dtype != np.uint8):
         raise InvalidData(
-            f"{path}: largest={largest} is the value of uint8 features that stands for 1, these are "
-            f"{found} of type {arrays['x_train'].dtype}"
+            f"{path}: largest={largest} is the value of uint8 features that stands for 1, these "
+            f"are {found} of type {arrays['x_train'].dtype}"
         )
     as_read = _counts if found == "spikes" else _features
     x = {part: as_read(arrays[f"x_{part}"], f"{path}, x_{part}") for part in ("train", "test")}
@@ -212,7 +235,8 @@ def load(
         labels = arrays[f"y_{part}"]
         if labels.ndim != 1 or labels.dtype.kind not in "iuf" or len(labels) != len(x[part]):
             raise InvalidData(
-                f"{path}, y_{part}: {labels.dtype} of shape {labels.shape}; {len(x[part])} whole labels are needed"
+                f"{path}, y_{part}: {labels.dtype} of shape {labels.shape}; {len(x[part])} "
+                "whole labels are needed"
             )
         y[part] = whole_numbers(labels, f"{path}, y_{part}")
     if x["train"].shape[1:] != x["test"].shape[1:]:
@@ -226,7 +250,9 @@ def load(
     parts = [x["train"][kept], x["train"][held], x["test"]]
     if found == "values":
         if largest is None and x["train"].dtype == np.uint8:
-            largest = _largest(np.array([x[part].max() for part in x]), f"{path}, x_train and x_test")
+            largest = _largest(
+                np.array([x[part].max() for part in x]), f"{path}, x_train and x_test"
+            )
         parts = [_scaled(values, largest or 255) for values in parts]
     return Dataset(
         name,

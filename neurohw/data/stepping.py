@@ -36,7 +36,10 @@ def whole(value: Any, name: str, smallest: int, largest: int | None = None) -> i
 
 
 def fraction(value: Any, name: str) -> Fraction:
-    """The number that is meant, exactly: 0.1 is 1/10. Raises InvalidData, naming it, for what is no finite number."""
+    """The number that is meant, exactly: 0.1 is 1/10.
+
+    Raises InvalidData, naming it, for what is no finite number.
+    """
     try:
         return value if isinstance(value, Fraction) else Fraction(str(value))
     except ValueError as error:
@@ -52,7 +55,9 @@ def duration(value: Any, name: str = "step_duration") -> Fraction:
 
 
 def as_doubles(times: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Floats of fewer bits as the doubles of their shortest decimals: float16(0.1) is 0.1, not 0.0999755859375."""
+    """Floats of fewer bits as the doubles of their shortest decimals: float16(0.1) is 0.1, not
+    0.0999755859375.
+    """
     result = times.astype(np.float64)
     if times.dtype.itemsize >= 8:
         return result
@@ -77,16 +82,24 @@ def step_of(
     """
     times = np.asarray(time)
     if times.dtype.kind not in "buif" or (times.dtype.kind == "f" and not np.isfinite(times).all()):
-        raise InvalidData(f"times must be finite numbers, these are {times.dtype} {times.ravel()[:3].tolist()} ...")
-    borders = _borders(duration(step_duration), fraction(origin, "origin"), whole(steps, "steps", 1))
+        raise InvalidData(
+            f"times must be finite numbers, these are {times.dtype} "
+            f"{times.ravel()[:3].tolist()} ..."
+        )
+    borders = _borders(
+        duration(step_duration), fraction(origin, "origin"), whole(steps, "steps", 1)
+    )
     if times.dtype.kind != "f":
         return np.searchsorted(borders[0], times.astype(np.int64), side="right") - 1
     return np.searchsorted(borders[1], as_doubles(times), side="right") - 1
 
 
 @lru_cache(maxsize=8)
-def _borders(step: Fraction, origin: Fraction, steps: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _borders(
+    step: Fraction, origin: Fraction, steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The first whole number, and the first double, that belong to each of `steps` + 1 steps."""
     exact = [origin + k * step for k in range(steps + 1)]
-    rounded = np.array([b.numerator / b.denominator for b in exact])  # Python rounds this division correctly
+    # Python rounds this division correctly
+    rounded = np.array([b.numerator / b.denominator for b in exact])
     return np.array([math.ceil(b) for b in exact]), rounded - SLACK * np.spacing(np.abs(rounded))

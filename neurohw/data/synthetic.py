@@ -12,15 +12,29 @@ from neurohw.errors import InvalidData
 
 
 def coincidences(
-    classes: int = 4, channels: int = 8, spacing: int = 2, start: int = 10, samples: int = 200, seed: int = 0
+    classes: int = 4,
+    channels: int = 8,
+    spacing: int = 2,
+    start: int = 10,
+    samples: int = 200,
+    seed: int = 0,
 ) -> Dataset:
-    """Patterns that differ in nothing but the order of their spikes, which only delays can bring together.
+    """Patterns that differ in nothing but the order of their spikes, which only delays can bring
+    together.
 
-    Every channel fires once; in class k channel j fires `spacing` times permutation_k(j) steps after a random beginning of 0 to `start` - 1. No two channels
-    fire together, and every class has the same spikes in every channel: neurons without memory and without delays see no difference. samples: of each class and
-    part. Raises InvalidData where there are not that many orders, and for numbers that are not whole or below 1.
+    Every channel fires once; in class k channel j fires `spacing` times permutation_k(j) steps
+    after a random beginning of 0 to `start` - 1. No two channels fire together, and every class has
+    the same spikes in every channel: neurons without memory and without delays see no difference.
+    samples: of each class and part.
+    Raises InvalidData where there are not that many orders, and for numbers that are not whole or
+    below 1.
     """
-    numbers = {"classes": (classes, 1), "channels": (channels, 1), "spacing": (spacing, 1), "start": (start, 1)}
+    numbers = {
+        "classes": (classes, 1),
+        "channels": (channels, 1),
+        "spacing": (spacing, 1),
+        "start": (start, 1),
+    }
     for name, (value, smallest) in (numbers | {"samples": (samples, 1), "seed": (seed, 0)}).items():
         whole(value, f"coincidences: {name}", smallest)
     rng = np.random.default_rng(seed)
@@ -33,7 +47,9 @@ def coincidences(
         if len(orders) == classes:
             break
     else:
-        raise InvalidData(f"{channels} channels have no {classes} orders that differ enough: use more channels")
+        raise InvalidData(
+            f"{channels} channels have no {classes} orders that differ enough: use more channels"
+        )
     steps = start + spacing * channels + spacing * channels
     arrays: dict[str, Any] = {}
     for part in ("train", "validation", "test"):
@@ -41,7 +57,11 @@ def coincidences(
         x = np.zeros((len(labels), steps, channels), np.uint8)
         first = rng.integers(start, size=len(labels))
         for j in range(channels):
-            x[np.arange(len(labels)), first + spacing * np.array([o[j] for o in orders])[labels], j] = 1
+            x[
+                np.arange(len(labels)),
+                first + spacing * np.array([o[j] for o in orders])[labels],
+                j,
+            ] = 1
         arrays |= {f"x_{part}": x, f"y_{part}": labels}
     return Dataset("coincidences", **arrays, classes=classes)
 
@@ -57,14 +77,25 @@ def delayed_recall(
     samples: int = 100,
     seed: int = 0,
 ) -> Dataset:
-    """A cue that is asked for after a gap, behind distractors: what counts is how long a network remembers.
+    """A cue that is asked for after a gap, behind distractors: what counts is how long a network
+    remembers.
 
-    Inputs are `lines` channels for each class, and one last channel that says go. In the first `cue` steps each channel of the sample's class fires with
-    probability `rate` per step; in the last `answer` steps the go channel fires in every step; `gap` steps lie between. All class channels fire with probability
-    `noise` in every step, whatever happens: nothing from the end of the cue on depends on the class. samples: of each class and part.
-    Raises InvalidData for fewer than 2 classes, numbers below 1 (the gap below 0) and probabilities outside 0..1.
+    Inputs are `lines` channels for each class, and one last channel that says go. In the first
+    `cue` steps each channel of the sample's class fires with probability `rate` per step; in the
+    last `answer` steps the go channel fires in every step; `gap` steps lie between. All class
+    channels fire with probability `noise` in every step, whatever happens: nothing from the end of
+    the cue on depends on the class.
+    samples: of each class and part.
+    Raises InvalidData for fewer than 2 classes, numbers below 1 (the gap below 0) and probabilities
+    outside 0..1.
     """
-    least = {"classes": (classes, 2), "lines": (lines, 1), "gap": (gap, 0), "cue": (cue, 1), "answer": (answer, 1)}
+    least = {
+        "classes": (classes, 2),
+        "lines": (lines, 1),
+        "gap": (gap, 0),
+        "cue": (cue, 1),
+        "answer": (answer, 1),
+    }
     for name, (value, smallest) in (least | {"samples": (samples, 1), "seed": (seed, 0)}).items():
         whole(value, f"delayed recall: {name}", smallest)
     for name, probability in (("rate", rate), ("noise", noise)):

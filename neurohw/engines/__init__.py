@@ -3,11 +3,12 @@
 
 An engine is a module with
 
-    check(model)                         raise Unsupported, naming the node and the value, for what it cannot run exactly
+check(model)                         raise Unsupported, naming the node and the value, for what it
+cannot run exactly
     run(model, spikes, states=True)      a Trace of counts [time, sample, input neuron]
 
-and, where it takes integers, the option `beyond_proof` of `neurohw.golden.run_golden`.
-Modules are imported when an engine is asked for, so that a missing simulator only hurts those who use it.
+and, where it takes integers, the option `beyond_proof` of `neurohw.golden.run_golden`. Modules are
+imported when an engine is asked for, so that a missing simulator only hurts those who use it.
 """
 
 import importlib
@@ -29,7 +30,9 @@ Model = TrainedNetwork | QuantizedNetwork
 
 @dataclass(frozen=True)
 class Engine:
-    """One simulator: its name, the models it takes ("float", "integer"), and the module that runs it."""
+    """One simulator: its name, the models it takes ("float", "integer"), and the module that runs
+    it.
+    """
 
     name: str
     takes: tuple[str, ...]
@@ -37,11 +40,20 @@ class Engine:
     describes: str
 
     def check(self, model: Model) -> None:
-        """Raise Unsupported, naming the node and the value, for what the engine cannot run exactly."""
+        """Raise Unsupported, naming the node and the value, for what the engine cannot run
+        exactly.
+        """
         kind = kind_of(model)
         if kind not in self.takes:
-            cure = "quantize the model first" if kind == "float" else "give it the model before quantization"
-            raise Unsupported(f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} ones: {cure}")
+            cure = (
+                "quantize the model first"
+                if kind == "float"
+                else "give it the model before quantization"
+            )
+            raise Unsupported(
+                f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} "
+                f"ones: {cure}"
+            )
         self._implementation().check(model)
 
     def _implementation(self) -> ModuleType:
@@ -59,7 +71,9 @@ class Engine:
         beyond_proof: bool = False,
         **options: Any,
     ) -> Trace:
-        """The trace of counts [time, sample, input neuron]; Unsupported as in `check`, before anything runs.
+        """The trace of counts [time, sample, input neuron];
+
+        Unsupported as in `check`, before anything runs.
 
         beyond_proof: allow an integer model more steps and larger counts than its widths are proved
         for; the trace then says so. A float model has no such proof.
@@ -79,13 +93,31 @@ def kind_of(model: Model) -> str:
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("reference", ("float",), "neurohw.engines.reference", "float64 in NumPy, the definition"),
+        Engine(
+            "reference", ("float",), "neurohw.engines.reference", "float64 in NumPy, the definition"
+        ),
         Engine("torch", ("float",), "neurohw.engines.torch", "the training module in float64"),
-        Engine("brian2", ("float", "integer"), "neurohw.engines.brian2", "Brian2, NumPy or Cython code generation"),
-        Engine("golden", ("integer",), "neurohw.engines.golden", "integers in NumPy, the specification"),
-        Engine("native", ("integer",), "neurohw.engines.native", "integers in C++, equal to golden and fast"),
-        Engine("lava", ("integer",), "neurohw.engines.lava", "Lava, Loihi 2 simulation, fixed point"),
-        Engine("rtl", ("integer",), "neurohw.engines.rtl", "the generated SystemVerilog in Verilator"),
+        Engine(
+            "brian2",
+            ("float", "integer"),
+            "neurohw.engines.brian2",
+            "Brian2, NumPy or Cython code generation",
+        ),
+        Engine(
+            "golden", ("integer",), "neurohw.engines.golden", "integers in NumPy, the specification"
+        ),
+        Engine(
+            "native",
+            ("integer",),
+            "neurohw.engines.native",
+            "integers in C++, equal to golden and fast",
+        ),
+        Engine(
+            "lava", ("integer",), "neurohw.engines.lava", "Lava, Loihi 2 simulation, fixed point"
+        ),
+        Engine(
+            "rtl", ("integer",), "neurohw.engines.rtl", "the generated SystemVerilog in Verilator"
+        ),
     )
 }
 

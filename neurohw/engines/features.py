@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each engine accepts: one tiny probe model per feature, checked by every engine; the README's table is made of it.
+"""What each engine accepts: one tiny probe model per feature, checked by every engine; the README's
+table is made of it.
 
 python -m neurohw.engines.features README.md      rewrites the table between its markers
 """
@@ -42,20 +43,26 @@ def _trained(network: Network, extra: dict[str, np.ndarray] | None = None) -> Tr
         if kind in ("source", "target"):
             projection = next(p for p in network.projections if p.name == owner)
             size = network.population(getattr(projection, kind)).size
-            parameters[name] = (np.arange(shape[0]) * (1 if kind == "source" else 3) % size).astype(float)
-        elif kind == "delay":
-            projection = next(p for p in network.projections if p.name == owner)
-            parameters[name] = generator.integers(projection.delay, (projection.max_delay or 0) + 1, shape).astype(
+            parameters[name] = (np.arange(shape[0]) * (1 if kind == "source" else 3) % size).astype(
                 float
             )
+        elif kind == "delay":
+            projection = next(p for p in network.projections if p.name == owner)
+            parameters[name] = generator.integers(
+                projection.delay, (projection.max_delay or 0) + 1, shape
+            ).astype(float)
         elif kind in ("threshold", "gamma", "variance"):
             parameters[name] = np.ones(shape)
         else:
-            parameters[name] = np.round(generator.normal(0.3 if kind == "weight" else 0.05, 0.4, shape) * 16) / 16
+            parameters[name] = (
+                np.round(generator.normal(0.3 if kind == "weight" else 0.05, 0.4, shape) * 16) / 16
+            )
     return TrainedNetwork(network, parameters | (extra or {}), STEPS)
 
 
-def _chain(neuron: Neuron | None = None, output: Neuron | None = None, **projection: object) -> Network:
+def _chain(
+    neuron: Neuron | None = None, output: Neuron | None = None, **projection: object
+) -> Network:
     populations = (
         Population("input", 8, Source()),
         Population("cells", 8, neuron or Lif(0.5)),
@@ -72,7 +79,10 @@ def _image(connection: Convolution, channels: int) -> Network:
         Population("cells", size, Lif(0.5), channels),
         Population("output", 4, Integrator(0.5)),
     )
-    return Network(populations, (Projection("input", "cells", connection=connection), Projection("cells", "output")))
+    return Network(
+        populations,
+        (Projection("input", "cells", connection=connection), Projection("cells", "output")),
+    )
 
 
 def _with(*more: Projection) -> Network:
@@ -98,12 +108,21 @@ POOL, POOL_WEIGHT = sum_pool((2, 3, 3), (1, 3))
 FEATURES = (
     Feature("dense projections", lambda: _trained(_chain())),
     Feature("sparse projections", lambda: _trained(_chain(connection=Sparse(20)))),
-    Feature("convolution", lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), padding=(1, 0), groups=2), 4))),
-    Feature("dilated convolution", lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), dilation=(2, 1)), 4))),
+    Feature(
+        "convolution",
+        lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), padding=(1, 0), groups=2), 4)),
+    ),
+    Feature(
+        "dilated convolution",
+        lambda: _trained(_image(Convolution((2, 3, 3), 4, (2, 2), dilation=(2, 1)), 4)),
+    ),
     Feature("pooling", lambda: _trained(_image(POOL, 2), {"input_to_cells.weight": POOL_WEIGHT})),
     Feature("batch normalisation", lambda: _trained(_chain(batch_norm=True))),
     Feature("recurrence", lambda: _trained(_with(Projection("cells", "cells", 1)))),
-    Feature("several projections into one population", lambda: _trained(_with(Projection("input", "output")))),
+    Feature(
+        "several projections into one population",
+        lambda: _trained(_with(Projection("input", "output"))),
+    ),
     Feature("delay of a projection", lambda: _trained(_chain(delay=3))),
     Feature("delay of every axon", lambda: _trained(_chain(max_delay=4, delay_per="source"))),
     Feature("delay of every synapse", lambda: _trained(_chain(max_delay=4))),
@@ -118,14 +137,32 @@ FEATURES = (
     Feature("bias on the membrane", _neuron(Lif(0.5, synapse_decay=0.75, membrane_bias=True))),
     Feature(
         "current of the step before, cleared (Alpha)",
-        _neuron(Lif(0.5, synapse_decay=0.75, reset="hard", refractory=1, delayed_current=True, clears_current=True)),
+        _neuron(
+            Lif(
+                0.5,
+                synapse_decay=0.75,
+                reset="hard",
+                refractory=1,
+                delayed_current=True,
+                clears_current=True,
+            )
+        ),
     ),
     Feature("adaptive threshold", _neuron(Lif(0.5, adaptation=Adaptation(0.5, 0.5)))),
-    Feature("decay of every neuron", lambda: _trained(_chain(), {"cells.decay": np.linspace(0.2, 0.9, 8)})),
-    Feature("refractory steps that integrate", _neuron(Lif(0.5, refractory=2, integrates_refractory=True))),
+    Feature(
+        "decay of every neuron",
+        lambda: _trained(_chain(), {"cells.decay": np.linspace(0.2, 0.9, 8)}),
+    ),
+    Feature(
+        "refractory steps that integrate",
+        _neuron(Lif(0.5, refractory=2, integrates_refractory=True)),
+    ),
     Feature("astrocyte: gain", lambda: _trained(_astrocyte("gain"))),
     Feature("astrocyte: threshold", lambda: _trained(_astrocyte("threshold"))),
-    Feature("integrator readout with a synaptic current", lambda: _trained(_chain(output=Integrator(0.9, 0.5)))),
+    Feature(
+        "integrator readout with a synaptic current",
+        lambda: _trained(_chain(output=Integrator(0.9, 0.5))),
+    ),
 )
 
 
@@ -140,7 +177,11 @@ def stimulus(feature: Feature) -> np.ndarray:
 def model_for(feature: Feature, kind: str):  # type: ignore[no-untyped-def]
     """The probe as a trained ("float") or a quantized ("integer") network."""
     trained = feature.make()
-    return trained if kind == "float" else quantize(trained, 4, resolution_bits=3, max_count=feature.max_count)
+    return (
+        trained
+        if kind == "float"
+        else quantize(trained, 4, resolution_bits=3, max_count=feature.max_count)
+    )
 
 
 def accepts(engine: Engine, feature: Feature, kind: str) -> str | None:
@@ -155,7 +196,10 @@ def accepts(engine: Engine, feature: Feature, kind: str) -> str | None:
 def table() -> str:
     """Engines against features as Markdown, from what the engines' checks say."""
     columns = [(e, kind) for e in ENGINES.values() for kind in e.takes]
-    lines = ["| | " + " | ".join(f"{e.name}<br>{kind}" for e, kind in columns) + " |", "|---|" + ":-:|" * len(columns)]
+    lines = [
+        "| | " + " | ".join(f"{e.name}<br>{kind}" for e, kind in columns) + " |",
+        "|---|" + ":-:|" * len(columns),
+    ]
     for feature in FEATURES:
         marks = ["yes" if accepts(e, feature, kind) is None else "–" for e, kind in columns]
         lines.append(f"| {feature.name} | " + " | ".join(marks) + " |")

@@ -9,5 +9,7 @@ __all__ = ["check", "run"]
 
 
 def check(model: QuantizedNetwork) -> None:
-    """Raise Unsupported, naming node and attribute, for what the native golden model does not name."""
+    """Raise Unsupported, naming node and attribute, for what the native golden model does not
+    name.
+    """
     IMPLEMENTS.check(model.network, model.populations)

@@ -28,10 +28,15 @@ def run(model: TrainedNetwork, spikes: Spikes | NDArray[Any], states: bool = Tru
     module = SpikingModule.from_trained(model)
     with torch.no_grad():
         arrays = module(torch.from_numpy(np.ascontiguousarray(counts)).double())
-    fired = {p.name: arrays[f"spikes.{p.name}"].numpy().astype(np.uint8) for p in model.network.populations}
+    fired = {
+        p.name: arrays[f"spikes.{p.name}"].numpy().astype(np.uint8)
+        for p in model.network.populations
+    }
     values: dict[str, NDArray[Any]] = {}
     if states:
         for population in model.network.update_order():
             for letter in letters(population.neuron):  # type: ignore[arg-type]
-                values[f"{letter}.{population.name}"] = arrays[f"{letter}.{population.name}"].numpy()
+                values[f"{letter}.{population.name}"] = arrays[
+                    f"{letter}.{population.name}"
+                ].numpy()
     return Trace(fired, values, digest_of(model))

@@ -29,7 +29,10 @@ def first_words(result: CrosscheckResult) -> str:
         if run.status == "failed":
             return f"{run.engine} ({run.kind} model) failed: {run.reason}"
     pair = next(p for p in result.pairs if not p.agrees)
-    return f"{pair.left} and {pair.right}, {pair.mismatches} of {pair.spikes_compared} spikes; first: {pair.first_mismatch}"
+    return (
+        f"{pair.left} and {pair.right}, {pair.mismatches} of {pair.spikes_compared} spikes; "
+        f"first: {pair.first_mismatch}"
+    )
 
 
 def draw_mismatch(result: CrosscheckResult) -> str:
@@ -88,13 +91,14 @@ def crosscheck_saved(
 
     - engines: None for all but the RTL
     - samples: None for all of a file, else 3
-    - spikes: a file; None for test samples of a run, or random ones (10 %, 50 steps or as many as the
+    - spikes: a file; None for test samples of a run, or random ones (10 %, 50 steps or as many as
+      the
       integers are proved for, seed 0) for a model
     - picture: where a first mismatch is drawn
     - beyond_proof: as of `neurohw.golden.run_golden`
 
-    Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if something
-    else than a picture of ours stands at `picture`, unless `force`.
+    Raises InvalidData if there is nothing to compare, and before it compares CannotWrite if
+    something else than a picture of ours stands at `picture`, unless `force`.
     """
     path = Path(path)
     check_file(picture, "picture", force)

@@ -21,14 +21,22 @@ def _at_most(labels: NDArray[np.int64], count: int | None, seed: int) -> NDArray
 
 
 def prepared(dataset: Dataset, liquid: LiquidConfig, seed: int) -> Dataset:
-    """The dataset with as many samples as the liquid asks for, and with the values of images as shares of their sums.
+    """The dataset with as many samples as the liquid asks for, and with the values of images as
+    shares of their sums.
 
-    A share is divided by the largest of all training images, and cut at 1. Raises InvalidData for an image of zeros.
+    A share is divided by the largest of all training images, and cut at 1.
+    Raises InvalidData for an image of zeros.
     """
     arrays: dict[str, Any] = {}
     for part in PARTS:
         x, y = dataset.part(part)
-        count = liquid.test_samples if part == "test" else liquid.train_samples if part == "train" else None
+        count = (
+            liquid.test_samples
+            if part == "test"
+            else liquid.train_samples
+            if part == "train"
+            else None
+        )
         chosen = _at_most(y, count, seed)
         arrays |= {f"x_{part}": x[chosen], f"y_{part}": y[chosen]}
     if liquid.share and dataset.steps is None:
@@ -37,7 +45,9 @@ def prepared(dataset: Dataset, liquid: LiquidConfig, seed: int) -> Dataset:
             values = arrays[f"x_{part}"].astype(np.float64)
             total = values.sum(axis=1, keepdims=True)
             if total.min() <= 0:
-                raise InvalidData(f"dataset {dataset.name!r}, {part}: sample {int(total.argmin())} is empty")
+                raise InvalidData(
+                    f"dataset {dataset.name!r}, {part}: sample {int(total.argmin())} is empty"
+                )
             shares = values / total
             largest = largest or float(shares.max())  # of the training part, which comes first
             arrays[f"x_{part}"] = np.minimum(shares / largest, 1.0).astype(np.float32)

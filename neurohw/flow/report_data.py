@@ -27,13 +27,14 @@ def _comparison(trained: dict[str, Any], bits: int) -> str:
     alone = 100 * trained["float_accuracies"]["float"]
     return (
         f"Epochs of float: {first} + {epochs['float twin']}. Of integers: the same {first}, then "
-        f"{epochs['quantization-aware']} quantization-aware at {bits} bits. After the first {first} "
-        f"alone, float has {alone:.2f} %."
+        f"{epochs['quantization-aware']} quantization-aware at {bits} bits. After the first "
+        f"{first} alone, float has {alone:.2f} %."
     )
 
 
 def assemble_report(run: RunFolder) -> dict[str, Any]:
-    """The content of `report.json`: every number is of the stage that measured it, or of what it made.
+    """The content of `report.json`: every number is of the stage that measured it, or of what it
+    made.
 
     Raises InvalidData or BrokenFile, saying which command to run, if these do not belong together.
     """
@@ -54,7 +55,10 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
         "name": run.name,
         "network": {
             "summary": "-".join(str(p.size) for p in network.populations),
-            "populations": {p.name: {"size": p.size, "model": type(p.neuron).__name__} for p in network.populations},
+            "populations": {
+                p.name: {"size": p.size, "model": type(p.neuron).__name__}
+                for p in network.populations
+            },
         },
         "dataset": {"name": trained["dataset"], "digest": trained["dataset_digest"]},
         "steps": model.steps,
@@ -72,7 +76,14 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
         "agreement": {
             "rtl": {
                 k: verified[k]
-                for k in ("samples", "steps", "spikes_compared", "states_compared", "mismatches", "first_mismatch")
+                for k in (
+                    "samples",
+                    "steps",
+                    "spikes_compared",
+                    "states_compared",
+                    "mismatches",
+                    "first_mismatch",
+                )
             }
         },
         "crosscheck": run.need("crosscheck"),
@@ -114,7 +125,9 @@ def assemble_report(run: RunFolder) -> dict[str, Any]:
             "trained": trained["digest"],
             "quantized": digest_of(model),
             "rtl": package.digest(),
-            **{f"bitstream {name}": numbers["bitstream_sha256"] for name, numbers in boards.items()},
+            **{
+                f"bitstream {name}": numbers["bitstream_sha256"] for name, numbers in boards.items()
+            },
         },
     }
 
@@ -123,7 +136,8 @@ def _float_history(run: RunFolder) -> list[dict[str, float]]:
     model = load_trained(run.path / "trained_float")
     if model.digest() != run.need("train")["float_digest"]:
         raise BrokenFile(
-            f"{run.path / 'trained_float'} is not what the training left: run `{run.command('train')}`"
+            f"{run.path / 'trained_float'} is not what the training left: run "
+            f"`{run.command('train')}`"
         )
     return list(model.info["history"])
 
@@ -141,7 +155,9 @@ def write_report(
     history = None if run.config.liquid else _float_history(run)
     network = model.network
     drawings = {
-        "accuracy": figures.accuracy_bars({k: report["accuracy"][k] for k in ("float", "quantized", "golden", "rtl")}),
+        "accuracy": figures.accuracy_bars(
+            {k: report["accuracy"][k] for k in ("float", "quantized", "golden", "rtl")}
+        ),
         "raster": figures.raster(trace, 0, network.dt),
         "membranes": figures.membranes(trace, network.output.name, 0, network.dt, label),
     }
@@ -150,5 +166,10 @@ def write_report(
     if report["hardware"]:
         drawings["utilization"] = figures.utilization_bars(report["hardware"])
     page = render_page(report, drawings)
-    write_file(run.path / "report.json", json.dumps(report, indent=1, allow_nan=False).encode(), "report", run.force)
+    write_file(
+        run.path / "report.json",
+        json.dumps(report, indent=1, allow_nan=False).encode(),
+        "report",
+        run.force,
+    )
     write_file(run.path / "report.html", page.encode(), "page", run.force)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stages of a reservoir: build, tune, measure, readout. The last leaves a trained network, from which `quantize` and all that follows go on.
+"""The stages of a reservoir: build, tune, measure, readout.
+
+The last leaves a trained network, from which `quantize` and all that follows go on.
 
 build     liquid/                    the random liquid
-tune      tuned/                     its weights after plasticity has heard the training samples; later stages then take these
+tune      tuned/                     its weights after plasticity has heard the training samples;
+later stages then take these
 measure   reservoir.json, .html      what it does on test samples
-readout   counts.npz, trained/       spike counts of every sample, a linear readout fitted to them, and both as one network
+readout   counts.npz, trained/       spike counts of every sample, a linear readout fitted to them,
+and both as one network
 """
 
 import functools
@@ -37,7 +41,14 @@ from neurohw.reservoir import LinearReadout, Liquid, LiquidConfig, attach_readou
 from neurohw.reservoir.measure import branching_factor, connectivity
 from neurohw.reservoir.summary import MARGIN, WINDOW, summarise
 from neurohw.stimulus import Spikes
-from neurohw.storage import canonical_json, check_file, check_folder, remove_files, write_atomically, write_file
+from neurohw.storage import (
+    canonical_json,
+    check_file,
+    check_folder,
+    remove_files,
+    write_atomically,
+    write_file,
+)
 
 P = ParamSpec("P")
 Stage = Callable[Concatenate[RunFolder, P], None]
@@ -52,9 +63,11 @@ def _check_count(option: str, value: int | None) -> None:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How plasticity tunes a liquid: each training sample is heard for `steps` steps, in a random order, and its weights are carried to the next.
+    """How plasticity tunes a liquid: each training sample is heard for `steps` steps, in a random
+    order, and its weights are carried to the next.
 
-    gain: of the astrocyte that sets the depression, None for one of fixed strength. samples: at most so many, None for all.
+    gain: of the astrocyte that sets the depression, None for one of fixed strength.
+    samples: at most so many, None for all.
     Raises InvalidData for a value out of range.
     """
 
@@ -75,7 +88,9 @@ class Tuning:
 
 def _config(run: RunFolder) -> LiquidConfig:
     if run.config.liquid is None:
-        raise InvalidData(f"{run.path} is no run of a reservoir: start one with `neurohw reservoir build`")
+        raise InvalidData(
+            f"{run.path} is no run of a reservoir: start one with `neurohw reservoir build`"
+        )
     return run.config.liquid
 
 
@@ -129,8 +144,16 @@ def build_stage(run: RunFolder, progress: Progress) -> None:
     liquid = config.build(dataset.features, steps, run.config.seed)
     run.save()
     digest = liquid.save(run.path / "liquid", run.force)
-    synapses = {p.name: len(liquid.trained.parameters[f"{p.name}.weight"]) for p in liquid.network.projections}
-    result = {"digest": digest, "inputs": dataset.features, "neurons": liquid.neurons, "steps": steps}
+    synapses = {
+        p.name: len(liquid.trained.parameters[f"{p.name}.weight"])
+        for p in liquid.network.projections
+    }
+    result = {
+        "digest": digest,
+        "inputs": dataset.features,
+        "neurons": liquid.neurons,
+        "steps": steps,
+    }
     result |= {"inhibitory": int(liquid.inhibitory.sum()), "synapses": synapses}
     run.finish("liquid", options, inputs, result)
     progress("build", "done", 1.0)
@@ -152,13 +175,15 @@ def _branching(liquid: Liquid, spikes: Spikes) -> float | None:
 
 @_holding("tune")
 def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None) -> None:
-    """Let plasticity shape the weights on a stream of training samples; an interrupted tuning goes on where it stopped."""
+    """Let plasticity shape the weights on a stream of training samples; an interrupted tuning goes
+    on where it stopped.
+    """
     tuning = tuning or Tuning()
     config, built = _config(run), run.need("liquid")
     if config.topology in ("gaussian", "resistive"):
         raise InvalidData(
-            f"{run.path}: the synapses of a {config.topology} reservoir have signs of their own, plasticity needs excitatory and inhibitory neurons; "
-            "build another topology"
+            f"{run.path}: the synapses of a {config.topology} reservoir have signs of their own, "
+            "plasticity needs excitatory and inhibitory neurons; build another topology"
         )
     dataset = load_data(run.config)
     inputs = {"built": built["digest"], "dataset": dataset.digest()}
@@ -168,7 +193,9 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     check_folder(run.path / "tuned", "liquid", force=run.force)
     liquid = Liquid.load(run.path / "liquid")
     encoder = liquid_encoder(dataset, config, run.config.seed)
-    order = np.random.default_rng([run.config.seed, 1]).permutation(len(dataset.y_train))[: tuning.samples]
+    order = np.random.default_rng([run.config.seed, 1]).permutation(len(dataset.y_train))[
+        : tuning.samples
+    ]
     trained = initialise(
         liquid.trained,
         nalsm(liquid.inhibitory, tuning.gain),
@@ -203,16 +230,26 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
         check_file(run.path / name, kind, run.force)
     spikes = encode_test(dataset, encoder)[0].part(slice(samples))
     summary = summarise(
-        liquid, spikes, run.config.seed, lambda text, done: progress("measure", text, 0.9 * done if done else None)
+        liquid,
+        spikes,
+        run.config.seed,
+        lambda text, done: progress("measure", text, 0.9 * done if done else None),
     )
     header = {"format_version": FORMATS["reservoir"].version, "kind": "reservoir"}
-    values = {**header, **summary.values, "name": run.name, "dataset": dataset.name, "seed": run.config.seed}
+    values = {
+        **header,
+        **summary.values,
+        "name": run.name,
+        "dataset": dataset.name,
+        "seed": run.config.seed,
+    }
     values |= {
         "digest": liquid.digest(),
         "tuning": run.result("tune") if liquid.digest() != run.need("liquid")["digest"] else None,
     }
     progress("measure", "figures and page", 0.9)
-    from neurohw.report.reservoir_figures import reservoir_drawings  # local: drawing takes long to load
+    # local: drawing takes long to load
+    from neurohw.report.reservoir_figures import reservoir_drawings
     from neurohw.report.reservoir_page import render_reservoir
 
     page = render_reservoir(values, reservoir_drawings(liquid, summary, spikes.counts[:, 0]))
@@ -226,24 +263,38 @@ def measure_stage(run: RunFolder, progress: Progress, samples: int = 50) -> None
 def _counter(
     liquid: Liquid, model: QuantizedNetwork | None, rule: Plasticity | None
 ) -> Callable[[Spikes], NDArray[np.uint16]]:
-    """From input spikes to counts [sample, neuron]: of the integers of `model`, else of the float liquid.
+    """From input spikes to counts [sample, neuron]: of the integers of `model`, else of the float
+    liquid.
 
     rule: plasticity of the float liquid.
     """
 
     def count(spikes: Spikes) -> NDArray[np.uint16]:
         if model is not None:
-            return run_native(model, spikes, states=False).spikes["liquid"].sum(axis=0, dtype=np.uint16)
+            return (
+                run_native(model, spikes, states=False)
+                .spikes["liquid"]
+                .sum(axis=0, dtype=np.uint16)
+            )
         return encode(liquid.trained, rule, Events.of_spikes(spikes), spikes.steps)
 
     return count
 
 
-def _encoded(dataset: Dataset, part: str, encoder: Encoder, test: Spikes) -> Iterator[tuple[int, Spikes]]:
-    """First sample and input spikes of every chunk of a part; those of the test part are the ones that later stages take."""
+def _encoded(
+    dataset: Dataset, part: str, encoder: Encoder, test: Spikes
+) -> Iterator[tuple[int, Spikes]]:
+    """First sample and input spikes of every chunk of a part; those of the test part are the ones
+    that later stages take.
+    """
     for start in range(0, len(dataset.part(part)[1]), EVALUATION_CHUNK):
         chunk, stream = slice(start, start + EVALUATION_CHUNK), (1 + PARTS.index(part), start)
-        yield start, test.part(chunk) if part == "test" else encoder.encode(dataset.samples(part, chunk), stream)
+        yield (
+            start,
+            test.part(chunk)
+            if part == "test"
+            else encoder.encode(dataset.samples(part, chunk), stream),
+        )
 
 
 def _counts(
@@ -255,7 +306,10 @@ def _counts(
     progress: Callable[[int], None],
     parts: tuple[str, ...] = PARTS,
 ) -> dict[str, NDArray[np.uint16]]:
-    """Counts [sample, neuron] by part. Every finished chunk is a file, so that an interrupted encoding goes on from there."""
+    """Counts [sample, neuron] by part.
+
+    Every finished chunk is a file, so that an interrupted encoding goes on from there.
+    """
     folder = run.path / "checkpoints" / f"counts-{identity[:16]}"
     test, _ = encode_test(dataset, encoder)
     result, done = {}, 0
@@ -281,7 +335,10 @@ def _fit(
     seed: int,
     progress: Progress,
 ) -> LinearReadout:
-    """The readout that the configuration asks for. Ridge needs no validation and takes those samples as training samples, too."""
+    """The readout that the configuration asks for.
+
+    Ridge needs no validation and takes those samples as training samples, too.
+    """
     if config.readout == "ridge":
         progress("readout", "ridge", 0.92)
         together = np.concatenate([counts["train"], counts["validation"]])
@@ -290,7 +347,11 @@ def _fit(
     from neurohw.train.linear_readout import fit_linear_readout  # local: loads torch
 
     def show(epoch: int, epochs: int, accuracy: float) -> None:
-        progress("readout", f"epoch {epoch}/{epochs}, validation {100 * accuracy:.2f} %", 0.9 + 0.1 * epoch / epochs)
+        progress(
+            "readout",
+            f"epoch {epoch}/{epochs}, validation {100 * accuracy:.2f} %",
+            0.9 + 0.1 * epoch / epochs,
+        )
 
     data = (counts["train"], dataset.y_train, counts["validation"], dataset.y_validation)
     return fit_linear_readout(*data, dataset.classes, seed=seed, progress=show)
@@ -298,10 +359,12 @@ def _fit(
 
 @_holding("readout")
 def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> None:
-    """Count the spikes of every sample, fit the readout, and leave liquid and readout as the trained network of the run.
+    """Count the spikes of every sample, fit the readout, and leave liquid and readout as the
+    trained network of the run.
 
-    plastic: the weights go on changing while a sample is heard, with amplitudes that fade by 1 % per step, and every sample begins with the liquid's weights. That is judged and
-    reported, but it is no network of fixed weights, so the trained network stays as it was.
+    plastic: the weights go on changing while a sample is heard, with amplitudes that fade by 1 %
+        per step, and every sample begins with the liquid's weights. That is judged and reported,
+        but it is no network of fixed weights, so the trained network stays as it was.
     """
     config, liquid = _config(run), current_liquid(run)
     dataset = load_data(run.config)
@@ -330,11 +393,17 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         dataset,
         encoder,
         _counter(liquid, model, rule),
-        lambda at: progress("readout", f"counting spikes, sample {at:,}/{total:,}", 0.85 * at / total),
+        lambda at: progress(
+            "readout", f"counting spikes, sample {at:,}/{total:,}", 0.85 * at / total
+        ),
     )
     readout = _fit(config, counts, dataset, run.config.seed, progress)
     score = float((readout.predict(counts["test"]) == dataset.y_test).mean())
-    result = {"dataset": dataset.name, "dataset_digest": dataset.digest(), "test_samples": len(dataset.y_test)}
+    result = {
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest(),
+        "test_samples": len(dataset.y_test),
+    }
     result |= {"encoder": encoder.to_json(), "readout": readout.info, "seed": run.config.seed}
     if plastic:
         run.finish(stage, options, inputs, {**result, "digest": liquid.digest(), "accuracy": score})
@@ -343,7 +412,15 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         if model is not None:
             progress("readout", "accuracy of the float liquid", 0.95)
             identity = hashlib.sha256((key + "float").encode()).hexdigest()
-            floats = _counts(run, identity, dataset, encoder, _counter(liquid, None, None), lambda at: None, ("test",))
+            floats = _counts(
+                run,
+                identity,
+                dataset,
+                encoder,
+                _counter(liquid, None, None),
+                lambda at: None,
+                ("test",),
+            )
             plain = float((readout.predict(floats["test"]) == dataset.y_test).mean())
         buffer = io.BytesIO()
         labels = {f"y_{part}": dataset.part(part)[1] for part in PARTS}

@@ -100,9 +100,9 @@ class RunFolder:
 
         force: stages replace what stands in their way. Nothing is written before `save`.
 
-        Raises InvalidData for an unknown board, for a folder of another recipe, and without `config`
-        for one that is no run folder; CannotWrite, unless `force`, for a new run in a folder that
-        holds anything else; BrokenFile if `run.json` cannot be read.
+        Raises InvalidData for an unknown board, for a folder of another recipe, and without
+        `config` for one that is no run folder; CannotWrite, unless `force`, for a new run in a
+        folder that holds anything else; BrokenFile if `run.json` cannot be read.
         """
         self.path, self.force = Path(path), force
         self._held = False

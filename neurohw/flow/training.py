@@ -102,7 +102,9 @@ def _train(run: RunFolder, dataset: Dataset, progress: Progress, device: str) ->
     epochs = {what: len(model.info["history"]) for what, model in models.items()}
     return {
         "float_digest": save(models["float"], run.path / "trained_float", run.force),
-        "digest": save(models.get("quantization-aware", models["float"]), run.path / "trained", run.force),
+        "digest": save(
+            models.get("quantization-aware", models["float"]), run.path / "trained", run.force
+        ),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest(),
         "float_accuracy": accuracies.get("float twin", accuracies["float"]),

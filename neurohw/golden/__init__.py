@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The integer model: the specification, the same in C++, decisions without a trace, and what integers change."""
+"""The integer model: the specification, the same in C++, decisions without a trace, and what
+integers change.
+"""
 
 from neurohw.golden.calibration import Calibration, calibrated, calibration_differences
 from neurohw.golden.inference import infer

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network decides, in integers: scores of any number of samples, without a trace.
 
-Only the output is recorded, some samples at a time, and the stimulus is read where it lies: a `numpy.memmap` larger than the memory is streamed from
-its file.
+Only the output is recorded, some samples at a time, and the stimulus is read where it lies: a
+`numpy.memmap` larger than the memory is streamed from its file.
 """
 
 import warnings
@@ -53,14 +53,15 @@ def infer(
     threads: int | None = None,
     beyond_proof: bool = False,
 ) -> NDArray[np.int64]:
-    """Scores [sample, class] of counts [time, sample, input neuron]: those of `scores(run_golden(model, spikes), ...)`.
+    """Scores [sample, class] of counts [time, sample, input neuron]: those of
+    `scores(run_golden(model, spikes), ...)`.
 
     - readout: None for the network's default
     - threads: over samples, by default one per processor
     - beyond_proof: as of `run_golden`
 
-    Raises InvalidModel for a readout that the output does not have, InvalidData as `run_golden`. Where
-    a state saturates, a SaturationWarning names the population and says how often.
+    Raises InvalidModel for a readout that the output does not have, InvalidData as `run_golden`.
+    Where a state saturates, a SaturationWarning names the population and says how often.
     """
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)
@@ -80,7 +81,9 @@ def infer(
             name, array = f"v.{output.name}", np.zeros(shape, np.int64)
         else:
             name, array = f"spikes.{output.name}", np.zeros((len(part), *shape), np.uint8)
-        if native is None or not native.run(part, {name: array}, threads, last=readout == "membrane"):
+        if native is None or not native.run(
+            part, {name: array}, threads, last=readout == "membrane"
+        ):
             trace = run_native(model, Spikes(part), readout == "membrane", threads, beyond_proof)
             saturations.update(trace.saturations)
             found.append(scores(trace, network, readout))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The golden model in C++: the same integers as `run_golden`, event driven and over several samples at once.
+"""The golden model in C++: the same integers as `run_golden`, event driven and over several samples
+at once.
 
 The source is `native.cpp`, see `neurohw.native_library`.
 """
@@ -57,7 +58,10 @@ class NativeModel:
 
     @staticmethod
     def of(model: QuantizedNetwork, count: int) -> "NativeModel | None":
-        """None where an accumulator does not hold the sums of such counts; Unsupported for a node that `IMPLEMENTS` does not name."""
+        """None where an accumulator does not hold the sums of such counts;
+
+        Unsupported for a node that `IMPLEMENTS` does not name.
+        """
         IMPLEMENTS.check(model.network, model.populations)
         network, arrays = model.network, Arrays()
         order = network.update_order()
@@ -66,24 +70,32 @@ class NativeModel:
         for population in order:
             drives, accumulator = [], model.populations[population.name].accumulator
             for projection in network.into(population.name):
-                exponent, matrices = model.projections[projection.name].exponent, model.matrices(projection)
+                exponent, matrices = (
+                    model.projections[projection.name].exponent,
+                    model.matrices(projection),
+                )
                 drives.append(drive := Drive.of(matrices, exponent, count))
                 if not (accumulator.allows(drive.lowest) and accumulator.allows(drive.highest)):
                     return None
                 own = exponent - common_exponent(model, population)
                 projections += [
-                    native_projection(projection, m, delay, own, position, arrays) for delay, m in matrices
+                    native_projection(projection, m, delay, own, position, arrays)
+                    for delay, m in matrices
                 ]
             bits = bits_of(model, population, drives)
             populations[population.name] = native_population(model, population, arrays, bits)
         modulations = [native_modulation(model, m, position, arrays) for m in network.modulations]
         return NativeModel(model, count, populations, projections, modulations, arrays)
 
-    def run(self, stimulus: NDArray[Any], recorded: Recorded, threads: int | None, last: bool = False) -> bool:
-        """Simulate counts uint8 [time, sample, input neuron], of which a neuron's neighbour is the next byte, into arrays of zeros.
+    def run(
+        self, stimulus: NDArray[Any], recorded: Recorded, threads: int | None, last: bool = False
+    ) -> bool:
+        """Simulate counts uint8 [time, sample, input neuron], of which a neuron's neighbour is the
+        next byte, into arrays of zeros.
 
-        recorded: `spikes.<population>` uint8 and states int64, [time, sample, neuron]; last: states of the last step only, [sample, neuron].
-        False where a count is above `count`, and the arrays are worth nothing.
+        recorded: `spikes.<population>` uint8 and states int64, [time, sample, neuron];
+        last: states of the last step only, [sample, neuron]. False where a count is above `count`,
+            and the arrays are worth nothing.
         """
         for name, native in self.populations.items():
             spikes = recorded.get(f"spikes.{name}")
@@ -137,7 +149,8 @@ def run_native(
         recorded[f"spikes.{p.name}"] = np.zeros((*stimulus.shape[:2], p.size), np.uint8)
         for x in letters(p.neuron) if states else "":  # type: ignore[arg-type]
             recorded[f"{x}.{p.name}"] = np.zeros((*stimulus.shape[:2], p.size), np.int64)
-    # looking for the largest count takes as long as a part of the simulation, which finds out by itself
+    # looking for the largest count takes as long as a part of the simulation, which finds out by
+    # itself
     native = NativeModel.of(model, model.max_count)
     if native is None or not native.run(stimulus, recorded, threads):
         largest = int(stimulus.max(initial=1))
@@ -145,7 +158,9 @@ def run_native(
         native = NativeModel.of(model, largest)
         if native is None or not native.run(stimulus, recorded, threads):
             return run_golden(model, given, states, beyond_proof)
-    fired = {network.input.name: stimulus} | {n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")}
+    fired = {network.input.name: stimulus} | {
+        n[7:]: a for n, a in recorded.items() if n.startswith("spikes.")
+    }
     kept = {n: a for n, a in recorded.items() if not n.startswith("spikes.")}
     ran = {p.name: fired[p.name] for p in network.populations}
     return Trace(ran, kept, saturations=native.saturations, beyond_proof=beyond)

@@ -26,8 +26,8 @@ IMPLEMENTS = Implements(
     | MATRICES
     | {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -122,7 +122,9 @@ def _decay(decay: Decay | None, population: Population) -> tuple[int, NDArray[np
 
 def _flags(network: Network, population: Population, has_synapse: bool) -> int:
     neuron = population.neuron
-    gain, rise = (network.modulation(population.name, effect) is not None for effect in ("gain", "threshold"))
+    gain, rise = (
+        network.modulation(population.name, effect) is not None for effect in ("gain", "threshold")
+    )
     if not isinstance(neuron, Lif):
         return 256 * has_synapse + 2048 * gain
     conditions = (
@@ -152,7 +154,9 @@ def common_exponent(model: QuantizedNetwork, population: Population) -> int:
     return min((model.projections[p.name].exponent for p in incoming), default=0)
 
 
-def native_population(model: QuantizedNetwork, population: Population, arrays: Arrays, bits: int) -> NativePopulation:
+def native_population(
+    model: QuantizedNetwork, population: Population, arrays: Arrays, bits: int
+) -> NativePopulation:
     """The constants of a population; nothing of it is recorded yet. bits: see `bits_of`."""
     q, neuron = model.populations[population.name], population.neuron
     assert not isinstance(neuron, Source)
@@ -187,7 +191,9 @@ def native_projection(
 ) -> NativeProjection:
     """One matrix of a projection, of the synapses with one delay.
 
-    exponent: shift of its weights beyond that of its target's sums. position: of a population in the update order, -1 for the input."""
+    exponent: shift of its weights beyond that of its target's sums.
+    position: of a population in the update order, -1 for the input.
+    """
     columns = None if isinstance(matrix, np.ndarray) else scipy.sparse.csc_array(matrix)
     weights = np.asarray(matrix.T if columns is None else columns.data).astype(np.int64) << exponent
     return NativeProjection(
@@ -219,7 +225,9 @@ def native_modulation(
 
 
 def bits_of(model: QuantizedNetwork, population: Population, drives: list[Drive]) -> int:
-    """16, 32 or 64: the least that hold every number that a step of the population comes by, whatever its sign."""
+    """16, 32 or 64: the least that hold every number that a step of the population comes by,
+    whatever its sign.
+    """
     q, neuron = model.populations[population.name], population.neuron
 
     def size(values: IntArray | None) -> int:
@@ -227,9 +235,14 @@ def bits_of(model: QuantizedNetwork, population: Population, drives: list[Drive]
 
     arriving = sum(max(size(d.lowest), size(d.highest)) << d.exponent for d in drives)
     membrane, current = (max(-f.min, f.max) for f in (q.membrane, q.current))
-    gain, rise = (model.network.modulation(population.name, effect) for effect in ("gain", "threshold"))
+    gain, rise = (
+        model.network.modulation(population.name, effect) for effect in ("gain", "threshold")
+    )
     if gain is not None:
-        arriving = max(arriving, (arriving * size(model.modulations[gain.name].table) >> GAIN_FRACTION_BITS) + 1)
+        arriving = max(
+            arriving,
+            (arriving * size(model.modulations[gain.name].table) >> GAIN_FRACTION_BITS) + 1,
+        )
     total = max(arriving + size(q.bias), current)
     threshold = size(q.threshold) + (membrane if q.adaptation_strength is not None else 0)
     if rise is not None:
@@ -238,5 +251,11 @@ def bits_of(model: QuantizedNetwork, population: Population, drives: list[Drive]
         threshold += level << -shift if shift < 0 else level >> shift
     refractory = as_lif(neuron).refractory
     largest = membrane + total + size(q.bias) + threshold
-    largest = max(largest, current + total, membrane + size(q.adaptation_strength), size(q.v_reset), refractory)
+    largest = max(
+        largest,
+        current + total,
+        membrane + size(q.adaptation_strength),
+        size(q.v_reset),
+        refractory,
+    )
     return next(bits for bits in (16, 32, 64) if largest < 1 << (bits - 1))

@@ -3,7 +3,8 @@
 
 Per population and step, in integers, with all sums complete before the one saturation:
 
-    sum_p = sum_j w_ij s_j[t - d]                       in the accumulator format (proved, never exceeded)
+sum_p = sum_j w_ij s_j[t - d]                       in the accumulator format (proved, never
+exceeded)
     I     = bias + sum over projections of sum_p << exponent
     c     = saturate(decay_c(c) + I)                    with a synaptic current, else c = I
     u     = saturate(decay(v) + c)
@@ -11,13 +12,17 @@ Per population and step, in integers, with all sums complete before the one satu
     s     = u >= theta, v = u - theta (soft) or v_reset (hard) where s, else u
     a     = saturate(decay_a(a) + strength s)           with an adaptive threshold
 
-An astrocyte's level m = v + offset after the step before acts on its target with the `shift` and the `table` of `QuantizedModulation`:
+An astrocyte's level m = v + offset after the step before acts on its target with the `shift` and
+the `table` of `QuantizedModulation`:
 
-    I     = bias + ((sum over projections of sum_p << exponent) g >> 8)       g = table[clip(m >> shift, -64, 63) + 64]
-    theta = threshold + a + (max(m, 0) >> shift)                              a negative shift is one to the left
+I     = bias + ((sum over projections of sum_p << exponent) g >> 8)       g = table[clip(m >> shift,
+-64, 63) + 64]
+    theta = threshold + a + (max(m, 0) >> shift)                              a negative shift is
+    one to the left
 
-in the order, and with the refractory steps and conventions, of `neurohw.step.advance`, which the float64 reference executes, too. What integers
-add is in this file and in `neurohw.fixedpoint`: exact sums, the rounding of every decay, and saturation.
+in the order, and with the refractory steps and conventions, of `neurohw.step.advance`, which the
+float64 reference executes, too. What integers add is in this file and in `neurohw.fixedpoint`:
+exact sums, the rounding of every decay, and saturation.
 """
 
 from dataclasses import replace
@@ -61,14 +66,17 @@ def integer_arithmetic(model: QuantizedNetwork, population: Population) -> Arith
 
 
 def run_golden(
-    model: QuantizedNetwork, spikes: Spikes | NDArray[Any], states: bool = True, beyond_proof: bool = False
+    model: QuantizedNetwork,
+    spikes: Spikes | NDArray[Any],
+    states: bool = True,
+    beyond_proof: bool = False,
 ) -> Trace:
     """Simulate in integers.
 
-    spikes: counts [time, sample, input neuron]. Returns spikes, (if `states`) v, c, r and a of every population, int64, and
-    how many neuron updates saturated.
+    spikes: counts [time, sample, input neuron]. Returns spikes, (if `states`) v, c, r and a of
+        every population, int64, and how many neuron updates saturated.
     beyond_proof: allow more steps and larger counts than the widths are proved for; the trace then
-    says so.
+        says so.
     Raises InvalidData for a stimulus of the wrong shape or an unknown order of axes
     (`neurohw.stimulus`), and one beyond the proof, InvalidModel if a sum leaves its accumulator
     format, Unsupported for a node that `IMPLEMENTS` does not name.
@@ -78,10 +86,16 @@ def run_golden(
 
     def arriving(projection: Projection, matrix: Matrix, sent: NDArray[np.uint8]) -> IntArray:
         counts = sent.astype(np.int64)
-        total = exact_matmul(counts, matrix.T) if isinstance(matrix, np.ndarray) else apply_matrix(matrix, counts)
+        total = (
+            exact_matmul(counts, matrix.T)
+            if isinstance(matrix, np.ndarray)
+            else apply_matrix(matrix, counts)
+        )
         accumulator = model.populations[projection.target].accumulator
         if not accumulator.allows(total):
-            raise InvalidModel(f"projection {projection.name!r}: a sum left its {accumulator.bits}-bit accumulator")
+            raise InvalidModel(
+                f"projection {projection.name!r}: a sum left its {accumulator.bits}-bit accumulator"
+            )
         return total << model.projections[projection.name].exponent
 
     trace = simulate(

@@ -2,7 +2,12 @@
 """From float parameters to integers, with widths by proof."""
 
 from neurohw.integers.post_training import quantize
-from neurohw.integers.quantized import QuantizedModulation, QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurohw.integers.quantized import (
+    QuantizedModulation,
+    QuantizedNetwork,
+    QuantizedPopulation,
+    QuantizedProjection,
+)
 from neurohw.integers.to_float import dequantize
 
 __all__ = [

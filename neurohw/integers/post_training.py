@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Post-training quantization: float parameters to integers.
 
-One power-of-two scale 2^-f belongs to a population. Each neuron may stretch its weights by its own factor, which
-moves into its threshold, bias and reset value: scaling every input of a neuron together with its threshold changes no
-spike. The outputs of an Integrator are compared with each other, so all of them keep the common scale.
-With `step_j` the weight of one unit in the last place of neuron j, and g guard bits below it in the membrane:
+One power-of-two scale 2^-f belongs to a population. Each neuron may stretch its weights by its own
+factor, which moves into its threshold, bias and reset value: scaling every input of a neuron
+together with its threshold changes no spike. The outputs of an Integrator are compared with each
+other, so all of them keep the common scale. With `step_j` the weight of one unit in the last place
+of neuron j, and g guard bits below it in the membrane:
 
-    w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int + (sum << g)
+w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int +
+(sum << g)
 
-How many guard bits g a population has is in `neurohw.integers.precision`.
-An Astrocyte keeps one scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte moves a
-threshold, the scales of both are powers of two, so that a shift turns the one into the other.
+How many guard bits g a population has is in `neurohw.integers.precision`. An Astrocyte keeps one
+scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte
+moves a threshold, the scales of both are powers of two, so that a shift turns the one into the
+other.
 """
 
 import warnings
@@ -56,7 +59,15 @@ from neurohw.integers.quantized import (
 from neurohw.integers.to_float import decay_factor
 from neurohw.integers.widths import Constants, Drive, check_products, prove_widths
 from neurohw.modulation import MODULATION, Modulation
-from neurohw.network import CONNECTION_FIELDS, GRAPH, FloatArray, Network, Population, Projection, TrainedNetwork
+from neurohw.network import (
+    CONNECTION_FIELDS,
+    GRAPH,
+    FloatArray,
+    Network,
+    Population,
+    Projection,
+    TrainedNetwork,
+)
 from neurohw.neurons import Adaptation, Astrocyte, Integrator, Lif, Source
 from neurohw.support import Implements, attributes
 
@@ -67,8 +78,8 @@ IMPLEMENTS = Implements(
     | MODULATION
     | {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -92,19 +103,21 @@ def quantize_decay(
     """The integer decay for a float factor per step, or for factors [parameter].
 
     - auto: no decay for 1, the shift where factor = 1 - 2^-k exactly, else the nearest of the
-      multiply by (4096 - delta)/4096 and a shift by 13 to 15; different factors get a multiply each.
+      multiply by (4096 - delta)/4096 and a shift by 13 to 15; different factors get a multiply
+      each.
     - shift: InvalidModel, naming the nearest shift, unless exact: a rounded leak would be another
       model than the trained one.
 
-    Raises InvalidModel, too, where a constant input is worth more than `tolerance` more or less than
-    in float after `steps` steps (None: any number).
+    Raises InvalidModel, too, where a constant input is worth more than `tolerance` more or less
+    than in float after `steps` steps (None: any number).
     """
     different = np.unique(factors)
     factor = float(different[0])
     decay: Decay
     if kind == "shift" and len(different) > 1:
         raise InvalidModel(
-            f"{node}: {len(different)} different factors in one population need the multiplying decay"
+            f"{node}: {len(different)} different factors in one population need the "
+            "multiplying decay"
         )
     if len(different) > 1:
         deltas = np.round((1.0 - np.asarray(factors)) * MULTIPLY_UNIT).astype(int)
@@ -114,8 +127,8 @@ def quantize_decay(
     if kind == "shift" and (isinstance(decay, MultiplyDecay) or decay_factor(decay) != factor):
         nearest = min(max(round(-np.log2(1.0 - factor)), 1), 15)
         raise InvalidModel(
-            f"{node}: {factor} is not 1 - 2^-k, so no shift equals it; train with {1 - 2.0**-nearest} "
-            "or quantize with the multiplying decay"
+            f"{node}: {factor} is not 1 - 2^-k, so no shift equals it; train with "
+            f"{1 - 2.0**-nearest} or quantize with the multiplying decay"
         )
     error = LeakError.of(factors, decay, steps, node)
     if error.size > tolerance:
@@ -129,8 +142,9 @@ def quantize_decay(
 def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
     """Weight of one unit in the last place, per target neuron [target].
 
-    8 bits and more use the largest weight; below, a grid search over clipping points minimises the squared error of each
-    row (of the whole matrix if `common`). A row of zeros takes the matrix's step.
+    8 bits and more use the largest weight; below, a grid search over clipping points minimises the
+    squared error of each row (of the whole matrix if `common`). A row of zeros takes the matrix's
+    step.
     """
     limit = IntFormat(bits).max
     rows = weight.reshape(1, -1) if common else weight
@@ -157,9 +171,11 @@ def _rows_of_synapses(values: FloatArray, owner: IntArray, count: int) -> FloatA
 
 
 def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
-    """The incoming weights of every parameter of a population [parameter, weight], filled up with zeros.
+    """The incoming weights of every parameter of a population [parameter, weight], filled up with
+    zeros.
 
-    Where a convolution reaches neurons with parameters of their own, a row is a channel: its neurons share weights, so they share a step.
+    Where a convolution reaches neurons with parameters of their own, a row is a channel: its
+    neurons share weights, so they share a step.
     """
     channels = [
         p.connection.channels
@@ -171,15 +187,22 @@ def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
     for projection in model.network.into(population.name):
         weight = model.parameters[f"{projection.name}.weight"]
         if isinstance(projection.connection, Sparse):
-            owner = model.parameters[f"{projection.name}.target"].astype(np.int64) // (population.size // count)
+            owner = model.parameters[f"{projection.name}.target"].astype(np.int64) // (
+                population.size // count
+            )
             parts.append(_rows_of_synapses(weight, owner, count))
         else:
             parts.append(weight.reshape(count, -1))
     return np.concatenate(parts, axis=1)
 
 
-def _drive(network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int) -> Drive:
-    source, target = network.population(projection.source).size, network.population(projection.target).size
+def _drive(
+    network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int
+) -> Drive:
+    source, target = (
+        network.population(projection.source).size,
+        network.population(projection.target).size,
+    )
     count = max_count if projection.source == network.input.name else 1
     matrices = delay_matrices(
         projection.connection,
@@ -194,7 +217,8 @@ def _drive(network: Network, projection: Projection, quantized: QuantizedProject
 
 
 def _gain_table(modulation: Modulation, unit: float) -> QuantizedModulation:
-    """The table of a gain for an astrocyte whose membrane counts in `unit`: entry i is round(256 max_gain sigmoid((i - 64 + 1/2) delta)).
+    """The table of a gain for an astrocyte whose membrane counts in `unit`: entry i is round(256
+    max_gain sigmoid((i - 64 + 1/2) delta)).
 
     delta = unit 2^shift lies in [0.125, 0.25).
     """
@@ -205,12 +229,14 @@ def _gain_table(modulation: Modulation, unit: float) -> QuantizedModulation:
 
 
 def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray:
-    """One step for a population whose threshold an astrocyte moves, or for that astrocyte: the largest, rounded up to a power of two."""
+    """One step for a population whose threshold an astrocyte moves, or for that astrocyte: the
+    largest, rounded up to a power of two.
+    """
     common = 2.0 ** np.ceil(np.log2(step.max()))
     if learned and np.any(step != common):
         raise InvalidModel(
-            f"population {node!r} takes part in a threshold modulation: its learned weight steps must be one power of two; "
-            "train it in float and quantize afterwards"
+            f"population {node!r} takes part in a threshold modulation: its learned weight steps "
+            "must be one power of two; train it in float and quantize afterwards"
         )
     return np.full_like(step, common)
 
@@ -247,7 +273,9 @@ def _precision(
 
 
 def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str, str]:
-    """Whether a state can saturate, in words, by letter: an adaptation has the membrane's format."""
+    """Whether a state can saturate, in words, by letter: an adaptation has the membrane's
+    format.
+    """
     proved = f"proved: cannot saturate within {steps} steps"
     states = {"v": "decay", "c": "synapse_decay", "a": "adaptation_decay"}
     own = [s for s, kind in states.items() if kind in decays]
@@ -261,10 +289,10 @@ def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int,
         of, at = "a threshold", f" at resolution_bits={resolution_bits}"
         cure = "a smaller resolution_bits, "
     return (
-        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings of "
-        f"leaks add up to {precision.leak:.3g} and of biases to {precision.bias:.3g} of {of} within "
-        f"{steps} steps, more than the aim of {precision.aim:.3g}{at}: accept it with {cure}fewer "
-        "steps, or train with faster leaks"
+        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings "
+        f"of leaks add up to {precision.leak:.3g} and of biases to {precision.bias:.3g} of {of} "
+        f"within {steps} steps, more than the aim of {precision.aim:.3g}{at}: accept it with "
+        f"{cure}fewer steps, or train with faster leaks"
     )
 
 
@@ -279,7 +307,8 @@ def quantize(
     common_scale: Collection[str] = (),
     leak_tolerance: float = LEAK_TOLERANCE,
 ) -> QuantizedNetwork:
-    """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps` steps.
+    """A trained network in integers, weights of `bits` bits (2..8), widths proved for `steps`
+    steps.
 
     - membrane_cap: accept saturation at this membrane width in bits.
     - resolution_bits: 0 to 16. A threshold is worth at least 2^resolution_bits units, and what
@@ -304,7 +333,9 @@ def quantize(
     max_count = whole("max_count", max_count, Range(1, 255))
     steps = trained.steps if steps is None else whole("steps", steps, at_least(1))
     if isinstance(common_scale, str):
-        raise InvalidModel(f"common_scale is a collection of populations, not the text {common_scale!r}")
+        raise InvalidModel(
+            f"common_scale is a collection of populations, not the text {common_scale!r}"
+        )
     for name in common_scale:
         trained.network.population(name)
     model = trained.folded()
@@ -319,9 +350,13 @@ def quantize(
     projections: dict[str, QuantizedProjection] = {}
     modulations: dict[str, QuantizedModulation] = {}
     largest_level: dict[str, int] = {}  # of an astrocyte
-    shifting = {end for m in network.modulations if m.effect == "threshold" for end in (m.source, m.target)}
+    shifting = {
+        end for m in network.modulations if m.effect == "threshold" for end in (m.source, m.target)
+    }
     # astrocytes first: what they modulate has room for the largest level
-    for population in sorted(network.populations[1:], key=lambda p: not isinstance(p.neuron, Astrocyte)):
+    for population in sorted(
+        network.populations[1:], key=lambda p: not isinstance(p.neuron, Astrocyte)
+    ):
         name, neuron, incoming = population.name, population.neuron, network.into(population.name)
         assert not isinstance(neuron, Source)
         spiking, astrocyte = isinstance(neuron, Lif), isinstance(neuron, Astrocyte)
@@ -335,11 +370,17 @@ def quantize(
         step = np.repeat(step, population.parameters // len(step))
         if name in shifting:
             step = _power_of_two_step(step, name, len(learned) > 0)
-        threshold = model.values(population, "threshold") if spiking else np.ones(population.parameters)
+        threshold = (
+            model.values(population, "threshold") if spiking else np.ones(population.parameters)
+        )
         adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
         decays: dict[str, Decay] = {}
         leak_errors: dict[str, float] = {}
-        present = {"decay": True, "synapse_decay": neuron.synapse_decay is not None, "adaptation_decay": adaptive}
+        present = {
+            "decay": True,
+            "synapse_decay": neuron.synapse_decay is not None,
+            "adaptation_decay": adaptive,
+        }
         for kind in (k for k, there in present.items() if there):
             factors, node = model.values(population, kind), f"{name}.{kind}"
             decays[kind] = quantize_decay(factors, decay, node, steps, leak_tolerance)
@@ -362,12 +403,17 @@ def quantize(
         for projection in incoming:
             weight = parameters[f"{projection.name}.weight"]
             weight_step = model.per_weight(projection, step)
-            integers = np.clip(np.round(weight / weight_step), limits.min, limits.max).astype(np.int64)
+            integers = np.clip(np.round(weight / weight_step), limits.min, limits.max).astype(
+                np.int64
+            )
             squared_error += float(((weight - integers * weight_step) ** 2).sum())
             synapses += weight.size
             where = {k: parameters.get(f"{projection.name}.{k}") for k in CONNECTION_FIELDS}
             projections[projection.name] = QuantizedProjection(
-                integers, bits, guard, **{k: v.astype(np.int64) for k, v in where.items() if v is not None}
+                integers,
+                bits,
+                guard,
+                **{k: v.astype(np.int64) for k, v in where.items() if v is not None},
             )
             drives.append(_drive(network, projection, projections[projection.name], max_count))
 
@@ -380,7 +426,9 @@ def quantize(
             decay=decays["decay"],
             synapse_decay=decays.get("synapse_decay"),
             adaptation_decay=decays.get("adaptation_decay"),
-            adaptation_strength=to_int(model.values(population, "adaptation_strength")) if adaptive else None,
+            adaptation_strength=to_int(model.values(population, "adaptation_strength"))
+            if adaptive
+            else None,
             offset=to_int(parameters[f"{name}.offset"]) if astrocyte else None,
         )
         for modulation in (m for m in network.modulations if m.target == name):
@@ -388,7 +436,8 @@ def quantize(
             if modulation.effect == "gain":
                 if source_unit >= 2 * COARSEST_LEVEL:
                     raise InvalidModel(
-                        f"modulation {modulation.name!r}: one unit of {modulation.source!r} is {source_unit:g}, a table of gains needs less than "
+                        f"modulation {modulation.name!r}: one unit of {modulation.source!r} is "
+                        f"{source_unit:g}, a table of gains needs less than "
                         f"{2 * COARSEST_LEVEL}; scale down the weights of {modulation.source!r}"
                     )
                 made = _gain_table(modulation, source_unit)
@@ -398,7 +447,8 @@ def quantize(
                 made = QuantizedModulation(round(np.log2(unit[0] / source_unit)))
                 if abs(made.shift) > LARGEST_SHIFT:
                     raise InvalidModel(
-                        f"modulation {modulation.name!r}: its ends count in units that differ by 2^{made.shift}, at most 2^{LARGEST_SHIFT} is allowed"
+                        f"modulation {modulation.name!r}: its ends count in units that "
+                        f"differ by 2^{made.shift}, at most 2^{LARGEST_SHIFT} is allowed"
                     )
                 level = largest_level[modulation.source]
                 rise = level >> made.shift if made.shift >= 0 else level << -made.shift
@@ -426,7 +476,10 @@ def quantize(
         exponent = float(np.floor(np.log2(np.median(step))))
         report["populations"][name] = {
             "scale_exponent": exponent,
-            "channel_factor_range": [float((step / 2**exponent).min()), float((step / 2**exponent).max())],
+            "channel_factor_range": [
+                float((step / 2**exponent).min()),
+                float((step / 2**exponent).max()),
+            ],
             "unit": [float(x) for x in unit],
             "guard_bits": guard,
             "rounding": {
@@ -450,4 +503,6 @@ def quantize(
     modulations = {m.name: modulations[m.name] for m in network.modulations}
     for warning in report["warnings"]:
         warnings.warn(warning, PrecisionWarning, stacklevel=2)
-    return QuantizedNetwork(network, populations, projections, steps, max_count, report, trained.digest(), modulations)
+    return QuantizedNetwork(
+        network, populations, projections, steps, max_count, report, trained.digest(), modulations
+    )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network in integers: arrays, decays and formats only. Scales stay in the quantization report."""
+"""A network in integers: arrays, decays and formats only. Scales stay in the quantization
+report.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +11,14 @@ import numpy as np
 from neurohw.checks import Range, at_least, check_fields, whole
 from neurohw.connections import Matrix, delay_matrices
 from neurohw.errors import InvalidModel
-from neurohw.fixedpoint import Decay, IntArray, IntFormat, MultiplyDecays, decay_from_json, decay_to_json
+from neurohw.fixedpoint import (
+    Decay,
+    IntArray,
+    IntFormat,
+    MultiplyDecays,
+    decay_from_json,
+    decay_to_json,
+)
 from neurohw.modulation import Modulation
 from neurohw.network import CONNECTION_FIELDS, Network, Projection, array_limits, check_range
 from neurohw.neurons import Astrocyte, Lif
@@ -21,7 +30,9 @@ LARGEST_SHIFT = 62
 
 
 def scaled(total: IntArray, gain: IntArray) -> IntArray:
-    """A sum of synapses times a gain of GAIN_FRACTION_BITS fraction bits, rounded toward minus infinity."""
+    """A sum of synapses times a gain of GAIN_FRACTION_BITS fraction bits, rounded toward minus
+    infinity.
+    """
     return (total * gain) >> GAIN_FRACTION_BITS
 
 
@@ -44,9 +55,11 @@ def _frozen(values: Any, name: str, shape: tuple[int, ...], limits: IntFormat) -
 
 @dataclass(frozen=True)
 class QuantizedProjection:
-    """Integer weights, shaped as the connection says, of `bits` bits (2..8); the finished sum is shifted left by `exponent`.
+    """Integer weights, shaped as the connection says, of `bits` bits (2..8); the finished sum is
+    shifted left by `exponent`.
 
-    source, target: ends of a Sparse connection [synapse]. delay: steps, where synapses or source neurons differ.
+    source, target: ends of a Sparse connection [synapse].
+    delay: steps, where synapses or source neurons differ.
     """
 
     weight: IntArray
@@ -63,11 +76,14 @@ class QuantizedProjection:
 
 @dataclass(frozen=True)
 class QuantizedPopulation:
-    """Integers of one population; arrays are [parameter]: per neuron, or per channel of a population with channels.
+    """Integers of one population; arrays are [parameter]: per neuron, or per channel of a
+    population with channels.
 
-    membrane, current, accumulator: formats of v, of I and c, and of the unshifted sum over one step.
-    capped: the membrane format is a user's cap, not a proved width, so that saturation can happen. offset: of an Astrocyte's level; a level, membrane + offset,
-    fits the membrane format, and one bit more where that is capped.
+    membrane, current, accumulator: formats of v, of I and c, and of the unshifted sum over one
+        step.
+    capped: the membrane format is a user's cap, not a proved width, so that saturation can happen.
+    offset: of an Astrocyte's level; a level, membrane + offset, fits the membrane format, and one
+        bit more where that is capped.
     """
 
     bias: IntArray
@@ -88,8 +104,10 @@ class QuantizedPopulation:
 class QuantizedModulation:
     """Integers of one modulation, from a level m = membrane + offset of the astrocyte.
 
-    gain: the factor is table[clip(m >> shift, -64, 63) + 64], in 256ths; table [128], 0..1023, and shift >= 0. threshold: the rise is max(m, 0) >> shift in units of
-    the target's membrane; a negative shift is one to the left, and table is None.
+    gain: the factor is table[clip(m >> shift, -64, 63) + 64], in 256ths; table [128], 0..1023, and
+        shift >= 0.
+    threshold: the rise is max(m, 0) >> shift in units of the target's membrane; a negative shift is
+        one to the left, and table is None.
     """
 
     shift: int
@@ -108,8 +126,10 @@ class QuantizedModulation:
 class QuantizedNetwork:
     """A network with integer parameters, by population, projection and modulation name.
 
-    steps: the number of steps for which the widths are proved. max_count: the largest input count for which they are.
-    info: the quantization report (scales, errors). parent: digest of the trained network.
+    steps: the number of steps for which the widths are proved.
+    max_count: the largest input count for which they are.
+    info: the quantization report (scales, errors).
+    parent: digest of the trained network.
     Raises InvalidModel, naming array, value and limit, for anything outside its format.
     """
 
@@ -136,12 +156,20 @@ class QuantizedNetwork:
         for name, projection in self.projections.items():
             whole(f"projection {name!r}: bits of the weights", projection.bits, Range(2, 8))
             whole(f"projection {name!r}: the weight exponent", projection.exponent, Range(0, 16))
-            weight = _frozen(projection.weight, f"{name}.weight", shapes[f"{name}.weight"], IntFormat(projection.bits))
+            weight = _frozen(
+                projection.weight,
+                f"{name}.weight",
+                shapes[f"{name}.weight"],
+                IntFormat(projection.bits),
+            )
             object.__setattr__(projection, "weight", weight)
             for field_name in CONNECTION_FIELDS:
                 array, key = getattr(projection, field_name), f"{name}.{field_name}"
                 if (array is not None) != (key in shapes):
-                    raise InvalidModel(f"array {key!r} is {'missing' if key in shapes else 'not one of the network'}")
+                    raise InvalidModel(
+                        f"array {key!r} is "
+                        f"{'missing' if key in shapes else 'not one of the network'}"
+                    )
                 if array is not None:
                     array = _frozen(array, key, shapes[key], IntFormat(63))
                     check_range(key, array, array_limits(self.network, key))
@@ -150,27 +178,46 @@ class QuantizedNetwork:
             population = self.network.population(name)
             size = (population.parameters,)
             object.__setattr__(p, "bias", _frozen(p.bias, f"{name}.bias", size, p.current))
-            object.__setattr__(p, "v_reset", _frozen(p.v_reset, f"{name}.v_reset", size, p.membrane))
-            object.__setattr__(p, "threshold", _frozen(p.threshold, f"{name}.threshold", size, p.membrane))
+            object.__setattr__(
+                p, "v_reset", _frozen(p.v_reset, f"{name}.v_reset", size, p.membrane)
+            )
+            object.__setattr__(
+                p, "threshold", _frozen(p.threshold, f"{name}.threshold", size, p.membrane)
+            )
             if np.any(p.threshold < 1):
-                raise InvalidModel(f"{name}.threshold holds {p.threshold.min()}: an integer threshold is at least 1")
+                raise InvalidModel(
+                    f"{name}.threshold holds {p.threshold.min()}: an integer threshold is at "
+                    "least 1"
+                )
             neuron = population.neuron
             adaptive = isinstance(neuron, Lif) and neuron.adaptation is not None
-            if adaptive != (p.adaptation_decay is not None) or adaptive != (p.adaptation_strength is not None):
-                raise InvalidModel(f"population {name!r}: adaptation of the neuron model and of its integers differ")
+            if adaptive != (p.adaptation_decay is not None) or adaptive != (
+                p.adaptation_strength is not None
+            ):
+                raise InvalidModel(
+                    f"population {name!r}: adaptation of the neuron model and of its "
+                    "integers differ"
+                )
             if p.adaptation_strength is not None:
-                strength = _frozen(p.adaptation_strength, f"{name}.adaptation_strength", size, p.membrane)
+                strength = _frozen(
+                    p.adaptation_strength, f"{name}.adaptation_strength", size, p.membrane
+                )
                 check_range(f"{name}.adaptation_strength", strength, (0, p.membrane.max, True))
                 object.__setattr__(p, "adaptation_strength", strength)
             if isinstance(neuron, Astrocyte) != (p.offset is not None):
-                raise InvalidModel(f"population {name!r}: an Astrocyte, and no other, has an integer offset")
+                raise InvalidModel(
+                    f"population {name!r}: an Astrocyte, and no other, has an integer offset"
+                )
             if p.offset is not None:
-                object.__setattr__(p, "offset", _frozen(p.offset, f"{name}.offset", size, p.membrane))
+                object.__setattr__(
+                    p, "offset", _frozen(p.offset, f"{name}.offset", size, p.membrane)
+                )
             for kind in ("decay", "synapse_decay", "adaptation_decay"):
                 decay = getattr(p, kind)
                 if isinstance(decay, MultiplyDecays) and len(decay.deltas) != population.parameters:
                     raise InvalidModel(
-                        f"population {name!r}: {kind} has {len(decay.deltas)} deltas, the population {population.parameters} parameters"
+                        f"population {name!r}: {kind} has {len(decay.deltas)} deltas, the "
+                        f"population {population.parameters} parameters"
                     )
 
         for modulation in self.network.modulations:
@@ -189,8 +236,13 @@ class QuantizedNetwork:
             object.__setattr__(q, "table", table)
 
     def matrices(self, projection: Projection) -> list[tuple[int, Matrix]]:
-        """(delay, integer matrix [target, source]) of a projection, see `neurohw.connections.delay_matrices`."""
-        source, target = self.network.population(projection.source), self.network.population(projection.target)
+        """(delay, integer matrix [target, source]) of a projection, see
+        `neurohw.connections.delay_matrices`.
+        """
+        source, target = (
+            self.network.population(projection.source),
+            self.network.population(projection.target),
+        )
         q = self.projections[projection.name]
         return delay_matrices(
             projection.connection,
@@ -207,7 +259,11 @@ class QuantizedNetwork:
         arrays: dict[str, IntArray] = {}
         populations: dict[str, Any] = {}
         for name, p in self.populations.items():
-            arrays |= {f"{name}.bias": p.bias, f"{name}.threshold": p.threshold, f"{name}.v_reset": p.v_reset}
+            arrays |= {
+                f"{name}.bias": p.bias,
+                f"{name}.threshold": p.threshold,
+                f"{name}.v_reset": p.v_reset,
+            }
             populations[name] = {
                 "decay": decay_to_json(p.decay),
                 "synapse_decay": decay_to_json(p.synapse_decay),
@@ -222,13 +278,20 @@ class QuantizedNetwork:
             if p.offset is not None:
                 arrays[f"{name}.offset"] = p.offset
         for name, projection in self.projections.items():
-            arrays |= {f"{name}.{k}": v for k, v in {"weight": projection.weight, **projection.arrays()}.items()}
-        arrays |= {f"{n}.table": m.table for n, m in self.modulations.items() if m.table is not None}
+            arrays |= {
+                f"{name}.{k}": v
+                for k, v in {"weight": projection.weight, **projection.arrays()}.items()
+            }
+        arrays |= {
+            f"{n}.table": m.table for n, m in self.modulations.items() if m.table is not None
+        }
         modulations = {n: {"shift": m.shift} for n, m in self.modulations.items()}
         fields = {
             "network": self.network.to_json(),
             "populations": populations,
-            "projections": {n: {"bits": p.bits, "exponent": p.exponent} for n, p in self.projections.items()},
+            "projections": {
+                n: {"bits": p.bits, "exponent": p.exponent} for n, p in self.projections.items()
+            },
             "steps": self.steps,
             "max_count": self.max_count,
             "info": self.info,

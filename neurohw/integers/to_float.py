@@ -6,7 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from neurohw.connections import MATRICES
-from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.fixedpoint import (
+    MULTIPLY_UNIT,
+    Decay,
+    MultiplyDecay,
+    MultiplyDecays,
+    NoDecay,
+    ShiftDecay,
+)
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.modulation import MODULATION
 from neurohw.network import GRAPH, FloatArray, TrainedNetwork, per_weight
@@ -20,8 +27,8 @@ IMPLEMENTS = Implements(
     | MODULATION
     | {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -37,7 +44,10 @@ IMPLEMENTS = Implements(
 
 
 def decay_factor(decay: Decay) -> float | FloatArray:
-    """The factor per step that an integer decay approximates by rounding; [parameter] for decays of single neurons."""
+    """The factor per step that an integer decay approximates by rounding;
+
+    [parameter] for decays of single neurons.
+    """
     match decay:
         case ShiftDecay(shift):
             return 1.0 - 2.0**-shift
@@ -52,16 +62,21 @@ def decay_factor(decay: Decay) -> float | FloatArray:
 def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
     """Every parameter back in the trained network's units, decays as the integer decays' factors.
 
-    weight = w_int 2^exponent unit, bias and threshold = integer * unit, with `unit` [parameter] from the quantization
-    report (1 where there is none, as in imported integers). Simulated by the float reference it shows what rounding the parameters costs;
-    the golden model adds what rounding the leak costs.
+    weight = w_int 2^exponent unit, bias and threshold = integer * unit, with `unit` [parameter]
+    from the quantization report (1 where there is none, as in imported integers). Simulated by the
+    float reference it shows what rounding the parameters costs; the golden model adds what rounding
+    the leak costs.
     """
     IMPLEMENTS.check(model.network, model.populations)
     parameters: dict[str, FloatArray] = {}
     populations = [model.network.input]
     for population in model.network.populations[1:]:
         name, quantized = population.name, model.populations[population.name]
-        unit = np.asarray(model.info.get("populations", {}).get(name, {}).get("unit", np.ones(population.parameters)))
+        unit = np.asarray(
+            model.info.get("populations", {})
+            .get(name, {})
+            .get("unit", np.ones(population.parameters))
+        )
         parameters[f"{name}.bias"] = quantized.bias * unit
         neuron = population.neuron
         assert isinstance(neuron, Lif | Integrator)
@@ -77,12 +92,16 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
             parameters[f"{name}.offset"] = quantized.offset * unit
         for kind, decay in decays.items():
             if decay is not None:
-                parameters[f"{name}.{kind}"] = np.broadcast_to(decay_factor(decay), (population.parameters,))
+                parameters[f"{name}.{kind}"] = np.broadcast_to(
+                    decay_factor(decay), (population.parameters,)
+                )
         for projection in model.network.into(name):
             synapses = model.projections[projection.name]
             scale = per_weight(projection, population, unit, synapses.target)
             parameters[f"{projection.name}.weight"] = (synapses.weight << synapses.exponent) * scale
-            parameters |= {f"{projection.name}.{k}": v.astype(np.float64) for k, v in synapses.arrays().items()}
+            parameters |= {
+                f"{projection.name}.{k}": v.astype(np.float64) for k, v in synapses.arrays().items()
+            }
         populations.append(population)
     network = replace(model.network, populations=tuple(populations))
     return TrainedNetwork(network, parameters, model.steps, parent=model.parent)

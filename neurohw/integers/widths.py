@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Widths by proof: intervals that sums, currents and membranes can never leave.
 
-The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest count, whatever fires. A leaky state driven
-by |input| <= D stays within the `bound` of its decay (see `neurohw.fixedpoint`); without leak it stays within steps * D. A soft reset only moves
-a membrane toward zero from above. A hard reset starts it anew at v_reset, and a delayed soft reset takes the threshold from a membrane that
-has already decayed: both add their constant to the bound. A gain scales a sum by at most its largest entry, and rounding toward minus infinity never leaves
-the scaled interval; the sum before it must fit, too. A modulated threshold is at most the astrocyte's largest level above the others.
+The sum over one step lies in [sum of negative weights, sum of positive weights] times the largest
+count, whatever fires. A leaky state driven by |input| <= D stays within the `bound` of its decay
+(see `neurohw.fixedpoint`); without leak it stays within steps * D. A soft reset only moves a
+membrane toward zero from above. A hard reset starts it anew at v_reset, and a delayed soft reset
+takes the threshold from a membrane that has already decayed: both add their constant to the bound.
+A gain scales a sum by at most its largest entry, and rounding toward minus infinity never leaves
+the scaled interval; the sum before it must fit, too. A modulated threshold is at most the
+astrocyte's largest level above the others.
 """
 
 from dataclasses import dataclass
@@ -23,8 +26,8 @@ IMPLEMENTS = Implements(
     "the proof of widths",
     {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -36,7 +39,9 @@ IMPLEMENTS = Implements(
 
 @dataclass(frozen=True)
 class Widths:
-    """Formats of one population, whether the membrane's is a user's cap instead of the proved one, and the largest membrane that can happen."""
+    """Formats of one population, whether the membrane's is a user's cap instead of the proved one,
+    and the largest membrane that can happen.
+    """
 
     accumulator: IntFormat
     current: IntFormat
@@ -48,7 +53,9 @@ class Widths:
 
 @dataclass(frozen=True)
 class Drive:
-    """What one projection can add in one step: lowest and highest unshifted sum [neuron], and the exponent of its weights."""
+    """What one projection can add in one step: lowest and highest unshifted sum [neuron], and the
+    exponent of its weights.
+    """
 
     lowest: IntArray
     highest: IntArray
@@ -56,7 +63,9 @@ class Drive:
 
     @staticmethod
     def of(matrices: list[tuple[int, Matrix]], exponent: int, max_count: int) -> "Drive":
-        """The drive of a projection with these integer matrices, from source counts of at most max_count."""
+        """The drive of a projection with these integer matrices, from source counts of at most
+        max_count.
+        """
         lowest = sum(np.asarray(_part(m, np.minimum).sum(axis=1)) for _, m in matrices)
         highest = sum(np.asarray(_part(m, np.maximum).sum(axis=1)) for _, m in matrices)
         return Drive(np.asarray(lowest) * max_count, np.asarray(highest) * max_count, exponent)
@@ -74,7 +83,9 @@ def _part(matrix: Matrix, side: np.ufunc) -> Matrix:
 class Constants:
     """The integer constants of a population [parameter] and its decays.
 
-    offset: of an Astrocyte. largest_gain: of a modulation, in 256ths. largest_rise: of the threshold, by a modulation.
+    offset: of an Astrocyte.
+    largest_gain: of a modulation, in 256ths.
+    largest_rise: of the threshold, by a modulation.
     """
 
     bias: IntArray
@@ -102,18 +113,23 @@ def check_products(name: str, widths: Widths, constants: Constants) -> None:
     for state, (limits, decay) in states.items():
         if isinstance(decay, MultiplyDecay | MultiplyDecays) and limits.bits > EXACT_PRODUCT_BITS:
             raise InvalidModel(
-                f"population {name!r}: its {state} needs {limits.bits} bits, a multiplying decay is "
-                f"exact up to {EXACT_PRODUCT_BITS}: quantize with a smaller resolution_bits, for fewer "
-                "steps or with a membrane_cap"
+                f"population {name!r}: its {state} needs {limits.bits} bits, a multiplying decay "
+                f"is exact up to {EXACT_PRODUCT_BITS}: quantize with a smaller resolution_bits, "
+                "for fewer steps or with a membrane_cap"
             )
 
 
 def prove_widths(
-    neuron: Lif | Integrator, drives: list[Drive], constants: Constants, steps: int, membrane_cap: int | None = None
+    neuron: Lif | Integrator,
+    drives: list[Drive],
+    constants: Constants,
+    steps: int,
+    membrane_cap: int | None = None,
 ) -> Widths:
     """The narrowest formats in which nothing can overflow within `steps` steps.
 
-    membrane_cap: width in bits at which the user accepts saturation; it never narrows below what threshold and v_reset need, and never widens.
+    membrane_cap: width in bits at which the user accepts saturation; it never narrows below what
+        threshold and v_reset need, and never widens.
     """
     IMPLEMENTS.refuse("neuron", neuron)
     lif = as_lif(neuron)
@@ -124,8 +140,12 @@ def prove_widths(
     highest = np.asarray(sum(d.highest << d.exponent for d in drives))
     if constants.largest_gain is not None:
         gain = np.asarray(constants.largest_gain)
-        lowest, highest = np.minimum(lowest, scaled(lowest, gain)), np.maximum(highest, scaled(highest, gain))
-    unbiased = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))  # a bias may be added after the sum
+        lowest, highest = (
+            np.minimum(lowest, scaled(lowest, gain)),
+            np.maximum(highest, scaled(highest, gain)),
+        )
+    # a bias may be added after the sum
+    unbiased = max(int(np.abs(lowest).max()), int(np.abs(highest).max()))
     if not lif.membrane_bias:
         bias = np.repeat(constants.bias, len(lowest) // len(constants.bias))
         lowest, highest = lowest + bias, highest + bias

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models from and to other tools: NIR, snnTorch, lava-dl. The format of a file is recognised by its content."""
+"""Models from and to other tools:
+
+NIR, snnTorch, lava-dl. The format of a file is recognised by its content.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +19,8 @@ EXPORTS: tuple[ExportFormat, ...] = ("nir", "snntorch", "brian2", "lava")
 def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
     """The format of FILE (HDF5 of NIR or lava-dl, by its groups) or of FILE.py:NAME (snnTorch).
 
-    Raises InvalidData for a missing file, BrokenFile for an HDF5 file that cannot be read, Unsupported for anything else.
+    Raises InvalidData for a missing file, BrokenFile for an HDF5 file that cannot be read,
+    Unsupported for anything else.
     """
     head, _, name = source.rpartition(":")
     if head.endswith(".py") and name:
@@ -28,7 +32,10 @@ def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
         raise Unsupported(f"{path}: say which object of the script is the network: {path}:NAME")
     with path.open("rb") as file:
         if file.read(8) != b"\x89HDF\r\n\x1a\n":
-            raise Unsupported(f"{path}: neither a NIR graph nor a lava-dl network (both are HDF5) nor FILE.py:NAME")
+            raise Unsupported(
+                f"{path}: neither a NIR graph nor a lava-dl network (both are HDF5) nor "
+                "FILE.py:NAME"
+            )
     import h5py
 
     try:
@@ -41,7 +48,8 @@ def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
     if "layer" in groups:
         return "lava-dl"
     raise Unsupported(
-        f"{path}: HDF5 with {sorted(groups)}: neither a NIR graph (node, version) nor a lava-dl network (layer)"
+        f"{path}: HDF5 with {sorted(groups)}: neither a NIR graph (node, version) nor a "
+        "lava-dl network (layer)"
     )
 
 
@@ -117,7 +125,11 @@ def check_model(source: str, **options: Any) -> list[Finding]:
 
 
 def export_nir(
-    model: TrainedNetwork | QuantizedNetwork, path: Path, *, target: str | None = None, force: bool = False
+    model: TrainedNetwork | QuantizedNetwork,
+    path: Path,
+    *,
+    target: str | None = None,
+    force: bool = False,
 ) -> list[str]:
     """Write a NIR graph, for a tool if `target` names one; returns what has to be done there.
 
@@ -131,7 +143,9 @@ def export_nir(
     return [] if target is None else notes_for(model, target)
 
 
-def export_snntorch(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> None:
+def export_snntorch(
+    model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False
+) -> None:
     """Write a script that builds the network of snnTorch layers; Unsupported for integers."""
     from neurohw.interop.snntorch import export
 

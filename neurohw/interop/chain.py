@@ -51,7 +51,10 @@ class Conv1d(Conv2d):
 
 @dataclass(frozen=True)
 class AvgPool2d:
-    """Sum over windows by `divisor`; None: by the number of values of a window, zeros around them too."""
+    """Sum over windows by `divisor`;
+
+    None: by the number of values of a window, zeros around them too.
+    """
 
     kernel_size: tuple[int, int]
     stride: tuple[int, int]
@@ -82,16 +85,23 @@ def kind_of_node(node: Any) -> str:
 
 
 def node_values(node: Any, name: str, attribute: str, size: int | None = None) -> FloatArray:
-    """A parameter of a node as a flat float64 array; InvalidModel for values that are not finite."""
+    """A parameter of a node as a flat float64 array; InvalidModel for values that are not
+    finite.
+    """
     array = np.asarray(getattr(node, attribute), np.float64)
     if not np.all(np.isfinite(array)):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InvalidModel(f"node {name!r}: {attribute} holds {array[where]} at {where}: every value must be finite")
+        raise InvalidModel(
+            f"node {name!r}: {attribute} holds {array[where]} at {where}: every value must "
+            "be finite"
+        )
     flat = array.ravel()
     if size is not None and flat.size == 1:
         flat = np.repeat(flat, size)
     if size is not None and flat.size != size:
-        raise InvalidModel(f"node {name!r}: {attribute} holds {flat.size} values, {size} are needed")
+        raise InvalidModel(
+            f"node {name!r}: {attribute} holds {flat.size} values, {size} are needed"
+        )
     return flat
 
 
@@ -141,7 +151,9 @@ def passed(chain: Chain, name: str, node: Any) -> Chain:
             return replace(chain, shape=(size,))
         case "Reshape":
             if math.prod(node.shape) != size:
-                raise InvalidModel(f"node {name!r}: {chain.shape} has not as many values as {node.shape}")
+                raise InvalidModel(
+                    f"node {name!r}: {chain.shape} has not as many values as {node.shape}"
+                )
             return replace(chain, shape=tuple(node.shape))
         case "Scale":
             scale = node_values(node, name, "scale", size)
@@ -149,29 +161,36 @@ def passed(chain: Chain, name: str, node: Any) -> Chain:
                 return scale_target(chain, name, scale)
             if chain.pooled:
                 if np.any(scale != scale[0]):
-                    raise Unsupported(f"node {name!r}: a scale per value after a pooling cannot be folded into weights")
+                    raise Unsupported(
+                        f"node {name!r}: a scale per value after a pooling cannot be folded "
+                        "into weights"
+                    )
                 return replace(chain, factor=chain.factor * float(scale[0]))
             return replace(chain, scale=chain.scale * scale)
         case "Delay":
             delay = node_values(node, name, "delay", size)
             if (weighted or chain.pooled) and np.any(delay != delay[0]):
                 raise Unsupported(
-                    f"node {name!r}: different delays after a weighted node belong to targets; a delay belongs to a source"
+                    f"node {name!r}: different delays after a weighted node belong to "
+                    "targets; a delay belongs to a source"
                 )
-            return replace(chain, delay=chain.delay + (delay[0] if weighted or chain.pooled else delay))
+            return replace(
+                chain, delay=chain.delay + (delay[0] if weighted or chain.pooled else delay)
+            )
         case "SumPool2d" | "AvgPool2d":
             return _pool(chain, name, node)
         case "Planes":
             if weighted or chain.pooled:
                 raise Unsupported(
-                    f"node {name!r}: windows that are not all alike, after a weighted node or another "
-                    "pooling, need a neuron before them"
+                    f"node {name!r}: windows that are not all alike, after a weighted node or "
+                    "another pooling, need a neuron before them"
                 )
             shape = (chain.shape[0], *node.shape)
             return replace(chain, planes=node.matrix, shape=shape)
     if weighted:
         raise Unsupported(
-            f"node {name!r}: a second weighted node without a neuron before it cannot be expressed exactly"
+            f"node {name!r}: a second weighted node without a neuron before it cannot be "
+            "expressed exactly"
         )
     if kind in ("Linear", "Affine"):
         return _linear(chain, name, node)
@@ -189,7 +208,8 @@ def scale_target(chain: Chain, name: str, scale: FloatArray) -> Chain:
         grouped = scale.reshape(chain.connection.channels, -1)
         if np.any(grouped != grouped[:, :1]):
             raise Unsupported(
-                f"node {name!r}: a scale that differs within a channel cannot be folded into shared weights"
+                f"node {name!r}: a scale that differs within a channel cannot be folded into "
+                "shared weights"
             )
         weight = chain.weight * grouped[:, :1, None, None]
     return replace(chain, weight=weight, bias=None if chain.bias is None else chain.bias * scale)
@@ -199,7 +219,9 @@ def _image(chain: Chain, name: str) -> tuple[int, int, int]:
     if len(chain.shape) == 2:
         return (chain.shape[0], 1, chain.shape[1])
     if len(chain.shape) != 3:
-        raise InvalidModel(f"node {name!r}: it needs values [channel, row, column], its source gives {chain.shape}")
+        raise InvalidModel(
+            f"node {name!r}: it needs values [channel, row, column], its source gives {chain.shape}"
+        )
     return chain.shape  # type: ignore[return-value]
 
 
@@ -212,7 +234,8 @@ def _pool(chain: Chain, name: str, node: Any) -> Chain:
     shape = _image(chain, name)
     if chain.pooled or not isinstance(chain.connection, Convolution | None):
         raise Unsupported(
-            f"node {name!r}: a pooling after a dense node or another pooling needs a neuron before it"
+            f"node {name!r}: a pooling after a dense node or another pooling needs a neuron "
+            "before it"
         )
     kernel, stride = _two(node.kernel_size), _two(node.stride)
     pool = Convolution(shape, shape[0], kernel, stride, _two(node.padding), groups=shape[0])
@@ -223,7 +246,12 @@ def _pool(chain: Chain, name: str, node: Any) -> Chain:
         return _pool_of_convolution(chain, name, pool, factor)
     plane = replace(pool, input_shape=(1, *shape[1:]), channels=1, groups=1)
     [(_, planes)] = delay_matrices(
-        plane, math.prod(shape[1:]), math.prod(pool.output_shape[1:]), np.ones((1, 1, *kernel)), {}, 0
+        plane,
+        math.prod(shape[1:]),
+        math.prod(pool.output_shape[1:]),
+        np.ones((1, 1, *kernel)),
+        {},
+        0,
     )
     return replace(
         chain, pool=pool, planes=planes, factor=chain.factor * factor, shape=pool.output_shape
@@ -233,8 +261,8 @@ def _pool(chain: Chain, name: str, node: Any) -> Chain:
 def _same_image(name: str, before: Convolution, shape: tuple[int, int, int]) -> None:
     if before.output_shape != shape:
         raise Unsupported(
-            f"node {name!r}: its source gives {before.output_shape}, in other axes {shape}; two windows "
-            "cannot be joined across that"
+            f"node {name!r}: its source gives {before.output_shape}, in other axes {shape}; two "
+            "windows cannot be joined across that"
         )
 
 
@@ -264,16 +292,16 @@ def _pool_of_convolution(chain: Chain, name: str, pool: Convolution, factor: flo
     assert isinstance(c, Convolution) and chain.weight is not None
     if pool.padding != (0, 0):
         raise Unsupported(
-            f"node {name!r}: a pooling with padding {pool.padding} after a weighted node cannot be folded "
-            "into its weights"
+            f"node {name!r}: a pooling with padding {pool.padding} after a weighted node cannot "
+            "be folded into its weights"
         )
     bias = chain.bias
     if bias is not None:
         grouped = bias.reshape(c.channels, -1)
         if np.any(grouped != grouped[:, :1]):
             raise Unsupported(
-                f"node {name!r}: the biases before this pooling differ within a channel; they cannot be "
-                "folded into shared weights"
+                f"node {name!r}: the biases before this pooling differ within a channel; they "
+                "cannot be folded into shared weights"
             )
         whole = grouped[:, 0] * factor * math.prod(pool.kernel)
         bias = np.repeat(whole, math.prod(pool.output_shape[1:]))
@@ -294,8 +322,8 @@ def _joinable(pool: Convolution | None, name: str, padding: tuple[int, int]) -> 
     """The pooling before a convolution, if zeros around its output are zeros around its input."""
     if pool is None:
         raise Unsupported(
-            f"node {name!r}: the pooling before it has windows that are not all alike; no convolution "
-            "does both"
+            f"node {name!r}: the pooling before it has windows that are not all alike; no "
+            "convolution does both"
         )
     tiles = all(
         pool.kernel[i] == pool.stride[i]
@@ -305,9 +333,9 @@ def _joinable(pool: Convolution | None, name: str, padding: tuple[int, int]) -> 
     )
     if not tiles and padding != (0, 0):
         raise Unsupported(
-            f"node {name!r}: the pooling before it has windows of {pool.kernel}, stride {pool.stride} and "
-            f"padding {pool.padding} on {pool.input_shape}; only windows that tile the image can be joined "
-            f"with a convolution of padding {padding}"
+            f"node {name!r}: the pooling before it has windows of {pool.kernel}, stride "
+            f"{pool.stride} and padding {pool.padding} on {pool.input_shape}; only windows that "
+            f"tile the image can be joined with a convolution of padding {padding}"
         )
     return pool
 
@@ -317,13 +345,23 @@ def _linear(chain: Chain, name: str, node: Any) -> Chain:
     node_values(node, name, "weight")
     size = math.prod(chain.shape)
     if weight.ndim != 2 or weight.shape[1] != size:
-        raise InvalidModel(f"node {name!r}: weight has shape {weight.shape}, its source has {size} values")
+        raise InvalidModel(
+            f"node {name!r}: weight has shape {weight.shape}, its source has {size} values"
+        )
     if chain.planes is not None:
         windows = weight.reshape(-1, chain.planes.shape[0])
         weight = np.asarray(windows @ chain.planes).reshape(len(weight), -1)
     weight = weight * chain.factor * chain.scale
     bias = node_values(node, name, "bias", len(weight)) if kind_of_node(node) == "Affine" else None
-    return replace(chain, connection=Dense(), weight=weight, bias=bias, pool=None, planes=None, shape=(len(weight),))
+    return replace(
+        chain,
+        connection=Dense(),
+        weight=weight,
+        bias=bias,
+        pool=None,
+        planes=None,
+        shape=(len(weight),),
+    )
 
 
 def _convolution(chain: Chain, name: str, node: Any) -> Chain:
@@ -341,13 +379,19 @@ def _convolution(chain: Chain, name: str, node: Any) -> Chain:
     groups = int(np.ravel(node.groups)[0])
     if weight.shape[1] * groups != shape[0]:
         raise InvalidModel(
-            f"node {name!r}: weight has shape {np.shape(node.weight)}, its source has {shape[0]} channels"
+            f"node {name!r}: weight has shape {np.shape(node.weight)}, its source has "
+            f"{shape[0]} channels"
         )
     factor = chain.scale.reshape(shape[0], -1)
     if np.any(factor != factor[:, :1]):
-        raise Unsupported(f"node {name!r}: a scale that differs within a channel cannot be folded into shared weights")
+        raise Unsupported(
+            f"node {name!r}: a scale that differs within a channel cannot be folded into "
+            "shared weights"
+        )
     per_output = weight.shape[0] // groups
-    channel = np.arange(weight.shape[0])[:, None] // per_output * weight.shape[1] + np.arange(weight.shape[1])
+    channel = np.arange(weight.shape[0])[:, None] // per_output * weight.shape[1] + np.arange(
+        weight.shape[1]
+    )
     weight = weight * chain.factor * factor[channel, 0][:, :, None, None]
     if chain.pooled:
         pool = _joinable(chain.pool, name, padding)
@@ -360,7 +404,13 @@ def _convolution(chain: Chain, name: str, node: Any) -> Chain:
         stride, dilation = (stride[0] * pool.stride[0], stride[1] * pool.stride[1]), (1, 1)
         shape = pool.input_shape
     connection = Convolution(
-        shape, weight.shape[0], (weight.shape[2], weight.shape[3]), stride, padding, dilation, groups
+        shape,
+        weight.shape[0],
+        (weight.shape[2], weight.shape[3]),
+        stride,
+        padding,
+        dilation,
+        groups,
     )
     positions = math.prod(connection.output_shape[1:])
     bias = np.repeat(node_values(node, name, "bias", connection.channels), positions)
@@ -389,11 +439,16 @@ def _padding(
         if text == "valid":
             return (0, 0)
         if stride != (1, 1):
-            raise Unsupported(f"node {name!r}: padding {text!r} with stride {stride} has no one meaning")
+            raise Unsupported(
+                f"node {name!r}: padding {text!r} with stride {stride} has no one meaning"
+            )
         total = [dilation[i] * (kernel[i] - 1) for i in (0, 1)]
         if text == "same" and total[0] % 2 == 0 and total[1] % 2 == 0:
             return (total[0] // 2, total[1] // 2)
-        raise Unsupported(f"node {name!r}: padding {text!r} with a kernel of {kernel} is not the same on both sides")
+        raise Unsupported(
+            f"node {name!r}: padding {text!r} with a kernel of {kernel} is not the same on "
+            "both sides"
+        )
     pair = _two(value)
     return (0, pair[1]) if one_dimension else pair
 
@@ -428,7 +483,9 @@ def finish(chain: Chain, name: str) -> Chain:
 
 
 def ends_of(chain: Chain) -> dict[str, FloatArray]:
-    """`source` and `target` [synapse] of a finished chain with a Sparse connection, else nothing."""
+    """`source` and `target` [synapse] of a finished chain with a Sparse connection, else
+    nothing.
+    """
     if not isinstance(chain.connection, Sparse):
         return {}
     each = np.arange(chain.connection.synapses)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One chip: a trained network whose weights are resistive devices.
 
-`program` draws everything that is random about the devices, once, from a seed: programming errors, drift exponents, faults. A `Chip` is then read at any
-time after programming, in any order, with the same result. Every projection has generators of its own, so that it does not matter what else is on the
-chip.
+`program` draws everything that is random about the devices, once, from a seed: programming errors,
+drift exponents, faults. A `Chip` is then read at any time after programming, in any order, with the
+same result. Every projection has generators of its own, so that it does not matter what else is on
+the chip.
 
-    chip.network(time)        a TrainedNetwork with the weights as read back: every engine, the quantizer and the report take it
-    chip.run(spikes, time)    a Trace, with read noise drawn at every step, converters, and sums tile by tile
+chip.network(time)        a TrainedNetwork with the weights as read back: every engine, the
+quantizer and the report take it
+    chip.run(spikes, time)    a Trace, with read noise drawn at every step, converters, and sums
+    tile by tile
 
 Times are seconds after programming.
 """
@@ -59,10 +62,14 @@ Observer = Callable[[Projection, TileRow, FloatArray], None]
 class Chip:
     """See the module.
 
-    trained: the network as it was mapped, batch normalisation folded; the digital part of it, and projections that are not in `crossbars`, act as they
-    are. adc, dac: converters, None for ideal ones. ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens times
-    spikes, and `dac` [1] in spikes. calibration: what `neurohw.memristor.calibration` has set, `<projection>.gain`
-    [column] as a digital factor behind every column, and parameters in the place of the trained ones, `<population>.bias` and `<population>.threshold`.
+    trained: the network as it was mapped, batch normalisation folded; the digital part of it, and
+        projections that are not in `crossbars`, act as they are.
+    adc, dac: converters, None for ideal ones.
+    ranges: what `calibrated` measured, `<projection>.adc` [tile row, tile column] in microsiemens
+        times spikes, and `dac` [1] in spikes.
+    calibration: what `neurohw.memristor.calibration` has set, `<projection>.gain` [column] as a
+        digital factor behind every column, and parameters in the place of the trained ones,
+        `<population>.bias` and `<population>.threshold`.
     """
 
     trained: TrainedNetwork
@@ -78,18 +85,30 @@ class Chip:
 
     @property
     def digital(self) -> TrainedNetwork:
-        """The trained network with the parameters that were calibrated; its weights are those that were mapped."""
+        """The trained network with the parameters that were calibrated; its weights are those that
+        were mapped.
+        """
         known = self.trained.parameters
-        return replace(self.trained, parameters={**known, **{n: a for n, a in self.calibration.items() if n in known}})
+        return replace(
+            self.trained,
+            parameters={**known, **{n: a for n, a in self.calibration.items() if n in known}},
+        )
 
-    def network(self, time_seconds: float, read: int | None = None, compensate: bool = False) -> TrainedNetwork:
+    def network(
+        self, time_seconds: float, read: int | None = None, compensate: bool = False
+    ) -> TrainedNetwork:
         """The network with the weights that the devices have at a time.
 
-        read: None for no read noise, else the number of a read: equal numbers give equal noise. compensate: apply the drift compensation of every tile.
+        read: None for no read noise, else the number of a read: equal numbers give equal noise.
+        compensate: apply the drift compensation of every tile.
         """
         parameters = dict(self.digital.parameters)
         for name, crossbar in self.crossbars.items():
-            rng = None if read is None else generator(self.seed, name, "read", repr(float(time_seconds)), str(read))
+            rng = (
+                None
+                if read is None
+                else generator(self.seed, name, "read", repr(float(time_seconds)), str(read))
+            )
             weight = crossbar.weights(time_seconds, rng)
             factor = self._factor(crossbar, time_seconds, compensate)
             parameters[f"{name}.weight"] = weight if factor is None else weight * factor
@@ -105,18 +124,32 @@ class Chip:
         compensate: bool = False,
         read_noise: bool = True,
     ) -> Trace:
-        """Simulate counts [time, sample, input neuron] in float64 with this chip; spikes and (if `states`) states of every population.
+        """Simulate counts [time, sample, input neuron] in float64 with this chip; spikes and (if
+        `states`) states of every population.
 
-        draw: equal numbers give equal read noise. Raises InvalidModel where a converter has not been calibrated, InvalidData for a stimulus of the wrong shape.
+        draw: equal numbers give equal read noise.
+        Raises InvalidModel where a converter has not been calibrated, InvalidData for a stimulus of
+        the wrong shape.
         """
         for name, converter in (("adc", self.adc), ("dac", self.dac)):
             if converter is not None and not any(key.split(".")[-1] == name for key in self.ranges):
-                raise InvalidModel(f"chip: the {name.upper()} has no range: call calibrated(spikes) with typical input")
-        rng = generator(self.seed, "run", repr(float(time_seconds)), str(draw)) if read_noise else None
-        return self._simulate(stimulus_of(self.trained, spikes), time_seconds, states, compensate, rng, None)
+                raise InvalidModel(
+                    f"chip: the {name.upper()} has no range: call calibrated(spikes) with "
+                    "typical input"
+                )
+        rng = (
+            generator(self.seed, "run", repr(float(time_seconds)), str(draw))
+            if read_noise
+            else None
+        )
+        return self._simulate(
+            stimulus_of(self.trained, spikes), time_seconds, states, compensate, rng, None
+        )
 
     def calibrated(self, spikes: Spikes | NDArray[Any], time_seconds: float = 0.0) -> "Chip":
-        """The same chip with the ranges of its converters set by typical input, counts [time, sample, input neuron], at a time; without read noise and ADCs."""
+        """The same chip with the ranges of its converters set by typical input, counts [time,
+        sample, input neuron], at a time; without read noise and ADCs.
+        """
         given, ranges = stimulus_of(self.trained, spikes), dict[str, FloatArray]()
         if self.dac is not None:
             ranges["dac"] = np.array([calibrated_range(self.dac, given.counts, "chip")])
@@ -129,7 +162,9 @@ class Chip:
                 microsiemens = total[:, used] / part.step[used]
                 for tile in np.unique(part.tile[used]):
                     sizes = np.abs(microsiemens[:, part.tile[used] == tile]).ravel()
-                    seen.setdefault((projection.name, part.index, int(tile)), []).append(sizes[sizes > 0])
+                    seen.setdefault((projection.name, part.index, int(tile)), []).append(
+                        sizes[sizes > 0]
+                    )
 
             open_chip._simulate(given, time_seconds, False, False, None, observe)
             for name, crossbar in self.crossbars.items():
@@ -137,7 +172,9 @@ class Chip:
             for (name, row, column), sizes in seen.items():
                 values = np.concatenate(sizes)
                 if values.size:
-                    ranges[f"{name}.adc"][row, column] = calibrated_range(self.adc, values, f"projection {name!r}")
+                    ranges[f"{name}.adc"][row, column] = calibrated_range(
+                        self.adc, values, f"projection {name!r}"
+                    )
         return replace(self, ranges=ranges)
 
     def _simulate(
@@ -156,7 +193,9 @@ class Chip:
             factor = self._factor(crossbar, time_seconds, compensate)
             return list(tile_rows(self.trained, projection, crossbar, time_seconds, factor))
 
-        def arriving(projection: Projection, parts: Matrix, sent: NDArray[np.uint8]) -> NDArray[Any]:
+        def arriving(
+            projection: Projection, parts: Matrix, sent: NDArray[np.uint8]
+        ) -> NDArray[Any]:
             inputs = sent.astype(np.float64)
             crossbar = self.crossbars.get(projection.name)
             if crossbar is None:
@@ -172,7 +211,9 @@ class Chip:
                 total = column_sum([part], inputs, variance_inputs, rng)
                 if observe is not None:
                     observe(projection, part, total)
-                result += digitized(part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar)
+                result += digitized(
+                    part, total, self.adc, self.ranges.get(f"{projection.name}.adc"), crossbar
+                )
             return result
 
         IMPLEMENTS.check(self.trained.network)
@@ -189,8 +230,13 @@ class Chip:
         )
         return replace(trace, parent=self.digest())
 
-    def _factor(self, crossbar: Crossbar, time_seconds: float, compensate: bool) -> FloatArray | None:
-        """What every weight is multiplied by behind the crossbar, of the weight's shape; None for nothing."""
+    def _factor(
+        self, crossbar: Crossbar, time_seconds: float, compensate: bool
+    ) -> FloatArray | None:
+        """What every weight is multiplied by behind the crossbar, of the weight's shape;
+
+        None for nothing.
+        """
         gains = self.calibration.get(f"{crossbar.layout.node}.gain")
         factor = None if gains is None else gains[crossbar.layout.column]
         if not compensate:
@@ -214,7 +260,9 @@ class Chip:
         trained_fields, arrays = self.trained.to_parts()
         fields = {
             "trained": trained_fields,
-            "devices": {name: crossbar.device.to_json() for name, crossbar in self.crossbars.items()},
+            "devices": {
+                name: crossbar.device.to_json() for name, crossbar in self.crossbars.items()
+            },
             "seed": self.seed,
             "mapping": asdict(self.mapping),
             "faults": asdict(self.faults),
@@ -234,7 +282,9 @@ class Chip:
         return fields, parts
 
     def digest(self) -> str:
-        """SHA-256 of the chip, 64 hexadecimal digits; the same for a chip and its saved and loaded copy."""
+        """SHA-256 of the chip, 64 hexadecimal digits; the same for a chip and its saved and loaded
+        copy.
+        """
         return digest("chip", *self.to_parts())
 
     def save(self, path: Path | str, force: bool = False) -> str:
@@ -253,7 +303,11 @@ def load_chip(path: Path) -> Chip:
 
     inner = fields["trained"]
     trained = TrainedNetwork(
-        Network.from_json(inner["network"]), under("trained/"), inner["steps"], inner["info"], inner["parent"]
+        Network.from_json(inner["network"]),
+        under("trained/"),
+        inner["steps"],
+        inner["info"],
+        inner["parent"],
     )
     mapping, faults = CrossbarMapping(**fields["mapping"]), Faults(**fields["faults"])
     wires = None if fields["wires"] is None else Wires(**fields["wires"])
@@ -264,7 +318,11 @@ def load_chip(path: Path) -> Chip:
             continue
         device, layout = device_from_json(fields["devices"][name]), layout_of(trained, projection)
         mapped = map_weights(
-            trained.parameters[f"{name}.weight"], layout, mapping, device.g_min_microsiemens, device.g_max_microsiemens
+            trained.parameters[f"{name}.weight"],
+            layout,
+            mapping,
+            device.g_min_microsiemens,
+            device.g_max_microsiemens,
         )
         kept, reference = under(f"cells/{name}/"), under(f"reference/{name}/")
         cells = Cells(mapped.target, kept, kept.pop("faults", None))
@@ -275,7 +333,16 @@ def load_chip(path: Path) -> Chip:
         crossbars[name] = Crossbar(device, mapping, layout, mapped, cells, column, wires)
     adc, dac = (None if fields[n] is None else Converter(**fields[n]) for n in ("adc", "dac"))
     return Chip(
-        trained, crossbars, fields["seed"], mapping, faults, wires, adc, dac, under("ranges/"), under("calibration/")
+        trained,
+        crossbars,
+        fields["seed"],
+        mapping,
+        faults,
+        wires,
+        adc,
+        dac,
+        under("ranges/"),
+        under("calibration/"),
     )
 
 
@@ -286,8 +353,14 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
 
 def programmable(network: Network) -> list[str]:
-    """The projections that go onto a chip unless others are named: all but fixed convolutions, which are poolings and stay digital."""
-    return [p.name for p in network.projections if p.trainable or not isinstance(p.connection, Convolution)]
+    """The projections that go onto a chip unless others are named: all but fixed convolutions,
+    which are poolings and stay digital.
+    """
+    return [
+        p.name
+        for p in network.projections
+        if p.trainable or not isinstance(p.connection, Convolution)
+    ]
 
 
 def program(
@@ -303,8 +376,11 @@ def program(
 ) -> Chip:
     """Program a network's weights into the devices of one new chip.
 
-    device: of every projection, or by projection name. seed: 0 or more; one seed, one chip. projections: which are on the chip; with a mapping of devices
-    its keys, else `programmable`. Raises InvalidModel, naming the projection, for one that does not exist or that the mapping cannot hold.
+    device: of every projection, or by projection name.
+    seed: 0 or more; one seed, one chip.
+    projections: which are on the chip; with a mapping of devices its keys, else `programmable`.
+    Raises InvalidModel, naming the projection, for one that does not exist or that the mapping
+    cannot hold.
     """
     IMPLEMENTS.check(trained.network)
     seed = whole("the seed of a chip", seed, SEED)
@@ -317,7 +393,11 @@ def program(
         checked(f"the device of projection {name!r}", given, Device)
     for name in projections:
         if name not in known or name not in devices:
-            missing = "no device" if name in known else f"no such projection, known are {', '.join(known)}"
+            missing = (
+                "no device"
+                if name in known
+                else f"no such projection, known are {', '.join(known)}"
+            )
             raise InvalidModel(f"projection {name!r}: {missing}")
     mapping, faults = mapping or CrossbarMapping(), faults or Faults()
     crossbars = {

@@ -19,7 +19,9 @@ READS = 4  # without noise, that a crossbar remembers
 
 @dataclass(frozen=True)
 class Cells:
-    """Devices of one shape with their targets (microsiemens), what they keep, and their faults (None where there can be none)."""
+    """Devices of one shape with their targets (microsiemens), what they keep, and their faults
+    (None where there can be none).
+    """
 
     target: Array
     kept: Kept
@@ -36,8 +38,10 @@ def program_cells(device: Device, target: Array, faults: Faults, rng: np.random.
 class Crossbar:
     """One projection on devices.
 
-    cells: [1 or 2, *weight]. reference: the devices of offset columns [tile column, row], else None. What is not drawn anew (weights without read noise,
-    moments of reads) is remembered for the last few times: samples come in chunks, and exact wires take seconds.
+    cells: [1 or 2, *weight].
+    reference: the devices of offset columns [tile column, row], else None. What is not drawn anew
+        (weights without read noise, moments of reads) is remembered for the last few times: samples
+        come in chunks, and exact wires take seconds.
     """
 
     device: Device
@@ -47,7 +51,9 @@ class Crossbar:
     cells: Cells
     reference: Cells | None = None
     wires: Wires | None = None
-    _reads: dict[tuple[str, float], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _reads: dict[tuple[str, float], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def _remembered(self, what: str, time_seconds: float, read: Callable[[], Any]) -> Any:
         key = (what, float(time_seconds))
@@ -59,23 +65,32 @@ class Crossbar:
             self._reads[key] = found
         return found
 
-    def conductances(self, time_seconds: float, rng: np.random.Generator | None = None) -> tuple[Array, Array | None]:
-        """Conductances of cells and reference at a time, microsiemens; one read of each with a generator, else without read noise. Wires are not in them."""
+    def conductances(
+        self, time_seconds: float, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Array | None]:
+        """Conductances of cells and reference at a time, microsiemens; one read of each with a
+        generator, else without read noise. Wires are not in them.
+        """
         if rng is None:
             return self._of_all(lambda kept: self.device.conductance(kept, time_seconds))
         return self._of_all(lambda kept: self.device.read(kept, time_seconds, rng))
 
     def weights(self, time_seconds: float, rng: np.random.Generator | None = None) -> Array:
-        """The weights as read back at a time, of the shape of the projection's weight; see `conductances`. Without any noise exactly those that were mapped."""
+        """The weights as read back at a time, of the shape of the projection's weight; see
+        `conductances`. Without any noise exactly those that were mapped.
+        """
         if rng is not None:
             return self._to_weights(*self._wired(*self.conductances(time_seconds, rng)))
         still: Array = self._remembered(
-            "weights", time_seconds, lambda: self._to_weights(*self._wired(*self.conductances(time_seconds)))
+            "weights",
+            time_seconds,
+            lambda: self._to_weights(*self._wired(*self.conductances(time_seconds))),
         )
         return still.copy()
 
     def read_moments(self, time_seconds: float) -> tuple[Array, Array | None, Array | None]:
-        """Mean of the weights over reads, the variance of each by its own devices, and the variance by the device of the offset column in its row.
+        """Mean of the weights over reads, the variance of each by its own devices, and the variance
+        by the device of the offset column in its row.
 
         None where reads have no noise. The arrays are shared: do not write to them.
         """
@@ -106,12 +121,19 @@ class Crossbar:
     def _of_all(self, conductance: Callable[[Kept], Array]) -> tuple[Array, Array | None]:
         cells = self._faulty(conductance(self.cells.kept), self.cells)
         reference = self.reference
-        return cells, None if reference is None else self._faulty(conductance(reference.kept), reference)
+        return cells, None if reference is None else self._faulty(
+            conductance(reference.kept), reference
+        )
 
     def _faulty(self, conductance: Array, cells: Cells) -> Array:
         if cells.faults is None:
             return conductance
-        return apply_faults(conductance, cells.faults, self.device.g_min_microsiemens, self.device.g_max_microsiemens)
+        return apply_faults(
+            conductance,
+            cells.faults,
+            self.device.g_min_microsiemens,
+            self.device.g_max_microsiemens,
+        )
 
     def _beside(self) -> tuple[Array, Array]:
         """Index into [tile column, row] of the offset column's device beside every weight."""
@@ -132,10 +154,15 @@ class Crossbar:
         return np.where(at_target, mapped.weight, difference * mapped.step)
 
     def _wired(self, cells: Array, reference: Array | None) -> tuple[Array, Array | None]:
-        """Effective conductances: the devices of a pair are two tiles, an offset column is the last of its tile."""
+        """Effective conductances: the devices of a pair are two tiles, an offset column is the last
+        of its tile.
+        """
         if self.wires is None or self.wires.segment_ohm == 0:
             return cells, reference
-        effective, reference_effective = np.array(cells), None if reference is None else np.array(reference)
+        effective, reference_effective = (
+            np.array(cells),
+            None if reference is None else np.array(reference),
+        )
         tile_row, tile_column = self.layout.tile(self.mapping)
         beside = self.layout.tile_grid(self.mapping)[1]
         tiles = tile_row * beside + tile_column
@@ -169,13 +196,20 @@ def program_crossbar(
     faults: Faults | None = None,
     wires: Wires | None = None,
 ) -> Crossbar:
-    """Map weights (float32 or float64, kept) and program their devices. Raises InvalidModel as `map_weights`."""
+    """Map weights (float32 or float64, kept) and program their devices.
+
+    Raises InvalidModel as `map_weights`.
+    """
     mapping, faults = mapping or CrossbarMapping(), faults or Faults()
-    mapped = map_weights(weight, layout, mapping, device.g_min_microsiemens, device.g_max_microsiemens)
+    mapped = map_weights(
+        weight, layout, mapping, device.g_min_microsiemens, device.g_max_microsiemens
+    )
     cells = program_cells(device, mapped.target, faults, rng)
     reference = None
     if mapped.reference is not None:
-        target = np.full((layout.tile_grid(mapping)[1], layout.rows), mapped.reference, weight.dtype)
+        target = np.full(
+            (layout.tile_grid(mapping)[1], layout.rows), mapped.reference, weight.dtype
+        )
         reference = program_cells(device, target, faults, rng)
     return Crossbar(device, mapping, layout, mapped, cells, reference, wires)
 
@@ -189,5 +223,7 @@ def sample_weights(
     faults: Faults | None = None,
     time_seconds: float = 0.0,
 ) -> Array:
-    """The weights as a new chip gives them back at a time, with one read: what a training step perturbs its weights with. float32 weights stay float32."""
+    """The weights as a new chip gives them back at a time, with one read: what a training step
+    perturbs its weights with. float32 weights stay float32.
+    """
     return program_crossbar(weight, layout, device, rng, mapping, faults).weights(time_seconds, rng)

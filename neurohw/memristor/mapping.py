@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """From weights to conductances and back.
 
-A projection becomes a crossbar with a row for every input and a column for every output, cut into tiles. Within a group of weights (a tile, or a column of
-a tile) with the limit m = max |w|, and g_min ... g_max the range of the device:
+A projection becomes a crossbar with a row for every input and a column for every output, cut into
+tiles. Within a group of weights (a tile, or a column of a tile) with the limit m = max |w|, and
+g_min ... g_max the range of the device:
 
-    differential    G+ = g_min + max(w, 0) / step,  G- = g_min + max(-w, 0) / step,   w = (G+ - G-) step,       step = m / (g_max - g_min)
-    offset_column   G = middle + w / step,  a column of devices at the middle,        w = (G - G_column) step,  step = 2 m / (g_max - g_min)
-    unipolar        G = g_min + |w| / step,                                           w = sign (G - g_min) step, step = m / (g_max - g_min)
+differential    G+ = g_min + max(w, 0) / step,  G- = g_min + max(-w, 0) / step,   w = (G+ - G-)
+step,       step = m / (g_max - g_min)
+    offset_column   G = middle + w / step,  a column of devices at the middle,        w = (G -
+    G_column) step,  step = 2 m / (g_max - g_min)
+    unipolar        G = g_min + |w| / step,                                           w = sign (G -
+    g_min) step, step = m / (g_max - g_min)
 
-with middle = (g_min + g_max) / 2. The device of a pair that carries nothing is programmed to g_min and has its noise. A group of zeros has the step 0 and
-reads as zeros. A convolution's weights are one set of devices, used for every position. Bias and threshold stay digital.
+with middle = (g_min + g_max) / 2. The device of a pair that carries nothing is programmed to g_min
+and has its noise. A group of zeros has the step 0 and reads as zeros. A convolution's weights are
+one set of devices, used for every position. Bias and threshold stay digital.
 """
 
 from dataclasses import dataclass
@@ -32,8 +37,11 @@ SCHEMES = ("differential", "offset_column", "unipolar")
 class CrossbarMapping:
     """How weights become conductances.
 
-    scale_per: weights of one "tile", or of one "column" of a tile, share a scale. levels: targets are rounded to so many evenly spaced conductances from
-    g_min to g_max, None for any. tile_rows, tile_columns: size of a tile. Raises InvalidModel for values out of range.
+    scale_per: weights of one "tile", or of one "column" of a tile, share a scale.
+    levels: targets are rounded to so many evenly spaced conductances from g_min to g_max, None for
+        any.
+    tile_rows, tile_columns: size of a tile.
+    Raises InvalidModel for values out of range.
     """
 
     scheme: Scheme = "differential"
@@ -48,9 +56,11 @@ class CrossbarMapping:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the weights of a projection are: row and column of each, arrays of the weight's shape, and how many there are of both.
+    """Where the weights of a projection are: row and column of each, arrays of the weight's shape,
+    and how many there are of both.
 
-    groups: of rows that are used together (groups of a convolution, else one); dense: every row and column of a group meet.
+    groups: of rows that are used together (groups of a convolution, else one);
+    dense: every row and column of a group meet.
     """
 
     node: str
@@ -80,7 +90,8 @@ def layout_of(trained: TrainedNetwork, projection: Projection) -> Layout:
             return Layout(projection.name, row, column, sources, targets)
         case Sparse():
             row, column = (
-                trained.parameters[f"{projection.name}.{end}"].astype(np.int64) for end in ("source", "target")
+                trained.parameters[f"{projection.name}.{end}"].astype(np.int64)
+                for end in ("source", "target")
             )
             return Layout(projection.name, row, column, sources, targets, dense=False)
         case Convolution() as convolution:
@@ -90,18 +101,29 @@ def layout_of(trained: TrainedNetwork, projection: Projection) -> Layout:
             row = (group[:, None] * per_channel + np.arange(per_channel)).reshape(shape)
             column = np.broadcast_to(np.arange(convolution.channels)[:, None, None, None], shape)
             return Layout(
-                projection.name, row, column, convolution.groups * per_channel, convolution.channels, convolution.groups
+                projection.name,
+                row,
+                column,
+                convolution.groups * per_channel,
+                convolution.channels,
+                convolution.groups,
             )
         case _:
-            raise Unsupported(f"projection {projection.name!r}: a crossbar knows no connection {projection.connection!r}")
+            raise Unsupported(
+                f"projection {projection.name!r}: a crossbar knows no connection "
+                f"{projection.connection!r}"
+            )
 
 
 @dataclass(frozen=True)
 class Mapped:
     """Weights as targets.
 
-    weight: as the targets say, rounded to levels. step: weight per microsiemens, of every weight. target: [1 or 2, ...], microsiemens. sign: of a unipolar
-    crossbar, else 1. reference: target of the devices of an offset column, microsiemens.
+    weight: as the targets say, rounded to levels.
+    step: weight per microsiemens, of every weight.
+    target: [1 or 2, ...], microsiemens.
+    sign: of a unipolar crossbar, else 1.
+    reference: target of the devices of an offset column, microsiemens.
     """
 
     weight: Array
@@ -112,15 +134,21 @@ class Mapped:
 
 
 def groups(layout: Layout, mapping: CrossbarMapping) -> tuple[NDArray[np.int64], int]:
-    """Which group (tile, or column of a tile) every weight belongs to, of the weight's shape, and how many groups there are."""
+    """Which group (tile, or column of a tile) every weight belongs to, of the weight's shape, and
+    how many groups there are.
+    """
     tile_row, tile_column = layout.tile(mapping)
     down, beside = layout.tile_grid(mapping)
-    within, count = (tile_column, beside) if mapping.scale_per == "tile" else (layout.column, layout.columns)
+    within, count = (
+        (tile_column, beside) if mapping.scale_per == "tile" else (layout.column, layout.columns)
+    )
     return tile_row * count + within, down * count
 
 
 def group_maximum(values: Array, layout: Layout, mapping: CrossbarMapping) -> Array:
-    """The largest value of each weight's group (tile, or column of a tile), of the weight's shape."""
+    """The largest value of each weight's group (tile, or column of a tile), of the weight's
+    shape.
+    """
     group, count = groups(layout, mapping)
     if count == 1:
         return np.full(values.shape, values.max(), values.dtype)
@@ -129,11 +157,14 @@ def group_maximum(values: Array, layout: Layout, mapping: CrossbarMapping) -> Ar
     return largest[group]
 
 
-def map_weights(weight: Array, layout: Layout, mapping: CrossbarMapping, g_min: float, g_max: float) -> Mapped:
+def map_weights(
+    weight: Array, layout: Layout, mapping: CrossbarMapping, g_min: float, g_max: float
+) -> Mapped:
     """Targets in g_min ... g_max (microsiemens) for the weights of a projection, in their type.
 
-    Raises InvalidModel, naming the projection, for weights of both signs on a unipolar crossbar and for a sparse projection on one with an offset column,
-    where a synapse that is not there would need a device.
+    Raises InvalidModel, naming the projection, for weights of both signs on a unipolar crossbar and
+    for a sparse projection on one with an offset column, where a synapse that is not there would
+    need a device.
     """
     size = np.abs(weight)
     limit = group_maximum(size, layout, mapping)
@@ -147,8 +178,8 @@ def map_weights(weight: Array, layout: Layout, mapping: CrossbarMapping, g_min: 
     if mapping.scheme == "offset_column":
         if not layout.dense:
             raise InvalidModel(
-                f"projection {layout.node!r}: a sparse projection has no device where there is no synapse, an offset column needs one there: "
-                "use the differential scheme"
+                f"projection {layout.node!r}: a sparse projection has no device where there is "
+                "no synapse, an offset column needs one there: use the differential scheme"
             )
         step, middle = 2 * limit / span, span / 2
         target = rounded(middle + weight / safe * middle)
@@ -160,8 +191,9 @@ def map_weights(weight: Array, layout: Layout, mapping: CrossbarMapping, g_min: 
         if np.any(sign * weight < 0):
             where = tuple(int(i) for i in np.argwhere(weight < 0)[0])
             raise InvalidModel(
-                f"projection {layout.node!r}: weights of both signs ({weight.max():g}, and {weight[where]:g} at {where}) on a unipolar crossbar: "
-                "use the differential scheme or an offset column"
+                f"projection {layout.node!r}: weights of both signs ({weight.max():g}, and "
+                f"{weight[where]:g} at {where}) on a unipolar crossbar: use the differential "
+                "scheme or an offset column"
             )
         target = rounded(size / safe * span)
         back = weight if grid is None else sign * target * step

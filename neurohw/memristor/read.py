@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read noise: a new draw at every read, limited to conductances that a device can have.
 
-    G(read) = clip(G + deviation N(0, 1), low, high)
+G(read) = clip(G + deviation N(0, 1), low, high)
 
-1/f noise that was accumulated since programming has the deviation Q G sqrt(ln((t + t_read) / (2 t_read))) in the PCM fits (Nandakumar et al., ICECS 2019).
+1/f noise that was accumulated since programming has the deviation Q G sqrt(ln((t + t_read) / (2
+t_read))) in the PCM fits (Nandakumar et al., ICECS 2019).
 """
 
 import math
@@ -35,8 +36,10 @@ def clipped_moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of clip(N(mean, deviation^2), low, high), exactly; high may be infinite.
 
-    With a = (low - mean) / deviation and phi, Phi of the standard normal, clipping at low alone changes the mean by deviation (a Phi(a) + phi(a)), and so
-    on for high and for the second moment about the mean. Where both limits are 8 deviations away nothing changes by more than 1e-15 of it.
+    With a = (low - mean) / deviation and phi, Phi of the standard normal, clipping at low alone
+    changes the mean by deviation (a Phi(a) + phi(a)), and so on for high and for the second moment
+    about the mean. Where both limits are 8 deviations away nothing changes by more than 1e-15 of
+    it.
     """
     first, second = np.array(mean, np.float64), np.square(deviation, dtype=np.float64)
     low, high = limits
@@ -48,7 +51,10 @@ def clipped_moments(
             continue
         # the share beyond the limit, which is z deviations away, moves onto it
         z = (limit - center) / sigma
-        beyond, density = ndtr(-side * z), np.exp(-0.5 * np.minimum(z * z, 1400.0)) / math.sqrt(2 * math.pi)
+        beyond, density = (
+            ndtr(-side * z),
+            np.exp(-0.5 * np.minimum(z * z, 1400.0)) / math.sqrt(2 * math.pi),
+        )
         shift += z * beyond - side * density
         square += (z * z - 1) * beyond - side * z * density
     first[near] += sigma * shift

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sums that a crossbar's columns make, tile by tile, of the spikes of one step, with read noise drawn anew for every sum.
+"""The sums that a crossbar's columns make, tile by tile, of the spikes of one step, with read noise
+drawn anew for every sum.
 
-What reads are independent, the noise of a sum of n devices is one normal draw with the sum of their variances: two products with matrices in the place of
-a draw for every device, sample and step. Mean and variance of each device are those of its clipped read (`neurohw.memristor.read.clipped_moments`), so
-that the first two moments of every sum are exact.
+What reads are independent, the noise of a sum of n devices is one normal draw with the sum of their
+variances: two products with matrices in the place of a draw for every device, sample and step. Mean
+and variance of each device are those of its clipped read
+(`neurohw.memristor.read.clipped_moments`), so that the first two moments of every sum are exact.
 
-A count of k is k reads one after another (variance k); behind a DAC it is one read with k times the voltage (variance k^2). Synapses of different delays
-are in columns of their own and are read and converted by themselves.
+A count of k is k reads one after another (variance k); behind a DAC it is one read with k times the
+voltage (variance k^2). Synapses of different delays are in columns of their own and are read and
+converted by themselves.
 """
 
 import functools
@@ -27,9 +30,11 @@ from neurohw.network import CONNECTION_FIELDS, FloatArray, Projection, TrainedNe
 class TileRow:
     """The tiles beside each other that share rows.
 
-    mean, own, shared: matrices [target, source of `sources`] of weights, of variances by a synapse's own devices and by its offset column (None for none).
-    step: weight per microsiemens [target], with the compensation in it. tile: tile column of every target. draw: which draw of the offset column's noise a
-    target shares.
+    mean, own, shared: matrices [target, source of `sources`] of weights, of variances by a
+        synapse's own devices and by its offset column (None for none).
+    step: weight per microsiemens [target], with the compensation in it.
+    tile: tile column of every target.
+    draw: which draw of the offset column's noise a target shares.
     """
 
     index: int
@@ -49,9 +54,19 @@ def tile_rows(
     time_seconds: float,
     compensation: FloatArray | None = None,
 ) -> list[tuple[int, list[TileRow]]]:
-    """(delay, tiles from top to bottom) for every delay of a projection, in increasing order. compensation: factor of every weight, None for none."""
-    source, target = trained.network.population(projection.source), trained.network.population(projection.target)
-    arrays = {k: v for k in CONNECTION_FIELDS if (v := trained.parameters.get(f"{projection.name}.{k}")) is not None}
+    """(delay, tiles from top to bottom) for every delay of a projection, in increasing order.
+
+    compensation: factor of every weight, None for none.
+    """
+    source, target = (
+        trained.network.population(projection.source),
+        trained.network.population(projection.target),
+    )
+    arrays = {
+        k: v
+        for k in CONNECTION_FIELDS
+        if (v := trained.parameters.get(f"{projection.name}.{k}")) is not None
+    }
     layout, mapping = crossbar.layout, crossbar.mapping
     gain = 1.0 if compensation is None else compensation
     mean, own, shared = crossbar.read_moments(time_seconds)
@@ -62,7 +77,9 @@ def tile_rows(
 
     # what a target neuron reads: its column, and at which position of a convolution
     neurons = np.arange(target.size)
-    positions = 1 if not isinstance(projection.connection, Convolution) else target.size // layout.columns
+    positions = (
+        1 if not isinstance(projection.connection, Convolution) else target.size // layout.columns
+    )
     column, position = neurons // positions, neurons % positions
     tile = column // mapping.tile_columns
     group = column // (layout.columns // layout.groups)
@@ -75,7 +92,9 @@ def tile_rows(
         if array is None:
             return {}
         if plain:
-            return {projection.delay: np.ascontiguousarray(array[:, _rows(index, mapping.tile_rows)])}
+            return {
+                projection.delay: np.ascontiguousarray(array[:, _rows(index, mapping.tile_rows)])
+            }
         found = dict(
             delay_matrices(
                 projection.connection,
@@ -119,15 +138,24 @@ def _rows(index: int, height: int) -> slice:
 
 
 def column_sum(
-    parts: Sequence[TileRow], inputs: NDArray[Any], variance_inputs: NDArray[Any], rng: np.random.Generator | None
+    parts: Sequence[TileRow],
+    inputs: NDArray[Any],
+    variance_inputs: NDArray[Any],
+    rng: np.random.Generator | None,
 ) -> FloatArray:
-    """The sums of rows of tiles above each other [sample, target], in weights, of inputs [sample, source]; without read noise where there is no generator.
+    """The sums of rows of tiles above each other [sample, target], in weights, of inputs [sample,
+    source]; without read noise where there is no generator.
 
-    Columns of several tiles are added before anything else happens to them, so that their variances add and one draw serves them all.
+    Columns of several tiles are added before anything else happens to them, so that their variances
+    add and one draw serves them all.
     """
 
     def added(values: NDArray[Any], kind: Callable[[TileRow], Matrix | None]) -> FloatArray | None:
-        found = [apply_matrix(m, values[:, part.sources]) for part in parts if (m := kind(part)) is not None]
+        found = [
+            apply_matrix(m, values[:, part.sources])
+            for part in parts
+            if (m := kind(part)) is not None
+        ]
         return functools.reduce(np.add, found) if found else None
 
     total = added(inputs, lambda part: part.mean)
@@ -146,9 +174,17 @@ def column_sum(
 
 
 def digitized(
-    part: TileRow, total: FloatArray, adc: Converter | None, ranges: FloatArray | None, crossbar: Crossbar
+    part: TileRow,
+    total: FloatArray,
+    adc: Converter | None,
+    ranges: FloatArray | None,
+    crossbar: Crossbar,
 ) -> FloatArray:
-    """Sums after the ADC of their tile. ranges: [tile row, tile column], microsiemens times spikes; without an ADC or ranges as they are."""
+    """Sums after the ADC of their tile.
+
+    ranges: [tile row, tile column], microsiemens times spikes; without an ADC or ranges as they
+        are.
+    """
     if adc is None or ranges is None:
         return total
     limit = ranges[part.index][part.tile] * part.step

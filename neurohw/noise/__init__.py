@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What resistive memory does to a network: a Monte Carlo over chips and times.
 
-experiment = Experiment(trained, Scenario(device_named("pcm")), times=(25.0, 86400.0), spikes=spikes, labels=labels)
-study = monte_carlo({"pcm": experiment}, seeds=range(20), executor=processes(4), folder=Path("noise"))
+experiment = Experiment(trained, Scenario(device_named("pcm")), times=(25.0, 86400.0),
+spikes=spikes, labels=labels)
+study = monte_carlo({"pcm": experiment}, seeds=range(20), executor=processes(4),
+folder=Path("noise"))
 study.accuracy("pcm")                        [chip, time]
 
-A chip is one job: programmed from its seed, read and judged at every time. It shares nothing with other chips, so that it is the same whoever computes it.
+A chip is one job: programmed from its seed, read and judged at every time. It shares nothing with
+other chips, so that it is the same whoever computes it.
 """
 
 from neurohw.noise.cluster import dask

@@ -12,10 +12,13 @@ TIMEOUT_SECONDS = 30
 
 
 def dask(address: str) -> Executor:
-    """An executor on the workers of a scheduler, such as tcp://10.0.0.1:8786; they need this package.
+    """An executor on the workers of a scheduler, such as tcp://10.0.0.1:8786; they need this
+    package.
 
-    The experiments are sent to the workers once. A job whose worker is lost goes to another one; where the experiments are lost with it they are sent again.
-    Raises MissingTool without the library, NeurohwError where no scheduler or no worker answers in 30 s.
+    The experiments are sent to the workers once. A job whose worker is lost goes to another one;
+    where the experiments are lost with it they are sent again.
+    Raises MissingTool without the library, NeurohwError where no scheduler or no worker answers in
+    30 s.
     """
     try:
         import distributed  # local: an optional dependency
@@ -27,21 +30,25 @@ def dask(address: str) -> Executor:
             client = distributed.Client(address, timeout=TIMEOUT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise NeurohwError(
-                f"no Dask scheduler answers at {address!r} ({error}): start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
+                f"no Dask scheduler answers at {address!r} ({error}): start one with `dask "
+                "scheduler`, and workers with `dask worker ADDRESS`"
             ) from error
         with client:
             try:
                 client.wait_for_workers(1, timeout=TIMEOUT_SECONDS)
             except TimeoutError as error:
                 raise NeurohwError(
-                    f"the scheduler at {address!r} has no workers: start some with `dask worker {address}`"
+                    f"the scheduler at {address!r} has no workers: start some with `dask "
+                    f"worker {address}`"
                 ) from error
             yield from _execute(distributed, client, experiments, jobs)
 
     return execute
 
 
-def _execute(distributed: Any, client: Any, experiments: Experiments, jobs: Sequence[Job]) -> Iterator[Finished]:
+def _execute(
+    distributed: Any, client: Any, experiments: Experiments, jobs: Sequence[Job]
+) -> Iterator[Finished]:
     remaining = list(jobs)
     for last in [False] * (ATTEMPTS - 1) + [True]:
         [data] = client.scatter(

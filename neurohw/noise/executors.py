@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who computes the jobs: this process, or processes of this machine. A cluster is in `neurohw.noise.cluster`.
+"""Who computes the jobs: this process, or processes of this machine.
 
-An executor takes experiments by name and jobs, and yields what became of each, in the order in which they finish. A job that raises is yielded as the
-exception; the others go on.
+A cluster is in `neurohw.noise.cluster`.
+
+An executor takes experiments by name and jobs, and yields what became of each, in the order in
+which they finish. A job that raises is yielded as the exception; the others go on.
 """
 
 import multiprocessing
@@ -49,8 +51,10 @@ def serial(experiments: Experiments, jobs: Sequence[Job]) -> Iterator[Finished]:
 def processes(count: int | None = None) -> Executor:
     """An executor with so many processes, by default one per processor. Each has one thread.
 
-    Processes are spawned, so that a script needs `if __name__ == "__main__"`. A process that dies (out of memory, killed) takes only its own job with
-    it, which is tried once more in a new one. When the caller stops, so do they. Raises InvalidData for fewer than one.
+    Processes are spawned, so that a script needs `if __name__ == "__main__"`. A process that dies
+    (out of memory, killed) takes only its own job with it, which is tried once more in a new one.
+    When the caller stops, so do they.
+    Raises InvalidData for fewer than one.
     """
     wanted = os.cpu_count() or 1 if count is None else count
     if wanted < 1:
@@ -73,7 +77,8 @@ def processes(count: int | None = None) -> Executor:
                             waiting.append((job, tries + 1))
                             continue
                         result = NeurohwError(
-                            f"its process ended {tries} times with {result.how}; is there enough memory?"
+                            f"its process ended {tries} times with {result.how}; is there "
+                            "enough memory?"
                         )
                     elif waiting:
                         worker.start(*waiting.pop())
@@ -99,7 +104,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, dict(experiments)), daemon=True)
-        # Ctrl-C reaches the whole group of a terminal, but only the parent decides what ends: children inherit a mask without it
+        # Ctrl-C reaches the whole group of a terminal, but only the parent decides what ends:
+        # children inherit a mask without it
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()
@@ -124,7 +130,9 @@ class _Worker:
             self.process.join()
             code = self.process.exitcode or 0
             self.connection.close()
-            return _Died(f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+            return _Died(
+                f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            )
 
     def stop(self) -> None:
         """End the process, whatever it does."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of a network: which hardware, which samples, at which times. All that a chip's result depends on, except its seed."""
+"""What is asked of a network: which hardware, which samples, at which times.
+
+All that a chip's result depends on, except its seed.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -41,12 +44,18 @@ CALIBRATIONS: dict[str, Callable[[Chip, Spikes, float, bool], Chip]] = {
 class Scenario:
     """The hardware, and how it is read.
 
-    device: of every projection, or by projection name. mapping, faults, wires, adc, dac: see `neurohw.memristor.program`. compensate: apply the drift
-    compensation of every tile. read_noise: "none"; "read" for one read of every device, whose weights are used for all samples and steps; "step" for a new
-    draw at every step and sample, which is what a spiking network meets. bits: quantize the weights that are read back, and judge the integers.
-    recalibrate: at every time anew, "columns" or "thresholds" (`neurohw.memristor.calibration`), None for never.
+    device: of every projection, or by projection name.
+    mapping, faults, wires, adc, dac: see `neurohw.memristor.program`.
+    compensate: apply the drift compensation of every tile.
+    read_noise: "none"; "read" for one read of every device, whose weights are used for all samples
+        and steps; "step" for a new draw at every step and sample, which is what a spiking network
+        meets.
+    bits: quantize the weights that are read back, and judge the integers.
+    recalibrate: at every time anew, "columns" or "thresholds" (`neurohw.memristor.calibration`),
+        None for never.
 
-    Raises InvalidModel for combinations that make no sense: converters act on the sums of every step, so that neither a single read nor integers pass them.
+    Raises InvalidModel for combinations that make no sense: converters act on the sums of every
+    step, so that neither a single read nor integers pass them.
     """
 
     device: Device | Mapping[str, Device]
@@ -66,11 +75,13 @@ class Scenario:
             checked(f"Scenario.device[{name!r}]", device, Device)
         if self.converts and self.read_noise == "read":
             raise InvalidModel(
-                "Scenario: converters act on the sums of every step, a single read has none: use read_noise 'step' or 'none', or leave out adc and dac"
+                "Scenario: converters act on the sums of every step, a single read has none: "
+                "use read_noise 'step' or 'none', or leave out adc and dac"
             )
         if self.bits is not None and (self.converts or self.read_noise == "step"):
             raise InvalidModel(
-                f"Scenario: {self.bits}-bit integers are made of weights that are read once: use read_noise 'read' or 'none', and no adc or dac"
+                f"Scenario: {self.bits}-bit integers are made of weights that are read once: "
+                "use read_noise 'read' or 'none', and no adc or dac"
             )
 
     @property
@@ -92,7 +103,10 @@ class Scenario:
             else {name: device.to_json() for name, device in sorted(devices.items())},
             "mapping": asdict(self.mapping),
             "faults": asdict(self.faults),
-            **{n: None if (v := getattr(self, n)) is None else asdict(v) for n in ("wires", "adc", "dac")},
+            **{
+                n: None if (v := getattr(self, n)) is None else asdict(v)
+                for n in ("wires", "adc", "dac")
+            },
             "compensate": self.compensate,
             "read_noise": self.read_noise,
             "bits": self.bits,
@@ -104,10 +118,13 @@ class Scenario:
 class Experiment:
     """A network, its hardware, and the samples that it is judged on.
 
-    times: seconds after programming. spikes: counts uint8 [time, sample, input neuron], also as
-    `Spikes`, of which the counts are kept. labels: [sample]. calibration: typical input of the same
-    form, for
-    the ranges of converters and for recalibration (not the samples of the judgement). readout: None for the network's default.
+    times: seconds after programming.
+    spikes: counts uint8 [time, sample, input neuron], also as `Spikes`, of which the counts are
+        kept.
+    labels: [sample].
+    calibration: typical input of the same form, for the ranges of converters and for recalibration
+        (not the samples of the judgement).
+    readout: None for the network's default.
 
     Raises InvalidModel and InvalidData, naming what is wrong.
     """
@@ -130,33 +147,50 @@ class Experiment:
             raise InvalidData(f"times {self.times}: at least one is needed, and no two equal ones")
         object.__setattr__(self, "spikes", stimulus_of(self.trained, self.spikes).counts)
         if self.labels.shape != self.spikes.shape[1:2]:
-            raise InvalidData(f"{self.spikes.shape[1]} samples, but labels of shape {self.labels.shape}")
+            raise InvalidData(
+                f"{self.spikes.shape[1]} samples, but labels of shape {self.labels.shape}"
+            )
         if self.labels.min() < 0 or self.labels.max() >= network.output.size:
             raise InvalidData(
-                f"labels {self.labels.min()}..{self.labels.max()}: output {network.output.name!r} has {network.output.size} neurons"
+                f"labels {self.labels.min()}..{self.labels.max()}: output "
+                f"{network.output.name!r} has {network.output.size} neurons"
             )
         if self.scenario.calibrates:
             if self.calibration is None:
                 raise InvalidData(
-                    "converters need ranges, and a recalibration needs input: give the experiment calibration samples, which are not those that it is judged on"
+                    "converters need ranges, and a recalibration needs input: give the "
+                    "experiment calibration samples, which are not those that it is judged on"
                 )
-            object.__setattr__(self, "calibration", stimulus_of(self.trained, self.calibration).counts)
+            object.__setattr__(
+                self, "calibration", stimulus_of(self.trained, self.calibration).counts
+            )
 
     def chip(self, seed: int) -> Chip:
-        """The chip of a seed, programmed, with calibrated converters. Raises InvalidModel where the mapping cannot hold the network."""
+        """The chip of a seed, programmed, with calibrated converters.
+
+        Raises InvalidModel where the mapping cannot hold the network.
+        """
         s = self.scenario
         chip = program(self.trained, s.device, seed, s.mapping, s.faults, s.wires, s.adc, s.dac)
-        return chip if self.calibration is None or not s.converts else chip.calibrated(Spikes(self.calibration))
+        return (
+            chip
+            if self.calibration is None or not s.converts
+            else chip.calibrated(Spikes(self.calibration))
+        )
 
     def at(self, chip: Chip, time_seconds: float) -> Chip:
         """A chip as it is used at a time: recalibrated where the scenario says so."""
         kind = self.scenario.recalibrate
         if kind is None or self.calibration is None:
             return chip
-        return CALIBRATIONS[kind](chip, Spikes(self.calibration), time_seconds, self.scenario.compensate)
+        return CALIBRATIONS[kind](
+            chip, Spikes(self.calibration), time_seconds, self.scenario.compensate
+        )
 
     def identity(self) -> dict[str, Any]:
-        """All of it as a JSON value, arrays as their digests: equal identities and seeds give equal results."""
+        """All of it as a JSON value, arrays as their digests: equal identities and seeds give equal
+        results.
+        """
         arrays: dict[str, NDArray[Any]] = {"spikes": self.spikes, "labels": self.labels}
         used = self.calibration if self.scenario.calibrates else None
         return {
@@ -170,7 +204,9 @@ class Experiment:
 
 
 def device_from_text(text: str) -> Device:
-    """A device as it is written in a command: `pcm`, or `pcm:g_max_microsiemens=20,programming_scale=0.5`.
+    """A device as it is written in a command:
+
+    `pcm`, or `pcm:g_max_microsiemens=20,programming_scale=0.5`.
 
     Raises InvalidModel for an unknown device or parameter, or a value that is no number.
     """
@@ -182,6 +218,7 @@ def device_from_text(text: str) -> Device:
             parameters[name.strip()] = float(value)
         except ValueError as error:
             raise InvalidModel(
-                f"device {text!r}: {part!r} is no parameter; write {kind}:programming_scale=0.5,drift_scale=0"
+                f"device {text!r}: {part!r} is no parameter; write "
+                f"{kind}:programming_scale=0.5,drift_scale=0"
             ) from error
     return device_named(kind.strip(), **parameters)

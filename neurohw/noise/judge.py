@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job: a chip from its seed, judged at every time. Pure: the same experiment and seed give the same numbers to the last bit, wherever it runs.
+"""One job: a chip from its seed, judged at every time.
 
-Networks that a chip reads back run in the training module in float64 (`neurohw.train.inference`), which computes what the reference does, faster; with read
-noise at every step, or converters, the chip itself runs. Samples come in chunks of a size that belongs to the definition, because read noise is drawn by
-chunk and sums of another shape may round otherwise; for the same reason a job uses one thread.
+Pure: the same experiment and seed give the same numbers to the last bit, wherever it runs.
+
+Networks that a chip reads back run in the training module in float64 (`neurohw.train.inference`),
+which computes what the reference does, faster; with read noise at every step, or converters, the
+chip itself runs. Samples come in chunks of a size that belongs to the definition, because read
+noise is drawn by chunk and sums of another shape may round otherwise; for the same reason a job
+uses one thread.
 """
 
 import threading
@@ -25,10 +29,12 @@ from neurohw.readout import scores
 from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
-CHUNK, CHIP_CHUNK = 500, 2000  # samples at once in a network and on a chip, fewer where they do not fit
+# samples at once in a network and on a chip, fewer where they do not fit
+CHUNK, CHIP_CHUNK = 500, 2000
 CHUNK_VALUES = 1 << 23  # neurons times steps times samples of a chunk
 
-Scored = list[tuple[NDArray[Any], dict[str, int]]]  # by time: scores [sample, class], spikes by population
+# by time: scores [sample, class], spikes by population
+Scored = list[tuple[NDArray[Any], dict[str, int]]]
 Run = Callable[[NDArray[np.uint8], int], Scored]  # of the counts of a chunk, and its number
 
 
@@ -42,13 +48,20 @@ def judge_chip(experiment: Experiment, seed: int) -> Outcome:
             return Outcome.together([_judged(experiment, 1, CHIP_CHUNK, run) for run in runs])
         read = 0 if scenario.read_noise == "read" else None
         networks = [experiment.at(chip, t).network(t, read, scenario.compensate) for t in times]
-        return _judged(experiment, len(times), CHUNK, _network_run(networks, experiment, scenario.bits))
+        return _judged(
+            experiment, len(times), CHUNK, _network_run(networks, experiment, scenario.bits)
+        )
 
 
 def judge_ideal(experiment: Experiment, bits: int | None = None) -> Outcome:
-    """The outcome, as of one time, of the network without any hardware, batch normalisation folded; bits: of its weights quantized, None for float."""
+    """The outcome, as of one time, of the network without any hardware, batch normalisation folded;
+
+    bits: of its weights quantized, None for float.
+    """
     with single_threaded():
-        return _judged(experiment, 1, CHUNK, _network_run([experiment.trained.folded()], experiment, bits))
+        return _judged(
+            experiment, 1, CHUNK, _network_run([experiment.trained.folded()], experiment, bits)
+        )
 
 
 def _has_read_noise(chip: Chip, times: tuple[float, ...]) -> bool:
@@ -86,7 +99,10 @@ def _chip_run(chip: Chip, experiment: Experiment, time_seconds: float) -> Run:
     scenario, states = experiment.scenario, experiment.readout == "membrane"
     noise = scenario.read_noise == "step"
     return lambda spikes, number: [
-        _of_trace(chip.run(Spikes(spikes), time_seconds, states, number, scenario.compensate, noise), experiment)
+        _of_trace(
+            chip.run(Spikes(spikes), time_seconds, states, number, scenario.compensate, noise),
+            experiment,
+        )
     ]
 
 
@@ -94,9 +110,13 @@ def _network_run(networks: list[TrainedNetwork], experiment: Experiment, bits: i
     states = experiment.readout == "membrane"
     if bits is not None:
         most = max(int(experiment.spikes.max()), 1)
-        integers = [quantize(network, bits, max_count=most, steps=len(experiment.spikes)) for network in networks]
+        integers = [
+            quantize(network, bits, max_count=most, steps=len(experiment.spikes))
+            for network in networks
+        ]
         return lambda spikes, number: [
-            _of_trace(run_native(model, Spikes(spikes), states, threads=1), experiment) for model in integers
+            _of_trace(run_native(model, Spikes(spikes), states, threads=1), experiment)
+            for model in integers
         ]
     from neurohw.train.inference import Judge  # local: loads torch
 
@@ -112,7 +132,9 @@ _limits: Any = None
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """One thread for linear algebra while any job runs in this process, also where several run beside each other in threads of it."""
+    """One thread for linear algebra while any job runs in this process, also where several run
+    beside each other in threads of it.
+    """
     global _jobs, _limits
     with _lock:
         if _jobs == 0:

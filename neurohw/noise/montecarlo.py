@@ -20,7 +20,9 @@ Progress = Callable[["Study", int, int], None]
 
 @dataclass
 class Study:
-    """Outcomes of chips by experiment and seed, of the networks without hardware ("float", and "int<bits>" where integers are judged), and failed jobs."""
+    """Outcomes of chips by experiment and seed, of the networks without hardware ("float", and
+    "int<bits>" where integers are judged), and failed jobs.
+    """
 
     experiments: Experiments
     outcomes: dict[str, dict[int, Outcome]] = field(default_factory=dict)
@@ -48,15 +50,18 @@ def monte_carlo(
 ) -> Study:
     """Judge the chips of all seeds in every experiment.
 
-    experiments: by name, a name is the name of a folder. folder: keeps every chip when it is finished, under `<folder>/<name>` (`neurohw.noise.store`); what
-    is there already is not computed again, None keeps nothing. progress: called after the start and after every job.
+    experiments: by name, a name is the name of a folder.
+    folder: keeps every chip when it is finished, under `<folder>/<name>` (`neurohw.noise.store`);
+        what is there already is not computed again, None keeps nothing.
+    progress: called after the start and after every job.
     Raises InvalidData for a folder of another experiment, CannotWrite for one of something else,
     unless `force`, InvalidModel for a network that a crossbar cannot hold. A job that fails later
     is in `failures`.
     """
     if not experiments or not seeds or len(set(seeds)) < len(seeds):
         raise InvalidData(
-            f"{len(experiments)} experiments and seeds {list(seeds)}: at least one of each, and no seed twice"
+            f"{len(experiments)} experiments and seeds {list(seeds)}: at least one of each, "
+            "and no seed twice"
         )
     study = Study(experiments, {name: {} for name in experiments})
     stores = {}
@@ -64,8 +69,15 @@ def monte_carlo(
         if folder is not None:
             stores[name] = Store(Path(folder) / name, experiment.identity(), force)
             found = {seed: stores[name].chip(seed) for seed in seeds}
-            study.outcomes[name] = {seed: outcome for seed, outcome in found.items() if outcome is not None}
-    jobs = [Job(name, seed) for seed in seeds for name in experiments if seed not in study.outcomes[name]]
+            study.outcomes[name] = {
+                seed: outcome for seed, outcome in found.items() if outcome is not None
+            }
+    jobs = [
+        Job(name, seed)
+        for seed in seeds
+        for name in experiments
+        if seed not in study.outcomes[name]
+    ]
     for name in {job.name: None for job in jobs}:
         experiments[name].chip(seeds[0])  # what no chip can be made of is an error of all jobs
     _judge_ideal(study, stores)
@@ -87,14 +99,20 @@ def monte_carlo(
 
 
 def _judge_ideal(study: Study, stores: dict[str, Store]) -> None:
-    """Fill in the networks without hardware; experiments of the same network and samples share them."""
+    """Fill in the networks without hardware; experiments of the same network and samples share
+    them.
+    """
     known: dict[tuple[int, int, str | None], dict[str, Outcome]] = {}
     for name, experiment in study.experiments.items():
         bits = experiment.scenario.bits
-        wanted: dict[str, int | None] = {"float": None} | ({} if bits is None else {f"int{bits}": bits})
+        wanted: dict[str, int | None] = {"float": None} | (
+            {} if bits is None else {f"int{bits}": bits}
+        )
         store = stores.get(name)
         ideal = store.ideal() if store else {}
-        shared = known.setdefault((id(experiment.trained), id(experiment.spikes), experiment.readout), {})
+        shared = known.setdefault(
+            (id(experiment.trained), id(experiment.spikes), experiment.readout), {}
+        )
         if not set(wanted) <= set(ideal):
             for kind in wanted:
                 if kind not in shared:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Outcome:
-    """confusion: samples [time, class, output neuron that won]. spikes: of every population in all steps of all samples, [time] each."""
+    """confusion: samples [time, class, output neuron that won].
+
+    spikes: of every population in all steps of all samples, [time] each.
+    """
 
     confusion: NDArray[np.int64]
     spikes: dict[str, tuple[int, ...]]
@@ -35,7 +38,10 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value from which `from_json` gives an equal outcome."""
-        return {"confusion": self.confusion.tolist(), "spikes": {n: list(v) for n, v in self.spikes.items()}}
+        return {
+            "confusion": self.confusion.tolist(),
+            "spikes": {n: list(v) for n, v in self.spikes.items()},
+        }
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Outcome":

@@ -37,7 +37,8 @@ class Store:
         different = list(differences(there, wanted))
         if different:
             raise InvalidData(
-                f"{self.folder} holds results of another experiment: {'; '.join(different)}. Choose another folder, or delete this one"
+                f"{self.folder} holds results of another experiment: {'; '.join(different)}. "
+                "Choose another folder, or delete this one"
             )
 
     def chip(self, seed: int) -> Outcome | None:
@@ -52,7 +53,9 @@ class Store:
         """What `put_ideal` left, empty where nothing is."""
         file = self.folder / "ideal.json"
         try:
-            return {n: Outcome.from_json(v) for n, v in _read(file).items()} if file.exists() else {}
+            return (
+                {n: Outcome.from_json(v) for n, v in _read(file).items()} if file.exists() else {}
+            )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise _broken(file, error) from error
 
@@ -71,11 +74,15 @@ class Store:
             raise _broken(file, error) from error
 
     def _put(self, name: str, outcome: Outcome) -> None:
-        write_atomically(self.folder / name, json.dumps(outcome.to_json(), allow_nan=False).encode())
+        write_atomically(
+            self.folder / name, json.dumps(outcome.to_json(), allow_nan=False).encode()
+        )
 
 
 def _broken(file: Path, error: Exception) -> BrokenFile:
-    return BrokenFile(f"{file}: truncated or unreadable ({error}); delete it, and the same command makes it again")
+    return BrokenFile(
+        f"{file}: truncated or unreadable ({error}); delete it, and the same command makes it again"
+    )
 
 
 def _read(file: Path) -> Any:
@@ -89,7 +96,11 @@ def differences(there: Any, here: Any, name: str = "") -> list[str]:
     """In words, where two JSON values differ; digests are shortened."""
     if isinstance(there, dict) and isinstance(here, dict):
         keys = dict.fromkeys([*there, *here])
-        return [d for k in keys for d in differences(there.get(k), here.get(k), f"{name}.{k}" if name else str(k))]
+        return [
+            d
+            for k in keys
+            for d in differences(there.get(k), here.get(k), f"{name}.{k}" if name else str(k))
+        ]
     return [] if there == here else [f"{name} is {_short(there)} there, and {_short(here)} now"]
 
 

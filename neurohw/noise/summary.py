@@ -16,7 +16,10 @@ from neurohw.noise.times import time_text
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the accuracies of chips at one time, fractions of 1. sd: of single chips, with n - 1; None for one chip."""
+    """Of the accuracies of chips at one time, fractions of 1.
+
+    sd: of single chips, with n - 1; None for one chip.
+    """
 
     chips: int
     mean: float
@@ -28,7 +31,13 @@ class Statistics:
 def statistics(accuracies: NDArray[np.float64]) -> Statistics:
     """Of [chip]."""
     sd = float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None
-    return Statistics(len(accuracies), float(accuracies.mean()), sd, float(accuracies.min()), float(accuracies.max()))
+    return Statistics(
+        len(accuracies),
+        float(accuracies.mean()),
+        sd,
+        float(accuracies.min()),
+        float(accuracies.max()),
+    )
 
 
 def rows(study: Study) -> list[tuple[str, float, Statistics]]:
@@ -52,15 +61,25 @@ def to_json(study: Study) -> dict[str, Any]:
         name: {
             "experiment": experiment.identity(),
             "samples": len(experiment.labels),
-            "ideal": {kind: float(outcome.accuracy[0]) for kind, outcome in study.ideal[name].items()},
-            "ideal_spikes": {kind: {n: s[0] for n, s in o.spikes.items()} for kind, o in study.ideal[name].items()},
+            "ideal": {
+                kind: float(outcome.accuracy[0]) for kind, outcome in study.ideal[name].items()
+            },
+            "ideal_spikes": {
+                kind: {n: s[0] for n, s in o.spikes.items()}
+                for kind, o in study.ideal[name].items()
+            },
             "statistics": [{"seconds": t, **asdict(s)} for n, t, s in rows(study) if n == name],
-            "accuracy": {str(s): study.outcomes[name][s].accuracy.tolist() for s in sorted(study.outcomes[name])},
+            "accuracy": {
+                str(s): study.outcomes[name][s].accuracy.tolist()
+                for s in sorted(study.outcomes[name])
+            },
             "spikes": {
                 str(s): {n: list(v) for n, v in study.outcomes[name][s].spikes.items()}
                 for s in sorted(study.outcomes[name])
             },
-            "failures": {str(job.seed): str(e) for job, e in study.failures.items() if job.name == name},
+            "failures": {
+                str(job.seed): str(e) for job, e in study.failures.items() if job.name == name
+            },
         }
         for name, experiment in study.experiments.items()
     }
@@ -72,28 +91,53 @@ def to_csv(study: Study) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["experiment", "seconds", "chips", "mean", "sd", "min", "max", "float"])
     for name, t, s in rows(study):
-        writer.writerow([name, t, s.chips, s.mean, "" if s.sd is None else s.sd, s.min, s.max, study.baseline(name)])
+        writer.writerow(
+            [
+                name,
+                t,
+                s.chips,
+                s.mean,
+                "" if s.sd is None else s.sd,
+                s.min,
+                s.max,
+                study.baseline(name),
+            ]
+        )
     return text.getvalue()
 
 
 def notes(study: Study) -> list[str]:
-    """What a reader has to know beside the numbers: times that no measurement covers, and chips that failed."""
+    """What a reader has to know beside the numbers: times that no measurement covers, and chips
+    that failed.
+    """
     found = []
     for name, experiment in study.experiments.items():
         device = experiment.scenario.device
-        named = {name: device} if isinstance(device, Device) else {f"{name}, {d.kind}": d for d in device.values()}
+        named = (
+            {name: device}
+            if isinstance(device, Device)
+            else {f"{name}, {d.kind}": d for d in device.values()}
+        )
         for label, each in named.items():
             limit = each.characterized_seconds
             if limit == 0:
-                found.append(f"{label}: a model of programming alone, which does not change with time.")
+                found.append(
+                    f"{label}: a model of programming alone, which does not change with time."
+                )
             elif max(experiment.times) > limit:
-                found.append(f"{label}: measured up to {time_text(limit)}; later times are an extrapolation.")
-    found += [f"{job.name}: chip {job.seed} failed: {error}" for job, error in study.failures.items()]
+                found.append(
+                    f"{label}: measured up to {time_text(limit)}; later times are an extrapolation."
+                )
+    found += [
+        f"{job.name}: chip {job.seed} failed: {error}" for job, error in study.failures.items()
+    ]
     return list(dict.fromkeys(found))
 
 
 def to_markdown(study: Study) -> str:
-    """A table with a row per experiment and a column per time, accuracy in percent, mean ± sd over chips and the worst chip."""
+    """A table with a row per experiment and a column per time, accuracy in percent, mean ± sd over
+    chips and the worst chip.
+    """
     head, body = table(study)
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body)]
     return "\n".join(lines) + "\n"
@@ -103,9 +147,21 @@ def table(study: Study, between: str = ", ") -> tuple[list[str], list[list[str]]
     """Head and rows of `to_markdown`, as text. between: the mean and the worst chip."""
     times = sorted({t for e in study.experiments.values() for t in e.times})
     ideals = sorted({kind for kinds in study.ideal.values() for kind in kinds})
-    found = {(name, t): f"{spread_text(s)}{between}min {100 * s.min:.2f}" for name, t, s in rows(study)}
+    found = {
+        (name, t): f"{spread_text(s)}{between}min {100 * s.min:.2f}" for name, t, s in rows(study)
+    }
     body = []
     for name in study.experiments:
-        without = [f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else "" for kind in ideals]
-        body.append([name, str(len(study.outcomes[name])), *without, *(found.get((name, t), "") for t in times)])
+        without = [
+            f"{100 * i.accuracy[0]:.2f}" if (i := study.ideal[name].get(kind)) else ""
+            for kind in ideals
+        ]
+        body.append(
+            [
+                name,
+                str(len(study.outcomes[name])),
+                *without,
+                *(found.get((name, t), "") for t in times),
+            ]
+        )
     return ["experiment", "chips", *ideals, *(time_text(t) for t in times)], body

@@ -11,7 +11,10 @@ _PATTERN = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*")
 
 
 def parse_time(text: str) -> float:
-    """Seconds of a number and its unit: s (also without a unit), min, h, d, w, or y of 365 days. Raises InvalidData for anything else."""
+    """Seconds of a number and its unit: s (also without a unit), min, h, d, w, or y of 365 days.
+
+    Raises InvalidData for anything else.
+    """
     match = _PATTERN.fullmatch(text.lower())
     unit = (match.group(2) or "s") if match else ""
     try:
@@ -19,12 +22,16 @@ def parse_time(text: str) -> float:
     except ValueError:
         value = math.nan
     if unit not in UNITS or not math.isfinite(value):
-        raise InvalidData(f"time {text!r} is not a number of {', '.join(UNITS)}: write 25s, 1h, 1d or 1y")
+        raise InvalidData(
+            f"time {text!r} is not a number of {', '.join(UNITS)}: write 25s, 1h, 1d or 1y"
+        )
     return value * UNITS[unit]
 
 
 def time_text(seconds: float) -> str:
-    """The time in the largest unit of which it is a whole number, such that `parse_time` gives it back: 86400 is 1d."""
+    """The time in the largest unit of which it is a whole number, such that `parse_time` gives it
+    back: 86400 is 1d.
+    """
     for unit, length in reversed(UNITS.items()):
         if seconds and seconds % length == 0:
             return f"{seconds / length:.0f}{unit}"

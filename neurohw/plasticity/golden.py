@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The executable specification of learning in integers. The RTL equals this, bit for bit: every spike, state, trace, weight and the astrocyte.
+"""The executable specification of learning in integers.
 
-The step of the neurons is `neurohw.step.advance` with the arithmetic of `neurohw.golden`; what learning adds is `neurohw.plasticity.integer`, in the order of
-`neurohw.plasticity.rule`: weights with the old traces and the old amplitude, then traces, then the astrocyte.
+The RTL equals this, bit for bit: every spike, state, trace, weight and the astrocyte.
+
+The step of the neurons is `neurohw.step.advance` with the arithmetic of `neurohw.golden`; what
+learning adds is `neurohw.plasticity.integer`, in the order of `neurohw.plasticity.rule`: weights
+with the old traces and the old amplitude, then traces, then the astrocyte.
 """
 
 from dataclasses import dataclass
@@ -26,8 +29,11 @@ from neurohw.trace import Trace
 class PlasticTrace:
     """What learning did.
 
-    trace: spikes and states, each [time, sample, neuron]. traces: r of either population after the step [time, sample, neuron]. astrocyte: S after the step
-    [time, sample]. weights: at the end, by projection [synapse], hidden bits included. snapshots: weights after every `every` steps [snapshot, synapse].
+    trace: spikes and states, each [time, sample, neuron].
+    traces: r of either population after the step [time, sample, neuron].
+    astrocyte: S after the step [time, sample].
+    weights: at the end, by projection [synapse], hidden bits included.
+    snapshots: weights after every `every` steps [snapshot, synapse].
     """
 
     trace: Trace
@@ -44,11 +50,14 @@ def run_plastic_golden(
     every: int = 0,
     beyond_proof: bool = False,
 ) -> PlasticTrace:
-    """Learn from spikes [time, sample, input neuron], sample after sample: states start anew with each, weights are carried over.
+    """Learn from spikes [time, sample, input neuron], sample after sample: states start anew with
+    each, weights are carried over.
 
-    learning: whether weights change, for all samples or for each [sample]. every: steps between two snapshots, counted over all samples; 0 for none.
+    learning: whether weights change, for all samples or for each [sample].
+    every: steps between two snapshots, counted over all samples; 0 for none.
     beyond_proof: as of `run_golden`.
-    Raises InvalidData for a stimulus of the wrong shape or with counts, InvalidModel if a sum leaves its accumulator format.
+    Raises InvalidData for a stimulus of the wrong shape or with counts, InvalidModel if a sum
+    leaves its accumulator format.
     """
     model, network = quantized.model, quantized.model.network
     population, neuron = network.output, network.output.neuron
@@ -56,7 +65,9 @@ def run_plastic_golden(
     assert isinstance(neuron, Lif)
     given, beyond = proved_stimulus(model, spikes, beyond_proof)
     if given.counts.max() > 1:
-        raise InvalidData(f"the stimulus has a count of {given.counts.max()}: learning takes spikes, 0 or 1")
+        raise InvalidData(
+            f"the stimulus has a count of {given.counts.max()}: learning takes spikes, 0 or 1"
+        )
     steps, samples = given.steps, given.samples
     enabled = np.broadcast_to(np.asarray(learning, np.bool_), (samples,))
     constants, format_ = integer_arithmetic(model, population), model.populations[population.name]
@@ -65,21 +76,33 @@ def run_plastic_golden(
         network.input.name: given.counts,
         population.name: np.zeros((steps, samples, population.size), np.uint8),
     }
-    states = {f"{x}.{population.name}": np.zeros((steps, samples, population.size), np.int64) for x in letters(neuron)}
+    states = {
+        f"{x}.{population.name}": np.zeros((steps, samples, population.size), np.int64)
+        for x in letters(neuron)
+    }
     recorded = {name: np.zeros(array.shape, np.int64) for name, array in sent.items()}
     astrocyte = np.zeros((steps, samples), np.int64)
     snapshots: dict[str, list[IntArray]] = {name: [] for name in weights}
 
     def change(
-        projection: Projection, traces: dict[str, IntArray], amplitude: int, now: dict[str, NDArray[np.bool_]]
+        projection: Projection,
+        traces: dict[str, IntArray],
+        amplitude: int,
+        now: dict[str, NDArray[np.bool_]],
     ) -> None:
         own, w = quantized.projections[projection.name], weights[projection.name]
         source, target = quantized.source(projection), quantized.target(projection)
         low, high, inhibitory = own.low[source], own.high[source], own.inhibitory[source]
         early, late = traces[projection.source][source], traces[projection.target][target]
-        first = np.where(inhibitory, quantized.amount(quantized.potentiation, late), -quantized.amount(amplitude, late))
+        first = np.where(
+            inhibitory,
+            quantized.amount(quantized.potentiation, late),
+            -quantized.amount(amplitude, late),
+        )
         second = np.where(
-            inhibitory, -quantized.amount(amplitude, early), quantized.amount(quantized.potentiation, early)
+            inhibitory,
+            -quantized.amount(amplitude, early),
+            quantized.amount(quantized.potentiation, early),
         )
         w = np.clip(w + first * now[projection.source][source], low, high)
         weights[projection.name] = np.clip(w + second * now[projection.target][target], low, high)
@@ -98,10 +121,13 @@ def run_plastic_golden(
                     np.add.at(arriving, quantized.target(projection), arrived)
             if not format_.accumulator.allows(arriving):
                 raise InvalidModel(
-                    f"population {population.name!r}: a sum left its {format_.accumulator.bits}-bit accumulator"
+                    f"population {population.name!r}: a sum left its "
+                    f"{format_.accumulator.bits}-bit accumulator"
                 )
             exponent = model.projections[network.projections[0].name].exponent
-            sent[population.name][t, sample] = advance(neuron, constants, state, arriving[None] << exponent)[0]
+            sent[population.name][t, sample] = advance(
+                neuron, constants, state, arriving[None] << exponent
+            )[0]
             for letter in letters(neuron):
                 states[f"{letter}.{population.name}"][t, sample] = getattr(state, letter)
             now = {name: array[t, sample] > 0 for name, array in sent.items()}
@@ -110,7 +136,9 @@ def run_plastic_golden(
                     if quantized.projections[projection.name].learns:
                         change(projection, traces, s >> quantized.guard, now)
             for name, spiked in now.items():
-                traces[name] = quantized.trace_decay.apply(traces[name] + quantized.trace_increment * spiked)
+                traces[name] = quantized.trace_decay.apply(
+                    traces[name] + quantized.trace_increment * spiked
+                )
                 recorded[name][t, sample] = traces[name]
             surplus = int(now[population.name].sum()) - int(now[network.input.name].sum())
             s += (quantized.gain * surplus + quantized.bias - s) >> quantized.leak
@@ -123,5 +151,8 @@ def run_plastic_golden(
         recorded,
         astrocyte,
         weights,
-        {name: np.array(kept, np.int64).reshape(-1, len(weights[name])) for name, kept in snapshots.items()},
+        {
+            name: np.array(kept, np.int64).reshape(-1, len(weights[name]))
+            for name, kept in snapshots.items()
+        },
     )

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plasticity in integers: the rule of `neurohw.plasticity.rule` as hardware executes it.
 
-Four units, all powers of two: weights 2^-weight_fraction, traces 2^-trace_fraction, amplitudes 2^-amplitude_fraction, and the state S of the astrocyte, which has
-`guard` bits below an amplitude. Beside a weight w of `weight.bits` bits stands what the neuron sees of it, rounded half up,
+Four units, all powers of two: weights 2^-weight_fraction, traces 2^-trace_fraction, amplitudes
+2^-amplitude_fraction, and the state S of the astrocyte, which has `guard` bits below an amplitude.
+Beside a weight w of `weight.bits` bits stands what the neuron sees of it, rounded half up,
 
-    delivered(w) = (w + 2^(hidden - 1)) >> hidden          (w itself without hidden bits)
+delivered(w) = (w + 2^(hidden - 1)) >> hidden          (w itself without hidden bits)
 
-so that small changes add up in the hidden bits. At the end of step t, with A = S[t-1] >> guard and the traces r[t-1], every neuron has two amounts, rounded half up,
+so that small changes add up in the hidden bits. At the end of step t, with A = S[t-1] >> guard and
+the traces r[t-1], every neuron has two amounts, rounded half up,
 
-    P = (potentiation r + 2^(shift - 1)) >> shift          D = (A r + 2^(shift - 1)) >> shift
+P = (potentiation r + 2^(shift - 1)) >> shift          D = (A r + 2^(shift - 1)) >> shift
 
-    excitatory j     w <- clip(w - D_i s_j)     then     w <- clip(w + P_j s_i)
+excitatory j     w <- clip(w - D_i s_j)     then     w <- clip(w + P_j s_i)
     inhibitory j     w <- clip(w + P_i s_j)     then     w <- clip(w - D_j s_i)
 
-    r[t] = trace_decay(r[t-1] + trace_increment s[t])          a multiplying decay, rounded toward zero, so that a trace ends
+r[t] = trace_decay(r[t-1] + trace_increment s[t])          a multiplying decay, rounded toward zero,
+so that a trace ends
     S[t] = S[t-1] + ((gain (N[t] - M[t]) + bias - S[t-1]) >> leak)
 
-A trace of which P and D are 0 changes nothing. A may be negative, as in the rule. At the end of a sample everything but the weights starts anew.
-Every >> is the arithmetic shift, which floors. Nothing is random.
+A trace of which P and D are 0 changes nothing. A may be negative, as in the rule. At the end of a
+sample everything but the weights starts anew. Every >> is the arithmetic shift, which floors.
+Nothing is random.
 
-Widths: x <- x + ((T - x) >> leak) never leaves the interval that holds x and every T, so that S lies in [min(S0, lowest T), max(S0, highest T)].
-A trace is below trace_bound, the bound of its decay. An amount of 2^weight.bits - 1 moves every weight from limit to limit, so that larger ones are clipped there.
+Widths: x <- x + ((T - x) >> leak) never leaves the interval that holds x and every T, so that S
+lies in [min(S0, lowest T), max(S0, highest T)]. A trace is below trace_bound, the bound of its
+decay. An amount of 2^weight.bits - 1 moves every weight from limit to limit, so that larger ones
+are clipped there.
 """
 
 from dataclasses import dataclass, field
@@ -47,8 +53,8 @@ IMPLEMENTS = Implements(
     GRAPH
     | {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -65,7 +71,9 @@ IMPLEMENTS = Implements(
 class LearningWeights:
     """The weights of one projection, hidden bits included.
 
-    weight: at the start [synapse]. low, high: limits by source neuron [source]. inhibitory: sources that obey the inhibitory rule [source].
+    weight: at the start [synapse].
+    low, high: limits by source neuron [source].
+    inhibitory: sources that obey the inhibitory rule [source].
     learns: False where the weights stay.
     """
 
@@ -80,8 +88,13 @@ class LearningWeights:
 class QuantizedPlasticity:
     """A QuantizedNetwork that learns; what the integers mean is said above.
 
-    model: the network with the weights that the neurons see at the start, its widths proved for every weight within the limits. projections: by name.
-    weight: format of a weight with its hidden bits. depression: S at the start of a sample. gain, bias: in units of S. info: scales and errors.
+    model: the network with the weights that the neurons see at the start, its widths proved for
+        every weight within the limits.
+    projections: by name.
+    weight: format of a weight with its hidden bits.
+    depression: S at the start of a sample.
+    gain, bias: in units of S.
+    info: scales and errors.
     Raises InvalidModel, naming node, value and limit, for what does not fit.
     """
 
@@ -106,11 +119,13 @@ class QuantizedPlasticity:
         check_network(network)
         if self.model.max_count != 1:
             raise InvalidModel(
-                f"plasticity needs spikes, not counts up to {self.model.max_count}: encode with at most 1"
+                f"plasticity needs spikes, not counts up to {self.model.max_count}: encode "
+                "with at most 1"
             )
         if not 2 <= self.weight.bits - self.hidden <= 8 or self.hidden < 0:
             raise InvalidModel(
-                f"weights of {self.weight.bits} bits with {self.hidden} hidden ones leave {self.weight.bits - self.hidden} to the neuron, allowed are 2..8"
+                f"weights of {self.weight.bits} bits with {self.hidden} hidden ones leave "
+                f"{self.weight.bits - self.hidden} to the neuron, allowed are 2..8"
             )
         for name, value in (("shift", self.shift), ("leak", self.leak), ("guard", self.guard)):
             if not 0 <= value <= 24:
@@ -119,12 +134,18 @@ class QuantizedPlasticity:
             raise InvalidModel("a trace must decay: delta is 0")
         if self.trace_increment < 0 or self.potentiation < 0:
             raise InvalidModel(
-                f"trace increment {self.trace_increment} and potentiation {self.potentiation} must be 0 or more"
+                f"trace increment {self.trace_increment} and potentiation "
+                f"{self.potentiation} must be 0 or more"
             )
         if set(self.projections) != {p.name for p in network.projections}:
-            raise InvalidModel(f"learning projections {sorted(self.projections)} do not match the network's")
+            raise InvalidModel(
+                f"learning projections {sorted(self.projections)} do not match the network's"
+            )
         for projection in network.projections:
-            own, sources = self.projections[projection.name], network.population(projection.source).size
+            own, sources = (
+                self.projections[projection.name],
+                network.population(projection.source).size,
+            )
             for array, size in (
                 (own.weight, len(self.source(projection))),
                 (own.low, sources),
@@ -133,12 +154,15 @@ class QuantizedPlasticity:
             ):
                 if array.shape != (size,):
                     raise InvalidModel(
-                        f"projection {projection.name!r}: an array of shape {array.shape}, {(size,)} is needed"
+                        f"projection {projection.name!r}: an array of shape {array.shape}, "
+                        f"{(size,)} is needed"
                     )
                 array.setflags(write=False)
             ends = self.source(projection)
             if np.any((own.weight < own.low[ends]) | (own.weight > own.high[ends])):
-                raise InvalidModel(f"projection {projection.name!r}: a weight lies outside its limits")
+                raise InvalidModel(
+                    f"projection {projection.name!r}: a weight lies outside its limits"
+                )
             if (
                 not self.weight.allows(own.low)
                 or not self.weight.allows(own.high)
@@ -146,15 +170,21 @@ class QuantizedPlasticity:
                 or np.any(own.high < 0)
             ):
                 raise InvalidModel(
-                    f"projection {projection.name!r}: limits {own.low.min()}..{own.high.max()} must enclose 0 and fit {self.weight.bits} bits"
+                    f"projection {projection.name!r}: limits "
+                    f"{own.low.min()}..{own.high.max()} must enclose 0 and fit "
+                    f"{self.weight.bits} bits"
                 )
             if not IntFormat(self.weight.bits - self.hidden).allows(self.delivered(own.high)):
                 raise InvalidModel(
-                    f"projection {projection.name!r}: its limit {own.high.max()} rounds beyond the neuron's {self.weight.bits - self.hidden} bits"
+                    f"projection {projection.name!r}: its limit {own.high.max()} rounds "
+                    f"beyond the neuron's {self.weight.bits - self.hidden} bits"
                 )
-            if not np.array_equal(self.delivered(own.weight), self.model.projections[projection.name].weight):
+            if not np.array_equal(
+                self.delivered(own.weight), self.model.projections[projection.name].weight
+            ):
                 raise InvalidModel(
-                    f"projection {projection.name!r}: the weights of the network are not those that learning starts from"
+                    f"projection {projection.name!r}: the weights of the network are not "
+                    "those that learning starts from"
                 )
 
     def source(self, projection: Projection) -> IntArray:
@@ -174,9 +204,13 @@ class QuantizedPlasticity:
         return weight if self.hidden == 0 else (weight + (1 << (self.hidden - 1))) >> self.hidden
 
     def amount(self, amplitude: int, trace: IntArray) -> IntArray:
-        """By how much traces change weights under an amplitude, clipped to what no weight survives; any shape."""
+        """By how much traces change weights under an amplitude, clipped to what no weight survives;
+        any shape.
+        """
         half = 1 << (self.shift - 1) if self.shift else 0
-        return np.clip((amplitude * trace + half) >> self.shift, -self.largest_amount, self.largest_amount)
+        return np.clip(
+            (amplitude * trace + half) >> self.shift, -self.largest_amount, self.largest_amount
+        )
 
     @property
     def largest_amount(self) -> int:
@@ -217,7 +251,12 @@ class QuantizedPlasticity:
                 "depression",
             )
         }
-        fields = {"model": fields, **numbers, "weight_bits": self.weight.bits, "delta": self.trace_decay.delta}
+        fields = {
+            "model": fields,
+            **numbers,
+            "weight_bits": self.weight.bits,
+            "delta": self.trace_decay.delta,
+        }
         fields["learns"] = {name: p.learns for name, p in self.projections.items()}
         for name, p in self.projections.items():
             arrays |= {f"{name}.fine": p.weight, f"{name}.low": p.low, f"{name}.high": p.high}
@@ -226,21 +265,30 @@ class QuantizedPlasticity:
 
 
 def check_network(network: Network) -> None:
-    """Raise Unsupported for what `IMPLEMENTS` does not name, InvalidModel, naming the node, unless the network is an input and one Lif population with sparse projections of one step of delay."""
+    """Raise Unsupported for what `IMPLEMENTS` does not name, InvalidModel, naming the node, unless
+    the network is an input and one Lif population with sparse projections of one step of delay.
+    """
     for population in network.populations:
         IMPLEMENTS.refuse(f"population {population.name!r}", population)
     if len(network.populations) != 2 or type(network.output.neuron) is not Lif:
         raise InvalidModel(
-            f"learning needs an input and one Lif population, not {[p.name for p in network.populations]}"
+            "learning needs an input and one Lif population, not "
+            f"{[p.name for p in network.populations]}"
         )
     if network.output.channels is not None:
         raise InvalidModel(
-            f"population {network.output.name!r} has channels: learning needs neurons with values of their own"
+            f"population {network.output.name!r} has channels: learning needs neurons with "
+            "values of their own"
         )
     for projection in network.projections:
-        if not isinstance(projection.connection, Sparse) or projection.max_delay is not None or projection.delay != 1:
+        if (
+            not isinstance(projection.connection, Sparse)
+            or projection.max_delay is not None
+            or projection.delay != 1
+        ):
             raise InvalidModel(
-                f"projection {projection.name!r}: learning in integers needs sparse synapses with a delay of 1 step"
+                f"projection {projection.name!r}: learning in integers needs sparse synapses "
+                "with a delay of 1 step"
             )
 
 
@@ -263,8 +311,11 @@ def quantize_plasticity(
 ) -> QuantizedPlasticity:
     """The network with its rule in integers.
 
-    weight_bits: of a learning weight, of which delivered_bits (2..8) reach the neuron. trace_fraction, amplitude_fraction: fraction bits. resolution_bits: a threshold is
-    worth at least 2^resolution_bits units of the membrane. membrane_cap: see `quantize`. The time constant of the astrocyte becomes the nearest power of two.
+    weight_bits: of a learning weight, of which delivered_bits (2..8) reach the neuron.
+    trace_fraction, amplitude_fraction: fraction bits.
+    resolution_bits: a threshold is worth at least 2^resolution_bits units of the membrane.
+    membrane_cap: see `quantize`. The time constant of the astrocyte becomes the nearest power of
+        two.
     Raises InvalidModel for what cannot be expressed: amplitudes that fade, delays other than 1.
     """
     network, population = trained.network, trained.network.output
@@ -281,7 +332,9 @@ def quantize_plasticity(
         if value is not None:
             IMPLEMENTS.refuse("plasticity", value)
     if plasticity.fading != 1.0:
-        raise InvalidModel(f"Plasticity.fading is {plasticity.fading}: amplitudes in integers do not fade, use 1")
+        raise InvalidModel(
+            f"Plasticity.fading is {plasticity.fading}: amplitudes in integers do not fade, use 1"
+        )
     neuron: Any = population.neuron
     hidden = weight_bits - delivered_bits
     largest = max(
@@ -293,20 +346,26 @@ def quantize_plasticity(
     weight_fraction = _weight_fraction(largest, weight_bits, hidden)
     projections: dict[str, LearningWeights] = {}
     for projection in network.projections:
-        weight = np.round(trained.parameters[f"{projection.name}.weight"] * 2.0**weight_fraction).astype(np.int64)
+        weight = np.round(
+            trained.parameters[f"{projection.name}.weight"] * 2.0**weight_fraction
+        ).astype(np.int64)
         sources = network.population(projection.source).size
         learns = plasticity.plastic(projection) is not None
         if learns:
             low, high = (
-                np.round(b * 2.0**weight_fraction).astype(np.int64) for b in plasticity.bounds(network, projection)
+                np.round(b * 2.0**weight_fraction).astype(np.int64)
+                for b in plasticity.bounds(network, projection)
             )
             ends = trained.parameters[f"{projection.name}.source"].astype(np.int64)
             outside = (weight < low[ends]) | (weight > high[ends])
             if outside.any():
                 worst = int(np.argmax(outside))
                 raise InvalidModel(
-                    f"projection {projection.name!r}: synapse {worst} starts at {trained.parameters[f'{projection.name}.weight'][worst]:g}, outside its limits "
-                    f"{low[ends[worst]] / 2.0**weight_fraction:g}..{high[ends[worst]] / 2.0**weight_fraction:g}"
+                    f"projection {projection.name!r}: synapse {worst} starts at "
+                    f"{trained.parameters[f'{projection.name}.weight'][worst]:g}, outside its "
+                    "limits "
+                    f"{low[ends[worst]] / 2.0**weight_fraction:g}.."
+                    f"{high[ends[worst]] / 2.0**weight_fraction:g}"
                 )
         else:
             limit = int(np.abs(weight).max())
@@ -315,7 +374,9 @@ def quantize_plasticity(
         projections[projection.name] = LearningWeights(weight, low, high, inhibitory.copy(), learns)
     threshold_exponent = weight_fraction - hidden
     threshold = trained.values(population, "threshold")
-    exponent = int(np.clip(np.ceil(resolution_bits - np.log2(threshold.min()) - threshold_exponent), 0, 16))
+    exponent = int(
+        np.clip(np.ceil(resolution_bits - np.log2(threshold.min()) - threshold_exponent), 0, 16)
+    )
     unit = 2.0 ** -(threshold_exponent + exponent)
 
     def to_int(values: Any) -> IntArray:
@@ -327,18 +388,28 @@ def quantize_plasticity(
     drives, quantized = [], {}
     for projection in network.projections:
         own = projections[projection.name]
-        where = {k: trained.parameters[f"{projection.name}.{k}"].astype(np.int64) for k in CONNECTION_FIELDS[:2]}
+        where = {
+            k: trained.parameters[f"{projection.name}.{k}"].astype(np.int64)
+            for k in CONNECTION_FIELDS[:2]
+        }
         extremes = (
             [own.low[where["source"]], own.high[where["source"]]]
             if own.learns
             else [np.minimum(own.weight, 0), np.maximum(own.weight, 0)]
         )
-        lowest, highest = (np.bincount(where["target"], seen(e), population.size).astype(np.int64) for e in extremes)
+        lowest, highest = (
+            np.bincount(where["target"], seen(e), population.size).astype(np.int64)
+            for e in extremes
+        )
         drives.append(Drive(lowest, highest, exponent))
-        quantized[projection.name] = QuantizedProjection(seen(own.weight), delivered_bits, exponent, **where)
+        quantized[projection.name] = QuantizedProjection(
+            seen(own.weight), delivered_bits, exponent, **where
+        )
 
     def decay(kind: str) -> Any:
-        return quantize_decay(trained.values(population, kind), "auto", f"{population.name}.{kind}", trained.steps)
+        return quantize_decay(
+            trained.values(population, kind), "auto", f"{population.name}.{kind}", trained.steps
+        )
 
     adaptive = neuron.adaptation is not None
     constants = Constants(
@@ -350,7 +421,9 @@ def quantize_plasticity(
         decay=decay("decay"),
         synapse_decay=None if neuron.synapse_decay is None else decay("synapse_decay"),
         adaptation_decay=decay("adaptation_decay") if adaptive else None,
-        adaptation_strength=to_int(trained.values(population, "adaptation_strength")) if adaptive else None,
+        adaptation_strength=to_int(trained.values(population, "adaptation_strength"))
+        if adaptive
+        else None,
     )
     widths = prove_widths(neuron, drives, constants, trained.steps, membrane_cap)
     model = QuantizedNetwork(
@@ -373,7 +446,11 @@ def quantize_plasticity(
         quantized,
         trained.steps,
         1,
-        {"populations": {population.name: {"unit": [unit] * population.size, "guard_bits": exponent}}},
+        {
+            "populations": {
+                population.name: {"unit": [unit] * population.size, "guard_bits": exponent}
+            }
+        },
         trained.digest(),
     )
     rule, astrocyte = plasticity.stdp, plasticity.astrocyte
@@ -385,7 +462,8 @@ def quantize_plasticity(
     shift = amplitude_fraction + trace_fraction - weight_fraction
     if shift < 0:
         raise InvalidModel(
-            f"traces and amplitudes have {amplitude_fraction + trace_fraction} fraction bits, fewer than the {weight_fraction} of a weight"
+            f"traces and amplitudes have {amplitude_fraction + trace_fraction} fraction "
+            f"bits, fewer than the {weight_fraction} of a weight"
         )
     trace_decay = MultiplyDecay(round((1.0 - rule.trace_decay) * 4096))
     return QuantizedPlasticity(

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two phases of a plastic liquid: weights are initialised by a stream of samples, then every sample is encoded beginning from these weights.
+"""The two phases of a plastic liquid: weights are initialised by a stream of samples, then every
+sample is encoded beginning from these weights.
 
-    initialise   sample after sample from rest, the weights are carried over
-    encode       every sample from rest and from the same weights, which its own plasticity changes while it is heard; the amplitudes fade
+initialise   sample after sample from rest, the weights are carried over
+    encode       every sample from rest and from the same weights, which its own plasticity changes
+    while it is heard; the amplitudes fade
 
-Both go on where they stopped if they are given a checkpoint, and end with the same numbers as without an interruption and for any number of threads.
+Both go on where they stopped if they are given a checkpoint, and end with the same numbers as
+without an interruption and for any number of threads.
 
-    liquid = grid_liquid(784)                                    # neurohw.reservoir
+liquid = grid_liquid(784)                                    # neurohw.reservoir
     rule, rates = nalsm(liquid.inhibitory), intensity_rates(images)
     trained = initialise(liquid.trained, rule, Bernoulli(rates, seed=1), checkpoint="weights")
     counts = encode(trained, rule, Bernoulli(rates, seed=2))     # for a linear readout
@@ -38,11 +41,19 @@ BATCH = 100  # samples between two looks at the clock
 def _identity(phase: str, kernel: PlasticKernel, stimulus: Stimulus, steps: int) -> str:
     """Digest of everything that the result depends on."""
     rule, arrays = kernel.plasticity, dict[str, NDArray[Any]]()
-    fields: dict[str, Any] = {"phase": phase, "network": kernel.trained.digest(), "steps": steps, "rule": None}
+    fields: dict[str, Any] = {
+        "phase": phase,
+        "network": kernel.trained.digest(),
+        "steps": steps,
+        "rule": None,
+    }
     if rule is not None:
         parts = {"stdp": rule.stdp, "astrocyte": rule.astrocyte}
         fields["rule"] = {name: part and dataclasses.asdict(part) for name, part in parts.items()}
-        fields["rule"] |= {"plastic": [dataclasses.asdict(p) for p in rule.projections], "fading": rule.fading}
+        fields["rule"] |= {
+            "plastic": [dataclasses.asdict(p) for p in rule.projections],
+            "fading": rule.fading,
+        }
         arrays["inhibitory"] = rule.inhibitory
     if isinstance(stimulus, Bernoulli):
         fields["drawn"] = [stimulus.seed, stimulus.refractory]
@@ -62,7 +73,10 @@ def _run(
     arrays: dict[str, NDArray[Any]],
     work: Callable[[int, int], None],
 ) -> None:
-    """work(begin, end) for all samples in batches; `arrays` are what it changes, and are saved and restored in place."""
+    """work(begin, end) for all samples in batches;
+
+    `arrays` are what it changes, and are saved and restored in place.
+    """
     done = 0
     if checkpoint is not None:
         check_folder(checkpoint, KIND)
@@ -78,7 +92,9 @@ def _run(
         work(done, end)
         done = end
         if checkpoint is not None and (done == samples or time.monotonic() - last >= seconds):
-            save_value(checkpoint, KIND, {"identity": identity, "done": done, "samples": samples}, arrays)
+            save_value(
+                checkpoint, KIND, {"identity": identity, "done": done, "samples": samples}, arrays
+            )
             last = time.monotonic()
         if progress:
             progress(done, samples)
@@ -93,11 +109,14 @@ def initialise(
     checkpoint_seconds: float = 10.0,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
-    """The network with the weights that all samples of the stimulus leave, each heard for `steps` steps from rest, in their order.
+    """The network with the weights that all samples of the stimulus leave, each heard for `steps`
+    steps from rest, in their order.
 
-    checkpoint: folder, written at most every `checkpoint_seconds`; called again, an interrupted run goes on from there. One that belongs to another
-    network, rule or stimulus is overwritten. progress(samples done, samples): called now and then.
-    Raises InvalidModel and Unsupported as `PlasticKernel`, InvalidData for a stimulus that does not fit, BrokenFile for a damaged checkpoint.
+    checkpoint: folder, written at most every `checkpoint_seconds`; called again, an interrupted run
+        goes on from there. One that belongs to another network, rule or stimulus is overwritten.
+        progress(samples done, samples): called now and then.
+    Raises InvalidModel and Unsupported as `PlasticKernel`, InvalidData for a stimulus that does not
+    fit, BrokenFile for a damaged checkpoint.
     """
     kernel = PlasticKernel(trained, plasticity)
     folder = Path(checkpoint) if checkpoint is not None else None
@@ -109,7 +128,9 @@ def initialise(
     _run(stimulus.samples, identity, folder, checkpoint_seconds, progress, kernel.rows(), work)
     weights = {f"{name}.weight": weight for name, weight in kernel.weights().items()}
     info = {**trained.info, "initialised": {"samples": stimulus.samples, "steps": steps}}
-    return TrainedNetwork(trained.network, {**trained.parameters, **weights}, trained.steps, info, trained.digest())
+    return TrainedNetwork(
+        trained.network, {**trained.parameters, **weights}, trained.steps, info, trained.digest()
+    )
 
 
 def encode(
@@ -123,10 +144,13 @@ def encode(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> NDArray[np.uint16]:
-    """Spike counts [sample, neuron] of every sample, heard for `steps` steps from rest and from the network's weights.
+    """Spike counts [sample, neuron] of every sample, heard for `steps` steps from rest and from the
+    network's weights.
 
-    plasticity: what changes the weights within a sample, its amplitudes fading by the factor `fading` per step instead of its own; None: nothing.
-    threads: over samples, by default one per processor; counts do not depend on it. The rest is as in `initialise`.
+    plasticity: what changes the weights within a sample, its amplitudes fading by the factor
+        `fading` per step instead of its own; None: nothing.
+    threads: over samples, by default one per processor; counts do not depend on it. The rest is as
+        in `initialise`.
     """
     kernel = PlasticKernel(trained, plasticity and dataclasses.replace(plasticity, fading=fading))
     folder = Path(checkpoint) if checkpoint is not None else None
@@ -148,7 +172,9 @@ def spikes_of(
     steps: int = 250,
     fading: float = 0.99,
 ) -> NDArray[np.uint8]:
-    """Spikes [time, sample, neuron] of the first samples, as `encode` hears them, for measures like the branching factor."""
+    """Spikes [time, sample, neuron] of the first samples, as `encode` hears them, for measures like
+    the branching factor.
+    """
     if not 1 <= samples <= stimulus.samples:
         raise InvalidData(f"the stimulus holds {stimulus.samples} samples, not {samples}")
     kernel = PlasticKernel(trained, plasticity and dataclasses.replace(plasticity, fading=fading))

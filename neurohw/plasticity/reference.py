@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The float64 specification of plasticity: `neurohw.plasticity.rule`, executed in NumPy for one sample."""
+"""The float64 specification of plasticity:
+
+`neurohw.plasticity.rule`, executed in NumPy for one sample.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +24,8 @@ FloatArray = NDArray[np.float64]
 class PlasticRun:
     """trace: spikes, and v, c, r of the population [time, 1, neuron]. depression: A[t], [time].
 
-    At the end of the sample: weights of every projection [synapse], traces of every population [neuron].
+    At the end of the sample: weights of every projection [synapse], traces of every population
+    [neuron].
     """
 
     trace: Trace
@@ -30,10 +34,15 @@ class PlasticRun:
     depression: FloatArray
 
 
-def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spikes: NDArray[Any]) -> PlasticRun:
-    """Simulate one sample, spikes [time, input neuron], with weights that change. The current of a projection is summed in the order of its sources.
+def run_plastic_reference(
+    trained: TrainedNetwork, plasticity: Plasticity, spikes: NDArray[Any]
+) -> PlasticRun:
+    """Simulate one sample, spikes [time, input neuron], with weights that change.
 
-    Raises InvalidModel where the rule or a weight does not fit the network, InvalidData for a stimulus of the wrong shape.
+    The current of a projection is summed in the order of its sources.
+
+    Raises InvalidModel where the rule or a weight does not fit the network, InvalidData for a
+    stimulus of the wrong shape.
     """
     network, population = trained.network, trained.network.output
     plasticity.check(network)
@@ -41,15 +50,26 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
     given = stimulus_of(trained, spikes[:, None]).counts[:, 0]
     neuron: Any = population.neuron
     steps = len(given)
-    sent = {network.input.name: given, population.name: np.zeros((steps, population.size), np.uint8)}
+    sent = {
+        network.input.name: given,
+        population.name: np.zeros((steps, population.size), np.uint8),
+    }
     ends = {
-        p.name: tuple(trained.parameters[f"{p.name}.{end}"].astype(np.int64) for end in ("source", "target"))
+        p.name: tuple(
+            trained.parameters[f"{p.name}.{end}"].astype(np.int64) for end in ("source", "target")
+        )
         for p in network.projections
     }
-    order = {name: np.argsort(source, kind="stable") for name, (source, _) in ends.items()}  # as events arrive
+    # as events arrive
+    order = {name: np.argsort(source, kind="stable") for name, (source, _) in ends.items()}
     weights = {p.name: trained.parameters[f"{p.name}.weight"].copy() for p in network.projections}
-    state, constants = State.rest(1, population.size, np.float64), float_arithmetic(trained, population)
-    states = {f"{letter}.{population.name}": np.zeros((steps, 1, population.size)) for letter in "vcr"}
+    state, constants = (
+        State.rest(1, population.size, np.float64),
+        float_arithmetic(trained, population),
+    )
+    states = {
+        f"{letter}.{population.name}": np.zeros((steps, 1, population.size)) for letter in "vcr"
+    }
     rule, astrocyte = plasticity.stdp, plasticity.astrocyte
     traces = {name: np.zeros(array.shape[1]) for name, array in sent.items()}
     potentiation, depression = rule.potentiation, rule.depression
@@ -58,7 +78,10 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
 
     def change(projection: Projection, t: int) -> None:
         source, target = ends[projection.name]
-        before, after = sent[projection.source][t][source] > 0, sent[projection.target][t][target] > 0
+        before, after = (
+            sent[projection.source][t][source] > 0,
+            sent[projection.target][t][target] > 0,
+        )
         inhibitory = plasticity.source_is_inhibitory(network, projection)[source]
         low, high = (bound[source] for bound in plasticity.bounds(network, projection))
         w = weights[projection.name]
@@ -85,9 +108,13 @@ def run_plastic_reference(trained: TrainedNetwork, plasticity: Plasticity, spike
             if plasticity.plastic(projection):
                 change(projection, t)
         for name, spiked in sent.items():
-            traces[name] = rule.trace_decay * (traces[name] + rule.trace_increment * (spiked[t] > 0))
+            traces[name] = rule.trace_decay * (
+                traces[name] + rule.trace_increment * (spiked[t] > 0)
+            )
         if astrocyte is not None:
-            surplus = int((sent[population.name][t] > 0).sum()) - int((sent[network.input.name][t] > 0).sum())
+            surplus = int((sent[population.name][t] > 0).sum()) - int(
+                (sent[network.input.name][t] > 0).sum()
+            )
             depression = depression + (gain * surplus + bias - depression) / astrocyte.time_constant
         course[t] = depression
         if plasticity.fading != 1.0:

@@ -17,7 +17,9 @@ DASHES = ((0, (4, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
 
 @dataclass(frozen=True)
 class Curve:
-    """One experiment, percent: mean and mean -+ standard deviation over chips (equal to the mean for one chip), [time]; seconds increase."""
+    """One experiment, percent: mean and mean -+ standard deviation over chips (equal to the mean
+    for one chip), [time]; seconds increase.
+    """
 
     name: str
     seconds: NDArray[np.float64]
@@ -36,7 +38,15 @@ def curves(study: Study) -> list[Curve]:
             continue
         each = [statistics(column) for column in values.T]
         mean, sd = np.array([s.mean for s in each]), np.array([s.sd or 0.0 for s in each])
-        found.append(Curve(name, np.array(experiment.times)[order], mean, mean - sd, np.minimum(mean + sd, 100.0)))
+        found.append(
+            Curve(
+                name,
+                np.array(experiment.times)[order],
+                mean,
+                mean - sd,
+                np.minimum(mean + sd, 100.0),
+            )
+        )
     return found
 
 
@@ -51,7 +61,9 @@ def baselines(study: Study) -> dict[str, float]:
 
 
 def accuracy_over_time(study: Study) -> str:
-    """Mean accuracy over chips against the logarithm of time, a band of one standard deviation for every experiment, and the networks without hardware."""
+    """Mean accuracy over chips against the logarithm of time, a band of one standard deviation for
+    every experiment, and the networks without hardware.
+    """
     found, ideal = curves(study), baselines(study)
     times = np.unique(np.concatenate([c.seconds for c in found]))
     positive = times[times > 0]
@@ -65,7 +77,13 @@ def accuracy_over_time(study: Study) -> str:
             axes.fill_between(x, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             axes.plot(x, curve.mean, color=color, marker="o", ms=3, lw=1.4, label=curve.name)
         for index, (kind, value) in enumerate(ideal.items()):
-            axes.axhline(value, color=INK if index == 0 else GREY, lw=1, ls=DASHES[index % len(DASHES)], label=kind)
+            axes.axhline(
+                value,
+                color=INK if index == 0 else GREY,
+                lw=1,
+                ls=DASHES[index % len(DASHES)],
+                label=kind,
+            )
         axes.set_xscale("log")
         axes.set_xticks(np.where(times > 0, times, zero), [time_text(t) for t in times])
         axes.minorticks_off()

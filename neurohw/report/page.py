@@ -8,7 +8,11 @@ import jinja2
 
 
 def environment() -> jinja2.Environment:
-    """Templates beside this file. A field that a template needs and the values lack raises `jinja2.UndefinedError`, so that a page never shows a hole."""
+    """Templates beside this file.
+
+    A field that a template needs and the values lack raises `jinja2.UndefinedError`, so that a page
+    never shows a hole.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -18,10 +22,16 @@ def environment() -> jinja2.Environment:
     )
     made.filters["percent"] = lambda value: f"{100 * value:.2f} %"
     made.filters["whole"] = lambda value: f"{value:,.0f}"
-    made.filters["decimal"] = lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}"
+    made.filters["decimal"] = (
+        lambda value, digits=3: "–" if value is None else f"{value:.{digits}f}"
+    )
     return made
 
 
 def render_page(report: dict[str, Any], figures: dict[str, str]) -> str:
-    """The page as text. report: the content of `report.json`; figures: name -> SVG text. Nothing is loaded from elsewhere: styles and figures are inside."""
+    """The page as text.
+
+    report: the content of `report.json`;
+    figures: name -> SVG text. Nothing is loaded from elsewhere: styles and figures are inside.
+    """
     return environment().get_template("page.html.j2").render(report=report, figures=figures)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of a reservoir: who is connected to whom, what fires, avalanches, and how measures spread over neurons."""
+"""Figures of a reservoir: who is connected to whom, what fires, avalanches, and how measures spread
+over neurons.
+"""
 
 from typing import Any
 
@@ -21,7 +23,9 @@ SHOWN_NEURONS = 1000  # rows of a raster
 def _ends(liquid: Liquid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """(source, target, weight) of the recurrent synapses."""
     arrays = liquid.trained.parameters
-    source, target = (arrays[f"liquid_to_liquid.{end}"].astype(np.int64) for end in ("source", "target"))
+    source, target = (
+        arrays[f"liquid_to_liquid.{end}"].astype(np.int64) for end in ("source", "target")
+    )
     return source, target, arrays["liquid_to_liquid.weight"]
 
 
@@ -32,7 +36,9 @@ def _circle(neurons: int) -> NDArray[np.float64]:
 
 
 def connections(liquid: Liquid, seed: int = 0) -> str:
-    """The neurons in space, or on a circle if they have no places, and a random choice of recurrent synapses in the colour of their sign."""
+    """The neurons in space, or on a circle if they have no places, and a random choice of recurrent
+    synapses in the colour of their sign.
+    """
     source, target, weight = _ends(liquid)
     chosen = np.random.default_rng(seed).permutation(len(source))[:SHOWN_SYNAPSES]
     source, target, negative = source[chosen], target[chosen], weight[chosen] < 0
@@ -44,8 +50,12 @@ def connections(liquid: Liquid, seed: int = 0) -> str:
         assert liquid.positions is not None
         place = liquid.positions
         for sign, line in ((False, BLUE), (True, ORANGE)):
-            segments = np.stack([place[source[negative == sign]], place[target[negative == sign]]], axis=1)
-            axes.add_collection3d(Line3DCollection(segments, colors=line, linewidths=0.6, alpha=0.4, rasterized=True))
+            segments = np.stack(
+                [place[source[negative == sign]], place[target[negative == sign]]], axis=1
+            )
+            axes.add_collection3d(
+                Line3DCollection(segments, colors=line, linewidths=0.6, alpha=0.4, rasterized=True)
+            )
         axes.scatter(place[:, 0], place[:, 1], place[:, 2], c=color, s=9, rasterized=True)
         axes.set_box_aspect(np.ptp(place, axis=0) + 1, zoom=0.92)
         axes.view_init(22, -58)
@@ -81,8 +91,12 @@ def _whole_numbers() -> Any:
     return MaxNLocator(4, integer=True)
 
 
-def raster(spikes: NDArray[Any], inputs: NDArray[Any], inhibitory: NDArray[np.bool_], dt: float) -> str:
-    """One sample: input spikes [time, input], spikes of the liquid [time, neuron], inhibitory neurons below, and how many fire in a step."""
+def raster(
+    spikes: NDArray[Any], inputs: NDArray[Any], inhibitory: NDArray[np.bool_], dt: float
+) -> str:
+    """One sample: input spikes [time, input], spikes of the liquid [time, neuron], inhibitory
+    neurons below, and how many fire in a step.
+    """
     order = np.argsort(~inhibitory, kind="stable")
     order = order[:: max(1, len(order) // SHOWN_NEURONS)]
     below = int(inhibitory[order].sum())
@@ -91,7 +105,13 @@ def raster(spikes: NDArray[Any], inputs: NDArray[Any], inhibitory: NDArray[np.bo
         step, neuron = np.nonzero(x)
         size = 1.2 if x.shape[1] > 300 else 4
         axes.scatter(
-            step * dt * 1e3, neuron, s=size, c=colors[neuron], marker="|", linewidths=0.8, rasterized=len(step) > 2000
+            step * dt * 1e3,
+            neuron,
+            s=size,
+            c=colors[neuron],
+            marker="|",
+            linewidths=0.8,
+            rasterized=len(step) > 2000,
         )
         axes.set_ylim(-1, x.shape[1])
 
@@ -103,7 +123,10 @@ def raster(spikes: NDArray[Any], inputs: NDArray[Any], inhibitory: NDArray[np.bo
         middle.set_ylabel("neuron of the liquid")
         if below:
             middle.axhline(below - 0.5, color=GREY, lw=0.6)
-            for at, text, color in ((below / 2, "inhibitory", ORANGE), ((below + len(order)) / 2, "excitatory", BLUE)):
+            for at, text, color in (
+                (below / 2, "inhibitory", ORANGE),
+                ((below + len(order)) / 2, "excitatory", BLUE),
+            ):
                 middle.text(
                     1.01,
                     at / len(order),
@@ -126,7 +149,10 @@ def raster(spikes: NDArray[Any], inputs: NDArray[Any], inhibitory: NDArray[np.bo
 
 
 def _density(values: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Density of whole numbers in bins that grow by a quarter of a decade: (geometric centre, probability per whole number)."""
+    """Density of whole numbers in bins that grow by a quarter of a decade:
+
+    (geometric centre, probability per whole number).
+    """
     edges = np.unique(np.round(10 ** np.arange(0, np.log10(values.max()) + 0.3, 0.2)))
     edges = np.append(edges, edges[-1] + 1) if edges[-1] <= values.max() else edges
     count, _ = np.histogram(values, edges)
@@ -136,7 +162,10 @@ def _density(values: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def avalanche_sizes(found: Avalanches, fits: dict[str, Any]) -> str:
-    """Densities of sizes and durations, doubly logarithmic, and the power law fitted to each. fits: "size" and "duration", a PowerLaw as JSON or None."""
+    """Densities of sizes and durations, doubly logarithmic, and the power law fitted to each.
+
+    fits: "size" and "duration", a PowerLaw as JSON or None.
+    """
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
@@ -146,7 +175,15 @@ def avalanche_sizes(found: Avalanches, fits: dict[str, Any]) -> str:
         ):
             axes.set_xlabel(f"{name} of avalanche, {unit}")
             if not len(values):
-                axes.text(0.5, 0.5, "no avalanche", ha="center", va="center", color=GREY, transform=axes.transAxes)
+                axes.text(
+                    0.5,
+                    0.5,
+                    "no avalanche",
+                    ha="center",
+                    va="center",
+                    color=GREY,
+                    transform=axes.transAxes,
+                )
                 axes.set_axis_off()
                 continue
             x, density = _density(values)
@@ -156,21 +193,37 @@ def avalanche_sizes(found: Avalanches, fits: dict[str, Any]) -> str:
                 line = np.geomspace(fit["minimum"], values.max(), 50)
                 share = fit["events"] / len(values) / zeta(fit["exponent"], fit["minimum"])
                 axes.loglog(line, share * line ** -fit["exponent"], color=ORANGE, lw=1.5)
-                label = f"exponent {fit['exponent']:.2f} ± {fit['error']:.2f}\nfrom {fit['minimum']} on"
-                axes.text(0.97, 0.96, label, color=ORANGE, ha="right", va="top", fontsize=8, transform=axes.transAxes)
+                label = (
+                    f"exponent {fit['exponent']:.2f} ± {fit['error']:.2f}\nfrom {fit['minimum']} on"
+                )
+                axes.text(
+                    0.97,
+                    0.96,
+                    label,
+                    color=ORANGE,
+                    ha="right",
+                    va="top",
+                    fontsize=8,
+                    transform=axes.transAxes,
+                )
         left.set_ylabel("density")
 
     return svg(draw, 6.2, 2.7)
 
 
 def branching_histogram(branching: NDArray[np.float64], mean: float | None) -> str:
-    """Branching factors of all neurons, each the mean over the samples in which it fired; [sample, neuron]."""
+    """Branching factors of all neurons, each the mean over the samples in which it fired;
+
+    [sample, neuron].
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         known = ~np.isnan(branching)
         fired = known.any(axis=0)
-        values = np.where(known, branching, 0.0)[:, fired].sum(axis=0) / np.maximum(known[:, fired].sum(axis=0), 1)
+        values = np.where(known, branching, 0.0)[:, fired].sum(axis=0) / np.maximum(
+            known[:, fired].sum(axis=0), 1
+        )
         axes.hist(values, bins=40, color=BLUE, alpha=0.75)
         axes.axvline(1.0, color=GREY, lw=1, ls=":")
         if mean is not None:
@@ -198,7 +251,9 @@ def weights(liquid: Liquid) -> str:
         axes.set_ylim(bottom=1e-4)
         axes.set_xlabel("weight")
         axes.set_ylabel("share of synapses")
-        axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.17))
+        axes.legend(
+            frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.17)
+        )
 
     return svg(draw, 3.6, 2.6)
 
@@ -213,19 +268,30 @@ def degrees(liquid: Liquid) -> str:
         lowest, highest = (f(f(c) for c in counts) for f in (min, max))
         width = 1 + (highest - lowest) // 30
         bins = [lowest - 0.5 + width * k for k in range((highest - lowest) // width + 2)]
-        for values, color, label in zip(counts, (BLUE, ORANGE), ("coming in", "going out"), strict=True):
-            axes.hist(values, bins=bins, histtype="stepfilled", color=color, alpha=0.45, label=label)
+        for values, color, label in zip(
+            counts, (BLUE, ORANGE), ("coming in", "going out"), strict=True
+        ):
+            axes.hist(
+                values, bins=bins, histtype="stepfilled", color=color, alpha=0.45, label=label
+            )
         axes.set_xlim(bins[0] - 2 * width, bins[-1] + 2 * width)
         axes.xaxis.set_major_locator(_whole_numbers())
         axes.set_xlabel("recurrent synapses of a neuron")
         axes.set_ylabel("neurons")
-        axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.17))
+        axes.legend(
+            frameon=False, fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.17)
+        )
 
     return svg(draw, 3.6, 2.6)
 
 
-def reservoir_drawings(liquid: Liquid, summary: LiquidSummary, inputs: NDArray[np.uint8]) -> dict[str, str]:
-    """All figures of the page, name -> SVG. inputs: the input spikes [time, neuron] of the first sample of the summary."""
+def reservoir_drawings(
+    liquid: Liquid, summary: LiquidSummary, inputs: NDArray[np.uint8]
+) -> dict[str, str]:
+    """All figures of the page, name -> SVG.
+
+    inputs: the input spikes [time, neuron] of the first sample of the summary.
+    """
     return {
         "connections": connections(liquid),
         "raster": raster(summary.spikes[:, 0], inputs, liquid.inhibitory, liquid.network.dt),

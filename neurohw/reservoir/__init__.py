@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reservoirs: liquids of spiking neurons with random synapses, what they do, and readouts of their spikes."""
+"""Reservoirs: liquids of spiking neurons with random synapses, what they do, and readouts of their
+spikes.
+"""
 
-from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liquid, small_world_liquid
+from neurohw.reservoir.build import (
+    gaussian_reservoir,
+    grid_liquid,
+    random_liquid,
+    small_world_liquid,
+)
 from neurohw.reservoir.config import LIQUIDS, LiquidConfig, liquid_named
 from neurohw.reservoir.liquid import NALSM_NEURON, Liquid, PerKind
 from neurohw.reservoir.readout import LinearReadout, attach_readout, ridge

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builders of liquids: who is connected to whom, and how strongly. Equal arguments and seed give the same liquid.
+"""Builders of liquids: who is connected to whom, and how strongly.
 
-grid_liquid          neurons on a grid, connected with a probability that falls with distance (Maass, Natschlaeger & Markram 2002)
-small_world_liquid   a ring of neighbours with rewired synapses (Watts & Strogatz 1998, with directed synapses)
-random_liquid        every pair with one probability, or every neuron with the same number of sources
+Equal arguments and seed give the same liquid.
+
+grid_liquid          neurons on a grid, connected with a probability that falls with distance
+(Maass, Natschlaeger & Markram 2002)
+small_world_liquid   a ring of neighbours with rewired synapses (Watts & Strogatz 1998, with
+directed synapses)
+random_liquid        every pair with one probability, or every neuron with the same number of
+sources
 gaussian_reservoir   normally distributed weights of both signs, dense or sparse
 
-Every synapse has a delay of one step. The first three obey Dale's law: the sign of a recurrent weight is that of its source.
+Every synapse has a delay of one step. The first three obey Dale's law: the sign of a recurrent
+weight is that of its source.
 """
 
 import math
@@ -41,7 +47,9 @@ def _check_sizes(inputs: int, neurons: int, steps: int, seed: int) -> None:
 
 
 def _blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of rows with about BLOCK pairs each; the random numbers drawn for them do not depend on BLOCK."""
+    """Slices of rows with about BLOCK pairs each; the random numbers drawn for them do not depend
+    on BLOCK.
+    """
     height = max(1, BLOCK // columns)
     for start in range(0, rows, height):
         yield slice(start, min(start + height, rows))
@@ -55,7 +63,9 @@ def _inhibitory(neurons: int, excitatory: float, rng: np.random.Generator) -> ND
     return inhibitory
 
 
-def _exact_share(sources: int, targets: int, density: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
+def _exact_share(
+    sources: int, targets: int, density: float, rng: np.random.Generator
+) -> tuple[Indices, Indices]:
     """(source, target) of round(density x pairs) different pairs, by source."""
     _check_share("density", density)
     pairs = sources * targets
@@ -84,7 +94,10 @@ def _assemble(
     }
     for name, (source, target, weight) in (("input", from_input), ("liquid", recurrent)):
         if not len(weight):
-            raise InvalidModel(f"projection '{name}_to_liquid': no synapse was drawn; raise its probability or density")
+            raise InvalidModel(
+                f"projection '{name}_to_liquid': no synapse was drawn; raise its probability "
+                "or density"
+            )
         projections.append(Projection(name, "liquid", 1, connection=Sparse(len(weight))))
         arrays = {"weight": weight, "source": source, "target": target}
         parameters |= {f"{name}_to_liquid.{field}": array for field, array in arrays.items()}
@@ -106,14 +119,26 @@ def _dale_liquid(
     rng: np.random.Generator,
     info: dict[str, Any],
 ) -> Liquid:
-    """Recurrent weights with the sign of their source; an exact share of all input pairs, with +-input_weight at random."""
+    """Recurrent weights with the sign of their source; an exact share of all input pairs, with
+    +-input_weight at random.
+    """
     source, target = recurrent
     magnitude = weight.of(inhibitory[source], inhibitory[target])
     signed = np.where(inhibitory[source], -magnitude, magnitude)
     input_source, input_target = _exact_share(inputs, len(inhibitory), input_density, rng)
     input_signed = input_weight * rng.choice([-1.0, 1.0], len(input_source))
     from_input = (input_source, input_target, input_signed)
-    return _assemble(inputs, neuron, inhibitory, positions, from_input, (source, target, signed), steps, 1e-3, info)
+    return _assemble(
+        inputs,
+        neuron,
+        inhibitory,
+        positions,
+        from_input,
+        (source, target, signed),
+        steps,
+        1e-3,
+        info,
+    )
 
 
 def _grid_synapses(
@@ -126,12 +151,17 @@ def _grid_synapses(
     """(source, target): each pair of different neurons with probability C exp(-(D / length)^2)."""
     neurons = len(inhibitory)
     place = np.indices(shape).reshape(3, -1)
-    # exp(-D^2) is a product over the axes, and few distances exist along one: [place of the source, place of the target]
-    along = [np.exp(-((np.subtract.outer(np.arange(n), np.arange(n)) / length) ** 2)) for n in shape]
+    # exp(-D^2) is a product over the axes, and few distances exist along one: [place of the source,
+    # place of the target]
+    along = [
+        np.exp(-((np.subtract.outer(np.arange(n), np.arange(n)) / length) ** 2)) for n in shape
+    ]
     found: list[tuple[Indices, Indices]] = []
     for block in _blocks(neurons, neurons):
         x, y, z = (table[where] for table, where in zip(along, place[:, block], strict=True))
-        near = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).reshape(-1, neurons)
+        near = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).reshape(
+            -1, neurons
+        )
         near *= probability.of(inhibitory[block, None], inhibitory[None])
         near[np.arange(len(near)), np.arange(block.start, block.stop)] = 0.0
         source, target = np.nonzero(rng.random(near.shape) < near)
@@ -152,11 +182,17 @@ def grid_liquid(
     steps: int = 250,
     seed: int = 0,
 ) -> Liquid:
-    """Neurons on a grid, numbered [x, y, z]: i -> j with probability C exp(-(D/length)^2), D their Euclidean distance in grid units; no self loops.
+    """Neurons on a grid, numbered [x, y, z]: i -> j with probability C exp(-(D/length)^2), D their
+    Euclidean distance in grid units; no self loops.
 
-    inputs: input neurons. excitatory: share of excitatory neurons, placed at random. probability: C by kind of synapse. weight: |w| by kind.
-    input_density: exactly this share of all pairs (input, neuron), with weights +-input_weight at random. steps: of one sample.
-    The defaults are those of Ivanov & Michmizos (NeurIPS 2021), dt 1 ms. Raises InvalidModel for values out of range.
+    inputs: input neurons.
+    excitatory: share of excitatory neurons, placed at random.
+    probability: C by kind of synapse.
+    weight: |w| by kind.
+    input_density: exactly this share of all pairs (input, neuron), with weights +-input_weight at
+        random.
+    steps: of one sample. The defaults are those of Ivanov & Michmizos (NeurIPS 2021), dt 1 ms.
+    Raises InvalidModel for values out of range.
     """
     shape = checked("shape of a grid", shape, tuple[int, int, int], at_least(1))
     _check_sizes(inputs, math.prod(shape), steps, seed)
@@ -176,7 +212,9 @@ def grid_liquid(
 def _small_world_synapses(
     neurons: int, neighbours: int, rewiring: float, rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """(source, target) of a ring whose synapses were rewired to targets of which each is free and no source its own."""
+    """(source, target) of a ring whose synapses were rewired to targets of which each is free and
+    no source its own.
+    """
     offsets = np.concatenate([np.arange(-(neighbours // 2), 0), np.arange(1, neighbours // 2 + 1)])
     source = np.repeat(np.arange(neurons), neighbours)
     target = (source + np.tile(offsets, neurons)) % neurons
@@ -185,7 +223,8 @@ def _small_world_synapses(
     while again.any():
         target[again] = rng.integers(neurons, size=np.count_nonzero(again))
         pair = source * neurons + target
-        order = np.lexsort((rewired, pair))  # those that stayed stand before those that were rewired onto them
+        # those that stayed stand before those that were rewired onto them
+        order = np.lexsort((rewired, pair))
         again[:] = False
         again[order[1:]] = pair[order[1:]] == pair[order[:-1]]
         again |= source == target
@@ -206,17 +245,21 @@ def small_world_liquid(
     steps: int = 250,
     seed: int = 0,
 ) -> Liquid:
-    """Neurons on a ring, each with synapses to its `neighbours` nearest (half on either side), of which each gets a random new target with probability `rewiring`.
+    """Neurons on a ring, each with synapses to its `neighbours` nearest (half on either side), of
+    which each gets a random new target with probability `rewiring`.
 
-    rewiring 0 is a regular ring, 1 a random graph of fixed out-degree; no self loops, no two synapses of one pair. The rest is as in `grid_liquid`.
-    Raises InvalidModel for values out of range, and for more neighbours than other neurons leave room for.
+    rewiring 0 is a regular ring, 1 a random graph of fixed out-degree; no self loops, no two
+    synapses of one pair. The rest is as in `grid_liquid`.
+    Raises InvalidModel for values out of range, and for more neighbours than other neurons leave
+    room for.
     """
     _check_sizes(inputs, neurons, steps, seed)
     _check_share("rewiring", rewiring)
     whole("neighbours", neighbours, at_least(2))
     if neighbours < 2 or neighbours % 2 or neighbours > (neurons - 1) // 2:
         raise InvalidModel(
-            f"neighbours must be even, at least 2 and at most half of the {neurons - 1} other neurons, not {neighbours}"
+            f"neighbours must be even, at least 2 and at most half of the {neurons - 1} "
+            f"other neurons, not {neighbours}"
         )
     for_signs, for_recurrent, for_input = np.random.default_rng(seed).spawn(3)
     inhibitory = _inhibitory(neurons, excitatory, for_signs)
@@ -229,7 +272,9 @@ def small_world_liquid(
 def _random_synapses(
     neurons: int, probability: float | None, in_degree: int | None, rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """(source, target): every pair with `probability`, or `in_degree` different sources of every target; no self loops."""
+    """(source, target): every pair with `probability`, or `in_degree` different sources of every
+    target; no self loops.
+    """
     sources: list[Indices] = []
     targets: list[Indices] = []
     for block in _blocks(neurons, neurons):
@@ -261,14 +306,17 @@ def random_liquid(
     steps: int = 250,
     seed: int = 0,
 ) -> Liquid:
-    """Every pair of different neurons is connected with `probability`, or every neuron has exactly `in_degree` sources; one of the two is given.
+    """Every pair of different neurons is connected with `probability`, or every neuron has exactly
+    `in_degree` sources; one of the two is given.
 
-    The rest is as in `grid_liquid`. Raises InvalidModel for both or neither, and for values out of range.
+    The rest is as in `grid_liquid`.
+    Raises InvalidModel for both or neither, and for values out of range.
     """
     _check_sizes(inputs, neurons, steps, seed)
     if (probability is None) == (in_degree is None):
         raise InvalidModel(
-            f"random_liquid takes either probability or in_degree, not probability={probability}, in_degree={in_degree}"
+            "random_liquid takes either probability or in_degree, not "
+            f"probability={probability}, in_degree={in_degree}"
         )
     if probability is not None:
         _check_share("probability", probability)
@@ -293,11 +341,14 @@ def gaussian_reservoir(
     steps: int = 50,
     seed: int = 0,
 ) -> Liquid:
-    """Weights N(0, scale^2) of both signs on exactly the share `density` of all pairs, a neuron and itself among them.
+    """Weights N(0, scale^2) of both signs on exactly the share `density` of all pairs, a neuron and
+    itself among them.
 
-    scale, input_scale: standard deviation of recurrent and input weights (equal unless given). neuron: Lif(decay 0.9, threshold 5, hard reset) unless given:
-    v[t] = decay v[t-1] (1 - s[t-1]) + W_in x + W s. The fixed random encoder of resistive-memory liquid state machines; scale is chosen per task.
-    No neuron is inhibitory as a whole. Raises InvalidModel for values out of range.
+    scale, input_scale: standard deviation of recurrent and input weights (equal unless given).
+    neuron: Lif(decay 0.9, threshold 5, hard reset) unless given: v[t] = decay v[t-1] (1 - s[t-1]) +
+        W_in x + W s. The fixed random encoder of resistive-memory liquid state machines; scale is
+        chosen per task. No neuron is inhibitory as a whole.
+    Raises InvalidModel for values out of range.
     """
     input_scale = scale if input_scale is None else input_scale
     _check_sizes(inputs, neurons, steps, seed)
@@ -312,5 +363,13 @@ def gaussian_reservoir(
         source, target = _exact_share(sources, neurons, share, rng)
         drawn.append((source, target, rng.normal(0.0, spread, len(source))))
     neuron = neuron or Lif(decay=0.9, threshold=5.0, reset="hard")
-    info = {"topology": "gaussian", "scale": scale, "input_scale": input_scale, "density": density, "seed": seed}
-    return _assemble(inputs, neuron, np.zeros(neurons, np.bool_), None, drawn[0], drawn[1], steps, 1e-3, info)
+    info = {
+        "topology": "gaussian",
+        "scale": scale,
+        "input_scale": input_scale,
+        "density": density,
+        "seed": seed,
+    }
+    return _assemble(
+        inputs, neuron, np.zeros(neurons, np.bool_), None, drawn[0], drawn[1], steps, 1e-3, info
+    )

@@ -8,7 +8,12 @@ from neurohw.checks import FRACTION, POSITIVE, at_least, check_fields
 from neurohw.errors import InvalidModel
 from neurohw.memristor import device_named
 from neurohw.neurons import Lif
-from neurohw.reservoir.build import gaussian_reservoir, grid_liquid, random_liquid, small_world_liquid
+from neurohw.reservoir.build import (
+    gaussian_reservoir,
+    grid_liquid,
+    random_liquid,
+    small_world_liquid,
+)
 from neurohw.reservoir.liquid import Liquid, PerKind
 from neurohw.reservoir.resistive import resistive_chip, resistive_liquid
 from neurohw.reservoir.spectrum import with_spectral_radius
@@ -21,15 +26,26 @@ ReadoutMethod = Literal["ridge", "adadelta"]
 class LiquidConfig:
     """A liquid, what it is fed with, and how it is read out.
 
-    shape: neurons per axis of a grid; other topologies have as many neurons without places. degree: synapses of each neuron in a small world, sources of each in a
-    random liquid. rewiring: of a small world. weight, input_weight: |w| of synapses, or the standard deviation of a gaussian or resistive reservoir. input_density: share of pairs (input,
-    neuron) with a synapse; density: of recurrent pairs of a gaussian reservoir. formed, spread: of a resistive reservoir, the share of devices that conduct and the standard
-    deviation of their conductance over its mean. spectral_radius: of the recurrent weights, None to leave them. decay, threshold: of the neurons
-    of a gaussian or resistive reservoir; those of the others are `NALSM_NEURON`.
-    steps: of one sample of an image; recordings of spikes bring their own. share: an image's values are divided by their sum and then by the largest such share of all images, so
-    that all send equally many spikes; else they are probabilities as they are. train_samples, test_samples: at most so many, None for all.
-    readout: ridge in closed form, or adadelta by gradient. integers: the readout is fitted to counts of the quantized liquid, which are those of the hardware, else to counts of
-    the float one. Raises InvalidModel for an unknown name or a value out of range.
+    shape: neurons per axis of a grid; other topologies have as many neurons without places.
+    degree: synapses of each neuron in a small world, sources of each in a random liquid.
+    rewiring: of a small world.
+    weight, input_weight: |w| of synapses, or the standard deviation of a gaussian or resistive
+        reservoir.
+    input_density: share of pairs (input, neuron) with a synapse;
+    density: of recurrent pairs of a gaussian reservoir.
+    formed, spread: of a resistive reservoir, the share of devices that conduct and the standard
+        deviation of their conductance over its mean.
+    spectral_radius: of the recurrent weights, None to leave them.
+    decay, threshold: of the neurons of a gaussian or resistive reservoir; those of the others are
+        `NALSM_NEURON`.
+    steps: of one sample of an image; recordings of spikes bring their own.
+    share: an image's values are divided by their sum and then by the largest such share of all
+        images, so that all send equally many spikes; else they are probabilities as they are.
+    train_samples, test_samples: at most so many, None for all.
+    readout: ridge in closed form, or adadelta by gradient.
+    integers: the readout is fitted to counts of the quantized liquid, which are those of the
+        hardware, else to counts of the float one.
+    Raises InvalidModel for an unknown name or a value out of range.
     """
 
     topology: Topology = "grid"
@@ -79,7 +95,9 @@ class LiquidConfig:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
     def build(self, inputs: int, steps: int, seed: int) -> Liquid:
-        """The liquid for `inputs` input neurons and samples of `steps` steps; equal seeds give equal liquids."""
+        """The liquid for `inputs` input neurons and samples of `steps` steps; equal seeds give
+        equal liquids.
+        """
         weight = PerKind(*[self.weight] * 4)
         common: dict[str, Any] = {"input_density": self.input_density, "steps": steps, "seed": seed}
         dale = {**common, "weight": weight, "input_weight": self.input_weight}
@@ -89,7 +107,9 @@ class LiquidConfig:
             case "grid":
                 liquid = grid_liquid(inputs, self.shape, **dale)
             case "small-world":
-                liquid = small_world_liquid(inputs, self.neurons, self.degree, self.rewiring, **dale)
+                liquid = small_world_liquid(
+                    inputs, self.neurons, self.degree, self.rewiring, **dale
+                )
             case "random":
                 liquid = random_liquid(inputs, self.neurons, in_degree=self.degree, **dale)
             case "gaussian":
@@ -98,7 +118,9 @@ class LiquidConfig:
                 )
             case "resistive":
                 device = device_named("forming", probability=self.formed, spread=self.spread)
-                liquid = resistive_liquid(resistive_chip(inputs, self.neurons, *scales, device, neuron, steps, seed))
+                liquid = resistive_liquid(
+                    resistive_chip(inputs, self.neurons, *scales, device, neuron, steps, seed)
+                )
         if self.spectral_radius is None:
             return liquid
         scaled = with_spectral_radius(liquid.trained, "liquid_to_liquid", self.spectral_radius)
@@ -124,14 +146,23 @@ LIQUIDS = {
     "spoken-digits": LiquidConfig(input_weight=3.0, input_density=0.3),
 }
 RESISTIVE = {
-    "digits": LiquidConfig("resistive", (6, 6, 6), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, steps=100),
-    "mnist": LiquidConfig("resistive", (20, 20, 1), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, test_samples=1000),
-    "spoken-digits": LiquidConfig("resistive", (20, 20, 1), weight=0.3, input_weight=2.4, decay=1 - 1 / 16),
+    "digits": LiquidConfig(
+        "resistive", (6, 6, 6), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, steps=100
+    ),
+    "mnist": LiquidConfig(
+        "resistive", (20, 20, 1), weight=0.05, input_weight=0.6, decay=1 - 1 / 16, test_samples=1000
+    ),
+    "spoken-digits": LiquidConfig(
+        "resistive", (20, 20, 1), weight=0.3, input_weight=2.4, decay=1 - 1 / 16
+    ),
 }
 
 
 def liquid_named(recipe: str, topology: str | None = None) -> LiquidConfig:
-    """The liquid that is known to work for the data of a recipe, or the resistive one; InvalidModel listing the known ones otherwise."""
+    """The liquid that is known to work for the data of a recipe, or the resistive one;
+
+    InvalidModel listing the known ones otherwise.
+    """
     if recipe not in LIQUIDS:
         raise InvalidModel(f"there is no liquid for {recipe!r}: known are {', '.join(LIQUIDS)}")
     return (RESISTIVE if topology == "resistive" else LIQUIDS)[recipe]

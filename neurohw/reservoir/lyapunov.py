@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lyapunov exponents of a liquid: how fast small differences of its state grow, per step; above 0 it is chaotic.
+"""Lyapunov exponents of a liquid: how fast small differences of its state grow, per step; above 0
+it is chaotic.
 
-Between spikes a discrete-time neuron forgets differences at the rate of its leak; they grow only by moving spikes. The tangent takes that into account by a smoothed spike:
+Between spikes a discrete-time neuron forgets differences at the rate of its leak; they grow only by
+moving spikes. The tangent takes that into account by a smoothed spike:
 
-    ds[t] = g(u[t] - threshold) du[t]        g: normal density of standard deviation `width`, 0 where the neuron cannot fire
+ds[t] = g(u[t] - threshold) du[t]        g: normal density of standard deviation `width`, 0 where
+the neuron cannot fire
 
 along the trajectory that an engine recorded. With it, for a recurrence of one step,
 
-    dc[t] = synapse_decay dc[t-1] + W ds[t-1],    du[t] = decay dv[t-1] + dc[t],
-    dv[t] = du[t] - theta ds[t]  (soft reset),  (1 - s[t]) du[t] - (u[t] - v_reset) ds[t]  (hard reset),  du[t]  (none)
+dc[t] = synapse_decay dc[t-1] + W ds[t-1],    du[t] = decay dv[t-1] + dc[t],
+    dv[t] = du[t] - theta ds[t]  (soft reset),  (1 - s[t]) du[t] - (u[t] - v_reset) ds[t]  (hard
+    reset),  du[t]  (none)
 
-`lyapunov_exponents` propagates tangent vectors so, orthonormalises them every step by QR, and takes the mean of log |R_ii| (Benettin et al. 1980): the exponents of a
-liquid whose membranes are as noisy as `width`. `spike_separation` smooths nothing: it is the distance that one spike makes.
+`lyapunov_exponents` propagates tangent vectors so, orthonormalises them every step by QR, and takes
+the mean of log |R_ii| (Benettin et al. 1980): the exponents of a liquid whose membranes are as
+noisy as `width`. `spike_separation` smooths nothing: it is the distance that one spike makes.
 """
 
 from typing import Any
@@ -33,7 +38,10 @@ IMPLEMENTS = Implements(
     "the Lyapunov exponents",
     {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory strict membrane_bias integrates_refractory",
+            (
+                "decay threshold v_reset synapse_decay refractory strict membrane_bias "
+                "integrates_refractory"
+            ),
             reset=("soft", "hard", "none"),
             adaptation=(None,),
             delayed_reset=(False,),
@@ -46,21 +54,35 @@ SMALLEST = 1e-300  # a tangent vector that has vanished altogether
 
 
 def _liquid_of(trained: TrainedNetwork) -> tuple[Population, Lif]:
-    """The recurrent population and its neuron; Unsupported, naming the value, where the tangent is not that of the equations above."""
+    """The recurrent population and its neuron;
+
+    Unsupported, naming the value, where the tangent is not that of the equations above.
+    """
     recurrent = [p for p in trained.network.projections if p.source == p.target]
     if len(recurrent) != 1 or recurrent[0].delay != 1 or recurrent[0].max_delay is not None:
         found = {p.name: p.delay for p in recurrent}
-        raise Unsupported(f"Lyapunov exponents need one recurrent projection with a delay of one step, not {found}")
+        raise Unsupported(
+            "Lyapunov exponents need one recurrent projection with a delay of one step, not "
+            f"{found}"
+        )
     population = trained.network.population(recurrent[0].target)
     neuron = population.neuron
     if not isinstance(neuron, Lif):
-        raise Unsupported(f"population {population.name!r}: Lyapunov exponents are those of a Lif, not of {neuron!r}")
+        raise Unsupported(
+            f"population {population.name!r}: Lyapunov exponents are those of a Lif, not of "
+            f"{neuron!r}"
+        )
     for convention in ("adaptation", "delayed_reset", "delayed_current", "clears_current"):
         if getattr(neuron, convention):
-            raise Unsupported(f"population {population.name!r}: no Lyapunov exponents of neurons with {convention}")
+            raise Unsupported(
+                f"population {population.name!r}: no Lyapunov exponents of neurons with "
+                f"{convention}"
+            )
     IMPLEMENTS.refuse(f"population {population.name!r}", neuron)
     if any(m.target == population.name for m in trained.network.modulations):
-        raise Unsupported(f"population {population.name!r}: no Lyapunov exponents of modulated neurons")
+        raise Unsupported(
+            f"population {population.name!r}: no Lyapunov exponents of modulated neurons"
+        )
     return population, neuron
 
 
@@ -75,15 +97,20 @@ def lyapunov_exponents(
 ) -> FloatArray:
     """The `count` largest exponents along one sample, per step, the largest first.
 
-    trace: of `trained`, with states, from a float engine. width: of the smoothed spike, in the membrane's unit, a tenth of the mean threshold unless given; the
-    exponents depend on it, so keep it when comparing.
-    settle: steps in which the tangent vectors, drawn from `seed`, align before the mean begins. -inf where differences vanish altogether.
-    Raises Unsupported for neurons with further states, InvalidData for a trace without states or too short.
+    trace: of `trained`, with states, from a float engine.
+    width: of the smoothed spike, in the membrane's unit, a tenth of the mean threshold unless
+        given; the exponents depend on it, so keep it when comparing.
+    settle: steps in which the tangent vectors, drawn from `seed`, align before the mean begins.
+        -inf where differences vanish altogether.
+    Raises Unsupported for neurons with further states, InvalidData for a trace without states or
+    too short.
     """
     population, neuron = _liquid_of(trained)
     name, size = population.name, population.size
     if f"v.{name}" not in trace.states:
-        raise InvalidData(f"the trace holds no membranes of population {name!r}: record it with states=True")
+        raise InvalidData(
+            f"the trace holds no membranes of population {name!r}: record it with states=True"
+        )
     spikes, v, c, r = (
         array[:, sample].astype(np.float64)
         for array in (trace.spikes[name], *(trace.states[f"{letter}.{name}"] for letter in "vcr"))
@@ -93,7 +120,9 @@ def lyapunov_exponents(
     if not width > 0:
         raise InvalidData(f"width of the smoothed spike must be above 0, not {width}")
     if len(spikes) < settle + 2:
-        raise InvalidData(f"{len(spikes)} steps are too few: {settle} settle, and at least 2 more are needed")
+        raise InvalidData(
+            f"{len(spikes)} steps are too few: {settle} settle, and at least 2 more are needed"
+        )
     if not 1 <= count <= 3 * size:
         raise InvalidData(f"there are 1..{3 * size} exponents of {size} neurons, not {count}")
 
@@ -108,7 +137,11 @@ def lyapunov_exponents(
     reset_to = values("v_reset") if neuron.reset == "hard" else np.zeros((size, 1))
     tangent = np.linalg.qr(np.random.default_rng(seed).standard_normal((3 * size, count)))[0]
     dv, dc, ds = tangent[:size], tangent[size : 2 * size], tangent[2 * size :]
-    bias = population.expand(trained.parameters[f"{name}.bias"])[:, None] if neuron.membrane_bias else 0.0
+    bias = (
+        population.expand(trained.parameters[f"{name}.bias"])[:, None]
+        if neuron.membrane_bias
+        else 0.0
+    )
     logs = []
     gone = np.zeros(count, np.bool_)
     for t in range(1, len(spikes)):
@@ -137,14 +170,18 @@ def lyapunov_exponents(
 
 
 def spike_separation(first: NDArray[Any], second: NDArray[Any], decay: float = 0.97) -> FloatArray:
-    """Distance of two runs of a liquid over time, [time]: |x1[t] - x2[t]| with x[t] = decay x[t-1] + s[t], mean over samples.
+    """Distance of two runs of a liquid over time, [time]: |x1[t] - x2[t]| with x[t] = decay x[t-1]
+    + s[t], mean over samples.
 
-    first, second: spikes [time, sample, neuron] after two inputs, for instance with and without one spike (`with_one_more_spike`). It decays to 0 where the liquid forgets
-    the difference and grows where it is chaotic.
+    first, second: spikes [time, sample, neuron] after two inputs, for instance with and without one
+        spike (`with_one_more_spike`). It decays to 0 where the liquid forgets the difference and
+        grows where it is chaotic.
     """
     check_raster(first)
     if first.shape != second.shape:
-        raise InvalidData(f"the rasters of a separation differ in shape: {first.shape} and {second.shape}")
+        raise InvalidData(
+            f"the rasters of a separation differ in shape: {first.shape} and {second.shape}"
+        )
     difference = first.astype(np.float64) - second
     state = np.zeros(first.shape[1:])
     distance = np.zeros(len(first))
@@ -155,9 +192,13 @@ def spike_separation(first: NDArray[Any], second: NDArray[Any], decay: float = 0
 
 
 def with_one_more_spike(spikes: NDArray[Any], step: int, seed: int) -> NDArray[np.uint8]:
-    """Input spikes [time, sample, neuron] in which, at `step`, one input neuron of every sample, drawn from `seed`, fires if it did not and does not if it did."""
+    """Input spikes [time, sample, neuron] in which, at `step`, one input neuron of every sample,
+    drawn from `seed`, fires if it did not and does not if it did.
+    """
     check_raster(spikes)
     changed = (spikes > 0).astype(np.uint8)
     samples = np.arange(spikes.shape[1])
-    changed[step, samples, np.random.default_rng(seed).integers(spikes.shape[2], size=len(samples))] ^= 1
+    changed[
+        step, samples, np.random.default_rng(seed).integers(spikes.shape[2], size=len(samples))
+    ] ^= 1
     return changed

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a liquid does, measured on rasters of any engine: spikes [time, sample, neuron] of the liquid.
+"""What a liquid does, measured on rasters of any engine: spikes [time, sample, neuron] of the
+liquid.
 
-branching factor      spikes that a spike is followed by, per spike that it follows; 1 at the edge between dying out and running away
-kernel rank           how many inputs the states tell apart (Legenstein & Maass 2007); generalisation rank: the same over noisy versions of one input, where less is better
+branching factor      spikes that a spike is followed by, per spike that it follows; 1 at the edge
+between dying out and running away
+kernel rank           how many inputs the states tell apart (Legenstein & Maass 2007);
+generalisation rank: the same over noisy versions of one input, where less is better
 firing statistics     rate, regularity, correlation and variability
 """
 
@@ -25,47 +28,76 @@ FloatArray = NDArray[np.float64]
 def check_raster(spikes: Spikes) -> None:
     """Raise InvalidData unless spikes is [time, sample, neuron] and not empty."""
     if spikes.ndim != 3 or 0 in spikes.shape:
-        raise InvalidData(f"a raster is [time, sample, neuron] and not empty, this one has shape {spikes.shape}")
+        raise InvalidData(
+            f"a raster is [time, sample, neuron] and not empty, this one has shape {spikes.shape}"
+        )
 
 
 def connectivity(trained: TrainedNetwork, projection: str = "liquid_to_liquid") -> Matrix:
-    """Sparse matrix [target, source] with a 1 for every synapse of a projection, weights of 0 among them."""
+    """Sparse matrix [target, source] with a 1 for every synapse of a projection, weights of 0 among
+    them.
+    """
     named = next((p for p in trained.network.projections if p.name == projection), None)
     if named is None:
-        raise InvalidData(f"projection {projection!r}: the network has {[p.name for p in trained.network.projections]}")
-    source, target = trained.network.population(named.source), trained.network.population(named.target)
-    arrays = {k: v for k in CONNECTION_FIELDS if (v := trained.parameters.get(f"{projection}.{k}")) is not None}
-    found = synapses(named.connection, source.size, target.size, arrays, named.delay, named.delay_per)
+        raise InvalidData(
+            f"projection {projection!r}: the network has "
+            f"{[p.name for p in trained.network.projections]}"
+        )
+    source, target = (
+        trained.network.population(named.source),
+        trained.network.population(named.target),
+    )
+    arrays = {
+        k: v
+        for k in CONNECTION_FIELDS
+        if (v := trained.parameters.get(f"{projection}.{k}")) is not None
+    }
+    found = synapses(
+        named.connection, source.size, target.size, arrays, named.delay, named.delay_per
+    )
     ends = (found.target, found.source)
-    matrix = scipy.sparse.csr_array((np.ones(len(found.target)), ends), shape=(target.size, source.size))
+    matrix = scipy.sparse.csr_array(
+        (np.ones(len(found.target)), ends), shape=(target.size, source.size)
+    )
     matrix.data[:] = 1.0  # where several synapses join one pair
     return matrix
 
 
 def _window_sums(spikes: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
-    """Sums over the `window` steps before and after each step, without the step itself; spikes [time, neuron]."""
+    """Sums over the `window` steps before and after each step, without the step itself; spikes
+    [time, neuron].
+    """
     steps = len(spikes)
-    until = np.concatenate([np.zeros((1, spikes.shape[1])), np.cumsum(spikes, axis=0)])  # until[t]: steps before t
+    # until[t]: steps before t
+    until = np.concatenate([np.zeros((1, spikes.shape[1])), np.cumsum(spikes, axis=0)])
     t = np.arange(steps)
     before = until[t] - until[np.maximum(t - window, 0)]
     after = until[np.minimum(t + 1 + window, steps)] - until[t + 1]
     return before, after
 
 
-def branching_factors(spikes: Spikes, connected: Matrix, window: int = 4, margin: int = 25) -> FloatArray:
-    """Mean branching factor of every neuron, [sample, neuron]; nan where it has no spike to judge by.
+def branching_factors(
+    spikes: Spikes, connected: Matrix, window: int = 4, margin: int = 25
+) -> FloatArray:
+    """Mean branching factor of every neuron, [sample, neuron]; nan where it has no spike to judge
+    by.
 
-    Of a spike of neuron i at step t: (spikes of its targets in t+1 ... t+window) / max(1, spikes of its sources in t-window ... t-1).
-    Spikes in the first and last `margin` steps are left out altogether, so that a judged spike has whole windows.
-    connected: [target, source], see `connectivity`. After Ivanov & Michmizos (NeurIPS 2021), whose window is 4 ms and margin 25 ms.
+    Of a spike of neuron i at step t: (spikes of its targets in t+1 ... t+window) / max(1, spikes of
+    its sources in t-window ... t-1). Spikes in the first and last `margin` steps are left out
+    altogether, so that a judged spike has whole windows.
+    connected: [target, source], see `connectivity`. After Ivanov & Michmizos (NeurIPS 2021), whose
+        window is 4 ms and margin 25 ms.
     """
     check_raster(spikes)
     steps, samples, neurons = spikes.shape
     if connected.shape != (neurons, neurons):
-        raise InvalidData(f"connectivity of shape {connected.shape} does not belong to {neurons} neurons")
+        raise InvalidData(
+            f"connectivity of shape {connected.shape} does not belong to {neurons} neurons"
+        )
     if steps <= 2 * (margin + window):
         raise InvalidData(
-            f"{steps} steps are too few: margins of {margin} and windows of {window} steps on both sides leave none"
+            f"{steps} steps are too few: margins of {margin} and windows of {window} steps "
+            "on both sides leave none"
         )
     onto, from_ = scipy.sparse.csr_array(connected.T), scipy.sparse.csr_array(connected)
     result = np.full((samples, neurons), np.nan)
@@ -83,7 +115,9 @@ def branching_factors(spikes: Spikes, connected: Matrix, window: int = 4, margin
 
 
 def branching_factor(spikes: Spikes, connected: Matrix, window: int = 4, margin: int = 25) -> float:
-    """Mean of `branching_factors` over the neurons that fired, then over samples; nan for a silent liquid."""
+    """Mean of `branching_factors` over the neurons that fired, then over samples; nan for a silent
+    liquid.
+    """
     factors = branching_factors(spikes, connected, window, margin)
     fired = ~np.isnan(factors)
     judged = fired.any(axis=1)
@@ -94,7 +128,8 @@ def branching_factor(spikes: Spikes, connected: Matrix, window: int = 4, margin:
 
 
 def filtered_state(spikes: Spikes, decay: float = 0.97) -> FloatArray:
-    """The state of a liquid at the end of each sample, [sample, neuron]: sum over t of decay^(T-1-t) s[t].
+    """The state of a liquid at the end of each sample, [sample, neuron]: sum over t of
+    decay^(T-1-t) s[t].
 
     decay 1 counts spikes; decay below 1 forgets (0.97 is a time constant of 33 steps).
     """
@@ -106,21 +141,31 @@ def filtered_state(spikes: Spikes, decay: float = 0.97) -> FloatArray:
 
 
 def state_rank(states: FloatArray) -> int:
-    """Number of linearly independent states [sample, neuron]: singular values above the rounding error of the largest."""
+    """Number of linearly independent states [sample, neuron]: singular values above the rounding
+    error of the largest.
+    """
     return int(np.linalg.matrix_rank(states))
 
 
 def noisy_versions(spikes: Spikes, count: int, probability: float, seed: int) -> NDArray[np.uint8]:
-    """`count` versions [time, count, neuron] of one input [time, neuron]: each entry is flipped (spike or none) with `probability`."""
+    """`count` versions [time, count, neuron] of one input [time, neuron]: each entry is flipped
+    (spike or none) with `probability`.
+    """
     if not 0 <= probability <= 1:
         raise InvalidData(f"probability of a flip lies in 0..1, not {probability}")
-    flipped = np.random.default_rng(seed).random((len(spikes), count, spikes.shape[1])) < probability
+    flipped = (
+        np.random.default_rng(seed).random((len(spikes), count, spikes.shape[1])) < probability
+    )
     return ((spikes[:, None] > 0) ^ flipped).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """kernel: rank over different inputs. generalisation: rank over noisy versions of one. inputs: of each, the largest rank there can be."""
+    """kernel: rank over different inputs.
+
+    generalisation: rank over noisy versions of one.
+    inputs: of each, the largest rank there can be.
+    """
 
     kernel: int
     generalisation: int
@@ -134,10 +179,13 @@ def kernel_and_generalisation_rank(
     decay: float = 0.97,
     seed: int = 0,
 ) -> Ranks:
-    """Ranks of the states after `inputs` [time, sample, neuron], and after as many noisy versions of the first of them.
+    """Ranks of the states after `inputs` [time, sample, neuron], and after as many noisy versions
+    of the first of them.
 
-    run: from input spikes to spikes of the liquid, in any engine. probability: of a flipped entry. decay: see `filtered_state`.
-    A useful liquid has a high kernel rank and a low generalisation rank.
+    run: from input spikes to spikes of the liquid, in any engine.
+    probability: of a flipped entry.
+    decay: see `filtered_state`. A useful liquid has a high kernel rank and a low generalisation
+        rank.
     """
     check_raster(inputs)
     noisy = noisy_versions(inputs[:, 0], inputs.shape[1], probability, seed)
@@ -149,9 +197,11 @@ def kernel_and_generalisation_rank(
 class FiringStatistics:
     """rate: spikes per second and neuron. active: share of neurons that fire at all.
 
-    interval_cv: standard deviation of intervals between spikes over their mean, mean over neurons with 3 spikes or more in a sample (0 regular, 1 Poisson).
-    correlation: mean Pearson correlation of the counts of pairs of neurons in windows. fano: variance of these counts over their mean, mean over
-    neurons (1 for Poisson). nan where there are too few spikes to say.
+    interval_cv: standard deviation of intervals between spikes over their mean, mean over neurons
+        with 3 spikes or more in a sample (0 regular, 1 Poisson).
+    correlation: mean Pearson correlation of the counts of pairs of neurons in windows.
+    fano: variance of these counts over their mean, mean over neurons (1 for Poisson). nan where
+        there are too few spikes to say.
     """
 
     rate: float
@@ -166,7 +216,9 @@ class FiringStatistics:
 
 
 def interval_cv(spikes: Spikes) -> float:
-    """Coefficient of variation of the intervals between spikes, mean over all (sample, neuron) with at least 3 spikes; nan without any."""
+    """Coefficient of variation of the intervals between spikes, mean over all (sample, neuron) with
+    at least 3 spikes; nan without any.
+    """
     check_raster(spikes)
     steps, samples, neurons = spikes.shape
     train, when = np.nonzero(spikes.reshape(steps, -1).T)  # sorted by train, then by time
@@ -184,19 +236,27 @@ def interval_cv(spikes: Spikes) -> float:
 
 
 def window_counts(spikes: Spikes, window: int) -> FloatArray:
-    """Spikes in whole windows of `window` steps, [sample x window, neuron]; steps that fill no window are left out."""
+    """Spikes in whole windows of `window` steps, [sample x window, neuron]; steps that fill no
+    window are left out.
+    """
     check_raster(spikes)
     whole = len(spikes) // window
     if not whole:
         raise InvalidData(f"{len(spikes)} steps hold no window of {window} steps")
-    counts = spikes[: whole * window].reshape(whole, window, *spikes.shape[1:]).sum(axis=1, dtype=np.float64)
+    counts = (
+        spikes[: whole * window]
+        .reshape(whole, window, *spikes.shape[1:])
+        .sum(axis=1, dtype=np.float64)
+    )
     return counts.transpose(1, 0, 2).reshape(-1, spikes.shape[2])
 
 
 def mean_correlation(counts: FloatArray) -> float:
-    """Mean Pearson correlation over all pairs of columns of counts [window, neuron] that vary; nan for fewer than two.
+    """Mean Pearson correlation over all pairs of columns of counts [window, neuron] that vary; nan
+    for fewer than two.
 
-    With z the standardised columns, the sum over all pairs is the variance of their sum: no matrix of pairs is needed.
+    With z the standardised columns, the sum over all pairs is the variance of their sum: no matrix
+    of pairs is needed.
     """
     deviation = counts - counts.mean(axis=0)
     spread = np.sqrt((deviation**2).mean(axis=0))
@@ -209,7 +269,11 @@ def mean_correlation(counts: FloatArray) -> float:
 
 
 def firing_statistics(spikes: Spikes, dt: float = 1e-3, window: int = 25) -> FiringStatistics:
-    """Statistics of spikes [time, sample, neuron]. dt: seconds per step. window: steps that counts are taken over."""
+    """Statistics of spikes [time, sample, neuron].
+
+    dt: seconds per step.
+    window: steps that counts are taken over.
+    """
     counts = window_counts(spikes, window)
     mean = counts.mean(axis=0)
     fires = mean > 0

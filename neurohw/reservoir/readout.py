@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear readouts of spike counts, in closed form, and as a population of the network.
 
-A readout says class argmax(W counts + b). Where it was fitted to normalised counts x / |x|, with |x| their sum, its bias is a weight like any other,
-because argmax(W x / |x| + b) = argmax((W + b 1') x): such a readout needs no bias, whatever the length of the sample.
+A readout says class argmax(W counts + b). Where it was fitted to normalised counts x / |x|, with
+|x| their sum, its bias is a weight like any other, because argmax(W x / |x| + b) = argmax((W + b
+1') x): such a readout needs no bias, whatever the length of the sample.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,11 @@ SMALLEST_EIGENVALUE = 1e-10  # of the largest: directions below it are rounding 
 
 @dataclass(frozen=True)
 class LinearReadout:
-    """weight [class, neuron], bias [class] of counts. info: how it was chosen. Raises InvalidModel for shapes that do not match and non-finite values."""
+    """weight [class, neuron], bias [class] of counts.
+
+    info: how it was chosen.
+    Raises InvalidModel for shapes that do not match and non-finite values.
+    """
 
     weight: FloatArray
     bias: FloatArray
@@ -37,7 +42,8 @@ class LinearReadout:
         check_fields(self)
         if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
             raise InvalidModel(
-                f"weight {self.weight.shape} and bias {self.bias.shape} of a readout are not [class, neuron] and [class]"
+                f"weight {self.weight.shape} and bias {self.bias.shape} of a readout are not "
+                "[class, neuron] and [class]"
             )
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
             raise InvalidModel("weights and biases of a readout must be finite")
@@ -52,7 +58,10 @@ class LinearReadout:
 
 
 def without_bias(weight: FloatArray, bias: FloatArray) -> FloatArray:
-    """Weights [class, neuron] of counts from weight and bias of normalised counts: W + b 1', less the mean over classes, which moves no argmax."""
+    """Weights [class, neuron] of counts from weight and bias of normalised counts:
+
+    W + b 1', less the mean over classes, which moves no argmax.
+    """
     folded = weight + bias[:, None]
     return folded - folded.mean(axis=0)
 
@@ -64,13 +73,18 @@ def normalised(counts: Counts) -> FloatArray:
 
 
 def check_counts(counts: Counts, labels: NDArray[np.int64]) -> None:
-    """Raise InvalidData unless there are at least two samples [sample, neuron] of at least two classes, with a label each."""
+    """Raise InvalidData unless there are at least two samples [sample, neuron] of at least two
+    classes, with a label each.
+    """
     if counts.ndim != 2 or labels.shape != counts.shape[:1]:
         raise InvalidData(
-            f"counts {counts.shape} and labels {labels.shape} of a readout are not [sample, neuron] and [sample]"
+            f"counts {counts.shape} and labels {labels.shape} of a readout are not [sample, "
+            "neuron] and [sample]"
         )
     if len(np.unique(labels)) < 2:
-        raise InvalidData(f"a readout needs samples of at least 2 classes, not of {np.unique(labels).tolist()}")
+        raise InvalidData(
+            f"a readout needs samples of at least 2 classes, not of {np.unique(labels).tolist()}"
+        )
 
 
 def _standardised(
@@ -84,18 +98,27 @@ def _standardised(
 
 
 def _moments(counts: Counts, normalise: bool, standardise: bool) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation [neuron]; 1 for a neuron whose count never changes; or for all the root of the mean variance."""
+    """Mean and standard deviation [neuron];
+
+    1 for a neuron whose count never changes; or for all the root of the mean variance.
+    """
     samples = len(counts)
     mean = sum(x.sum(axis=0) for _, x in _standardised(counts, normalise, 0.0, 1.0)) / samples
-    variance = sum((x**2).sum(axis=0) for _, x in _standardised(counts, normalise, mean, 1.0)) / samples
+    variance = (
+        sum((x**2).sum(axis=0) for _, x in _standardised(counts, normalise, mean, 1.0)) / samples
+    )
     if not standardise:
         variance = np.full_like(variance, variance.mean())
     spread = np.sqrt(variance)
     return mean, np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
 
 
-def _directions(counts: Counts, normalise: bool, mean: FloatArray, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues e and eigenvectors V [neuron, direction] of Z'Z, Z the standardised counts; by ZZ' where samples are fewer than neurons."""
+def _directions(
+    counts: Counts, normalise: bool, mean: FloatArray, spread: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues e and eigenvectors V [neuron, direction] of Z'Z, Z the standardised counts; by
+    ZZ' where samples are fewer than neurons.
+    """
     samples, neurons = counts.shape
     if samples >= neurons:
         gram = np.zeros((neurons, neurons))
@@ -120,18 +143,30 @@ def ridge(
 ) -> LinearReadout:
     """Ridge regression of one-hot labels on spike counts [sample, neuron], in closed form.
 
-    Minimises |Y - 1 b' - Z W'|^2 + samples x regularisation |W|^2, Z the counts (normalise: over their sum) less their mean and divided by their standard deviation, each neuron's
-    own, or (standardise False) one for all. Both are folded into the weights. regularisation: None for the one of 10^-8 ... 10^2 with the smallest leave-one-out error, which needs
-    no refitting: the residual of a sample left out is r_i / (1 - h_i), h_i the diagonal of the hat matrix. normalise: the readout has no bias.
+    Minimises |Y - 1 b' - Z W'|^2 + samples x regularisation |W|^2, Z the counts (normalise: over
+    their sum) less their mean and divided by their standard deviation, each neuron's own, or
+    (standardise False) one for all. Both are folded into the weights.
+    regularisation: None for the one of 10^-8 ... 10^2 with the smallest leave-one-out error, which
+        needs no refitting: the residual of a sample left out is r_i / (1 - h_i), h_i the diagonal
+        of the hat matrix.
+    normalise: the readout has no bias.
 
-    For hardware: standardise False keeps the weights of neurons that hardly fire small, which leaves more levels for all others when they are rounded (docs/adr/0014). info holds `regularisation` and
-    `leave_one_out_accuracy`. Raises InvalidData for too few samples or classes.
+    For hardware: standardise False keeps the weights of neurons that hardly fire small, which
+    leaves more levels for all others when they are rounded (docs/adr/0014). info holds
+    `regularisation` and `leave_one_out_accuracy`.
+    Raises InvalidData for too few samples or classes.
     """
     check_counts(counts, labels)
-    classes = int(labels.max()) + 1 if classes is None else whole("classes of a readout", classes, at_least(1))
+    classes = (
+        int(labels.max()) + 1
+        if classes is None
+        else whole("classes of a readout", classes, at_least(1))
+    )
     samples = len(labels)
     if labels.min() < 0 or labels.max() >= classes:
-        raise InvalidData(f"labels {labels.min()}..{labels.max()} of a readout lie outside 0..{classes - 1}")
+        raise InvalidData(
+            f"labels {labels.min()}..{labels.max()} of a readout lie outside 0..{classes - 1}"
+        )
     if regularisation is not None:
         regularisation = real("regularisation of a readout", regularisation, POSITIVE)
     mean, spread = _moments(counts, normalise, standardise)
@@ -141,7 +176,9 @@ def ridge(
     projected = np.zeros((len(values), classes))  # V' Z' Y
     for rows, z in _standardised(counts, normalise, mean, spread):
         projected += vectors.T @ (z.T @ (targets[rows] - offset))
-    strengths = samples * (REGULARISATIONS if regularisation is None else np.array([regularisation]))
+    strengths = samples * (
+        REGULARISATIONS if regularisation is None else np.array([regularisation])
+    )
     error, right = np.zeros(len(strengths)), np.zeros(len(strengths))
     for rows, z in _standardised(counts, normalise, mean, spread):
         along = z @ vectors
@@ -168,14 +205,19 @@ def ridge(
 
 
 def attach_readout(liquid: Liquid, readout: LinearReadout) -> TrainedNetwork:
-    """The liquid with an output population: integrators without leak, whose last membranes are W counts + b of a sample of `liquid.trained.steps` steps.
+    """The liquid with an output population: integrators without leak, whose last membranes are W
+    counts + b of a sample of `liquid.trained.steps` steps.
 
-    A bias is spread evenly over these steps, so it is exact for samples of this length only, and each of its shares is rounded when quantized; readouts of normalised counts
-    have none. Raises InvalidModel where the readout belongs to another number of neurons.
+    A bias is spread evenly over these steps, so it is exact for samples of this length only, and
+    each of its shares is rounded when quantized; readouts of normalised counts have none.
+    Raises InvalidModel where the readout belongs to another number of neurons.
     """
     trained, classes = liquid.trained, len(readout.bias)
     if readout.weight.shape[1] != liquid.neurons:
-        raise InvalidModel(f"the readout has weights of {readout.weight.shape[1]} neurons, the liquid {liquid.neurons}")
+        raise InvalidModel(
+            f"the readout has weights of {readout.weight.shape[1]} neurons, the liquid "
+            f"{liquid.neurons}"
+        )
     network = Network(
         (*trained.network.populations, Population("output", classes, Integrator(1.0))),
         (*trained.network.projections, Projection("liquid", "output")),
@@ -187,4 +229,6 @@ def attach_readout(liquid: Liquid, readout: LinearReadout) -> TrainedNetwork:
         "output.bias": readout.bias / trained.steps,
     }
     info = {**trained.info, "readout": readout.info}
-    return replace(trained, network=network, parameters=parameters, info=info, parent=liquid.digest())
+    return replace(
+        trained, network=network, parameters=parameters, info=info, parent=liquid.digest()
+    )

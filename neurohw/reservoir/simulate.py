@@ -15,9 +15,11 @@ from neurohw.trace import Trace
 
 
 def run_liquid(liquid: Liquid, spikes: Spikes | NDArray[Any], states: bool = False) -> Trace:
-    """Simulate spikes [time, sample, input neuron] with weights that stay: spikes, and with `states` v, c and r, of the liquid.
+    """Simulate spikes [time, sample, input neuron] with weights that stay: spikes, and with
+    `states` v, c and r, of the liquid.
 
-    The C++ kernel of plasticity, without any, for neurons with a hard reset and inputs of at most one spike per step; else `run_reference`.
+    The C++ kernel of plasticity, without any, for neurons with a hard reset and inputs of at most
+    one spike per step; else `run_reference`.
     """
     given = stimulus_of(liquid.trained, spikes)
     try:
@@ -31,5 +33,8 @@ def run_liquid(liquid: Liquid, spikes: Spikes | NDArray[Any], states: bool = Fal
     assert got.spikes is not None
     name = liquid.network.output.name
     sent = {liquid.network.input.name: given.counts, name: got.spikes.transpose(1, 0, 2)}
-    kept = {f"{letter}.{name}": array.transpose(1, 0, 2) for letter, array in zip("vcr", got.states, strict=False)}
+    kept = {
+        f"{letter}.{name}": array.transpose(1, 0, 2)
+        for letter, array in zip("vcr", got.states, strict=False)
+    }
     return Trace(sent, kept)

@@ -30,7 +30,12 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class LiquidSummary:
-    """values: every number, as JSON. spikes: of the liquid [time, sample, neuron]. branching: [sample, neuron], nan where unknown. avalanches: of all samples."""
+    """values: every number, as JSON.
+
+    spikes: of the liquid [time, sample, neuron].
+    branching: [sample, neuron], nan where unknown.
+    avalanches: of all samples.
+    """
 
     values: dict[str, Any]
     spikes: NDArray[np.uint8]
@@ -52,12 +57,17 @@ def _fit(values: NDArray[np.int64]) -> dict[str, Any] | None:
 
 
 def summarise(
-    liquid: Liquid, spikes: Spikes | NDArray[Any], seed: int = 0, progress: Progress = lambda text, done: None
+    liquid: Liquid,
+    spikes: Spikes | NDArray[Any],
+    seed: int = 0,
+    progress: Progress = lambda text, done: None,
 ) -> LiquidSummary:
     """Measure a liquid on input spikes [time, sample, neuron].
 
-    The branching factor leaves out 25 steps at both ends, or a quarter of a sample that is too short for that. An avalanche is activity above half the mean activity of
-    all steps, because a driven liquid is never silent. The generalisation rank flips 1 % of the first input's entries. progress: called with what comes next and the fraction done.
+    The branching factor leaves out 25 steps at both ends, or a quarter of a sample that is too
+    short for that. An avalanche is activity above half the mean activity of all steps, because a
+    driven liquid is never silent. The generalisation rank flips 1 % of the first input's entries.
+    progress: called with what comes next and the fraction done.
     """
     progress("running", 0.0)
     given = stimulus_of(liquid.trained, spikes)
@@ -73,10 +83,16 @@ def summarise(
     part = given.part(slice(LYAPUNOV_SAMPLES))
     trace = run_liquid(liquid, part, states=True)
     settle = min(20, len(inputs) // 4)
-    exponents = [lyapunov_exponents(liquid.trained, trace, sample=i, settle=settle)[0] for i in range(part.samples)]
+    exponents = [
+        lyapunov_exponents(liquid.trained, trace, sample=i, settle=settle)[0]
+        for i in range(part.samples)
+    ]
     progress("ranks", 0.7)
     ranks = kernel_and_generalisation_rank(
-        lambda x: run_liquid(liquid, Spikes(x)).spikes["liquid"], inputs, probability=NOISE, seed=seed
+        lambda x: run_liquid(liquid, Spikes(x)).spikes["liquid"],
+        inputs,
+        probability=NOISE,
+        seed=seed,
     )
     matrix = next(m for _, m in liquid.trained.matrices(liquid.network.projections[1]))
     values = {
@@ -88,13 +104,19 @@ def summarise(
         "samples": inputs.shape[1],
         "steps": len(inputs),
         "dt": liquid.network.dt,
-        "branching_factor": _number(float(np.mean([np.nanmean(row) for row in known]))) if len(known) else None,
+        "branching_factor": _number(float(np.mean([np.nanmean(row) for row in known])))
+        if len(known)
+        else None,
         "margin": margin,
         "statistics": statistics.to_json(),
         "lyapunov_exponent": _number(float(np.mean(exponents))),
         "ranks": asdict(ranks),
         "quiet": quiet,
-        "avalanches": {"count": len(found.size), "size": _fit(found.size), "duration": _fit(found.duration)},
+        "avalanches": {
+            "count": len(found.size),
+            "size": _fit(found.size),
+            "duration": _fit(found.duration),
+        },
     }
     progress("done", 1.0)
     return LiquidSummary(values, fired, branching, found)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training in PyTorch. `import neurohw` does not load it, and of this package only what needs it does."""
+"""Training in PyTorch.
+
+`import neurohw` does not load it, and of this package only what needs it does.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -12,13 +15,25 @@ if TYPE_CHECKING:
     from neurohw.train.fitting import evaluate, fit
     from neurohw.train.module import SpikingModule
 
-__all__ = ["DeviceNoise", "Recipe", "SpikingModule", "TrainConfig", "digits_recipe", "evaluate", "fit", "mnist_recipe"]
+__all__ = [
+    "DeviceNoise",
+    "Recipe",
+    "SpikingModule",
+    "TrainConfig",
+    "digits_recipe",
+    "evaluate",
+    "fit",
+    "mnist_recipe",
+]
 # defined with PyTorch
 DEFINED_IN = {"SpikingModule": "module", "evaluate": "fitting", "fit": "fitting"}
 
 
 def __getattr__(name: str) -> Any:
-    """What is defined with PyTorch, loaded at its first use; MissingTool naming the extra without PyTorch."""
+    """What is defined with PyTorch, loaded at its first use;
+
+    MissingTool naming the extra without PyTorch.
+    """
     if name not in DEFINED_IN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random changes of training samples: shifts and rotations of images, shifts and losses of spikes."""
+"""Random changes of training samples: shifts and rotations of images, shifts and losses of
+spikes.
+"""
 
 import math
 
@@ -13,7 +15,8 @@ from torch.nn.functional import affine_grid, grid_sample
 def shift_and_rotate(
     images: Tensor, size: tuple[int, int], shift: float, rotation: float, generator: torch.Generator
 ) -> Tensor:
-    """Images [sample, height * width], each moved by up to `shift` pixels in both directions and turned by up to `rotation` degrees.
+    """Images [sample, height * width], each moved by up to `shift` pixels in both directions and
+    turned by up to `rotation` degrees.
 
     Bilinear, zero outside the image; values stay in 0..1.
     """
@@ -32,11 +35,17 @@ def shift_and_rotate(
 
 
 def vary_spikes(
-    counts: NDArray[np.uint8], time_shift: int, channel_shift: int, drop: float, generator: torch.Generator
+    counts: NDArray[np.uint8],
+    time_shift: int,
+    channel_shift: int,
+    drop: float,
+    generator: torch.Generator,
 ) -> NDArray[np.uint8]:
-    """Counts [time, sample, neuron], each sample moved by up to `time_shift` steps and `channel_shift` neurons, and a random part lost.
+    """Counts [time, sample, neuron], each sample moved by up to `time_shift` steps and
+    `channel_shift` neurons, and a random part lost.
 
-    What moves over the border is lost. drop: every sample loses its spikes with a probability of its own, up to this one.
+    What moves over the border is lost.
+    drop: every sample loses its spikes with a probability of its own, up to this one.
     """
     if not (time_shift or channel_shift or drop):
         return counts

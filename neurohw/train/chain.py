@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Populations that feed each other in a chain, each perhaps with a projection on itself, as one operator in C++ (`chain.cpp`).
+"""Populations that feed each other in a chain, each perhaps with a projection on itself, as one
+operator in C++ (`chain.cpp`).
 
-    I[t] = bias + W s_before[t - d] + R s[t - r]          s, v: one step of the neurons, see `neurohw.train.functional`
+I[t] = bias + W s_before[t - d] + R s[t - r]          s, v: one step of the neurons, see
+`neurohw.train.functional`
 
-A block of samples goes through all populations and steps in the caches. The forward pass writes what is wanted and keeps u - threshold, from which the backward pass
-makes the gradients by all weights and biases, and by the stimulus where it is wanted. The stimulus is kept as events. float32 on the processor, with a
-compiler; `SpikingModule` takes it where it knows the neuron models, the projections are dense and the stimulus of the chain is sparse enough, and else PyTorch's
-operators around `lif_scan`. Spikes and membranes are those of these, to the last bit where their sums are exact; gradients to rounding.
+A block of samples goes through all populations and steps in the caches. The forward pass writes
+what is wanted and keeps u - threshold, from which the backward pass makes the gradients by all
+weights and biases, and by the stimulus where it is wanted. The stimulus is kept as events. float32
+on the processor, with a compiler; `SpikingModule` takes it where it knows the neuron models, the
+projections are dense and the stimulus of the chain is sparse enough, and else PyTorch's operators
+around `lif_scan`. Spikes and membranes are those of these, to the last bit where their sums are
+exact; gradients to rounding.
 """
 
 import ctypes
@@ -30,7 +35,9 @@ from neurohw.train.scan import EXACT, constant_rows, reset_code, usable
 from neurohw.train.surrogate import SLOPES
 
 # `neuron.h` is shared with the scan; an astrocyte, whose levels others need, is no member
-IMPLEMENTS = Implements("a chain of populations", {k: v for k, v in scan.IMPLEMENTS.nodes.items() if k is not Astrocyte})
+IMPLEMENTS = Implements(
+    "a chain of populations", {k: v for k, v in scan.IMPLEMENTS.nodes.items() if k is not Astrocyte}
+)
 SOURCE = Path(__file__).with_name("chain.cpp")
 ARRAYS = 3  # of a population that have gradients: weight of the feed, weight of the loop, bias
 
@@ -44,7 +51,16 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-INTEGERS = ("neurons", "sources", "delay", "loop_delay", "reset", "refractory", "integrates", "strict")
+INTEGERS = (
+    "neurons",
+    "sources",
+    "delay",
+    "loop_delay",
+    "reset",
+    "refractory",
+    "integrates",
+    "strict",
+)
 POINTERS = ("constants", "feed", "loop", "bias", "spikes", "membrane")
 GRADIENTS = ("by_spikes", "by_membrane", "by_feed", "by_loop", "by_bias")
 
@@ -62,9 +78,15 @@ class _Chain(ctypes.Structure):
     """`Chain` of chain.cpp."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("steps", "samples", "count", "surrogate", "through_reset")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("steps", "samples", "count", "surrogate", "through_reset")
+        ),
         ("slope", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("populations", "currents", "first", "source", "value", "kept")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("populations", "currents", "first", "source", "value", "kept")
+        ),
         *((name, ctypes.c_void_p) for name in ("by_currents", "by_stimulus")),
         ("threads", ctypes.c_int32),
     ]
@@ -73,8 +95,10 @@ class _Chain(ctypes.Structure):
 class Member(NamedTuple):
     """A population of a chain.
 
-    weight [target, source] and delay of the projection that feeds it, and bias [neuron]: none in the first one where its currents are given. loop [target, source]
-    and loop_delay, 1 at least, of the one on itself. spikes, membrane: True where they are wanted.
+    weight [target, source] and delay of the projection that feeds it, and bias [neuron]: none in
+    the first one where its currents are given. loop [target, source] and loop_delay, 1 at least, of
+    the one on itself.
+    spikes, membrane: True where they are wanted.
     """
 
     neuron: Lif | Integrator
@@ -101,8 +125,12 @@ class _Setting(NamedTuple):
     differentiates: bool
 
 
-def _native(setting: _Setting, constants: Sequence[Tensor], events: Events | None) -> tuple[_Chain, Any]:
-    """The structures, without weights and biases; populations and tensors have to stay alive while C++ reads them."""
+def _native(
+    setting: _Setting, constants: Sequence[Tensor], events: Events | None
+) -> tuple[_Chain, Any]:
+    """The structures, without weights and biases; populations and tensors have to stay alive while
+    C++ reads them.
+    """
     populations = (_Population * len(constants))()
     for k, population in enumerate(populations):
         for name, number in zip(INTEGERS, setting.numbers[k], strict=True):
@@ -124,7 +152,9 @@ def _native(setting: _Setting, constants: Sequence[Tensor], events: Events | Non
 
 
 class _Function(torch.autograd.Function):
-    """The spikes and membranes that are wanted, from currents or events of the stimulus and the arrays of the populations."""
+    """The spikes and membranes that are wanted, from currents or events of the stimulus and the
+    arrays of the populations.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -151,9 +181,12 @@ class _Function(torch.autograd.Function):
             setattr(populations[k], name, address(results[-1]))
         above = None
         if setting.differentiates and any(ctx.needs_input_grad):
-            # NumPy asks for large pages: touching small ones for the first time takes longer than the rest of a forward pass
+            # NumPy asks for large pages: touching small ones for the first time takes longer than
+            # the rest of a forward pass
             neurons = sum(rows.shape[1] for rows in constants)
-            above = torch.from_numpy(np.empty(setting.steps * setting.samples * neurons, np.float32))
+            above = torch.from_numpy(
+                np.empty(setting.steps * setting.samples * neurons, np.float32)
+            )
         chain.kept = address(above)
         library.neurohw_chain(ctypes.byref(chain))
         ctx.setting, ctx.has_events = setting, events is not None
@@ -191,15 +224,25 @@ class _Function(torch.autograd.Function):
             reached = reached or any(t is not None for t in own)
             results += own
         by_currents = torch.empty_like(currents) if currents_wanted else None
-        by_stimulus = torch.empty(setting.steps, setting.samples, populations[0].sources) if stimulus_wanted else None
+        by_stimulus = (
+            torch.empty(setting.steps, setting.samples, populations[0].sources)
+            if stimulus_wanted
+            else None
+        )
         chain.by_currents, chain.by_stimulus = address(by_currents), address(by_stimulus)
         library.neurohw_chain_gradient(ctypes.byref(chain))
         return (None, None, None, by_currents, by_stimulus, *results)
 
 
 def known(neuron: Lif | Integrator, like: Tensor, detach_reset: bool) -> bool:
-    """True where the operator runs: float32 on the processor with a compiler, a neuron model that `lif_scan` knows, and not while PyTorch compiles."""
-    plain = like.dtype == torch.float32 and like.device.type == "cpu" and not torch.compiler.is_compiling()
+    """True where the operator runs: float32 on the processor with a compiler, a neuron model that
+    `lif_scan` knows, and not while PyTorch compiles.
+    """
+    plain = (
+        like.dtype == torch.float32
+        and like.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+    )
     return plain and usable(neuron, like, detach_reset) and _library() is not None
 
 
@@ -211,10 +254,12 @@ def run_chain(
     surrogate: tuple[str, float | None],
     detach_reset: bool,
 ) -> list[dict[str, Tensor]]:
-    """`spikes` and `membrane` [time, sample, neuron] of every population, from rest, where they are wanted.
+    """`spikes` and `membrane` [time, sample, neuron] of every population, from rest, where they are
+    wanted.
 
-    Either currents [time, sample, neuron] of the first population, which hold everything but its loop, or a stimulus [time, sample, source] and its events. Only for
-    neuron models that are `known`.
+    Either currents [time, sample, neuron] of the first population, which hold everything but its
+    loop, or a stimulus [time, sample, source] and its events. Only for neuron models that are
+    `known`.
     """
     given = stimulus if currents is None else currents
     assert given is not None
@@ -222,7 +267,11 @@ def run_chain(
     numbers, constants = [], []
     for member in members:
         IMPLEMENTS.refuse("neuron", member.neuron)
-        neurons = currents.shape[2] if member.weight is None and currents is not None else len(member.weight)  # type: ignore[arg-type]
+        neurons = (
+            currents.shape[2]
+            if member.weight is None and currents is not None
+            else len(member.weight)
+        )  # type: ignore[arg-type]
         rows = constant_rows(member.neuron, member.constants, like, neurons)
         rest = torch.zeros(len(rows), -neurons % LINE)
         rest[2] = torch.inf  # neurons that fill the last line never fire
@@ -234,7 +283,12 @@ def run_chain(
     name, slope = surrogate
     setting = _Setting(
         tuple(numbers),
-        tuple((name, k) for k, m in enumerate(members) for name in ("spikes", "membrane") if getattr(m, name)),
+        tuple(
+            (name, k)
+            for k, m in enumerate(members)
+            for name in ("spikes", "membrane")
+            if getattr(m, name)
+        ),
         steps,
         samples,
         list(SLOPES).index(name),

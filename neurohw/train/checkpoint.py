@@ -26,7 +26,8 @@ def write_checkpoint(folder: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(folder: Path, identity: str) -> dict[str, Any] | None:
-    """The checkpoint of the training `identity`, or None where there is none or it belongs to another training.
+    """The checkpoint of the training `identity`, or None where there is none or it belongs to
+    another training.
 
     Raises BrokenFile, naming the file, if it cannot be read, CannotWrite if the next one could not
     replace it.

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clipping of weights at some standard deviations of their layer, tile or column, for devices whose range the largest weight of a group sets."""
+"""Clipping of weights at some standard deviations of their layer, tile or column, for devices whose
+range the largest weight of a group sets.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +16,11 @@ from neurohw.train.config import TrainConfig
 from neurohw.train.module import SpikingModule
 
 
-def clip_at_deviations(weight: Tensor, deviations: float, group: Tensor | None = None, count: int = 1) -> None:
-    """Clip weights in place to -limit ... limit, limit = deviations times the standard deviation (about the mean) of their group.
+def clip_at_deviations(
+    weight: Tensor, deviations: float, group: Tensor | None = None, count: int = 1
+) -> None:
+    """Clip weights in place to -limit ... limit, limit = deviations times the standard deviation
+    (about the mean) of their group.
 
     group: of every weight, flat, of `count` groups; None where all are one.
     """
@@ -35,7 +40,9 @@ def clip_at_deviations(weight: Tensor, deviations: float, group: Tensor | None =
 
 
 def weight_clipper(module: SpikingModule, config: TrainConfig) -> Callable[[], None]:
-    """What clips the trainable weights of a module as a configuration says; it does nothing without weight_clip."""
+    """What clips the trainable weights of a module as a configuration says; it does nothing without
+    weight_clip.
+    """
     if config.weight_clip is None:
         return lambda: None
     deviations = config.weight_clip
@@ -50,7 +57,13 @@ def weight_clipper(module: SpikingModule, config: TrainConfig) -> Callable[[], N
             continue
         layout = layout_of(module.to_trained(1), projection)
         group, count = groups(layout, replace(mapping, scale_per=config.weight_clip_per))
-        places.append((weight, torch.from_numpy(np.ascontiguousarray(group)).reshape(-1).to(weight.device), count))
+        places.append(
+            (
+                weight,
+                torch.from_numpy(np.ascontiguousarray(group)).reshape(-1).to(weight.device),
+                count,
+            )
+        )
 
     def clip() -> None:
         with torch.no_grad():

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One space for two modalities: contrastive projections of spike counts, and nothing of it sees the classes that are held out.
+"""One space for two modalities: contrastive projections of spike counts, and nothing of it sees the
+classes that are held out.
 
 Every modality has a head that makes unit vectors of its counts x,
 
-    z = GELU(W (sqrt(x) - mean) / spread + b),   e = z / |z|
+z = GELU(W (sqrt(x) - mean) / spread + b),   e = z / |z|
 
-mean and spread those of the training samples (the root makes the variance of counts about equal). A batch holds the same number of samples of every class and of both modalities;
-with Z_ij = e_i . f_j / temperature, i of the first and j of the second modality, and P_ij = 1 where both have one class, over the sum of its row,
+mean and spread those of the training samples (the root makes the variance of counts about equal). A
+batch holds the same number of samples of every class and of both modalities; with Z_ij = e_i . f_j
+/ temperature, i of the first and j of the second modality, and P_ij = 1 where both have one class,
+over the sum of its row,
 
-    loss = 1/2 mean_i sum_j -P_ij log softmax_j Z_ij  +  1/2 mean_j sum_i -P_ji log softmax_i Z_ij
+loss = 1/2 mean_i sum_j -P_ij log softmax_j Z_ij  +  1/2 mean_j sum_i -P_ji log softmax_i Z_ij
 
-With one sample of every class in a batch this is the symmetric InfoNCE loss of CLIP (Radford et al., ICML 2021); with more, all samples of the class are positives, as in
-supervised contrastive learning (Khosla et al., NeurIPS 2020), because two recordings of one digit are no negatives of each other.
+With one sample of every class in a batch this is the symmetric InfoNCE loss of CLIP (Radford et
+al., ICML 2021); with more, all samples of the class are positives, as in supervised contrastive
+learning (Khosla et al., NeurIPS 2020), because two recordings of one digit are no negatives of each
+other.
 
-Source of the task: Lin et al., resistive memory-based zero-shot liquid state machine: heads of one layer with GELU to 64 dimensions on the counts of fixed random encoders.
+Source of the task: Lin et al., resistive memory-based zero-shot liquid state machine: heads of one
+layer with GELU to 64 dimensions on the counts of fixed random encoders.
 """
 
 from collections.abc import Callable, Collection
@@ -36,7 +42,9 @@ SMALLEST_SPREAD = 1e-2  # of roots of counts: a neuron that hardly ever fires is
 
 @dataclass(frozen=True)
 class Head:
-    """One modality's projection. mean, spread [neuron]: of the roots of its training counts; weight [dimension, neuron], bias [dimension]."""
+    """One modality's projection. mean, spread [neuron]: of the roots of its training counts; weight
+    [dimension, neuron], bias [dimension].
+    """
 
     mean: FloatArray
     spread: FloatArray
@@ -44,9 +52,14 @@ class Head:
     bias: FloatArray
 
     def embed(self, counts: NDArray[Any]) -> FloatArray:
-        """Unit vectors [sample, dimension] of counts [sample, neuron]. Raises InvalidData for another number of neurons."""
+        """Unit vectors [sample, dimension] of counts [sample, neuron].
+
+        Raises InvalidData for another number of neurons.
+        """
         if counts.ndim != 2 or counts.shape[1] != len(self.mean):
-            raise InvalidData(f"counts have shape {counts.shape}, the head needs [sample, {len(self.mean)}]")
+            raise InvalidData(
+                f"counts have shape {counts.shape}, the head needs [sample, {len(self.mean)}]"
+            )
         inputs = torch.from_numpy((np.sqrt(counts, dtype=np.float64) - self.mean) / self.spread)
         return _unit(inputs, torch.from_numpy(self.weight), torch.from_numpy(self.bias)).numpy()
 
@@ -65,7 +78,11 @@ def _unit(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def info_nce(first: Tensor, second: Tensor, same: Tensor, temperature: Tensor | float) -> Tensor:
-    """The loss of the module. first, second: unit vectors [sample, dimension]; same: bool [sample of first, sample of second], every row and column with a True."""
+    """The loss of the module.
+
+    first, second: unit vectors [sample, dimension];
+    same: bool [sample of first, sample of second], every row and column with a True.
+    """
     similarity = first @ second.T / temperature
     positive = same.to(similarity.dtype)
     rows = positive / positive.sum(dim=1, keepdim=True)
@@ -79,7 +96,9 @@ def _members(labels: Labels, classes: list[int], name: str) -> list[NDArray[np.i
     found = [np.flatnonzero(labels == c) for c in classes]
     for c, members in zip(classes, found, strict=True):
         if not len(members):
-            raise InvalidData(f"the {name} modality has no sample of class {c}: it cannot be paired")
+            raise InvalidData(
+                f"the {name} modality has no sample of class {c}: it cannot be paired"
+            )
     return found
 
 
@@ -102,10 +121,16 @@ def fit_contrastive(
 ) -> Contrastive:
     """Train both heads on samples paired by class.
 
-    first, second: counts [sample, neuron] with their labels, of any two numbers of samples and neurons. classes: those that are paired; samples of other classes are not looked at,
-    not even for mean and spread. A step draws samples_per_class samples of every class and modality. AdamW whose rate falls to 0 along a cosine; the temperature is fixed
-    unless learn_temperature. seed: of initial weights and of draws. threads: of the processor. progress: called with (step from 1, steps).
-    Raises InvalidData for counts and labels that do not match and a class without samples, InvalidModel for values out of range.
+    first, second: counts [sample, neuron] with their labels, of any two numbers of samples and
+        neurons.
+    classes: those that are paired; samples of other classes are not looked at, not even for mean
+        and spread. A step draws samples_per_class samples of every class and modality. AdamW whose
+        rate falls to 0 along a cosine; the temperature is fixed unless learn_temperature.
+    seed: of initial weights and of draws.
+    threads: of the processor.
+    progress: called with (step from 1, steps).
+    Raises InvalidData for counts and labels that do not match and a class without samples,
+    InvalidModel for values out of range.
     """
     chosen = sorted(classes)
     if len(set(chosen)) < 2 or len(set(chosen)) < len(chosen):
@@ -124,7 +149,8 @@ def fit_contrastive(
     for name, counts, labels in (("first", first, first_labels), ("second", second, second_labels)):
         if counts.ndim != 2 or labels.shape != counts.shape[:1]:
             raise InvalidData(
-                f"{name} modality: counts {counts.shape} and labels {labels.shape} are not [sample, neuron] and [sample]"
+                f"{name} modality: counts {counts.shape} and labels {labels.shape} are not "
+                "[sample, neuron] and [sample]"
             )
         seen = np.isin(labels, chosen)
         roots = np.sqrt(counts[seen], dtype=np.float64)
@@ -136,7 +162,9 @@ def fit_contrastive(
         weight = torch.randn((dimensions, neurons), generator=generator) / neurons**0.5
         parameters.append((weight.requires_grad_(), torch.zeros(dimensions, requires_grad=True)))
     logarithm = torch.tensor(float(np.log(temperature)), requires_grad=learn_temperature)
-    groups: list[dict[str, Any]] = [{"params": [p for pair in parameters for p in pair], "weight_decay": weight_decay}]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for pair in parameters for p in pair], "weight_decay": weight_decay}
+    ]
     if learn_temperature:
         groups.append({"params": [logarithm], "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=learning_rate)
@@ -161,5 +189,9 @@ def fit_contrastive(
         Head(mean, spread, *(p.detach().double().numpy() for p in pair))
         for (mean, spread), pair in zip(scales, parameters, strict=True)
     ]
-    info = {"classes": chosen, "temperature": float(logarithm.detach().exp()), "loss": float(loss.detach())}
+    info = {
+        "classes": chosen,
+        "temperature": float(logarithm.detach().exp()),
+        "loss": float(loss.detach()),
+    }
     return Contrastive(heads[0], heads[1], info)

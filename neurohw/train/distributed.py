@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training by several processes, on one machine or many, as `torchrun` starts them: `torchrun --nproc-per-node 2 -m neurohw train digits`.
+"""One training by several processes, on one machine or many, as `torchrun` starts them:
 
-Every process takes its part of the samples of every batch. Its loss is the sum over its samples divided by the number of all samples, and gradients are summed over
-the processes, so that they are those of the mean over the joined batch however uneven the parts are. Batch normalisation takes the statistics of the joined
-batch. What is random (order, augmentation, rate coding, dropout) is drawn by every process for the joined batch, from the one seed of the training, and each takes
-its part of it. So the result is that of one process, up to the rounding of sums; parameters are equal to the last bit in all processes, since each
-adds the same sums. A batch of fewer samples than processes is computed as a whole by each of them.
+`torchrun --nproc-per-node 2 -m neurohw train digits`.
+
+Every process takes its part of the samples of every batch. Its loss is the sum over its samples
+divided by the number of all samples, and gradients are summed over the processes, so that they are
+those of the mean over the joined batch however uneven the parts are. Batch normalisation takes the
+statistics of the joined batch. What is random (order, augmentation, rate coding, dropout) is drawn
+by every process for the joined batch, from the one seed of the training, and each takes its part of
+it. So the result is that of one process, up to the rounding of sums; parameters are equal to the
+last bit in all processes, since each adds the same sums. A batch of fewer samples than processes is
+computed as a whole by each of them.
 
 Gradients are summed here and not by DistributedDataParallel, for reasons given in docs/adr/0022.
 """
@@ -29,14 +34,17 @@ MOMENTUM = 0.1  # of running statistics, as in PyTorch
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that `torchrun` has started, until the end of the block; nothing without it, or where they are joined already."""
+    """Join the processes that `torchrun` has started, until the end of the block; nothing without
+    it, or where they are joined already.
+    """
     if processes.count() == 1 or distributed.is_initialized():
         yield
         return
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
-        # A thread of gloo may still hold the tensor of the last message, and a process that ends meanwhile is aborted: it ends when all are here. A barrier has no tensor.
+        # A thread of gloo may still hold the tensor of the last message, and a process that ends
+        # meanwhile is aborted: it ends when all are here. A barrier has no tensor.
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
@@ -53,20 +61,26 @@ def count() -> int:
 
 
 def own_device(kind: str) -> torch.device:
-    """The device of this process: "cpu" or "cuda", of which every process of a machine takes one. Raises MissingTool where there is none for it."""
+    """The device of this process: "cpu" or "cuda", of which every process of a machine takes one.
+
+    Raises MissingTool where there is none for it.
+    """
     if kind == "cpu":
         return torch.device(kind)
     local, here = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if kind != "cuda" or local >= here:
         raise MissingTool(
-            f"device {kind!r} for process {local} of this machine: PyTorch finds {here} GPUs here; train on 'cpu', or start as many processes as there are GPUs"
+            f"device {kind!r} for process {local} of this machine: PyTorch finds {here} GPUs "
+            "here; train on 'cpu', or start as many processes as there are GPUs"
         )
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What the first process makes, in every process; an error of this package is raised in all of them."""
+    """What the first process makes, in every process; an error of this package is raised in all of
+    them.
+    """
     if count() == 1:
         return make()
     result: list[Any] = [None, None]
@@ -91,14 +105,17 @@ def check_same(identity: str) -> None:
     other = [number for number, value in enumerate(found) if value != found[0]]
     if other:
         raise InvalidData(
-            f"processes {other} have another network, dataset or configuration than process 0: start all of them with the same arguments and data"
+            f"processes {other} have another network, dataset or configuration than process "
+            "0: start all of them with the same arguments and data"
         )
 
 
 class Part(NamedTuple):
     """The samples begin..end - 1 that this process takes of a batch of `size`.
 
-    share: of its mean loss in that of the batch. whole: every process computes the batch as a whole, since it has fewer samples than there are processes.
+    share: of its mean loss in that of the batch.
+    whole: every process computes the batch as a whole, since it has fewer samples than there are
+        processes.
     """
 
     begin: int
@@ -122,13 +139,19 @@ def part_of(size: int) -> Part:
     return Part(begin, end, size, (end - begin) / size, processes_ == 1)
 
 
-def sum_gradients(parameters: Iterable[Parameter], loss: Tensor, right: Tensor, part: Part) -> tuple[Tensor, Tensor]:
-    """Add up gradients in place, losses (each times its share) and samples that were right, over all processes, in one message; returns loss and samples of the batch."""
+def sum_gradients(
+    parameters: Iterable[Parameter], loss: Tensor, right: Tensor, part: Part
+) -> tuple[Tensor, Tensor]:
+    """Add up gradients in place, losses (each times its share) and samples that were right, over
+    all processes, in one message; returns loss and samples of the batch.
+    """
     if count() == 1:
         return loss, right
     gradients = [p.grad for p in parameters if p.grad is not None]
     once = right.to(loss) / (count() if part.whole else 1)
-    message = torch.cat([g.reshape(-1) for g in gradients] + [torch.stack([loss, once]).to(gradients[0])])
+    message = torch.cat(
+        [g.reshape(-1) for g in gradients] + [torch.stack([loss, once]).to(gradients[0])]
+    )
     distributed.all_reduce(message)
     pieces = message.split([g.numel() for g in gradients] + [2])
     for gradient, piece in zip(gradients, pieces[:-1], strict=True):
@@ -145,7 +168,9 @@ def joined_figures(figures: list[tuple[float, float] | None]) -> list[tuple[floa
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; the gradient of the sum of their losses is summed, too."""
+    """The sum of a tensor over all processes; the gradient of the sum of their losses is summed,
+    too.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -161,11 +186,19 @@ class _Sum(torch.autograd.Function):
 
 
 def batch_norm(
-    x: Tensor, mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, part: Part | None
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    epsilon: float,
+    part: Part | None,
 ) -> Tensor:
-    """gamma (x - E x) / sqrt(Var x + epsilon) + beta of x [row, parameter, place] in training, E and Var over rows and places of all processes.
+    """gamma (x - E x) / sqrt(Var x + epsilon) + beta of x [row, parameter, place] in training, E
+    and Var over rows and places of all processes.
 
-    mean, variance [parameter] are the running statistics, and move towards those of the batch (Var with n - 1). Ioffe and Szegedy 2015.
+    mean, variance [parameter] are the running statistics, and move towards those of the batch (Var
+    with n - 1). Ioffe and Szegedy 2015.
     """
     if part is None or part.whole:
         return nn_functional.batch_norm(x, mean, variance, gamma, beta, training=True, eps=epsilon)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events of spikes, and products of spikes with dense weights: event driven where few neurons fire, a matrix product where many do.
+"""Events of spikes, and products of spikes with dense weights: event driven where few neurons fire,
+a matrix product where many do.
 
-Spikes are 95 % zeros: an event adds one row of weights to the sums of its step, so that the work is that of the events and not of all pairs. The operator counts
-the events first and falls back to the matrix product above DENSEST, where that was measured to be faster; so it never loses much. Only the products of the spikes
-are sparse: their gradient is dense in time, and stays a matrix product. float32 on the processor; everything else is a matrix product.
+Spikes are 95 % zeros: an event adds one row of weights to the sums of its step, so that the work is
+that of the events and not of all pairs. The operator counts the events first and falls back to the
+matrix product above DENSEST, where that was measured to be faster; so it never loses much. Only the
+products of the spikes are sparse: their gradient is dense in time, and stays a matrix product.
+float32 on the processor; everything else is a matrix product.
 """
 
 import ctypes
@@ -32,12 +35,16 @@ def _library() -> ctypes.CDLL | None:
         library.neurohw_events_find.restype = ctypes.c_void_p
         return library
     except MissingTool as error:
-        warnings.warn(f"{error}; spikes are multiplied with weights as if all neurons fired", stacklevel=2)
+        warnings.warn(
+            f"{error}; spikes are multiplied with weights as if all neurons fired", stacklevel=2
+        )
         return None
 
 
 class Events(NamedTuple):
-    """The events of spikes [row, source], row after row: where each row begins [row + 1], sources, and values, or none where all are 1."""
+    """The events of spikes [row, source], row after row: where each row begins [row + 1], sources,
+    and values, or none where all are 1.
+    """
 
     first: Tensor
     source: Tensor
@@ -71,7 +78,10 @@ def is_bytes(spikes: Tensor) -> bool:
 
 
 def find_events(spikes: Tensor) -> Events | None:
-    """The events of float32 spikes or bytes (see `is_bytes`) [..., source] on the processor; None if more than DENSEST of the values are events, and without a compiler."""
+    """The events of float32 spikes or bytes (see `is_bytes`) [..., source] on the processor;
+
+    None if more than DENSEST of the values are events, and without a compiler.
+    """
     library = _library()
     if library is None:
         return None
@@ -80,7 +90,9 @@ def find_events(spikes: Tensor) -> Events | None:
     first, ones = torch.empty(len(spikes) + 1, dtype=torch.int64), ctypes.c_int32()
     room = ctypes.c_int64(int(DENSEST * spikes.numel()))
     stored = (address(spikes), ctypes.c_int32(is_bytes(spikes)))
-    found = library.neurohw_events_find(*sizes, *stored, room, address(first), ctypes.byref(ones), _threads())
+    found = library.neurohw_events_find(
+        *sizes, *stored, room, address(first), ctypes.byref(ones), _threads()
+    )
     if found is None:
         return None
     source = torch.empty(int(first[-1]), dtype=torch.int32)
@@ -108,7 +120,9 @@ def event_product(spikes: Tensor, weight: Tensor) -> Tensor:
 
 @torch.library.custom_op("neurohw::event_product_gradient", mutates_args=(), device_types="cpu")
 def event_product_gradient(spikes: Tensor, given: Tensor) -> Tensor:
-    """The gradient by the weight [target, source] of spikes [row, source] from the one by their product [row, target]."""
+    """The gradient by the weight [target, source] of spikes [row, source] from the one by their
+    product [row, target].
+    """
     spikes = spikes.contiguous()
     found = find_events(spikes)
     library = _library()
@@ -117,7 +131,9 @@ def event_product_gradient(spikes: Tensor, given: Tensor) -> Tensor:
     targets, given = given.shape[1], padded(given)
     result = torch.empty(spikes.shape[1], given.shape[1])
     sizes = _sizes(*spikes.shape, given.shape[1])
-    library.neurohw_event_product_gradient(*sizes, *(address(t) for t in (*found, given, result)), _threads())
+    library.neurohw_event_product_gradient(
+        *sizes, *(address(t) for t in (*found, given, result)), _threads()
+    )
     return result[:, :targets].T.contiguous()
 
 

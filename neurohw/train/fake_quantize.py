@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Straight-through quantization of weights with a learned step (Esser et al. 2020, Learned step size quantization)."""
+"""Straight-through quantization of weights with a learned step (Esser et al.
+
+2020, Learned step size quantization).
+"""
 
 from typing import Any
 
@@ -30,19 +33,25 @@ def straight_round(values: Tensor) -> Tensor:
 def weight_limits(bits: int, symmetric: bool) -> tuple[int, int]:
     """Smallest and largest integer weight.
 
-    symmetric: leave out -2^(bits-1), because a batch normalisation with a negative gamma flips the sign of a row when it is folded.
+    symmetric: leave out -2^(bits-1), because a batch normalisation with a negative gamma flips the
+        sign of a row when it is folded.
     """
     limits = IntFormat(bits)
     return (-limits.max if symmetric else limits.min), limits.max
 
 
 def integer_weights(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
-    """round(clip(weight / step)), ties to even; step broadcasts against weight. The rounding passes the gradient through."""
+    """round(clip(weight / step)), ties to even; step broadcasts against weight.
+
+    The rounding passes the gradient through.
+    """
     return straight_round((weight / step).clamp(*limits))
 
 
 def fake_quantize(weight: Tensor, step: Tensor, limits: tuple[int, int]) -> Tensor:
-    """step * round(clip(weight / step)), differentiable by weight and step, which broadcasts against weight."""
+    """step * round(clip(weight / step)), differentiable by weight and step, which broadcasts
+    against weight.
+    """
     return integer_weights(weight, step, limits) * step
 
 
@@ -53,20 +62,25 @@ def check_quantizable(network: Network, bits: int) -> None:
     for modulation in network.modulations:
         if modulation.effect == "threshold":
             raise InvalidModel(
-                f"modulation {modulation.name!r}: {modulation.source!r} and {modulation.target!r} share scales that are powers of two, which are not learned; "
-                "train in float and quantize afterwards"
+                f"modulation {modulation.name!r}: {modulation.source!r} and "
+                f"{modulation.target!r} share scales that are powers of two, which are not "
+                "learned; train in float and quantize afterwards"
             )
     for population in network.populations[1:]:
         incoming = network.into(population.name)
         if len(incoming) > 1:
             names = ", ".join(p.name for p in incoming)
             raise InvalidModel(
-                f"population {population.name!r} has {len(incoming)} incoming projections ({names}), which share one scale: "
-                "steps can be learned for one projection only; train in float and quantize afterwards"
+                f"population {population.name!r} has {len(incoming)} incoming projections "
+                f"({names}), which share one scale: steps can be learned for one projection "
+                "only; train in float and quantize afterwards"
             )
         connection = incoming[0].connection
-        if isinstance(connection, Sparse) or (isinstance(connection, Convolution) and population.channels is None):
+        if isinstance(connection, Sparse) or (
+            isinstance(connection, Convolution) and population.channels is None
+        ):
             raise InvalidModel(
-                f"projection {incoming[0].name!r}: weight steps can be learned for dense projections and for convolutions into a "
-                "population with channels; train in float and quantize afterwards"
+                f"projection {incoming[0].name!r}: weight steps can be learned for dense "
+                "projections and for convolutions into a population with channels; train in "
+                "float and quantize afterwards"
             )

@@ -36,18 +36,24 @@ EVALUATION_BATCH = 500
 
 
 def check_fit(network: Network, dataset: Dataset, config: TrainConfig) -> None:
-    """Raise Unsupported for what training does not name, InvalidData or InvalidModel if the dataset or the configuration does not suit the network."""
+    """Raise Unsupported for what training does not name, InvalidData or InvalidModel if the dataset
+    or the configuration does not suit the network.
+    """
     IMPLEMENTS.check(network)
     if dataset.features != network.input.size:
         raise InvalidData(
-            f"dataset {dataset.name!r} has {dataset.features} features, but the network {network.input.size} inputs"
+            f"dataset {dataset.name!r} has {dataset.features} features, but the network "
+            f"{network.input.size} inputs"
         )
     if dataset.classes > network.output.size:
         raise InvalidData(
-            f"dataset {dataset.name!r} has {dataset.classes} classes, but the network {network.output.size} outputs"
+            f"dataset {dataset.name!r} has {dataset.classes} classes, but the network "
+            f"{network.output.size} outputs"
         )
     if (config.shift or config.rotation) and dataset.image is None:
-        raise InvalidModel(f"shift and rotation need images, and the features of dataset {dataset.name!r} are none")
+        raise InvalidModel(
+            f"shift and rotation need images, and the features of dataset {dataset.name!r} are none"
+        )
     check_readout(network, config.readout or default_readout(network))
 
 
@@ -60,12 +66,14 @@ def evaluate(
     noise: ChipNoise | None = None,
     joined: bool = False,
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x with labels y [sample].
+    """Accuracy and mean cross-entropy of the module in evaluation mode on samples x with labels y
+    [sample].
 
     x: features [sample, feature], or `Spikes`.
 
     noise: every EVALUATION_BATCH samples are on a chip of their own, the same chips at every call.
-    joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which must call; the figures are the same to the last bit.
+    joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which
+        must call; the figures are the same to the last bit.
     """
     if not isinstance(x, Spikes) and x.ndim == 3:
         x = samples_first(x, encoder.steps, "the array of samples")
@@ -81,11 +89,15 @@ def evaluate(
                 continue
             labels = torch.from_numpy(y[start : start + EVALUATION_BATCH].copy()).to(device)
             here = slice(start, start + EVALUATION_BATCH)
-            counts = encoder.encode(x.part(here) if isinstance(x, Spikes) else x[here], (0, start)).counts
+            counts = encoder.encode(
+                x.part(here) if isinstance(x, Spikes) else x[here], (0, start)
+            ).counts
             if noise is not None:
                 noise.draw(0, start)
             values = scores(
-                module(torch.from_numpy(counts).to(device), states=False, hidden=False), module.network, readout
+                module(torch.from_numpy(counts).to(device), states=False, hidden=False),
+                module.network,
+                readout,
             )
             right = float((values.argmax(1) == labels).sum())
             figures.append((right, float(cross_entropy(values, labels, reduction="sum"))))
@@ -103,20 +115,30 @@ def _device_of(module: SpikingModule) -> torch.device:
 
 
 def _make_optimizer(module: SpikingModule, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; only weights decay, and delays and the shifts of decays have learning rates of their own."""
+    """Adam or AdamW; only weights decay, and delays and the shifts of decays have learning rates of
+    their own.
+    """
     weights = [p for n, p in module.named_parameters() if n.endswith("__weight")]
     delays = [p for n, p in module.named_parameters() if n.endswith("__delay")]
     shifts = [p for n, p in module.named_parameters() if n.endswith("__shift")]
-    others = [p for n, p in module.named_parameters() if not n.endswith(("__weight", "__delay", "__shift"))]
+    others = [
+        p
+        for n, p in module.named_parameters()
+        if not n.endswith(("__weight", "__delay", "__shift"))
+    ]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     parameter_groups: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
     if delays:
-        parameter_groups.append({"params": delays, "weight_decay": 0.0, "lr": config.delay_learning_rate})
+        parameter_groups.append(
+            {"params": delays, "weight_decay": 0.0, "lr": config.delay_learning_rate}
+        )
     if shifts:
-        parameter_groups.append({"params": shifts, "weight_decay": 0.0, "lr": config.decay_learning_rate})
+        parameter_groups.append(
+            {"params": shifts, "weight_decay": 0.0, "lr": config.decay_learning_rate}
+        )
     return kind(parameter_groups, lr=config.learning_rate)
 
 
@@ -128,7 +150,9 @@ def _backward(
     readout: Readout,
     share: float = 1.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Add the gradient of a batch's mean cross-entropy times `share`; returns scores [sample, class] and that loss, detached."""
+    """Add the gradient of a batch's mean cross-entropy times `share`; returns scores [sample,
+    class] and that loss, detached.
+    """
 
     def loss_of(values: torch.Tensor) -> torch.Tensor:
         return cross_entropy(values, labels, label_smoothing=config.label_smoothing) * share
@@ -142,8 +166,16 @@ def _backward(
 
 
 def _is_drawn(encoder: Encoder, config: TrainConfig) -> bool:
-    """True where the spikes of a sample are random: then every process draws those of the joined batch, whose stream is that of one process."""
-    varied = config.shift or config.rotation or config.time_shift or config.channel_shift or config.event_drop
+    """True where the spikes of a sample are random: then every process draws those of the joined
+    batch, whose stream is that of one process.
+    """
+    varied = (
+        config.shift
+        or config.rotation
+        or config.time_shift
+        or config.channel_shift
+        or config.event_drop
+    )
     return encoder.kind == "rate" or bool(varied)
 
 
@@ -160,7 +192,9 @@ def _train_epoch(
     noise: ChipNoise | None,
     clip_weights: Callable[[], None],
 ) -> Metrics:
-    """One pass over the training part; returns the mean loss and the accuracy on the (augmented) training samples."""
+    """One pass over the training part; returns the mean loss and the accuracy on the (augmented)
+    training samples.
+    """
     module.train()
     count = len(dataset.y_train)
     order = torch.randperm(count, generator=generator)
@@ -175,14 +209,20 @@ def _train_epoch(
         x = dataset.x_train[chosen]
         if config.shift or config.rotation:
             assert dataset.image is not None
-            x = shift_and_rotate(torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator).numpy()
+            x = shift_and_rotate(
+                torch.from_numpy(x), dataset.image, config.shift, config.rotation, generator
+            ).numpy()
         counts = encoder.encode(known_order(x), (1, epoch, start)).counts
-        counts = vary_spikes(counts, config.time_shift, config.channel_shift, config.event_drop, generator)
+        counts = vary_spikes(
+            counts, config.time_shift, config.channel_shift, config.event_drop, generator
+        )
         counts = np.ascontiguousarray(counts[:, part.own]) if drawn else counts
         optimizer.zero_grad(set_to_none=True)
         if noise is not None:
             noise.draw(1, epoch, start)
-        values, loss = _backward(module, torch.from_numpy(counts).to(device), labels, config, readout, part.share)
+        values, loss = _backward(
+            module, torch.from_numpy(counts).to(device), labels, config, readout, part.share
+        )
         correct = (values.argmax(1) == labels).sum()
         loss, correct = distributed.sum_gradients(module.parameters(), loss, correct, part)
         optimizer.step()
@@ -206,21 +246,28 @@ def fit(
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> TrainedNetwork:
-    """Train with cross-entropy on the readout, and return the parameters of the epoch with the best validation accuracy.
+    """Train with cross-entropy on the readout, and return the parameters of the epoch with the best
+    validation accuracy.
 
-    network: a TrainedNetwork is trained on, for instance with weight_bits. run_folder: `checkpoint.pt` is written there after every epoch;
-    called again, an interrupted training goes on and ends bit for bit as if it had never stopped. progress: called after
-    each epoch with (epoch from 1, epochs, metrics). The `info` of the result holds configuration, encoder, history and the best epoch; its
-    parent is the digest of the dataset. One configuration gives one result.
-    device: "cpu", or "cuda" for a GPU. Several processes started by `torchrun`, which all call, train one network together and all return it
-    (`neurohw.train.distributed`); the first one writes and calls `progress`. Device and number of processes change results by rounding alone, and an
-    interrupted training may go on with others.
-    Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other, MissingTool without such a device.
+    network: a TrainedNetwork is trained on, for instance with weight_bits.
+    run_folder: `checkpoint.pt` is written there after every epoch; called again, an interrupted
+        training goes on and ends bit for bit as if it had never stopped.
+    progress: called after each epoch with (epoch from 1, epochs, metrics). The `info` of the result
+        holds configuration, encoder, history and the best epoch; its parent is the digest of the
+        dataset. One configuration gives one result.
+    device: "cpu", or "cuda" for a GPU. Several processes started by `torchrun`, which all call,
+        train one network together and all return it (`neurohw.train.distributed`); the first one
+        writes and calls `progress`. Device and number of processes change results by rounding
+        alone, and an interrupted training may go on with others.
+    Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other,
+    MissingTool without such a device.
     """
     config = config or TrainConfig()
     folder = Path(run_folder) if run_folder else None
     with torch_threads(config.threads), distributed.joined():
-        return _fit(network, dataset, encoder, config, folder, progress, distributed.own_device(device))
+        return _fit(
+            network, dataset, encoder, config, folder, progress, distributed.own_device(device)
+        )
 
 
 def _fit(
@@ -262,7 +309,11 @@ def _fit(
     if config.spectral_radius is not None:
         scale_recurrence(module, config.spectral_radius)
     module.to(device)
-    noise = ChipNoise(module, config.device_noise, config.seed) if config.device_noise is not None else None
+    noise = (
+        ChipNoise(module, config.device_noise, config.seed)
+        if config.device_noise is not None
+        else None
+    )
     clip_weights = weight_clipper(module, config)
     optimizer = _make_optimizer(module, config)
     batches = -(-len(dataset.y_train) // config.batch_size)
@@ -270,7 +321,9 @@ def _fit(
     generator = module.generator = torch.Generator().manual_seed(config.seed + 1)
     history: list[Metrics] = []
     best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "loss": 0.0, "module": {}}
-    saved = distributed.from_first(lambda: read_checkpoint(run_folder, identity) if run_folder else None)
+    saved = distributed.from_first(
+        lambda: read_checkpoint(run_folder, identity) if run_folder else None
+    )
     if saved is not None:
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -278,14 +331,34 @@ def _fit(
         generator.set_state(saved["generator"])
         history, best = saved["history"], saved["best"]
     for epoch in range(len(history) + 1, config.epochs + 1):
-        if config.patience is not None and epoch - 1 - best["epoch"] >= config.patience and best["epoch"]:
+        if (
+            config.patience is not None
+            and epoch - 1 - best["epoch"] >= config.patience
+            and best["epoch"]
+        ):
             break
         module.annealing = min(1.0, (epoch - 1) / max(config.delay_annealing * config.epochs, 1.0))
         metrics = _train_epoch(
-            module, optimizer, scheduler, dataset, encoder, config, readout, generator, epoch, noise, clip_weights
+            module,
+            optimizer,
+            scheduler,
+            dataset,
+            encoder,
+            config,
+            readout,
+            generator,
+            epoch,
+            noise,
+            clip_weights,
         )
         accuracy, loss = evaluate(
-            module, encoder, dataset.samples("validation"), dataset.y_validation, readout, noise, joined=True
+            module,
+            encoder,
+            dataset.samples("validation"),
+            dataset.y_validation,
+            readout,
+            noise,
+            joined=True,
         )
         metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
         history.append(metrics)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step of the neuron models in PyTorch, as pure functions: the equations and the order of `neurohw.step`, with gradients.
+"""One step of the neuron models in PyTorch, as pure functions: the equations and the order of
+`neurohw.step`, with gradients.
 
 Tensors are [sample, neuron] in a step and [time, sample, neuron] in a scan.
 """
@@ -16,8 +17,8 @@ from neurohw.train.surrogate import SpikeFunction
 # what `lif_step` and `integrator_step` compute
 NEURONS = {
     Lif: attributes(
-        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-        "delayed_current clears_current integrates_refractory",
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+        "membrane_bias delayed_current clears_current integrates_refractory",
         reset=("soft", "hard", "none"),
     ),
     Adaptation: attributes("decay strength"),
@@ -43,7 +44,9 @@ class Constants(NamedTuple):
 
 
 class NeuronState(NamedTuple):
-    """Membrane after the reset, synaptic current, refractory steps left, adaptation of the threshold, each [sample, neuron]."""
+    """Membrane after the reset, synaptic current, refractory steps left, adaptation of the
+    threshold, each [sample, neuron].
+    """
 
     v: Tensor
     c: Tensor
@@ -62,22 +65,31 @@ class Record(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """What a window of steps needs of those before: states by population, and by projection the spikes that are still on their way.
+    """What a window of steps needs of those before: states by population, and by projection the
+    spikes that are still on their way.
 
-    states: none for a population at rest. spikes [step, sample, source]: the latest ones, as many steps as the longest delay or all there were.
+    states: none for a population at rest. spikes [step, sample, source]: the latest ones, as many
+        steps as the longest delay or all there were.
     """
 
     states: dict[str, NeuronState]
     spikes: dict[str, Tensor]
 
     def detached(self) -> "Carried":
-        """Copies without a history: a step of a record would keep the record of its whole window."""
-        states = {name: NeuronState(*(t.detach().clone() for t in state)) for name, state in self.states.items()}
+        """Copies without a history: a step of a record would keep the record of its whole
+        window.
+        """
+        states = {
+            name: NeuronState(*(t.detach().clone() for t in state))
+            for name, state in self.states.items()
+        }
         return Carried(states, {name: t.detach().clone() for name, t in self.spikes.items()})
 
 
 def rest(like: Tensor) -> NeuronState:
-    """The state before the first step: all zero, of the shape, dtype and device of `like` [sample, neuron]."""
+    """The state before the first step: all zero, of the shape, dtype and device of `like` [sample,
+    neuron].
+    """
     zero = torch.zeros_like(like)
     return NeuronState(zero, zero, zero, zero)
 
@@ -98,8 +110,9 @@ def lif_step(
 ) -> tuple[Tensor, NeuronState]:
     """Spikes (0 and 1) and the next state after the current I of one step.
 
-    spike: the surrogate. detach_reset: no gradient through the reset, which steadies learning over many steps.
-    A hard reset cuts the gradient of the membrane where the neuron fired.
+    spike: the surrogate.
+    detach_reset: no gradient through the reset, which steadies learning over many steps. A hard
+        reset cuts the gradient of the membrane where the neuron fired.
     """
     c = current if constants.synapse_decay is None else constants.synapse_decay * state.c + current
     held = state.r > 0 if neuron.refractory or neuron.delayed_reset else None
@@ -126,7 +139,9 @@ def lif_step(
     if not neuron.delayed_reset and neuron.reset == "soft":
         v = u - threshold * (fired.detach() if detach_reset else fired)
     if not neuron.delayed_reset and neuron.reset == "hard":
-        v = torch.where(fired > 0, torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device), u)
+        v = torch.where(
+            fired > 0, torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device), u
+        )
     r = state.r
     if neuron.delayed_reset:
         r = fired.detach() if detach_reset else fired
@@ -142,7 +157,9 @@ def lif_step(
 
 
 def raised(constants: Constants, rise: Tensor | None) -> Constants:
-    """The constants of one step in which an astrocyte raises the thresholds [sample, neuron]; without a rise those that are given."""
+    """The constants of one step in which an astrocyte raises the thresholds [sample, neuron];
+    without a rise those that are given.
+    """
     return constants if rise is None else constants._replace(threshold=constants.threshold + rise)
 
 
@@ -155,7 +172,8 @@ def scan(
     rises: Tensor | None = None,
     state: NeuronState | None = None,
 ) -> Record:
-    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are known beforehand, from `state` or from rest.
+    """Run one population over currents, and rises of its threshold, [time, sample, neuron] that are
+    known beforehand, from `state` or from rest.
 
     Raises Unsupported for a neuron model that the steps do not know.
     """
@@ -169,7 +187,9 @@ def scan(
         if isinstance(neuron, Integrator):
             state = integrator_step(constants, current, state)
         else:
-            spikes, state = lif_step(neuron, raised(constants, rise), current, state, spike, detach_reset)
+            spikes, state = lif_step(
+                neuron, raised(constants, rise), current, state, spike, detach_reset
+            )
             fired.append(spikes)
         states.append(state)
     return record(fired, states)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judging many networks of one definition on the same samples, by the training module in float64."""
+"""Judging many networks of one definition on the same samples, by the training module in
+float64.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +44,9 @@ class Judge:
         self.modules = [SpikingModule.from_trained(network) for network in networks]
 
     def __call__(self, spikes: NDArray[np.uint8]) -> list[Judged]:
-        """What every network makes of counts [time, sample, input neuron], on one thread; the counts become float64 once for all of them."""
+        """What every network makes of counts [time, sample, input neuron], on one thread; the
+        counts become float64 once for all of them.
+        """
         with torch.no_grad(), torch_threads(1):
             counts = torch.from_numpy(np.ascontiguousarray(spikes)).double()
             return [self._judged(module, counts) for module in self.modules]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A linear readout of spike counts, trained by gradient: the third phase of Ivanov & Michmizos (NeurIPS 2021)."""
+"""A linear readout of spike counts, trained by gradient: the third phase of Ivanov & Michmizos
+(NeurIPS 2021).
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +19,9 @@ from neurohw.train.inference import torch_threads
 
 
 def soft_targets(labels: Tensor, classes: int) -> Tensor:
-    """softmax(one-hot) [sample, class]: of ten classes, 0.232 for the true one and 0.085 for each other."""
+    """softmax(one-hot) [sample, class]: of ten classes, 0.232 for the true one and 0.085 for each
+    other.
+    """
     return torch.softmax(one_hot(labels, classes).float(), dim=1)
 
 
@@ -35,16 +39,26 @@ def fit_linear_readout(
     threads: int = 1,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> LinearReadout:
-    """Cross-entropy of W x / m + b with `soft_targets` by Adadelta; the weights of the epoch that is best on the validation samples.
+    """Cross-entropy of W x / m + b with `soft_targets` by Adadelta; the weights of the epoch that
+    is best on the validation samples.
 
-    x: counts [sample, neuron] over their sum; m: the largest x of a batch. W and b begin at 0. The readout has no bias: with m fixed to the mean of the epoch's batches, it is
-    folded into the weights (`neurohw.reservoir.readout`), and the validation judges what is folded. seed: of the order of samples. threads: of the processor, another number of which
-    adds in another order. progress: called with (epoch from 1, epochs, validation accuracy). info holds `epoch` and `validation_accuracy`. Raises InvalidData for samples that do not match, InvalidModel for values out of range.
+    x: counts [sample, neuron] over their sum;
+    m: the largest x of a batch. W and b begin at 0. The readout has no bias: with m fixed to the
+        mean of the epoch's batches, it is folded into the weights (`neurohw.reservoir.readout`),
+        and the validation judges what is folded.
+    seed: of the order of samples.
+    threads: of the processor, another number of which adds in another order.
+    progress: called with (epoch from 1, epochs, validation accuracy). info holds `epoch` and
+        `validation_accuracy`.
+    Raises InvalidData for samples that do not match, InvalidModel for values out of range.
     """
     check_counts(counts, labels)
-    if validation_counts.shape != (len(validation_labels), counts.shape[1]) or not len(validation_labels):
+    if validation_counts.shape != (len(validation_labels), counts.shape[1]) or not len(
+        validation_labels
+    ):
         raise InvalidData(
-            f"validation counts {validation_counts.shape} do not match {len(validation_labels)} labels and {counts.shape[1]} neurons"
+            f"validation counts {validation_counts.shape} do not match "
+            f"{len(validation_labels)} labels and {counts.shape[1]} neurons"
         )
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("threads", threads)):
         whole(name, value, at_least(1))
@@ -52,7 +66,11 @@ def fit_linear_readout(
     real("learning_rate", learning_rate, POSITIVE)
     real("weight_decay", weight_decay, at_least(0))
     largest_label = int(max(labels.max(), validation_labels.max()))
-    classes = largest_label + 1 if classes is None else whole("classes", classes, at_least(largest_label + 1))
+    classes = (
+        largest_label + 1
+        if classes is None
+        else whole("classes", classes, at_least(largest_label + 1))
+    )
     x = torch.from_numpy(normalised(counts).astype(np.float32))
     y = torch.from_numpy(labels.astype(np.int64))
     weight = torch.zeros((classes, counts.shape[1]), requires_grad=True)
@@ -66,14 +84,20 @@ def fit_linear_readout(
             for chosen in torch.randperm(len(y), generator=generator).split(batch_size):
                 batch = x[chosen]
                 scale = batch.max().clamp(min=torch.finfo(batch.dtype).tiny)
-                loss = cross_entropy(batch / scale @ weight.T + bias, soft_targets(y[chosen], classes))
+                loss = cross_entropy(
+                    batch / scale @ weight.T + bias, soft_targets(y[chosen], classes)
+                )
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 largest.append(float(scale))
             per_count = weight.detach().double().numpy() / np.mean(largest)
             folded = without_bias(per_count, bias.detach().double().numpy())
-            found = LinearReadout(folded, np.zeros(classes), {"method": "adadelta", "normalised": True, "epoch": epoch})
+            found = LinearReadout(
+                folded,
+                np.zeros(classes),
+                {"method": "adadelta", "normalised": True, "epoch": epoch},
+            )
             accuracy = float((found.predict(validation_counts) == validation_labels).mean())
             found.info["validation_accuracy"] = accuracy
             if accuracy > best.info["validation_accuracy"]:

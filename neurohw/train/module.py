@@ -28,7 +28,13 @@ from neurohw.train.chain import Member, known, run_chain
 from neurohw.train.delays import gaussian, gaussian_current, gaussian_of_sources, whole_current
 from neurohw.train.distributed import Part, batch_norm
 from neurohw.train.events import find_events, is_bytes
-from neurohw.train.fake_quantize import check_quantizable, fake_quantize, integer_weights, straight_round, weight_limits
+from neurohw.train.fake_quantize import (
+    check_quantizable,
+    fake_quantize,
+    integer_weights,
+    straight_round,
+    weight_limits,
+)
 from neurohw.train.functional import (
     NEURONS,
     Carried,
@@ -63,11 +69,15 @@ SHIFTS = (1.0, 12.0)  # of decays that learn; the multiplying decay of the integ
 
 
 def groups(network: Network) -> list[list[Population]]:
-    """The populations after the input in groups: each group needs only the ones before it, and itself if it is recurrent.
+    """The populations after the input in groups: each group needs only the ones before it, and
+    itself if it is recurrent.
 
-    A group of more than one population, or of one that projects to itself, has to advance step by step: a loop of projections, or one that an astrocyte closes.
+    A group of more than one population, or of one that projects to itself, has to advance step by
+    step: a loop of projections, or one that an astrocyte closes.
     """
-    edges = [(p.source, p.target) for p in network.projections] + [(m.source, m.target) for m in network.modulations]
+    edges = [(p.source, p.target) for p in network.projections] + [
+        (m.source, m.target) for m in network.modulations
+    ]
     before: dict[str, set[str]] = {p.name: set() for p in network.populations}
     changed = True
     while changed:
@@ -92,21 +102,26 @@ def groups(network: Network) -> list[list[Population]]:
 
 
 def check_learnable_delays(network: Network) -> None:
-    """Raise InvalidModel where no projection has delays to learn, and where its connection cannot learn them."""
+    """Raise InvalidModel where no projection has delays to learn, and where its connection cannot
+    learn them.
+    """
     delayed_projections = [p for p in network.projections if p.max_delay is not None]
     if not delayed_projections:
         raise InvalidModel("no projection has delays to learn: give one a max_delay")
     for projection in delayed_projections:
         if not isinstance(projection.connection, Dense) and projection.delay_per == "synapse":
             raise InvalidModel(
-                f"projection {projection.name!r}: the delays of single synapses learn in dense projections; "
+                f"projection {projection.name!r}: the delays of single synapses learn in dense "
+                "projections; "
                 'make it dense, or let its axons learn with delay_per="source"'
             )
 
 
 class Window(NamedTuple):
-    """What is known while some steps run: the shape and the type of the input's counts [time, sample, neuron], spikes that populations have sent (the
-    input's perhaps as bytes), levels of astrocytes before every step, and what the steps before left."""
+    """What is known while some steps run: the shape and the type of the input's counts [time,
+    sample, neuron], spikes that populations have sent (the input's perhaps as bytes), levels of
+    astrocytes before every step, and what the steps before left.
+    """
 
     shape: torch.Size
     dtype: torch.dtype
@@ -121,27 +136,40 @@ class Window(NamedTuple):
 
 
 def _latest(before: Tensor | None, spikes: Tensor, steps: int) -> Tensor:
-    """The last `steps` of the spikes [time, ...] of a window and of what was carried into it, or all where there are fewer."""
+    """The last `steps` of the spikes [time, ...] of a window and of what was carried into it, or
+    all where there are fewer.
+    """
     return (spikes if before is None else torch.cat([before, spikes]))[-steps:]
 
 
 def _expand(population: Population, values: Tensor) -> Tensor:
     """Values of every neuron [neuron] from values per parameter."""
-    return values if population.channels is None else values.repeat_interleave(population.size // population.channels)
+    return (
+        values
+        if population.channels is None
+        else values.repeat_interleave(population.size // population.channels)
+    )
 
 
 class SpikingModule(nn.Module):
-    """A network with trainable weights, biases, astrocytes' offsets and batch normalisations; thresholds are fixed, and so are the weights of projections
-    that are not trainable: 1, as in a pooling, unless a trained network brings others.
+    """A network with trainable weights, biases, astrocytes' offsets and batch normalisations;
+    thresholds are fixed, and so are the weights of projections that are not trainable: 1, as in a
+    pooling, unless a trained network brings others.
 
-    surrogate, slope: see `neurohw.train.surrogate`. weight_bits: quantize the weights in the forward pass, with learned steps.
-    learn_delays: the delays of projections with max_delay are real numbers that learn (`neurohw.train.delays`); `annealing`, 0 to 1, narrows their
-    spread. learn_decays: the decay of every parameter of the astrocytes is 1 - 2^-k, k in 1..12 learned as a real number and rounded in the forward pass (the
-    gradient passes straight through), so that the integers have it exactly. dropout: of the spikes between populations while training, drawn from `generator`.
-    seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the initial delays, uniform over their range.
-    Evaluation rounds delays; in float64 it equals `run_reference`: batch normalisation is then folded by the same formula.
-    Raises Unsupported, naming node and attribute, for what `IMPLEMENTS` does not name, InvalidModel for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays that cannot learn, and for
-    decays to learn without an astrocyte.
+    surrogate, slope: see `neurohw.train.surrogate`.
+    weight_bits: quantize the weights in the forward pass, with learned steps.
+    learn_delays: the delays of projections with max_delay are real numbers that learn
+        (`neurohw.train.delays`); `annealing`, 0 to 1, narrows their spread.
+    learn_decays: the decay of every parameter of the astrocytes is 1 - 2^-k, k in 1..12 learned as
+        a real number and rounded in the forward pass (the gradient passes straight through), so
+        that the integers have it exactly.
+    dropout: of the spikes between populations while training, drawn from `generator`.
+    seed: of the initial weights, normal with standard deviation sqrt(2 / fan in), and of the
+        initial delays, uniform over their range. Evaluation rounds delays; in float64 it equals
+        `run_reference`: batch normalisation is then folded by the same formula.
+    Raises Unsupported, naming node and attribute, for what `IMPLEMENTS` does not name, InvalidModel
+    for an unknown surrogate, for weights that cannot be quantized with learned steps, for delays
+    that cannot learn, and for decays to learn without an astrocyte.
     """
 
     def __init__(
@@ -159,11 +187,14 @@ class SpikingModule(nn.Module):
     ) -> None:
         super().__init__()
         IMPLEMENTS.check(network)
-        self.learning_delays = tuple(p.name for p in network.projections if p.max_delay is not None and learn_delays)
+        self.learning_delays = tuple(
+            p.name for p in network.projections if p.max_delay is not None and learn_delays
+        )
         astrocytes = [p for p in network.populations if isinstance(p.neuron, Astrocyte)]
         if learn_decays and not astrocytes:
             raise InvalidModel(
-                "no population has a decay to learn: decays of astrocytes learn, and the network has none"
+                "no population has a decay to learn: decays of astrocytes learn, and the "
+                "network has none"
             )
         self.learning_decays = tuple(p.name for p in astrocytes if learn_decays)
         self.annealing, self.dropout = 0.0, dropout
@@ -171,20 +202,27 @@ class SpikingModule(nn.Module):
         # by projection, added to its weight: see `neurohw.train.device_noise`
         self.perturbation: dict[str, Tensor] = {}
         self.generator = torch.Generator().manual_seed(seed)
-        self.part: Part | None = None  # of a batch that several processes share: see `neurohw.train.distributed`
+        # of a batch that several processes share: see `neurohw.train.distributed`
+        self.part: Part | None = None
         if weight_bits is not None:
             check_quantizable(network, weight_bits)
         self.network, self.weight_bits, self.detach_reset = network, weight_bits, detach_reset
         self.spike, self.surrogate = surrogate(surrogate_name, slope), (surrogate_name, slope)
         self.groups = groups(network)
         # which neurons the fast operators compute; the others advance step by step in PyTorch
-        self.scanned = {p.name: not any(scan_kernel.IMPLEMENTS.unknown(p.neuron)) for p in network.populations[1:]}
-        self.varied: dict[str, tuple[str, ...]] = {}  # per population, which constants differ between its neurons
+        self.scanned = {
+            p.name: not any(scan_kernel.IMPLEMENTS.unknown(p.neuron))
+            for p in network.populations[1:]
+        }
+        # per population, which constants differ between its neurons
+        self.varied: dict[str, tuple[str, ...]] = {}
         generator = torch.Generator().manual_seed(seed)
         fixed = {f"{p.name}.weight" for p in network.projections if not p.trainable}
         if learn_delays:
             check_learnable_delays(network)
-        fixed |= {f"{p.name}.delay" for p in network.projections if p.name not in self.learning_delays}
+        fixed |= {
+            f"{p.name}.delay" for p in network.projections if p.name not in self.learning_delays
+        }
         for name, shape in network.shapes().items():
             self._register(name, self._initial(name, shape, generator).to(dtype), name in fixed)
         for population in astrocytes if learn_decays else ():
@@ -193,7 +231,9 @@ class SpikingModule(nn.Module):
             self._register(f"{population.name}.shift", self._shift_of(decays))
         if weight_bits is not None:
             for projection in network.projections:
-                self._register(f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype))
+                self._register(
+                    f"{projection.name}.step", torch.zeros(self._step_size(projection), dtype=dtype)
+                )
             self.reset_steps()
 
     def _initial(self, name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -202,9 +242,12 @@ class SpikingModule(nn.Module):
             projection = next(p for p in self.network.projections if p.name == owner)
             if not projection.trainable:
                 return torch.ones(shape, dtype=torch.float64)
-            inputs = shape[0] / self.network.population(projection.target).size  # of a sparse projection, on average
+            # of a sparse projection, on average
+            inputs = shape[0] / self.network.population(projection.target).size
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else max(inputs, 1.0)
-            return torch.randn(shape, generator=generator, dtype=torch.float64) * math.sqrt(2 / fan_in)
+            return torch.randn(shape, generator=generator, dtype=torch.float64) * math.sqrt(
+                2 / fan_in
+            )
         if kind == "threshold":
             neuron = self.network.population(owner).neuron
             assert isinstance(neuron, Lif)
@@ -219,7 +262,9 @@ class SpikingModule(nn.Module):
             if owner in self.learning_delays:
                 drawn = torch.rand(shape, generator=generator, dtype=torch.float64)
                 return projection.delay + drawn * (projection.max_delay - projection.delay)
-            return torch.randint(projection.delay, projection.max_delay + 1, shape, generator=generator).double()
+            return torch.randint(
+                projection.delay, projection.max_delay + 1, shape, generator=generator
+            ).double()
         return torch.full(shape, 1.0 if kind in ("gamma", "variance") else 0.0, dtype=torch.float64)
 
     def _register(self, name: str, value: Tensor, fixed: bool = False) -> None:
@@ -230,7 +275,10 @@ class SpikingModule(nn.Module):
             self.register_parameter(key, nn.Parameter(value))
 
     def array(self, name: str) -> Tensor:
-        """The parameter or buffer of that name, named as in `Network.shapes`; `<projection>.step` holds log(step)."""
+        """The parameter or buffer of that name, named as in `Network.shapes`;
+
+        `<projection>.step` holds log(step).
+        """
         value = getattr(self, name.replace(".", "__"))
         assert isinstance(value, Tensor)
         return value
@@ -261,18 +309,24 @@ class SpikingModule(nn.Module):
         return 1 - torch.exp2(-straight_round(self.array(f"{name}.shift")))
 
     def clamp(self) -> None:
-        """Bring delays and shifts that an optimizer has moved out of their range back to its border."""
+        """Bring delays and shifts that an optimizer has moved out of their range back to its
+        border.
+        """
         with torch.no_grad():
             for projection in self.network.projections:
                 if projection.name in self.learning_delays:
-                    self.array(f"{projection.name}.delay").clamp_(projection.delay, projection.max_delay)
+                    self.array(f"{projection.name}.delay").clamp_(
+                        projection.delay, projection.max_delay
+                    )
             for name in self.learning_decays:
                 self.array(f"{name}.shift").clamp_(*SHIFTS)
 
     def sigma(self, projection: Projection) -> float:
-        """Standard deviation, in steps, of the spread of a projection's delays at the present `annealing`.
+        """Standard deviation, in steps, of the spread of a projection's delays at the present
+        `annealing`.
 
-        SIG falls exponentially from floor(L/2) to 0.23, L the number of possible delays; 0.27 is added.
+        SIG falls exponentially from floor(L/2) to 0.23, L the number of possible delays; 0.27 is
+        added.
         """
         assert projection.max_delay is not None
         widest = max((projection.max_delay - projection.delay + 1) // 2, 1)
@@ -283,7 +337,9 @@ class SpikingModule(nn.Module):
         return per_weight(projection, self.network.population(projection.target), values, ends)
 
     def _step_size(self, projection: Projection) -> int:
-        """The steps to learn: one per parameter, or one in all for an Integrator, whose outputs are compared with each other."""
+        """The steps to learn: one per parameter, or one in all for an Integrator, whose outputs are
+        compared with each other.
+        """
         target = self.network.population(projection.target)
         return target.parameters if isinstance(target.neuron, Lif) else 1
 
@@ -312,12 +368,16 @@ class SpikingModule(nn.Module):
         return fake_quantize(weight, step, weight_limits(self.weight_bits, projection.batch_norm))
 
     def effective_weight(self, projection: Projection) -> Tensor:
-        """The weight of the forward pass: the clean one and its perturbation, which the gradient does not see."""
+        """The weight of the forward pass: the clean one and its perturbation, which the gradient
+        does not see.
+        """
         weight, perturbation = self.clean_weight(projection), self.perturbation.get(projection.name)
         return weight if perturbation is None else weight + perturbation
 
     def fold_factor(self, projection: Projection) -> Tensor:
-        """What folding its batch normalisation multiplies each weight of a projection by; broadcasts against the weight."""
+        """What folding its batch normalisation multiplies each weight of a projection by;
+        broadcasts against the weight.
+        """
         return self._per_weight(projection, self._fold_factor(projection)).detach()
 
     def _fold_factor(self, projection: Projection) -> Tensor:
@@ -335,14 +395,23 @@ class SpikingModule(nn.Module):
         return _expand(population, bias)
 
     def _constants(self, population: Population) -> Constants:
-        """The constants of a population's neurons, with the values of single neurons where it has them."""
+        """The constants of a population's neurons, with the values of single neurons where it has
+        them.
+        """
         neuron, own = population.neuron, self.varied.get(population.name, ())
 
         def value(name: str, default: float | None) -> Any:
-            return _expand(population, self.array(f"{population.name}.{name}")) if name in own else default
+            return (
+                _expand(population, self.array(f"{population.name}.{name}"))
+                if name in own
+                else default
+            )
 
         assert isinstance(neuron, Lif | Integrator)
-        decay, synapse_decay = value("decay", neuron.decay), value("synapse_decay", neuron.synapse_decay)
+        decay, synapse_decay = (
+            value("decay", neuron.decay),
+            value("synapse_decay", neuron.synapse_decay),
+        )
         if population.name in self.learning_decays:
             decay = _expand(population, self.learned_decay(population.name))
         if isinstance(neuron, Integrator):
@@ -368,7 +437,9 @@ class SpikingModule(nn.Module):
     def _operators(self, projection: Projection) -> list[Operator]:
         """The projection's folded weights by delay."""
         weight = self._folded_weight(projection)
-        source, target = (self.network.population(n) for n in (projection.source, projection.target))
+        source, target = (
+            self.network.population(n) for n in (projection.source, projection.target)
+        )
         arrays = self._connection_arrays(projection)
         if self._spreads(projection):
             assert projection.max_delay is not None
@@ -378,7 +449,9 @@ class SpikingModule(nn.Module):
         return operators(projection, source, target, weight, arrays)
 
     def _delayed_current(self, projection: Projection, spikes: Tensor) -> Tensor | None:
-        """The current of a projection with delays of its own at all steps at once, where there is a faster way than one operator per delay."""
+        """The current of a projection with delays of its own at all steps at once, where there is a
+        faster way than one operator per delay.
+        """
         if projection.max_delay is None or not isinstance(projection.connection, Dense):
             return None
         shortest, longest = projection.delay, projection.max_delay
@@ -392,13 +465,20 @@ class SpikingModule(nn.Module):
         weight = self._folded_weight(projection)
         if learns:
             learned = self.array(f"{projection.name}.delay")
-            return gaussian_current(spikes, weight, learned, self.sigma(projection), shortest, longest)
+            return gaussian_current(
+                spikes, weight, learned, self.sigma(projection), shortest, longest
+            )
         if weight.dtype == torch.float64:  # the exact sums of the reference
             return None
         return whole_current(spikes, weight, self.whole_delay(projection), shortest, longest)
 
-    def _arriving_current(self, projection: Projection, spikes: Tensor, before: Tensor | None = None) -> Tensor:
-        """The current of a projection at all steps at once, [time, sample, target]; before: spikes of the steps before, still on their way."""
+    def _arriving_current(
+        self, projection: Projection, spikes: Tensor, before: Tensor | None = None
+    ) -> Tensor:
+        """The current of a projection at all steps at once, [time, sample, target];
+
+        before: spikes of the steps before, still on their way.
+        """
         if before is not None:
             return self._arriving_current(projection, torch.cat([before, spikes]))[len(before) :]
         faster = self._delayed_current(projection, spikes)
@@ -426,20 +506,26 @@ class SpikingModule(nn.Module):
         return v + _expand(astrocyte, self.array(f"{astrocyte.name}.offset"))
 
     def _effect(self, modulation: Modulation, levels: Tensor) -> Tensor:
-        """Gains, or rises of the threshold, [..., neuron], of levels [..., domain]; differentiable."""
+        """Gains, or rises of the threshold, [..., neuron], of levels [..., domain];
+        differentiable.
+        """
         gain = modulation.effect == "gain"
         values = modulation.max_gain * torch.sigmoid(levels) if gain else levels.clamp_min(0)
         neurons = self.network.population(modulation.target).size // levels.shape[-1]
         return values if neurons == 1 else values.repeat_interleave(neurons, -1)
 
     def _scaled(self, population: Population, total: Tensor, gain: Tensor) -> Tensor:
-        """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no gain scales."""
+        """A sum of synapses under a gain, and the bias (unless it enters the membrane), which no
+        gain scales.
+        """
         current = total * gain
         late = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
         return current if late else current + self._bias(population)
 
     def _known_current(self, population: Population, window: Window) -> Tensor:
-        """The currents from populations that are already done and, unless it enters the membrane or comes after a gain, the bias, [time, sample, neuron]."""
+        """The currents from populations that are already done and, unless it enters the membrane or
+        comes after a gain, the bias, [time, sample, neuron].
+        """
         steps, samples, _ = window.shape
         current = self._bias(population)
         enters_membrane = isinstance(population.neuron, Lif) and population.neuron.membrane_bias
@@ -449,28 +535,37 @@ class SpikingModule(nn.Module):
         for projection in self.network.into(population.name):
             if projection.source in window.sent:
                 before = window.carried.spikes.get(projection.name)
-                current = current + self._arriving_current(projection, window.spikes(projection.source), before)
+                current = current + self._arriving_current(
+                    projection, window.spikes(projection.source), before
+                )
         return current
 
     def _run_recurrent(self, group: list[Population], window: Window) -> dict[str, Record]:
         """Advance populations that feed each other, step by step."""
         members = {p.name for p in group}
         known = {p.name: self._known_current(p, window).unbind(0) for p in group}
-        inner = {p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group}
+        inner = {
+            p.name: [q for q in self.network.into(p.name) if q.source in members] for p in group
+        }
         apply: dict[str, list[Operator]] = {}
         for projection in (q for entries in inner.values() for q in entries):
             if projection.batch_norm and self.training:
                 raise InvalidModel(
-                    f"projection {projection.name!r} is recurrent: batch normalisation over all steps cannot be trained there; "
-                    "remove it"
+                    f"projection {projection.name!r} is recurrent: batch normalisation over all "
+                    "steps cannot be trained there; remove it"
                 )
             apply[projection.name] = self._operators(projection)
         modulations = [m for m in self.network.modulations if m.target in members]
-        given = {m.name: window.levels[m.source].unbind(0) for m in modulations if m.source in window.levels}
+        given = {
+            m.name: window.levels[m.source].unbind(0)
+            for m in modulations
+            if m.source in window.levels
+        }
         constants = {p.name: self._constants(p) for p in group}
         state = {p.name: window.carried.states.get(p.name) or rest(known[p.name][0]) for p in group}
         fired: dict[str, list[Tensor]] = {p.name: [] for p in group}
-        earlier: dict[str, list[Tensor]] = {p.name: [] for p in group}  # spikes before the first step, latest last
+        # spikes before the first step, latest last
+        earlier: dict[str, list[Tensor]] = {p.name: [] for p in group}
         for projection in (q for entries in inner.values() for q in entries):
             before = window.carried.spikes.get(projection.name)
             if before is not None and len(before) > len(earlier[projection.source]):
@@ -478,10 +573,13 @@ class SpikingModule(nn.Module):
         states: dict[str, list[NeuronState]] = {p.name: [] for p in group}
         for t in range(window.shape[0]):
             effects: dict[tuple[str, str], Tensor] = {}
-            for m in modulations:  # levels after the step before, wherever the astrocyte stands in the order
+            # levels after the step before, wherever the astrocyte stands in the order
+            for m in modulations:
                 inside = m.name not in given
                 level = (
-                    self._level(self.network.population(m.source), state[m.source].v) if inside else given[m.name][t]
+                    self._level(self.network.population(m.source), state[m.source].v)
+                    if inside
+                    else given[m.name][t]
                 )
                 effects[m.target, m.effect] = self._effect(m, level)
             for population in group:
@@ -502,14 +600,21 @@ class SpikingModule(nn.Module):
                     assert isinstance(neuron, Lif)
                     rise = effects.get((name, "threshold"))
                     spikes, state[name] = lif_step(
-                        neuron, raised(constants[name], rise), current, state[name], self.spike, self.detach_reset
+                        neuron,
+                        raised(constants[name], rise),
+                        current,
+                        state[name],
+                        self.spike,
+                        self.detach_reset,
                     )
                     fired[name].append(spikes)
                 states[name].append(state[name])
         return {p.name: record(fired[p.name], states[p.name]) for p in group}
 
     def _dropped(self, spikes: Tensor) -> Tensor:
-        """Spikes as they leave a population: some are dropped while training, the others are worth more."""
+        """Spikes as they leave a population: some are dropped while training, the others are worth
+        more.
+        """
         if not self.training or not self.dropout:
             return spikes
         steps, samples, neurons = spikes.shape
@@ -519,7 +624,10 @@ class SpikingModule(nn.Module):
         return spikes * kept.to(spikes.device) / (1 - self.dropout)
 
     def _fast_record(self, population: Population, currents: Tensor) -> dict[str, Tensor] | None:
-        """Spikes, and the membrane of the output or of an astrocyte, in one operator; None where it does not know the neuron model."""
+        """Spikes, and the membrane of the output or of an astrocyte, in one operator;
+
+        None where it does not know the neuron model.
+        """
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
         known_neuron = self.scanned[name] and usable(neuron, currents, self.detach_reset)
@@ -527,18 +635,26 @@ class SpikingModule(nn.Module):
             return None
         wanted = name == self.network.output.name or isinstance(neuron, Astrocyte)
         constants = self._constants(population)
-        fired, v = fast_scan(neuron, constants, currents, *self.surrogate, self.detach_reset, wanted)
+        fired, v = fast_scan(
+            neuron, constants, currents, *self.surrogate, self.detach_reset, wanted
+        )
         return {f"spikes.{name}": fired} | ({f"v.{name}": v} if wanted else {})
 
     def _joins(self, projection: Projection) -> bool:
         """True for a projection that can be part of a chain (`neurohw.train.chain`)."""
         normalises = projection.batch_norm and self.training
-        return isinstance(projection.connection, Dense) and projection.max_delay is None and not normalises
+        return (
+            isinstance(projection.connection, Dense)
+            and projection.max_delay is None
+            and not normalises
+        )
 
     def _ends(self, population: Population) -> tuple[list[Projection], list[Projection]]:
         """The projections that feed a population from others, and those on itself."""
         into = self.network.into(population.name)
-        return [p for p in into if p.source != population.name], [p for p in into if p.source == population.name]
+        return [p for p in into if p.source != population.name], [
+            p for p in into if p.source == population.name
+        ]
 
     def _is_member(self, population: Population) -> bool:
         """True for a population whose neurons and loop a chain knows."""
@@ -546,12 +662,19 @@ class SpikingModule(nn.Module):
         assert isinstance(neuron, Lif | Integrator)
         loops = self._ends(population)[1]
         modulates = any(name in (m.source, m.target) for m in self.network.modulations)
-        if modulates or isinstance(neuron, Astrocyte) or len(loops) > 1 or not all(map(self._joins, loops)):
+        if (
+            modulates
+            or isinstance(neuron, Astrocyte)
+            or len(loops) > 1
+            or not all(map(self._joins, loops))
+        ):
             return False
         return self.scanned[name] and known(neuron, self.array(f"{name}.bias"), self.detach_reset)
 
     def _chain(self, groups: list[list[Population]]) -> list[Population]:
-        """The populations that the first groups have in a chain: each feeds the next one, which nobody else feeds."""
+        """The populations that the first groups have in a chain: each feeds the next one, which
+        nobody else feeds.
+        """
         chain: list[Population] = []
         for group in groups:
             if len(group) > 1 or not self._is_member(group[0]):
@@ -582,10 +705,14 @@ class SpikingModule(nn.Module):
             population.name == self.network.output.name,
         )
 
-    def _run_chain(self, chain: list[Population], window: Window, hidden: bool) -> dict[str, Tensor] | None:
-        """Spikes of the populations of a chain (not hidden: those that somebody outside needs), and membranes of the output, in one operator.
+    def _run_chain(
+        self, chain: list[Population], window: Window, hidden: bool
+    ) -> dict[str, Tensor] | None:
+        """Spikes of the populations of a chain (not hidden: those that somebody outside needs), and
+        membranes of the output, in one operator.
 
-        None where matrix products around the scan do as well: without a chain, or where it begins without a loop and with too many events.
+        None where matrix products around the scan do as well: without a chain, or where it begins
+        without a loop and with too many events.
         """
         if not chain:
             return None
@@ -606,28 +733,43 @@ class SpikingModule(nn.Module):
             needed = (
                 hidden
                 or following is None
-                or any(p.source == population.name and p.target not in inside for p in self.network.projections)
+                or any(
+                    p.source == population.name and p.target not in inside
+                    for p in self.network.projections
+                )
             )
             members.append(self._member(population, feed, needed))
             feed = self._ends(following)[0][0] if following else None
         done = run_chain(members, sent, events, currents, self.surrogate, self.detach_reset)
         names = {"spikes": "spikes", "membrane": "v"}
-        return {f"{names[w]}.{p.name}": t for p, record in zip(chain, done, strict=True) for w, t in record.items()}
+        return {
+            f"{names[w]}.{p.name}": t
+            for p, record in zip(chain, done, strict=True)
+            for w, t in record.items()
+        }
 
-    def forward(self, spikes: Tensor, states: bool = True, hidden: bool = True) -> dict[str, Tensor]:
-        """Run counts [time, sample, input neuron], in any type; bytes (uint8 or bool) are the fastest.
+    def forward(
+        self, spikes: Tensor, states: bool = True, hidden: bool = True
+    ) -> dict[str, Tensor]:
+        """Run counts [time, sample, input neuron], in any type; bytes (uint8 or bool) are the
+        fastest.
 
-        Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`, each [time, sample, neuron], named as in `Trace.arrays`.
-        states: False for the spikes and the membranes of the output and of astrocytes alone, which is faster and smaller (`neurohw.train.scan`).
-        hidden: False besides for the output alone; spikes of other populations may be missing, which is the fastest (`neurohw.train.chain`).
+        Returns `spikes.<population>` and the states `v.`, `c.`, `r.` (and `a.`) `<population>`,
+        each [time, sample, neuron], named as in `Trace.arrays`.
+        states: False for the spikes and the membranes of the output and of astrocytes alone, which
+            is faster and smaller (`neurohw.train.scan`).
+        hidden: False besides for the output alone; spikes of other populations may be missing,
+            which is the fastest (`neurohw.train.chain`).
         Raises InvalidData for another shape.
         """
         return self._run(spikes, states, hidden, None)[0]
 
     def advance(self, spikes: Tensor, carried: Carried) -> tuple[dict[str, Tensor], Carried]:
-        """Run the steps of one window, from what the windows before left; returns what `forward` does, and what the next window needs.
+        """Run the steps of one window, from what the windows before left; returns what `forward`
+        does, and what the next window needs.
 
-        Windows put together equal `forward` over all steps, except that batch normalisation in training knows the statistics of its window alone.
+        Windows put together equal `forward` over all steps, except that batch normalisation in
+        training knows the statistics of its window alone.
         """
         result, following = self._run(spikes, True, True, carried)
         return result, following
@@ -639,7 +781,8 @@ class SpikingModule(nn.Module):
         source = self.network.input
         if spikes.ndim != 3 or spikes.shape[2] != source.size or 0 in spikes.shape:
             raise InvalidData(
-                f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, {source.size}]"
+                f"stimulus has shape {tuple(spikes.shape)}, the network needs [time, sample, "
+                f"{source.size}]"
             )
         dtype = self.array(f"{self.network.output.name}.bias").dtype
         if not is_bytes(spikes):
@@ -654,9 +797,16 @@ class SpikingModule(nn.Module):
             taken = [[p] for p in chain] if done is not None else remaining[:1]
             remaining = remaining[len(taken) :]
             head = taken[0][0]
-            if done is None and (len(taken[0]) > 1 or any(p.source == head.name for p in self.network.into(head.name))):
+            if done is None and (
+                len(taken[0]) > 1
+                or any(p.source == head.name for p in self.network.into(head.name))
+            ):
                 records = self._run_recurrent(taken[0], window)
-                done = {k: t for name, record in records.items() for k, t in self._named(name, record).items()}
+                done = {
+                    k: t
+                    for name, record in records.items()
+                    for k, t in self._named(name, record).items()
+                }
             elif done is None:
                 done = self._run_alone(head, window, states)
             result |= done
@@ -667,7 +817,11 @@ class SpikingModule(nn.Module):
                 window.sent[name] = self._dropped(done[f"spikes.{name}"])
                 if isinstance(population.neuron, Astrocyte):
                     v = done[f"v.{name}"]
-                    first = window.carried.states[name].v if name in window.carried.states else torch.zeros_like(v[0])
+                    first = (
+                        window.carried.states[name].v
+                        if name in window.carried.states
+                        else torch.zeros_like(v[0])
+                    )
                     window.levels[name] = self._level(population, torch.cat([first[None], v[:-1]]))
         if carried is not None:
             for population in self.network.populations[1:]:
@@ -675,25 +829,40 @@ class SpikingModule(nn.Module):
             for projection in self.network.projections:
                 reach = projection.max_delay or projection.delay
                 if reach:
-                    inner = any({projection.source, projection.target} <= {p.name for p in g} for g in self.groups)
-                    fired = result[f"spikes.{projection.source}"] if inner else window.spikes(projection.source)
-                    following.spikes[projection.name] = _latest(carried.spikes.get(projection.name), fired, reach)
+                    inner = any(
+                        {projection.source, projection.target} <= {p.name for p in g}
+                        for g in self.groups
+                    )
+                    fired = (
+                        result[f"spikes.{projection.source}"]
+                        if inner
+                        else window.spikes(projection.source)
+                    )
+                    following.spikes[projection.name] = _latest(
+                        carried.spikes.get(projection.name), fired, reach
+                    )
         return result, following
 
     def _run_alone(self, population: Population, window: Window, states: bool) -> dict[str, Tensor]:
-        """All steps of a population whose currents, and whose astrocytes' levels, are known beforehand."""
+        """All steps of a population whose currents, and whose astrocytes' levels, are known
+        beforehand.
+        """
         neuron, name = population.neuron, population.name
         assert isinstance(neuron, Lif | Integrator)
         currents = self._known_current(population, window)
         gain, rise = (self.network.modulation(name, effect) for effect in ("gain", "threshold"))
         if gain is not None:
-            currents = self._scaled(population, currents, self._effect(gain, window.levels[gain.source]))
+            currents = self._scaled(
+                population, currents, self._effect(gain, window.levels[gain.source])
+            )
         fast = None if states or rise is not None else self._fast_record(population, currents)
         if fast is not None:
             return fast
         rises = None if rise is None else self._effect(rise, window.levels[rise.source])
         constants, before = self._constants(population), window.carried.states.get(name)
-        return self._named(name, scan(neuron, constants, currents, self.spike, self.detach_reset, rises, before))
+        return self._named(
+            name, scan(neuron, constants, currents, self.spike, self.detach_reset, rises, before)
+        )
 
     def _named(self, name: str, record: Record) -> dict[str, Tensor]:
         """Spikes and states of a population, named as in `Trace.arrays`."""
@@ -708,11 +877,13 @@ class SpikingModule(nn.Module):
         found = (result.get(f"{letter}.{population.name}") for letter in NeuronState._fields)
         return NeuronState(*(nothing if values is None else values[-1] for values in found))
 
-    def to_trained(self, steps: int, info: dict[str, Any] | None = None, parent: str = "") -> TrainedNetwork:
+    def to_trained(
+        self, steps: int, info: dict[str, Any] | None = None, parent: str = ""
+    ) -> TrainedNetwork:
         """The parameters as a TrainedNetwork, delays rounded.
 
-        With weight_bits the weights are the quantized ones, integer times step in float64, so that `quantize` at the same bits
-        finds the very integers of the forward pass.
+        With weight_bits the weights are the quantized ones, integer times step in float64, so that
+        `quantize` at the same bits finds the very integers of the forward pass.
         """
         own: list[str] = [f"{name}.{kind}" for name, kinds in self.varied.items() for kind in kinds]
         parameters: dict[str, Any] = {
@@ -722,39 +893,52 @@ class SpikingModule(nn.Module):
             parameters[f"{name}.decay"] = self.learned_decay(name).detach().double().cpu().numpy()
         for projection in self.network.projections:
             if projection.max_delay is not None:
-                parameters[f"{projection.name}.delay"] = self.whole_delay(projection).double().cpu().numpy()
+                parameters[f"{projection.name}.delay"] = (
+                    self.whole_delay(projection).double().cpu().numpy()
+                )
         if self.weight_bits is not None:
             for projection in self.network.projections:
                 step = self.step(projection).detach()
                 limits = weight_limits(self.weight_bits, projection.batch_norm)
                 spread = self._per_weight(projection, step)
-                integers = integer_weights(self.array(f"{projection.name}.weight").detach(), spread, limits)
+                integers = integer_weights(
+                    self.array(f"{projection.name}.weight").detach(), spread, limits
+                )
                 parameters[f"{projection.name}.step"] = step.double().cpu().numpy()
-                parameters[f"{projection.name}.weight"] = (integers.double() * spread.double()).cpu().numpy()
+                parameters[f"{projection.name}.weight"] = (
+                    (integers.double() * spread.double()).cpu().numpy()
+                )
         return TrainedNetwork(self.network, parameters, steps, info or {}, parent)
 
     def load_trained(self, trained: TrainedNetwork) -> "SpikingModule":
-        """Take over the parameters, and the weight steps or those of post-training quantization. Returns self.
+        """Take over the parameters, and the weight steps or those of post-training quantization.
+
+        Returns self.
 
         Raises InvalidModel if the networks differ.
         """
         if trained.network != self.network:
             raise InvalidModel(
-                "the trained network and the module are two different networks: build the module from its network"
+                "the trained network and the module are two different networks: build the "
+                "module from its network"
             )
         with torch.no_grad():
             for name in self.network.shapes():
                 self.array(name).copy_(torch.from_numpy(trained.parameters[name].copy()))
             like = self.array(f"{self.network.output.name}.bias")
             for population in self.network.populations[1:]:
-                kinds: list[str] = [k for k in VARIED if f"{population.name}.{k}" in trained.parameters]
+                kinds: list[str] = [
+                    k for k in VARIED if f"{population.name}.{k}" in trained.parameters
+                ]
                 if population.name in self.learning_decays:
                     decays = torch.from_numpy(trained.values(population, "decay").copy()).to(like)
                     self.array(f"{population.name}.shift").copy_(self._shift_of(decays))
                     kinds = [k for k in kinds if k != "decay"]
                 self.varied[population.name] = tuple(kinds)
                 for kind in kinds:
-                    values = torch.from_numpy(trained.parameters[f"{population.name}.{kind}"].copy()).to(like)
+                    values = torch.from_numpy(
+                        trained.parameters[f"{population.name}.{kind}"].copy()
+                    ).to(like)
                     self.register_buffer(f"{population.name}__{kind}", values)
             if self.weight_bits is not None:
                 self.reset_steps()
@@ -766,8 +950,12 @@ class SpikingModule(nn.Module):
         return self
 
     @staticmethod
-    def from_trained(trained: TrainedNetwork, dtype: torch.dtype = torch.float64, **options: Any) -> "SpikingModule":
-        """A module in evaluation mode with the parameters of `trained`; options as for the constructor."""
+    def from_trained(
+        trained: TrainedNetwork, dtype: torch.dtype = torch.float64, **options: Any
+    ) -> "SpikingModule":
+        """A module in evaluation mode with the parameters of `trained`; options as for the
+        constructor.
+        """
         module = SpikingModule(trained.network, dtype=dtype, **options).load_trained(trained)
         module.eval()
         return module

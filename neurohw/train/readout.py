@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The readouts of `neurohw.readout` in PyTorch, differentiable: the same numbers from the same formula.
+"""The readouts of `neurohw.readout` in PyTorch, differentiable: the same numbers from the same
+formula.
 
 A readout may take its steps in windows: a `Tally` holds what it knows of those before.
 """
@@ -14,7 +15,9 @@ from neurohw.readout import Readout
 
 
 class Tally(NamedTuple):
-    """A readout in the middle of a sample: scores so far, and 1 where the neuron has not fired yet, each [sample, neuron]."""
+    """A readout in the middle of a sample: scores so far, and 1 where the neuron has not fired yet,
+    each [sample, neuron].
+    """
 
     scores: Tensor
     silent: Tensor
@@ -31,7 +34,9 @@ def membrane_scores(v: Tensor) -> Tensor:
 
 
 def first_spike_scores(spikes: Tensor) -> Tensor:
-    """sum over t of (T - t) s[t] (1 - s[0]) ... (1 - s[t-1]), [sample, neuron]: T - t of the first spike, 0 without one.
+    """sum over t of (T - t) s[t] (1 - s[0]) ...
+
+    (1 - s[t-1]), [sample, neuron]: T - t of the first spike, 0 without one.
 
     Each spike is weighted by the time that remains, and counts only while none came before.
     """
@@ -51,8 +56,13 @@ def start(like: Tensor) -> Tally:
     return Tally(torch.zeros_like(like), torch.ones_like(like))
 
 
-def advance(tally: Tally, result: dict[str, Tensor], network: Network, readout: Readout, remaining: int) -> Tally:
-    """The tally after a window of `SpikingModule.advance`; remaining: steps of the sample from the window's first to the last."""
+def advance(
+    tally: Tally, result: dict[str, Tensor], network: Network, readout: Readout, remaining: int
+) -> Tally:
+    """The tally after a window of `SpikingModule.advance`;
+
+    remaining: steps of the sample from the window's first to the last.
+    """
     output = network.output.name
     match readout:
         case "membrane":

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`) or, on a GPU, in Triton (`scan_triton.py`), with its gradient.
+"""All steps of a population as one operator: the scan of `functional.lif_step` in C++ (`scan.cpp`)
+or, on a GPU, in Triton (`scan_triton.py`), with its gradient.
 
-It reads the currents once and writes the spikes and u - threshold, from which the gradient is made; PyTorch alone keeps several tensors per step. Spikes and
-membranes are those of the scan in PyTorch to the last bit, gradients to rounding. The operators are `torch.ops.neurohw.lif_scan` and `lif_scan_gradient`,
-registered with PyTorch, so that compiling, autocast and data parallelism see them as any other.
+It reads the currents once and writes the spikes and u - threshold, from which the gradient is made;
+PyTorch alone keeps several tensors per step. Spikes and membranes are those of the scan in PyTorch
+to the last bit, gradients to rounding. The operators are `torch.ops.neurohw.lif_scan` and
+`lif_scan_gradient`, registered with PyTorch, so that compiling, autocast and data parallelism see
+them as any other.
 """
 
 import ctypes
@@ -26,14 +29,15 @@ from neurohw.train.surrogate import SLOPES
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 RESETS = ("none", "soft", "hard", "late")  # late: soft, one step after the spike
-EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")  # no fused multiply-add: spikes to the last bit
+# no fused multiply-add: spikes to the last bit
+EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 # what the operators and `neuron.h` compute; `usable` looks at combinations
 IMPLEMENTS = Implements(
     "lif_scan",
     {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias integrates_refractory",
             reset=("soft", "hard", "none"),
             delayed_current=(False,),
             clears_current=(False,),
@@ -52,7 +56,10 @@ def _library() -> ctypes.CDLL | None:
     try:
         return compiled(SOURCE, (*FLAGS, *EXACT))
     except MissingTool as error:
-        warnings.warn(f"{error}; populations are trained step by step in PyTorch, several times slower", stacklevel=2)
+        warnings.warn(
+            f"{error}; populations are trained step by step in PyTorch, several times slower",
+            stacklevel=2,
+        )
         return None
 
 
@@ -63,7 +70,10 @@ def _triton() -> ModuleType | None:
         return importlib.import_module("neurohw.train.scan_triton")
     except ImportError as error:
         warnings.warn(
-            f"Triton cannot be imported ({error}): install neurohw[gpu]; populations on a GPU are trained step by step in PyTorch, with a dozen kernels per step",
+            (
+                f"Triton cannot be imported ({error}): install neurohw[gpu]; populations on a "
+                "GPU are trained step by step in PyTorch, with a dozen kernels per step"
+            ),
             stacklevel=2,
         )
         return None
@@ -73,7 +83,9 @@ def _address(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if tensor is None or not tensor.numel() else tensor.data_ptr())
 
 
-def _numbers(shape: torch.Size, refractory: int, integrates: bool, strict: bool, through_reset: bool) -> Any:
+def _numbers(
+    shape: torch.Size, refractory: int, integrates: bool, strict: bool, through_reset: bool
+) -> Any:
     return (ctypes.c_int64 * 7)(*shape, refractory, integrates, strict, through_reset)
 
 
@@ -90,10 +102,14 @@ def lif_scan(
     through_reset: bool,
     membrane: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes, u - threshold (not a number in refractory steps) and, if wanted, membranes after the reset, each like currents [time, sample, neuron].
+    """Spikes, u - threshold (not a number in refractory steps) and, if wanted, membranes after the
+    reset, each like currents [time, sample, neuron].
 
-    constants [6, neuron]: decay, synapse_decay, threshold, v_reset, adaptation_decay, adaptation_strength. reset: index into RESETS; surrogate: index
-    into SURROGATES; integrates: `Lif.integrates_refractory`.
+    constants [6, neuron]: decay, synapse_decay, threshold, v_reset, adaptation_decay,
+    adaptation_strength.
+    reset: index into RESETS;
+    surrogate: index into SURROGATES;
+    integrates: `Lif.integrates_refractory`.
     """
     library = _library()
     assert library is not None
@@ -124,7 +140,9 @@ def lif_scan_gradient(
     strict: bool,
     through_reset: bool,
 ) -> Tensor:
-    """The gradient by the currents [time, sample, neuron] from those by spikes and membranes; arguments as in `lif_scan`."""
+    """The gradient by the currents [time, sample, neuron] from those by spikes and membranes;
+    arguments as in `lif_scan`.
+    """
     library = _library()
     assert library is not None
     constants = constants.contiguous()
@@ -196,7 +214,9 @@ def _unknown(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> 
     if isinstance(neuron, Lif):
         if neuron.delayed_current or neuron.clears_current:
             return "delayed_current or clears_current"
-        if neuron.delayed_reset and (neuron.reset != "soft" or neuron.adaptation is not None or not detach_reset):
+        if neuron.delayed_reset and (
+            neuron.reset != "soft" or neuron.adaptation is not None or not detach_reset
+        ):
             return "delayed_reset that is not soft, adapts or passes a gradient"
         if neuron.membrane_bias and neuron.synapse_decay is not None:
             return "membrane_bias beside a synaptic current"
@@ -208,21 +228,29 @@ def _unknown(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> 
 @functools.cache
 def _warn_of(unknown: str) -> None:
     warnings.warn(
-        f"the kernel for a GPU has no {unknown}: PyTorch trains such a population step by step, with a dozen kernels per step",
+        (
+            f"the kernel for a GPU has no {unknown}: PyTorch trains such a population step by "
+            "step, with a dozen kernels per step"
+        ),
         stacklevel=4,
     )
 
 
 @torch.compiler.assume_constant_result
 def _available(device: str) -> bool:
-    """True where the operator has a kernel; PyTorch's compiler takes the answer and does not look inside."""
+    """True where the operator has a kernel;
+
+    PyTorch's compiler takes the answer and does not look inside.
+    """
     return (_library() if device == "cpu" else _triton()) is not None
 
 
 def usable(neuron: Lif | Integrator, currents: Tensor, detach_reset: bool) -> bool:
-    """True where the operator knows the neuron model, and runs: float32 or float64, on the processor with a compiler or on a GPU with Triton.
+    """True where the operator knows the neuron model, and runs: float32 or float64, on the
+    processor with a compiler or on a GPU with Triton.
 
-    On a GPU, where steps in PyTorch cost most, a warning says once for each kind what the operator does not know.
+    On a GPU, where steps in PyTorch cost most, a warning says once for each kind what the operator
+    does not know.
     """
     device, unknown = currents.device.type, _unknown(neuron, currents, detach_reset)
     if device == "cuda" and unknown is not None:
@@ -237,11 +265,20 @@ def reset_code(neuron: Lif) -> int:
     return RESETS.index("late" if neuron.delayed_reset else neuron.reset)
 
 
-def constant_rows(neuron: Lif | Integrator, constants: Constants, like: Tensor, neurons: int) -> Tensor:
-    """The constants [6, neuron] of `lif_scan`, of the dtype and device of `like`. An Integrator is a neuron whose threshold is infinite."""
+def constant_rows(
+    neuron: Lif | Integrator, constants: Constants, like: Tensor, neurons: int
+) -> Tensor:
+    """The constants [6, neuron] of `lif_scan`, of the dtype and device of `like`.
+
+    An Integrator is a neuron whose threshold is infinite.
+    """
 
     def row(value: float | Tensor | None) -> Tensor:
-        filled = value.to(like) if isinstance(value, Tensor) else like.new_full((), 0.0 if value is None else value)
+        filled = (
+            value.to(like)
+            if isinstance(value, Tensor)
+            else like.new_full((), 0.0 if value is None else value)
+        )
         return filled.expand(neurons)
 
     threshold = constants.threshold if neuron.spiking else torch.inf
@@ -259,7 +296,8 @@ def fast_scan(
     detach_reset: bool,
     membrane: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membranes [time, sample, neuron] of a population from rest; membranes are empty unless wanted.
+    """Spikes and membranes [time, sample, neuron] of a population from rest; membranes are empty
+    unless wanted.
 
     Only for what is `usable`; Unsupported for a neuron that `IMPLEMENTS` does not name.
     """

@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All steps of a population in one kernel on a GPU, forward and back: `scan.cpp` and `neuron.h` in Triton, called by `scan.py` for tensors on CUDA.
+"""All steps of a population in one kernel on a GPU, forward and back:
 
-Equations, their order, arguments and what is kept for the gradient are those of `neuron.h`. Multiply and add are not fused, so that spikes and membranes are
-those of `functional.lif_step` to the last bit; gradients are to rounding.
+`scan.cpp` and `neuron.h` in Triton, called by `scan.py` for tensors on CUDA.
 
-[sample, neuron] is one axis to a program, which takes `BLOCK` neighbours of it through all steps, one per thread: neighbouring threads read neighbouring addresses
-whatever the number of neurons is, and states stay in registers. Loads of the steps ahead are in flight while a step is computed (STAGES), because one thread per
-neuron and sample is too few to hide the latency of memory otherwise.
+Equations, their order, arguments and what is kept for the gradient are those of `neuron.h`.
+Multiply and add are not fused, so that spikes and membranes are those of `functional.lif_step` to
+the last bit; gradients are to rounding.
 
-Floor: each array is moved once. In bytes per neuron, sample and step, of b = 4 (float32) or 8 (float64):
+[sample, neuron] is one axis to a program, which takes `BLOCK` neighbours of it through all steps,
+one per thread: neighbouring threads read neighbouring addresses whatever the number of neurons is,
+and states stay in registers. Loads of the steps ahead are in flight while a step is computed
+(STAGES), because one thread per neuron and sample is too few to hide the latency of memory
+otherwise.
 
-    forward    read currents b, write spikes b, u - threshold b, membranes b where wanted       3 b, or 4 b
-    backward   read u - threshold b, gradients by spikes b, by membranes b where given, write b   3 b, or 4 b
+Floor: each array is moved once. In bytes per neuron, sample and step, of b = 4 (float32) or 8
+(float64):
 
-The time of a call is at least this over the bandwidth of a copy: `benchmarks/gpu_scan.py` measures both. Spikes have the type of the currents because a matrix
-product reads them next; bits would save 2 b of the forward pass only where the product unpacked them itself.
+forward    read currents b, write spikes b, u - threshold b, membranes b where wanted       3 b, or
+4 b
+    backward   read u - threshold b, gradients by spikes b, by membranes b where given, write b   3
+    b, or 4 b
+
+The time of a call is at least this over the bandwidth of a copy: `benchmarks/gpu_scan.py` measures
+both. Spikes have the type of the currents because a matrix product reads them next; bits would save
+2 b of the forward pass only where the product unpacked them itself.
 """
 
 import torch
@@ -30,7 +39,9 @@ OPTIONS = {"num_warps": WARPS, "enable_fp_fusion": False}
 
 @triton.jit
 def constant(constants, row: tl.constexpr, place, inside, neurons):  # type: ignore[no-untyped-def]
-    """A row of the constants [6, neuron] of the neurons at flat places: decay, synapse decay, threshold, reset value, adaptation decay, adaptation strength."""
+    """A row of the constants [6, neuron] of the neurons at flat places: decay, synapse decay,
+    threshold, reset value, adaptation decay, adaptation strength.
+    """
     return tl.load(constants + row * neurons + place % neurons, mask=inside, other=0)
 
 
@@ -52,7 +63,10 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     block: tl.constexpr,
     stages: tl.constexpr,
 ):
-    """One block of the flat axis [sample, neuron] of length `size`. reset: 0 none, 1 soft, 2 hard, 3 soft and one step late, as in neuron.h."""
+    """One block of the flat axis [sample, neuron] of length `size`.
+
+    reset: 0 none, 1 soft, 2 hard, 3 soft and one step late, as in neuron.h.
+    """
     place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = place < size
     decay = constant(constants, 0, place, inside, neurons)
@@ -239,7 +253,9 @@ def lif_scan_gradient(
     strict: bool,
     through_reset: bool,
 ) -> Tensor:
-    """`scan.lif_scan_gradient` for tensors on a GPU, or on the processor under Triton's interpreter."""
+    """`scan.lif_scan_gradient` for tensors on a GPU, or on the processor under Triton's
+    interpreter.
+    """
     above, constants = above.contiguous(), constants.contiguous()
     by_spikes = by_spikes.contiguous() if by_spikes is not None else None
     by_membrane = by_membrane.contiguous() if by_membrane is not None else None

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of spikes with sparse weights: forward, backward and optimizer hold one number per synapse, and never a matrix [target, source].
+"""Products of spikes with sparse weights: forward, backward and optimizer hold one number per
+synapse, and never a matrix [target, source].
 
-    current_i = sum over synapses k with target_k = i of w_k s_source_k
-    dL/dw_k   = sum over rows of dL/dcurrent_target_k s_source_k           computed where synapses are, and nowhere else
+current_i = sum over synapses k with target_k = i of w_k s_source_k
+    dL/dw_k   = sum over rows of dL/dcurrent_target_k s_source_k           computed where synapses
+    are, and nowhere else
     dL/ds_j   = sum over synapses k with source_k = j of w_k dL/dcurrent_target_k
 
-Rows are samples, or samples and steps. PyTorch's own product of a sparse with a dense matrix makes its gradient [target, source] before it picks the synapses.
+Rows are samples, or samples and steps. PyTorch's own product of a sparse with a dense matrix makes
+its gradient [target, source] before it picks the synapses.
 """
 
 import functools
@@ -20,7 +23,9 @@ INT16 = 1 << 15
 
 
 class Compressed(NamedTuple):
-    """Synapses in the order of one of their ends: where each neuron's begin [neuron + 1], the other end and the number of each synapse [synapse]."""
+    """Synapses in the order of one of their ends: where each neuron's begin [neuron + 1], the other
+    end and the number of each synapse [synapse].
+    """
 
     begin: Tensor
     other: Tensor
@@ -40,7 +45,9 @@ def _announced() -> None:
     """Take the one warning of PyTorch that its compressed matrices are new."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1))
+        torch.sparse_csr_tensor(
+            torch.tensor([0, 0]), torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1)
+        )
 
 
 def _compressed(end: Tensor, other: Tensor, size: int) -> Compressed:
@@ -52,9 +59,13 @@ def _compressed(end: Tensor, other: Tensor, size: int) -> Compressed:
 
 
 def layout(target: Tensor, source: Tensor, shape: tuple[int, int]) -> Layout:
-    """The layout of synapses with these ends [synapse] between populations of shape (targets, sources)."""
+    """The layout of synapses with these ends [synapse] between populations of shape (targets,
+    sources).
+    """
     target, source = target.long(), source.long()
-    return Layout(_compressed(target, source, shape[0]), _compressed(source, target, shape[1]), shape)
+    return Layout(
+        _compressed(target, source, shape[0]), _compressed(source, target, shape[1]), shape
+    )
 
 
 def _matrix(part: Compressed, values: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -63,16 +74,24 @@ def _matrix(part: Compressed, values: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def _by_weight(where: Layout, given: Tensor, spikes: Tensor) -> Tensor:
-    """The gradient by the weights [synapse] from the one by the currents [target, row] and the spikes [row, source]."""
+    """The gradient by the weights [synapse] from the one by the currents [target, row] and the
+    spikes [row, source].
+    """
     part, (targets, sources) = where.by_target, where.shape
     result = given.new_empty(len(part.order))
     if (
         len(result) > targets * sources
-    ):  # pairs come twice: the matrix is the smaller of the two, and the product below takes no more
-        target = torch.repeat_interleave(torch.arange(targets, device=given.device), part.begin.diff())
+        # pairs come twice: the matrix is the smaller of the two, and the product below takes no
+        # more
+    ):
+        target = torch.repeat_interleave(
+            torch.arange(targets, device=given.device), part.begin.diff()
+        )
         found = (given @ spikes)[target, part.other]
     else:
-        found = torch.sparse.sampled_addmm(_matrix(part, torch.zeros_like(result), where.shape), given, spikes).values()
+        found = torch.sparse.sampled_addmm(
+            _matrix(part, torch.zeros_like(result), where.shape), given, spikes
+        ).values()
     result[part.order] = found
     return result
 
@@ -82,7 +101,10 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, spikes: Tensor, where: Layout) -> Tensor:
         ctx.save_for_backward(weight, spikes)
         ctx.where = where
-        return (_matrix(where.by_target, weight[where.by_target.order], where.shape) @ spikes.T.contiguous()).T
+        return (
+            _matrix(where.by_target, weight[where.by_target.order], where.shape)
+            @ spikes.T.contiguous()
+        ).T
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]

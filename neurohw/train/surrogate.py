@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Surrogate gradients: the spike is a step going forward and a smooth bump going back.
 
-Each function returns the spikes (u >= threshold) as 0 and 1 in the dtype of u. Its derivative by u, at x = u - threshold and slope k:
+Each function returns the spikes (u >= threshold) as 0 and 1 in the dtype of u. Its derivative by u,
+at x = u - threshold and slope k:
 
-    arctan         k/2 / (1 + (pi/2 k x)^2)        Fang et al. 2021, Incorporating learnable membrane time constants, eq. 12
+arctan         k/2 / (1 + (pi/2 k x)^2)        Fang et al. 2021, Incorporating learnable membrane
+time constants, eq. 12
     fast_sigmoid   1 / (1 + k |x|)^2               Zenke and Ganguli 2018, SuperSpike
-    triangular     k max(0, 1 - k |x|)             Bellec et al. 2018, Long short-term memory in spiking networks
+    triangular     k max(0, 1 - k |x|)             Bellec et al. 2018, Long short-term memory in
+    spiking networks
 """
 
 import math
@@ -89,7 +92,10 @@ SURROGATES = {"arctan": arctan, "fast_sigmoid": fast_sigmoid, "triangular": tria
 
 
 def surrogate(name: str, slope: float | None = None) -> SpikeFunction:
-    """The spike function of that name with its slope fixed (None: its default); InvalidModel for an unknown name or slope <= 0."""
+    """The spike function of that name with its slope fixed (None: its default);
+
+    InvalidModel for an unknown name or slope <= 0.
+    """
     if name not in SURROGATES:
         raise InvalidModel(f"unknown surrogate {name!r}: known are {', '.join(SURROGATES)}")
     if slope is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projections in PyTorch: the current that spikes make, as differentiable functions of the weights.
 
-The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and a sparse projection sparse
-(`neurohw.train.sparse`).
+The meaning is that of `neurohw.connections.delay_matrices`. A convolution stays a convolution, and
+a sparse projection sparse (`neurohw.train.sparse`).
 """
 
 from collections.abc import Callable
@@ -30,8 +30,13 @@ CONNECTIONS = {
 Operator = tuple[int, Callable[[Tensor], Tensor]]
 
 
-def per_weight(projection: Projection, target: Population, values: Tensor, ends: Tensor | None) -> Tensor:
-    """Values of the target [parameter], shaped to be multiplied with the weight; ends: `target` of a Sparse projection."""
+def per_weight(
+    projection: Projection, target: Population, values: Tensor, ends: Tensor | None
+) -> Tensor:
+    """Values of the target [parameter], shaped to be multiplied with the weight;
+
+    ends: `target` of a Sparse projection.
+    """
     match projection.connection:
         case Dense():
             return values.repeat_interleave(target.size // target.parameters)[:, None]
@@ -41,7 +46,10 @@ def per_weight(projection: Projection, target: Population, values: Tensor, ends:
         case Convolution():
             return values[:, None, None, None]
         case _:
-            raise Unsupported(f"projection {projection.name!r}: training knows no connection {projection.connection!r}")
+            raise Unsupported(
+                f"projection {projection.name!r}: training knows no connection "
+                f"{projection.connection!r}"
+            )
 
 
 def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
@@ -51,17 +59,28 @@ def _dense(weight: Tensor, spikes: Tensor) -> Tensor:
 def _convolution(connection: Convolution, weight: Tensor, spikes: Tensor) -> Tensor:
     flat = spikes.reshape(-1, *connection.input_shape)
     current = nn_functional.conv2d(
-        flat, weight, None, connection.stride, connection.padding, connection.dilation, connection.groups
+        flat,
+        weight,
+        None,
+        connection.stride,
+        connection.padding,
+        connection.dilation,
+        connection.groups,
     )
     return current.reshape(*spikes.shape[:-1], -1)
 
 
 def operators(
-    projection: Projection, source: Population, target: Population, weight: Tensor, arrays: dict[str, Tensor]
+    projection: Projection,
+    source: Population,
+    target: Population,
+    weight: Tensor,
+    arrays: dict[str, Tensor],
 ) -> list[Operator]:
     """The projection by delay, in increasing order.
 
-    arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the share of every step where delays learn.
+    arrays: `source`, `target` and `delay`, where the projection has them; `spread` [..., step], the
+        share of every step where delays learn.
     """
 
     def sparse(weight: Tensor, here: Tensor | None = None) -> Callable[[Tensor], Tensor]:
@@ -81,22 +100,33 @@ def operators(
             case Convolution():
                 return partial(_convolution, projection.connection, weight)
             case _:
-                raise Unsupported(f"projection {projection.name!r}: training knows no connection {projection.connection!r}")
+                raise Unsupported(
+                    f"projection {projection.name!r}: training knows no connection "
+                    f"{projection.connection!r}"
+                )
 
     if "spread" in arrays:  # delays that learn: every step of the range takes part
         shares = arrays["spread"].unbind(-1)
         if projection.delay_per == "source":
             whole = undelayed(weight)
-            return [(projection.delay + k, lambda spikes, p=p: whole(spikes * p)) for k, p in enumerate(shares)]  # type: ignore[misc]
+            return [
+                (projection.delay + k, lambda spikes, p=p: whole(spikes * p))
+                for k, p in enumerate(shares)
+            ]  # type: ignore[misc]
         return [(projection.delay + k, undelayed(weight * p)) for k, p in enumerate(shares)]
     if "delay" not in arrays:
         return [(projection.delay, undelayed(weight))]
     delays = arrays["delay"]
     result: list[Operator] = []
     for delay in torch.unique(delays):
-        if isinstance(projection.connection, Sparse):  # no synapse is multiplied for another delay than its own
-            of_synapse = delays if projection.delay_per == "synapse" else delays[arrays["source"].long()]
-            result.append((int(delay), sparse(weight, torch.nonzero(of_synapse == delay).squeeze(1))))
+        # no synapse is multiplied for another delay than its own
+        if isinstance(projection.connection, Sparse):
+            of_synapse = (
+                delays if projection.delay_per == "synapse" else delays[arrays["source"].long()]
+            )
+            result.append(
+                (int(delay), sparse(weight, torch.nonzero(of_synapse == delay).squeeze(1)))
+            )
             continue
         here = (delays == delay).to(weight.dtype)
         if projection.delay_per == "source":

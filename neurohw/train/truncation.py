@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backpropagation through time in windows: memory for one window instead of all steps (Williams and Peng 1990, truncated backpropagation through time).
+"""Backpropagation through time in windows: memory for one window instead of all steps (Williams and
+Peng 1990, truncated backpropagation through time).
 
-The forward pass is that of all steps: states and the spikes that are still on their way cross the border of a window. The gradient crosses it in one place
-only, the readout: scores so far, and membrane and synaptic current of the output population itself. They are sums over time, so that a loss at the end reaches the
-work of every window. Everything else, states of the other populations and spikes that arrive later, is a constant to the window that receives it.
+The forward pass is that of all steps: states and the spikes that are still on their way cross the
+border of a window. The gradient crosses it in one place only, the readout: scores so far, and
+membrane and synaptic current of the output population itself. They are sums over time, so that a
+loss at the end reaches the work of every window. Everything else, states of the other populations
+and spikes that arrive later, is a constant to the window that receives it.
 
-A first pass without gradients finds the state at the beginning of every window; then the windows are taken from the last to the first, each run again with
-gradients, and each handing its gradient by the readout to the one before. That is one more forward pass than without windows, save for the last window.
+A first pass without gradients finds the state at the beginning of every window; then the windows
+are taken from the last to the first, each run again with gradients, and each handing its gradient
+by the readout to the one before. That is one more forward pass than without windows, save for the
+last window.
 """
 
 from collections.abc import Callable
@@ -23,14 +28,17 @@ from neurohw.train.readout import Tally, advance, start
 
 
 def check_truncation(network: Network, window: int | None, steps: int) -> None:
-    """Raise InvalidModel where `steps` steps would be cut into windows, and a batch normalisation needs the statistics of all of them."""
+    """Raise InvalidModel where `steps` steps would be cut into windows, and a batch normalisation
+    needs the statistics of all of them.
+    """
     if window is None or window >= steps:
         return
     for projection in network.projections:
         if projection.batch_norm:
             raise InvalidModel(
-                f"projection {projection.name!r}: its batch normalisation is over all {steps} steps of a sample and cannot be trained in windows "
-                f"of {window} steps; remove it, or train without truncation"
+                f"projection {projection.name!r}: its batch normalisation is over all {steps} "
+                f"steps of a sample and cannot be trained in windows of {window} steps; remove "
+                "it, or train without truncation"
             )
 
 
@@ -41,28 +49,41 @@ def _crossing(module: SpikingModule, carried: Carried, tally: Tally) -> list[Ten
 
 
 def backward_in_windows(
-    module: SpikingModule, spikes: Tensor, window: int, readout: Readout, loss: Callable[[Tensor], Tensor]
+    module: SpikingModule,
+    spikes: Tensor,
+    window: int,
+    readout: Readout,
+    loss: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Add the truncated gradient of loss(scores) to the parameters' `grad`; returns scores [sample, class] and the loss, both detached.
+    """Add the truncated gradient of loss(scores) to the parameters' `grad`; returns scores [sample,
+    class] and the loss, both detached.
 
-    spikes: counts [time, sample, input neuron]. window: steps, the last one may be shorter. With window >= time the gradient is the whole one.
+    spikes: counts [time, sample, input neuron].
+    window: steps, the last one may be shorter. With window >= time the gradient is the whole one.
     Raises InvalidModel for a window below 1 step, and for batch normalisation over several windows.
     """
     steps = spikes.shape[0]
     if window < 1:
-        raise InvalidModel(f"a window of truncated backpropagation has at least 1 step, not {window}")
+        raise InvalidModel(
+            f"a window of truncated backpropagation has at least 1 step, not {window}"
+        )
     check_truncation(module.network, window, steps)
     begins = range(0, steps, window)
-    like = module.array(f"{module.network.output.name}.bias").new_zeros(spikes.shape[1], module.network.output.size)
+    like = module.array(f"{module.network.output.name}.bias").new_zeros(
+        spikes.shape[1], module.network.output.size
+    )
     carried, tally = Carried({}, {}), start(like)
-    entered: list[tuple[Carried, Tally, Tensor]] = []  # at the beginning of every window, with the state of the dropout
+    # at the beginning of every window, with the state of the dropout
+    entered: list[tuple[Carried, Tally, Tensor]] = []
 
     def run(begin: int, carried: Carried, tally: Tally) -> tuple[Carried, Tally]:
         result, following = module.advance(spikes[begin : begin + window], carried)
         return following, advance(tally, result, module.network, readout, steps - begin)
 
     for begin in begins:
-        entered.append((carried.detached(), Tally(*(t.detach() for t in tally)), module.generator.get_state()))
+        entered.append(
+            (carried.detached(), Tally(*(t.detach() for t in tally)), module.generator.get_state())
+        )
         if begin != begins[-1]:
             with torch.no_grad():
                 carried, tally = run(begin, carried, tally)

@@ -35,9 +35,12 @@ def build():
     return nn.Sequential(nn.Linear(3, 2), snn.Leaky(0.5))
 """
 PATHS = (
-    "digits", "digits4", "liquid", "broken", "float", "integer", "many.npz", "one.npz", "wrong.npz", "array.npy", "images.npz",
-    "text.txt", "empty", "thesis", "net.nir", "net.net", "net.py", "net.py:build", "net.py:nothing", "sounds", "nowhere",
-    "new/deep", "text.txt/below", "with a blank ü", "[/red]", "a'b\"c$d%e#f", ".", "", "/dev/null", "/dev/full", "/proc/nothing",
+    "digits", "digits4", "liquid", "broken", "float", "integer", "many.npz", "one.npz", "wrong.npz",
+    "array.npy", "images.npz",
+    "text.txt", "empty", "thesis", "net.nir", "net.net", "net.py", "net.py:build", "net.py:nothing",
+    "sounds", "nowhere",
+    "new/deep", "text.txt/below", "with a blank ü", "[/red]", "a'b\"c$d%e#f", ".", "", "/dev/null",
+    "/dev/full", "/proc/nothing",
     "x" * 300, "out.npz", "out.nir", "out.py",
 )  # fmt: skip
 NUMBERS = (
@@ -74,11 +77,16 @@ LISTS = (
     "1y",
 )
 WORDS = (
-    "digits", "digits-cnn", "mnist", "spoken-digits", "shd", "imagenet", "ulx3s", "icebreaker", "arty", "cpu", "cuda", "tpu",
-    "reference", "torch", "golden", "native", "brian2", "lava", "rtl", "golden,native", "golden,,native", "nir", "snntorch",
-    "pynn", "pcm", "flash", "pcm:drift_scale=0", "pcm:x", "grid", "random", "small-world", "gaussian", "resistive", "torus",
-    "ridge", "adadelta", "step", "read", "none", "differential", "unipolar", "offset_column", "tile", "column", "columns",
-    "thresholds", "hard", "soft", "exponential_euler", "forward_euler", "fsdd", "norse", "[/x]", "ü", "--", "-",
+    "digits", "digits-cnn", "mnist", "spoken-digits", "shd", "imagenet", "ulx3s", "icebreaker",
+    "arty", "cpu", "cuda", "tpu",
+    "reference", "torch", "golden", "native", "brian2", "lava", "rtl", "golden,native",
+    "golden,,native", "nir", "snntorch",
+    "pynn", "pcm", "flash", "pcm:drift_scale=0", "pcm:x", "grid", "random", "small-world",
+    "gaussian", "resistive", "torus",
+    "ridge", "adadelta", "step", "read", "none", "differential", "unipolar", "offset_column",
+    "tile", "column", "columns",
+    "thresholds", "hard", "soft", "exponential_euler", "forward_euler", "fsdd", "norse", "[/x]",
+    "ü", "--", "-",
 )  # fmt: skip
 # what an argument or option is meant to take, by its name; else a number that fits its type
 MEANT = {

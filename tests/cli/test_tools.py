@@ -23,7 +23,11 @@ def test_version() -> None:
 
 
 def test_doctor_is_content_without_what_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "TOOLS", (Tool("elsewhere", "testing", "nhw-nowhere", "'neurohw[dev]'", optional=True),))
+    monkeypatch.setattr(
+        tools,
+        "TOOLS",
+        (Tool("elsewhere", "testing", "nhw-nowhere", "'neurohw[dev]'", optional=True),),
+    )
     done = RUNNER.invoke(app, ["doctor"])
     assert done.exit_code == 0
     assert "pip install 'neurohw[dev]'" in done.output
@@ -36,7 +40,9 @@ def test_doctor_fails_without_what_the_flow_needs(monkeypatch: pytest.MonkeyPatc
     assert "from the system's packages" in done.output
 
 
-def test_doctor_fails_where_the_installation_lacks_its_own_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_fails_where_the_installation_lacks_its_own_sources(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An empty `site-packages/rtl` once left the doctor green."""
 
     def missing() -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cochlea: its frequencies, where a tone is heard, how loudness becomes a rate, and what it refuses."""
+"""The cochlea: its frequencies, where a tone is heard, how loudness becomes a rate, and what it
+refuses.
+"""
 
 from fractions import Fraction
 
@@ -41,7 +43,9 @@ def test_a_tone_is_heard_where_it_belongs(channel: int) -> None:
 
 def test_louder_fires_more_and_silence_never() -> None:
     cochlea = Cochlea()
-    counts = [len(cochlea.spikes(tone(500, loudness=level), RATE)[0]) for level in (0.0, 0.05, 0.2, 1.0)]
+    counts = [
+        len(cochlea.spikes(tone(500, loudness=level), RATE)[0]) for level in (0.0, 0.05, 0.2, 1.0)
+    ]
     assert counts[0] == 0 and counts[0] < counts[1] < counts[2] < counts[3]
 
 
@@ -56,7 +60,10 @@ def test_recordings_hold_every_spike() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
 def test_a_millisecond_is_one_at_any_rate(rate: int) -> None:
-    """rate // 1000 samples make 0.9977 ms at 44.1, 22.05 and 11.025 kHz: 7 milliseconds too many in three seconds."""
+    """rate // 1000 samples make 0.9977 ms at 44.1, 22.05 and 11.025 kHz:
+
+    7 milliseconds too many in three seconds.
+    """
     borders = frame_borders(3 * rate, rate)
     assert borders[0] == 0 and borders[-1] == 3 * rate and len(borders) - 1 == 3000
     exact = [Fraction(k * rate, 1000) for k in range(3001)]
@@ -71,12 +78,17 @@ def test_a_millisecond_is_one_at_any_rate(rate: int) -> None:
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("frequency", [80.0, 200.0, 1000.0])
 def test_a_filter_has_gain_1_at_its_frequency_and_ends(frequency: float, rate: int) -> None:
-    """Of the polynomials of order 8 at 80 Hz the gain is 1.3 at 22.05 kHz, and at 44.1 kHz they grow to 10^36."""
+    """Of the polynomials of order 8 at 80 Hz the gain is 1.3 at 22.05 kHz, and at 44.1 kHz they
+    grow to 10^36.
+    """
     click = np.zeros(rate)
     click[0] = 1.0
     heard = gammatone_filter(click, frequency, rate)
     gain = np.abs(np.sum(heard * np.exp(-2j * np.pi * frequency * np.arange(rate) / rate)))
-    assert gain == pytest.approx(1.0, abs=2e-3) and np.abs(heard[-rate // 4 :]).max() < 1e-9 * np.abs(heard).max()
+    assert (
+        gain == pytest.approx(1.0, abs=2e-3)
+        and np.abs(heard[-rate // 4 :]).max() < 1e-9 * np.abs(heard).max()
+    )
 
 
 def test_sections_are_the_polynomials_where_these_hold() -> None:
@@ -96,7 +108,9 @@ def test_a_tone_fires_as_often_at_any_rate() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_whole_milliseconds_are_as_ever(rate: int) -> None:
-    """Where a millisecond is a whole number of samples its mean is that of a plain block of samples, to the last bit."""
+    """Where a millisecond is a whole number of samples its mean is that of a plain block of
+    samples, to the last bit.
+    """
     wave = np.random.default_rng(0).normal(size=rate // 3 + 5)
     cochlea = Cochlea(channels=6, high=3000.0)
     length = rate // 1000
@@ -118,7 +132,12 @@ def test_what_cannot_be_heard_is_refused() -> None:
     for rate in (8000.0, 441):
         with pytest.raises(InvalidData, match="samples per second"):
             Cochlea(high=100.0).hair_cells(tone(300), rate)  # type: ignore[arg-type]
-    for wrong in ({"low": 100.0, "high": 50.0}, {"high": np.inf}, {"gain": np.nan}, {"time_constant": np.inf}):
+    for wrong in (
+        {"low": 100.0, "high": 50.0},
+        {"high": np.inf},
+        {"gain": np.nan},
+        {"time_constant": np.inf},
+    ):
         with pytest.raises(InvalidData, match="low < high"):
             Cochlea(**wrong)
     for channels in (0, 3.5):

@@ -23,7 +23,13 @@ def column(encoder: Encoder) -> list[list[int]]:
 
 
 def test_by_hand() -> None:
-    assert column(Encoder("phase", 4)) == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 1]]
+    assert column(Encoder("phase", 4)) == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 1],
+        [0, 1, 0, 1],
+        [0, 1, 1, 1],
+        [1, 1, 1, 1],
+    ]
     assert column(Encoder("phase", 4, offset=0.5)) == [
         [0, 0, 0, 0],
         [0, 1, 0, 0],
@@ -31,7 +37,13 @@ def test_by_hand() -> None:
         [1, 1, 0, 1],
         [1, 1, 1, 1],
     ]
-    assert column(Encoder("latency", 4)) == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
+    assert column(Encoder("latency", 4)) == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [1, 0, 0, 0],
+    ]
     assert column(Encoder("direct", 2, levels=4)) == [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
 
 
@@ -57,8 +69,12 @@ def test_latency_fires_once_and_brighter_is_never_later(values: list[float], ste
 @pytest.mark.parametrize("parts", [7, 10, 16, 100, 255])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_latency_is_exact(kind: type, parts: int, steps: int) -> None:
-    """x = k / parts, divided or multiplied: the step is floor((1 - x) T) of the fraction, so 2 of x = 0.8 at T = 10."""
-    expected = [min(math.floor((1 - Fraction(k, parts)) * steps), steps - 1) for k in range(1, parts + 1)]
+    """x = k / parts, divided or multiplied: the step is floor((1 - x) T) of the fraction, so 2 of x
+    = 0.8 at T = 10.
+    """
+    expected = [
+        min(math.floor((1 - Fraction(k, parts)) * steps), steps - 1) for k in range(1, parts + 1)
+    ]
     k = np.arange(1, parts + 1).astype(kind)
     for x in (k / kind(parts), 1 - (parts - k) / kind(parts), k * kind(1 / parts)):
         x = np.minimum(x, kind(1))[None]
@@ -74,7 +90,8 @@ def test_phase_is_exact(kind: type, parts: int, steps: int) -> None:
     x = (np.arange(parts + 1) / parts).astype(kind)[None]
     for offset in (0.0, 0.5):
         turns = [
-            [math.floor(t * Fraction(k, parts) + Fraction(offset)) for k in range(parts + 1)] for t in range(steps + 1)
+            [math.floor(t * Fraction(k, parts) + Fraction(offset)) for k in range(parts + 1)]
+            for t in range(steps + 1)
         ]
         assert phase(x, steps, offset)[:, 0].tolist() == np.diff(turns, axis=0).tolist()
 
@@ -110,12 +127,18 @@ def test_events_by_hand() -> None:
 def at(time: object, step_duration: float, steps: int, **options: float) -> list[int]:
     """Counts of a sensor of one pixel, by step."""
     zeros = np.zeros(len(np.atleast_1d(time)), int)  # type: ignore[arg-type]
-    return events(zeros, zeros, zeros, time, (1, 1), steps, step_duration, 1, **options)[:, 0].tolist()  # type: ignore[arg-type]
+    return events(zeros, zeros, zeros, time, (1, 1), steps, step_duration, 1, **options)[
+        :, 0
+    ].tolist()  # type: ignore[arg-type]
 
 
 def test_an_event_on_a_border_belongs_to_the_step_that_begins_there() -> None:
     assert at([0.3], 0.1, 5) == [0, 0, 0, 1, 0]
-    for times in (np.arange(100) * 0.1, np.arange(100) / 10, np.array([float(f"{k}e-1") for k in range(100)])):
+    for times in (
+        np.arange(100) * 0.1,
+        np.arange(100) / 10,
+        np.array([float(f"{k}e-1") for k in range(100)]),
+    ):
         assert at(times, 0.1, 100) == [1] * 100
         assert at(times.astype(np.float32), 0.1, 100) == [1] * 100
     assert at(np.arange(300) * 1000, 1000, 300) == [1] * 300  # microseconds, whole
@@ -222,7 +245,9 @@ def test_spikes_of_an_unknown_order_are_refused() -> None:
     square[0, 1] = 1
     with pytest.raises(InvalidData, match="time and sample may be exchanged"):
         encoder.encode(square)
-    assert np.array_equal(encoder.encode(Spikes.sample_first(square)).counts, square.transpose(1, 0, 2))
+    assert np.array_equal(
+        encoder.encode(Spikes.sample_first(square)).counts, square.transpose(1, 0, 2)
+    )
     assert np.array_equal(encoder.encode(Spikes.time_first(square)).counts, square)
     with pytest.raises(InvalidData, match="its samples are 3, the steps of the model"):
         encoder.encode(np.zeros((3, 7, 2), np.uint8))

@@ -21,7 +21,12 @@ ARRAYS = {
     "x_test": RNG.integers(0, 256, (9, 4, 3), dtype=np.uint8),
     "y_test": np.arange(9, dtype=np.uint8) % 3,
 }
-NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -31,7 +36,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
 def write_idx(folder: Path, compressed: bool) -> None:
     for name, array in zip(NAMES, ARRAYS.values(), strict=True):
         content = idx_bytes(array)
-        (folder / (name + ".gz" if compressed else name)).write_bytes(gzip.compress(content) if compressed else content)
+        (folder / (name + ".gz" if compressed else name)).write_bytes(
+            gzip.compress(content) if compressed else content
+        )
 
 
 def test_digits_are_split_by_class_without_overlap() -> None:
@@ -72,12 +79,19 @@ def test_every_form_of_file_gives_the_same_dataset(tmp_path: Path, form: str) ->
     else:
         write_idx(path, form == "gz")
     dataset = load(path)
-    assert (dataset.name, dataset.image, dataset.classes, dataset.features) == ("set", (4, 3), 3, 12)
+    assert (dataset.name, dataset.image, dataset.classes, dataset.features) == (
+        "set",
+        (4, 3),
+        3,
+        12,
+    )
     assert (len(dataset.y_train), len(dataset.y_validation), len(dataset.y_test)) == (54, 6, 9)
     np.testing.assert_allclose(dataset.x_test, ARRAYS["x_test"].reshape(9, 12) / 255, atol=1e-6)
     assert np.array_equal(dataset.y_test, ARRAYS["y_test"])
     together = np.concatenate([dataset.x_train, dataset.x_validation])
-    assert sorted(map(tuple, together)) == sorted(map(tuple, (ARRAYS["x_train"].reshape(60, 12) / np.float32(255))))
+    assert sorted(map(tuple, together)) == sorted(
+        map(tuple, (ARRAYS["x_train"].reshape(60, 12) / np.float32(255)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,19 +100,30 @@ def test_every_form_of_file_gives_the_same_dataset(tmp_path: Path, form: str) ->
         (lambda a: a.pop("y_test"), "y_test"),
         (lambda a: a.update(y_train=a["y_train"][:-1]), "60 whole labels"),
         (lambda a: a.update(y_test=a["y_test"] * 0.5), "y_test: whole numbers are needed, not 0.5"),
-        (lambda a: a.update(y_test=a["y_test"] * np.nan), "y_test: whole numbers are needed, not nan"),
+        (
+            lambda a: a.update(y_test=a["y_test"] * np.nan),
+            "y_test: whole numbers are needed, not nan",
+        ),
         (lambda a: a.update(y_test=a["y_test"].astype(str)), "whole labels"),
         (lambda a: a.update(x_test=a["x_test"][:, :3]), "training features"),
         (lambda a: a.update(x_test=a["x_test"][:0], y_test=a["y_test"][:0]), "no samples"),
         (lambda a: a.update(x_train=a["x_train"][:0], y_train=a["y_train"][:0]), "no samples"),
         (lambda a: a.update(x_train=a["x_train"].astype(np.int64)), "int64"),
         (lambda a: a.update(x_train=a["x_train"] * 1.0), "x_train is float64, but x_test uint8"),
-        (lambda a: a.update(x_train=a["x_train"] * 1.0, x_test=a["x_test"] * 1.0), "0..1 is needed"),
-        (lambda a: a.update(x_train=a["x_train"] * np.nan, x_test=a["x_test"] * 1.0), "0..1 is needed"),
+        (
+            lambda a: a.update(x_train=a["x_train"] * 1.0, x_test=a["x_test"] * 1.0),
+            "0..1 is needed",
+        ),
+        (
+            lambda a: a.update(x_train=a["x_train"] * np.nan, x_test=a["x_test"] * 1.0),
+            "0..1 is needed",
+        ),
         (lambda a: a.update(x_validation=a["x_train"]), "use read_counts"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, change: Callable[[dict], object], message: str) -> None:
+def test_arrays_that_do_not_fit_are_refused(
+    tmp_path: Path, change: Callable[[dict], object], message: str
+) -> None:
     arrays = dict(ARRAYS)
     change(arrays)
     np.savez(tmp_path / "set.npz", **arrays)
@@ -112,11 +137,18 @@ def saved(path: Path, **changes: object) -> Path:
 
 
 def test_spikes_are_never_taken_for_pixels(tmp_path: Path) -> None:
-    """uint8 [n, T, F] with few spikes: neither divided by 255 nor flattened; without a word which of both it is, refused."""
-    spikes = {f"x_{part}": RNG.integers(0, 3, (n, 4, 3), dtype=np.uint8) for part, n in (("train", 60), ("test", 9))}
+    """uint8 [n, T, F] with few spikes: neither divided by 255 nor flattened; without a word which
+    of both it is, refused.
+    """
+    spikes = {
+        f"x_{part}": RNG.integers(0, 3, (n, 4, 3), dtype=np.uint8)
+        for part, n in (("train", 60), ("test", 9))
+    }
     for kind in (np.uint8, np.int64, np.float32, bool):
         typed = {name: array.astype(kind) for name, array in spikes.items()}
-        with pytest.raises(InvalidData, match=r'could be spike counts .* say kind="spikes" or kind="values"'):
+        with pytest.raises(
+            InvalidData, match=r'could be spike counts .* say kind="spikes" or kind="values"'
+        ):
             load(saved(tmp_path, **typed))
         dataset = load(saved(tmp_path, **typed), kind="spikes")
         assert dataset.steps == 4 and dataset.features == 3 and dataset.image is None
@@ -135,10 +167,17 @@ def test_spikes_are_never_taken_for_pixels(tmp_path: Path) -> None:
 
 
 def test_images_of_0_and_1_stay_as_they_are(tmp_path: Path) -> None:
-    black_and_white = {name: (ARRAYS[name] > 127).astype(np.uint8) for name in ("x_train", "x_test")}
+    black_and_white = {
+        name: (ARRAYS[name] > 127).astype(np.uint8) for name in ("x_train", "x_test")
+    }
     for dataset in (
         load(saved(tmp_path, **black_and_white), kind="values"),
-        load(saved(tmp_path, **{name: array.reshape(len(array), -1) for name, array in black_and_white.items()})),
+        load(
+            saved(
+                tmp_path,
+                **{name: array.reshape(len(array), -1) for name, array in black_and_white.items()},
+            )
+        ),
     ):
         assert set(np.unique(dataset.x_test)) == {0.0, 1.0}
         assert np.array_equal(dataset.x_test, black_and_white["x_test"].reshape(9, 12))
@@ -157,7 +196,9 @@ def test_the_value_that_stands_for_1_is_known_or_given(tmp_path: Path) -> None:
     }
     with pytest.raises(InvalidData, match="uint8 values end at 16.*give largest=16 or largest=255"):
         load(saved(tmp_path, **greys))
-    assert np.array_equal(load(saved(tmp_path, **greys), largest=16).x_test, greys["x_test"] / np.float32(16))
+    assert np.array_equal(
+        load(saved(tmp_path, **greys), largest=16).x_test, greys["x_test"] / np.float32(16)
+    )
     with pytest.raises(InvalidData, match=r"largest must be in 1\.\.255"):
         load(saved(tmp_path, **greys), largest=0)
     with pytest.raises(InvalidData, match="0..1 is needed"):
@@ -225,7 +266,9 @@ def test_a_dataset_checks_its_parts() -> None:
     with pytest.raises(InvalidData, match="test: features range from nan"):
         Dataset("wrong", x, y, x, y, x * np.nan, y, 2)
     spikes = np.zeros((4, 5, 6), np.uint8)
-    with pytest.raises(InvalidData, match="test: features are float32 .4, 6.; every part has spike counts"):
+    with pytest.raises(
+        InvalidData, match="test: features are float32 .4, 6.; every part has spike counts"
+    ):
         Dataset("mixed", spikes, y, spikes, y, x, y, 2)
     with pytest.raises(InvalidData, match="test: features are float64 .4, 5, 6.; every part"):
         Dataset("mixed", spikes, y, spikes, y, spikes * 1.0, y, 2)

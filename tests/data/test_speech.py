@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of speech, the checksum of recordings, downloads that fail, and the command that hears."""
+"""Folders of speech, the checksum of recordings, downloads that fail, and the command that
+hears.
+"""
 
 import dataclasses
 import io
@@ -30,7 +32,9 @@ RATE = 8000
 
 
 def tone(frequency: float, milliseconds: int = 120) -> np.ndarray:
-    return (20000 * np.sin(2 * np.pi * frequency * np.arange(RATE * milliseconds // 1000) / RATE)).astype(np.int16)
+    return (
+        20000 * np.sin(2 * np.pi * frequency * np.arange(RATE * milliseconds // 1000) / RATE)
+    ).astype(np.int16)
 
 
 @pytest.fixture
@@ -41,7 +45,11 @@ def digits_folder(tmp_path: Path) -> Path:
     for digit in (0, 1):
         for speaker in ("theo", "anna"):
             for index in range(3, 7):
-                wavfile.write(folder / f"{digit}_{speaker}_{index}.wav", RATE, tone(400 + 1500 * digit + 5 * index))
+                wavfile.write(
+                    folder / f"{digit}_{speaker}_{index}.wav",
+                    RATE,
+                    tone(400 + 1500 * digit + 5 * index),
+                )
     (folder / "readme.txt").write_text("no sound")
     return folder
 
@@ -52,11 +60,18 @@ def test_a_folder_of_digits_becomes_spikes(digits_folder: Path, tmp_path: Path) 
     told: list[float] = []
     recordings, index = hear(sounds, Cochlea(channels=16), lambda text, done: told.append(done))
     assert told[-1] == 1.0 and index.tolist() == [3, 4, 5, 6] * 4
-    assert recordings.speakers is not None and recordings.speakers.tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
+    assert (
+        recordings.speakers is not None
+        and recordings.speakers.tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4
+    )
     write_spikes(tmp_path / "spikes.npz", recordings, index)
     again, read_index = spike_file(tmp_path / "spikes.npz")
     assert again.channels == 16 and np.array_equal(again.channel, recordings.channel)
-    assert np.allclose(again.time, recordings.time) and read_index is not None and np.array_equal(read_index, index)
+    assert (
+        np.allclose(again.time, recordings.time)
+        and read_index is not None
+        and np.array_equal(read_index, index)
+    )
     finer = dataclasses.replace(recordings, time=recordings.time + 0.0004)
     with pytest.raises(InvalidData, match="whole milliseconds, speech has an event at"):
         write_spikes(tmp_path / "finer.npz", finer)
@@ -67,8 +82,13 @@ def test_a_folder_of_digits_becomes_spikes(digits_folder: Path, tmp_path: Path) 
     assert low < high
 
 
-def test_the_command_hears(digits_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    app(["hear", str(digits_folder), "--out", str(tmp_path / "out.npz"), "--channels", "8"], standalone_mode=False)
+def test_the_command_hears(
+    digits_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(
+        ["hear", str(digits_folder), "--out", str(tmp_path / "out.npz"), "--channels", "8"],
+        standalone_mode=False,
+    )
     assert "16 recordings" in capsys.readouterr().out
     assert spike_file(tmp_path / "out.npz")[0].channels == 8
 
@@ -137,7 +157,11 @@ def test_speech_commands_have_their_official_parts(tmp_path: Path) -> None:
     assert data.y_test.tolist() == [1] and data.classes == 2 and data.steps == 12  # no, yes
     assert "2 words, recordings: 5 train" in hear_to_file(str(tmp_path), tmp_path / "heard.npz", 12)
     again = read_counts(tmp_path / "heard.npz")
-    assert again.name == "speech-commands" and again.steps == 100 and np.array_equal(again.y_train, data.y_train)
+    assert (
+        again.name == "speech-commands"
+        and again.steps == 100
+        and np.array_equal(again.y_train, data.y_train)
+    )
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(InvalidData, match="broken.npz: not a dataset of spikes"):
         read_counts(tmp_path / "broken.npz")
@@ -150,7 +174,9 @@ def test_archives_in_memory_are_read(digits_folder: Path) -> None:
     from neurohw.data.speech import read_sound
 
     path = digits_folder / "0_anna_3.wav"
-    assert np.array_equal(read_sound(path)[1], read_sound(Path("x.wav"), io.BytesIO(path.read_bytes()).getvalue())[1])
+    assert np.array_equal(
+        read_sound(path)[1], read_sound(Path("x.wav"), io.BytesIO(path.read_bytes()).getvalue())[1]
+    )
 
 
 def test_hear_does_not_replace_another_file(

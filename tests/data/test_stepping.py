@@ -16,7 +16,9 @@ from neurohw.data.stepping import as_doubles, duration, step_of, whole
 from neurohw.errors import InvalidData
 
 STEPS = 50
-DECIMALS = st.integers(0, 4).flatmap(lambda places: st.integers(0, 60000).map(lambda n: float(f"{n}e-{places}")))
+DECIMALS = st.integers(0, 4).flatmap(
+    lambda places: st.integers(0, 60000).map(lambda n: float(f"{n}e-{places}"))
+)
 DURATIONS = st.sampled_from([1.0, 0.1, 0.2, 0.3, 0.05, 0.07, 0.01, 0.001, 0.0025, 1000.0, 12.5])
 
 
@@ -37,7 +39,9 @@ def test_steps_are_those_of_the_decimals(times: list[float], step: float, origin
 @settings(max_examples=300, deadline=None)
 @given(st.floats(0, 1e6), DURATIONS)
 def test_any_double_lies_between_its_borders(time: float, step: float) -> None:
-    """Off a border the step is that of the very double; within 4 units in the last place below one it is the border's."""
+    """Off a border the step is that of the very double; within 4 units in the last place below one
+    it is the border's.
+    """
     found = int(step_of(time, step, STEPS))
     slack = 4 * Fraction(math.ulp(time))
     border = Fraction(str(step))
@@ -46,7 +50,11 @@ def test_any_double_lies_between_its_borders(time: float, step: float) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(-(10**9), 10**12), min_size=1, max_size=8), st.integers(1, 10**6), st.integers(0, 10**9))
+@given(
+    st.lists(st.integers(-(10**9), 10**12), min_size=1, max_size=8),
+    st.integers(1, 10**6),
+    st.integers(0, 10**9),
+)
 def test_whole_times_are_divided_exactly(times: list[int], step: int, origin: int) -> None:
     expected = [max(-1, min((t - origin) // step, STEPS)) for t in times]
     assert step_of(np.array(times), step, STEPS, origin).tolist() == expected
@@ -71,8 +79,14 @@ def test_short_floats_stand_for_their_decimals(kind: type) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(DECIMALS, min_size=1, max_size=20), DURATIONS, st.sampled_from([np.float64, np.float32]))
-def test_events_and_recordings_are_binned_by_the_one_rule(times: list[float], step: float, kind: type) -> None:
+@given(
+    st.lists(DECIMALS, min_size=1, max_size=20),
+    DURATIONS,
+    st.sampled_from([np.float64, np.float32]),
+)
+def test_events_and_recordings_are_binned_by_the_one_rule(
+    times: list[float], step: float, kind: type
+) -> None:
     short = np.array(times).astype(kind)
     zeros = np.zeros(len(times), int)
     expected = np.bincount([exact(t, step) for t in short], minlength=STEPS + 1)[:STEPS]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random networks, the same in all engines: not one spike and not one state differs. 200 in Python and C++, some of them in Lava and in RTL."""
+"""Random networks, the same in all engines: not one spike and not one state differs.
+
+200 in Python and C++, some of them in Lava and in RTL.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +23,10 @@ LAVA_NETWORKS = 80  # a second each, and more in tests/engines/test_lava.py
 
 
 def case(seed: int) -> tuple[Any, Any, Any]:
-    """A trained network, its integers, and a stimulus. The first RTL_NETWORKS have nothing that the RTL refuses, but for some domains of astrocytes."""
+    """A trained network, its integers, and a stimulus.
+
+    The first RTL_NETWORKS have nothing that the RTL refuses, but for some domains of astrocytes.
+    """
     rng = np.random.default_rng(1000 + seed)
     features = FEATURES - {"synapse_delay"} if seed < RTL_NETWORKS else FEATURES
     trained = random_trained(rng, random_graph(rng, features), 9, dyadic=True, each_neuron=True)
@@ -35,10 +41,15 @@ def test_random_networks_in_torch_brian2_native_and_lava() -> None:
         trained, model, spikes = case(seed)
         reference = run_reference(trained, spikes)
         for engine in ("torch", "brian2"):
-            assert first_mismatch(reference, engine_named(engine).run(trained, spikes), 1e-9) is None, (seed, engine)
+            assert (
+                first_mismatch(reference, engine_named(engine).run(trained, spikes), 1e-9) is None
+            ), (seed, engine)
         golden = run_golden(model, spikes)
         for engine in ("native", "brian2"):
-            assert first_mismatch(golden, engine_named(engine).run(model, spikes)) is None, (seed, engine)
+            assert first_mismatch(golden, engine_named(engine).run(model, spikes)) is None, (
+                seed,
+                engine,
+            )
         fired += sum(int(s.sum()) for s in list(golden.spikes.values())[1:])
         kinds |= {type(p.connection).__name__ for p in trained.network.projections}
         kinds |= {"delay" for p in trained.network.projections if p.delay or p.max_delay}
@@ -52,7 +63,9 @@ def test_random_networks_in_torch_brian2_native_and_lava() -> None:
     assert len(jobs) > NETWORKS // 2 > LAVA_NETWORKS
     for start in range(0, LAVA_NETWORKS, 40):
         part = jobs[start : start + 40]
-        for (seed, _, _, golden), trace in zip(part, run_many([(m, s) for _, m, s, _ in part]), strict=True):
+        for (seed, _, _, golden), trace in zip(
+            part, run_many([(m, s) for _, m, s, _ in part]), strict=True
+        ):
             assert first_mismatch(golden, trace) is None, seed
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brian2 equals the reference in float64 and the golden model in integers, and its exported scripts stand alone."""
+"""Brian2 equals the reference in float64 and the golden model in integers, and its exported scripts
+stand alone.
+"""
 
 import dataclasses
 import re
@@ -72,10 +74,21 @@ def test_saturating_membranes_agree() -> None:
 def test_cython_agrees_too() -> None:
     # small ones, one in float and one in integers: every population and projection is compiled
     (gained, spikes), (raised, others) = random_case(37), random_case(49)
-    assert [m.effect for trained in (gained, raised) for m in trained.network.modulations] == ["gain", "threshold"]
-    assert first_mismatch(run_reference(gained, spikes), engine.run(gained, spikes, target="cython"), 1e-9) is None
+    assert [m.effect for trained in (gained, raised) for m in trained.network.modulations] == [
+        "gain",
+        "threshold",
+    ]
+    assert (
+        first_mismatch(
+            run_reference(gained, spikes), engine.run(gained, spikes, target="cython"), 1e-9
+        )
+        is None
+    )
     model = quantize(raised, 6, max_count=2)
-    assert first_mismatch(run_golden(model, others), engine.run(model, others, target="cython")) is None
+    assert (
+        first_mismatch(run_golden(model, others), engine.run(model, others, target="cython"))
+        is None
+    )
 
 
 def test_samples_in_chunks_are_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +125,21 @@ MUTATIONS = {
     "reset a step late": (Lif(0.5, delayed_reset=True), "reset", "r = 1", "v -= threshold"),
     "refractory": (Lif(0.5, refractory=2), "reset", "r = 2", "r = 1"),
     "current": (Lif(0.5, synapse_decay=0.5), "update", "synapse_decay*c + I", "I"),
-    "adaptation": (Lif(0.5, adaptation=Adaptation(0.5, 0.5)), "reset", "a + adaptation_strength", "a"),
+    "adaptation": (
+        Lif(0.5, adaptation=Adaptation(0.5, 0.5)),
+        "reset",
+        "a + adaptation_strength",
+        "a",
+    ),
 }
 INTEGER_MUTATIONS = {
     "rounding of the shift": (Lif(0.5), "update", "floor(v/2)", "sign(v)*floor(abs(v)/2)"),
-    "rounding of the product": (Lif(0.9), "update", "sign(v)*floor(abs(v)*decay/4096)", "floor(v*decay/4096)"),
+    "rounding of the product": (
+        Lif(0.9),
+        "update",
+        "sign(v)*floor(abs(v)*decay/4096)",
+        "floor(v*decay/4096)",
+    ),
     "comparison": (Lif(0.5), "threshold", ">=", ">"),
 }
 
@@ -134,11 +157,17 @@ def mutated(monkeypatch: pytest.MonkeyPatch, part: str, right: str, wrong: str) 
 
 
 @pytest.mark.parametrize("integers", [False, True])
-@pytest.mark.parametrize("name", sorted(set(MUTATIONS) | {f"integer {n}" for n in INTEGER_MUTATIONS}))
-def test_a_mutated_semantic_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, integers: bool) -> None:
+@pytest.mark.parametrize(
+    "name", sorted(set(MUTATIONS) | {f"integer {n}" for n in INTEGER_MUTATIONS})
+)
+def test_a_mutated_semantic_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, name: str, integers: bool
+) -> None:
     if integers != name.startswith("integer "):
         return
-    neuron, part, right, wrong = INTEGER_MUTATIONS[name.removeprefix("integer ")] if integers else MUTATIONS[name]
+    neuron, part, right, wrong = (
+        INTEGER_MUTATIONS[name.removeprefix("integer ")] if integers else MUTATIONS[name]
+    )
     rng = np.random.default_rng(5)
     trained = random_trained(rng, feed_forward([8, 10, 6], neuron, neuron), 20, dyadic=True)
     # coarse weights, so that membranes meet the threshold exactly
@@ -172,7 +201,11 @@ def test_a_mutated_modulation_is_noticed(monkeypatch: pytest.MonkeyPatch, name: 
     network = dataclasses.replace(
         base,
         populations=(base.input, Population("astrocyte", 5, Astrocyte(0.75)), base.output),
-        projections=(*base.projections, Projection("output", "astrocyte"), Projection("input", "astrocyte")),
+        projections=(
+            *base.projections,
+            Projection("output", "astrocyte"),
+            Projection("input", "astrocyte"),
+        ),
         modulations=(Modulation("astrocyte", "output", effect),),  # type: ignore[arg-type]
     )
     trained = random_trained(rng, network, 20, dyadic=True)
@@ -186,9 +219,13 @@ def test_a_mutated_modulation_is_noticed(monkeypatch: pytest.MonkeyPatch, name: 
 
 @pytest.mark.parametrize("integers", [False, True])
 @pytest.mark.parametrize("seed", [7, BOTH_EFFECTS])
-def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers: bool, seed: int) -> None:
+def test_an_exported_script_runs_without_the_framework(
+    tmp_path: Path, integers: bool, seed: int
+) -> None:
     trained, spikes = random_case(seed)
-    assert len({m.effect for m in trained.network.modulations}) == (2 if seed == BOTH_EFFECTS else 0)
+    assert len({m.effect for m in trained.network.modulations}) == (
+        2 if seed == BOTH_EFFECTS else 0
+    )
     model = quantize(trained, 6, max_count=2) if integers else trained
     expected = run_golden(model, spikes) if integers else run_reference(model, spikes)
     assert fired(expected) > 10
@@ -198,16 +235,35 @@ def test_an_exported_script_runs_without_the_framework(tmp_path: Path, integers:
     np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
     np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])
     for source, target in (("in", "out"), ("one", "single")):
-        command = [sys.executable, "-I", script, "--input", f"{source}.npz", "--out", f"{target}.npz", "--states"]
+        command = [
+            sys.executable,
+            "-I",
+            script,
+            "--input",
+            f"{source}.npz",
+            "--out",
+            f"{target}.npz",
+            "--states",
+        ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
     np.savez(tmp_path / "wrong.npz", spikes=spikes)  # [time, sample, neuron]
     np.savez(tmp_path / "long.npz", spikes=np.concatenate([spikes, spikes])[:, 0])
     for source, message in (("wrong", "may be exchanged"), ("long", "the integers are proved for")):
-        command = [sys.executable, "-I", script, "--input", f"{source}.npz", "--out", f"{source}-out.npz"]
+        command = [
+            sys.executable,
+            "-I",
+            script,
+            "--input",
+            f"{source}.npz",
+            "--out",
+            f"{source}-out.npz",
+        ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         refused = source == "wrong" or integers
-        assert (done.returncode == 2 and message in done.stderr) if refused else done.returncode == 0
+        assert (
+            (done.returncode == 2 and message in done.stderr) if refused else done.returncode == 0
+        )
         assert (tmp_path / f"{source}-out.npz").exists() != refused
     with np.load(tmp_path / "out.npz") as many, np.load(tmp_path / "single.npz") as single:
         for population in trained.network.populations:

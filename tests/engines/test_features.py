@@ -26,10 +26,14 @@ def test_what_an_engine_accepts_it_runs(feature) -> None:  # type: ignore[no-unt
             if engine.name in ("rtl", "lava") or accepts(engine, feature, kind) is not None:
                 continue
             model = model_for(feature, kind)
-            expected = run_reference(model, spikes) if kind == "float" else run_golden(model, spikes)
+            expected = (
+                run_reference(model, spikes) if kind == "float" else run_golden(model, spikes)
+            )
             assert expected.spikes["cells"].any()
             actual = engine.run(model, spikes)
-            assert first_mismatch(expected, actual, 1e-9 if kind == "float" else 0.0) is None, engine.name
+            assert first_mismatch(expected, actual, 1e-9 if kind == "float" else 0.0) is None, (
+                engine.name
+            )
 
 
 @pytest.mark.slow

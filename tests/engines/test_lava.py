@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lava's fixed point equals the golden model: its own processes where they are exact, ours elsewhere."""
+"""Lava's fixed point equals the golden model: its own processes where they are exact, ours
+elsewhere.
+"""
 
 import dataclasses
 import importlib.util
@@ -28,7 +30,8 @@ from tests.random_networks import random_graph, random_stimulus, random_trained
 pytestmark = pytest.mark.slow  # Lava takes seconds to start
 PACKAGE = Path(session.__file__).parents[3]
 needs_lava = pytest.mark.skipif(
-    importlib.util.find_spec("lava") is None and not os.environ.get("CI"), reason="lava-nc is not installed"
+    importlib.util.find_spec("lava") is None and not os.environ.get("CI"),
+    reason="lava-nc is not installed",
 )
 
 
@@ -37,7 +40,9 @@ def fired(trace: Any) -> int:
 
 
 def supported(model: QuantizedNetwork) -> bool:
-    """False for the one thing that random graphs have and Lava has not: a loop with less delay than hops."""
+    """False for the one thing that random graphs have and Lava has not: a loop with less delay than
+    hops.
+    """
     try:
         engine.check(model)
     except Unsupported as error:
@@ -53,7 +58,9 @@ def random_case(seed: int, steps: int = 9, samples: int = 3) -> tuple[QuantizedN
     return quantize(trained, 3 + seed % 6, resolution_bits=0, max_count=2), spikes
 
 
-def native_case(seed: int, features: set[str], steps: int = 12, samples: int = 1) -> tuple[QuantizedNetwork, Any]:
+def native_case(
+    seed: int, features: set[str], steps: int = 12, samples: int = 1
+) -> tuple[QuantizedNetwork, Any]:
     """A network of Lava's own hard-reset LIF neurons, and counts up to 2 for it."""
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, frozenset(features))
@@ -81,13 +88,17 @@ def native_case(seed: int, features: set[str], steps: int = 12, samples: int = 1
             bias=bias,
             threshold=np.full_like(q.threshold, threshold),
             decay=MultiplyDecay(int(rng.integers(1, 2000))) if rng.random() < 0.8 else NoDecay(),
-            synapse_decay=None if lif.synapse_decay is None else MultiplyDecay(int(rng.integers(500, 4097))),
+            synapse_decay=None
+            if lif.synapse_decay is None
+            else MultiplyDecay(int(rng.integers(500, 4097))),
             membrane=IntFormat(24),
             current=IntFormat(24),
             accumulator=IntFormat(18),
         )
     projections = {
-        name: dataclasses.replace(p, exponent=int(rng.integers(6, 8)), weight=rng.integers(-60, 90, p.weight.shape))
+        name: dataclasses.replace(
+            p, exponent=int(rng.integers(6, 8)), weight=rng.integers(-60, 90, p.weight.shape)
+        )
         for name, p in model.projections.items()
     }
     model = dataclasses.replace(model, populations=integers, projections=projections)
@@ -97,7 +108,9 @@ def native_case(seed: int, features: set[str], steps: int = 12, samples: int = 1
 def compare(jobs: list[tuple[QuantizedNetwork, Any]], side_by_side: bool) -> int:
     """Spikes of the golden model, all of which Lava has equal, with every state."""
     spikes = 0
-    for (model, stimulus), actual in zip(jobs, engine.run_many(jobs, side_by_side=side_by_side), strict=True):
+    for (model, stimulus), actual in zip(
+        jobs, engine.run_many(jobs, side_by_side=side_by_side), strict=True
+    ):
         expected = run_golden(model, stimulus)
         assert set(expected.arrays()) == set(actual.arrays())
         assert all(a.dtype == expected.arrays()[n].dtype for n, a in actual.arrays().items())
@@ -110,7 +123,10 @@ def compare(jobs: list[tuple[QuantizedNetwork, Any]], side_by_side: bool) -> int
 @needs_lava
 def test_random_graphs_side_by_side() -> None:
     jobs = [case for seed in range(24) if supported((case := random_case(seed))[0])]
-    assert {m.effect for model, _ in jobs for m in model.network.modulations} == {"gain", "threshold"}
+    assert {m.effect for model, _ in jobs for m in model.network.modulations} == {
+        "gain",
+        "threshold",
+    }
     assert {x.lag for model, _ in jobs for x in plan(model, 9, 2).levels.values()} >= {0, 1}
     assert len(jobs) > 15 and compare(jobs, True) > 1000
 
@@ -129,13 +145,19 @@ def test_hard_reset_networks_run_on_lavas_own_processes(side_by_side: bool) -> N
     features = {"recurrence", "skip", "delay", "synapse_delay", "sparse", "convolution"}
     seeds = range(14) if not side_by_side else range(20, 28)
     samples = 2 if side_by_side else 1
-    jobs = [case for seed in seeds if supported((case := native_case(seed, features, samples=samples))[0])]
+    jobs = [
+        case
+        for seed in seeds
+        if supported((case := native_case(seed, features, samples=samples))[0])
+    ]
     used = set()
     for model, spikes in jobs:
         planned = plan(model, len(spikes), 2, samples)
         assert all(p.lif is not None for p in planned.populations.values()), planned
         used |= {q.process for q in planned.projections.values()}
-    assert used >= ({"Sparse"} if side_by_side else {"Dense", "DelayDense", "Sparse", "DelaySparse", "Conv"})
+    assert used >= (
+        {"Sparse"} if side_by_side else {"Dense", "DelayDense", "Sparse", "DelaySparse", "Conv"}
+    )
     assert len(jobs) >= 6 and compare(jobs, side_by_side) > 300
 
 
@@ -160,7 +182,9 @@ def test_without_states_only_spikes_are_recorded() -> None:
 
 def chain(neuron: Lif | Integrator, **fields: Any) -> QuantizedNetwork:
     """5-4 neurons that Lava's LIF computes, but for what `fields` of the population change."""
-    model = quantize(random_trained(np.random.default_rng(2), feed_forward([5, 4], output=neuron), 6))
+    model = quantize(
+        random_trained(np.random.default_rng(2), feed_forward([5, 4], output=neuron), 6)
+    )
     q = model.populations["output"]
     lava = {
         "threshold": np.full(4, 640),
@@ -169,7 +193,9 @@ def chain(neuron: Lif | Integrator, **fields: Any) -> QuantizedNetwork:
         "membrane": IntFormat(24),
         "current": IntFormat(24),
     }
-    known = {k: v for k, v in (lava | fields).items() if k in {f.name for f in dataclasses.fields(q)}}
+    known = {
+        k: v for k, v in (lava | fields).items() if k in {f.name for f in dataclasses.fields(q)}
+    }
     exponent = fields.get("exponent", 6)
     connection = dataclasses.replace(model.projections["input_to_output"], exponent=exponent)
     return dataclasses.replace(
@@ -212,7 +238,9 @@ HARD = Lif(reset="hard", strict=True)
         ),
     ],
 )
-def test_what_lavas_lif_is_taken_for(neuron: Lif | Integrator, fields: dict[str, Any], why: str) -> None:
+def test_what_lavas_lif_is_taken_for(
+    neuron: Lif | Integrator, fields: dict[str, Any], why: str
+) -> None:
     planned = plan(chain(neuron, **fields), 6).populations["output"]
     assert why in planned.why and (planned.lif is None) == bool(why), planned
 
@@ -239,12 +267,18 @@ def test_offsets_are_the_longest_zero_delay_paths() -> None:
 
     arrays["b_to_a.delay"] = np.array([[1, 3], [3, 2]])
     model = quantize(dataclasses.replace(trained, parameters=arrays))
-    with pytest.raises(Unsupported, match="'a_to_b', 'b_to_a'|'b_to_a', 'a_to_b'.*2 hops with a delay of 1"):
+    with pytest.raises(
+        Unsupported, match="'a_to_b', 'b_to_a'|'b_to_a', 'a_to_b'.*2 hops with a delay of 1"
+    ):
         engine.check(model)
 
 
-def test_what_lava_does_not_hold_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.subprocess, "Popen", lambda *a, **k: pytest.fail("something was started"))
+def test_what_lava_does_not_hold_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        session.subprocess, "Popen", lambda *a, **k: pytest.fail("something was started")
+    )
     spikes = np.zeros((6, 1, 5), np.uint8)
     with pytest.raises(Unsupported, match="'output'.*membrane has 25 bits.*24"):
         engine.run(chain(HARD, membrane=IntFormat(25)), spikes)
@@ -260,12 +294,15 @@ def test_what_lava_does_not_hold_is_refused_before_anything_runs(monkeypatch: py
 
 def test_checking_loads_no_lava() -> None:
     code = (
-        "import sys; from neurohw import *; from neurohw.engines import engine_named; import neurohw.engines.lava as e; "
-        "from tests.random_networks import *; import numpy as np; "
-        "engine_named('lava').check(quantize(random_trained(np.random.default_rng(1), feed_forward([3, 2])))); "
-        "print([m for m in sys.modules if m == 'lava' or m.startswith('lava.')])"
+        "import sys; from neurohw import *; from neurohw.engines import engine_named; import "
+        "neurohw.engines.lava as e; from tests.random_networks import *; import numpy as np; "
+        "engine_named('lava').check(quantize(random_trained(np.random.default_rng(1), "
+        "feed_forward([3, 2])))); print([m for m in sys.modules if m == 'lava' or "
+        "m.startswith('lava.')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -281,8 +318,12 @@ def test_a_timeout_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
         def __init__(self, command: list[str], **options: Any) -> None:
             super().__init__(command, **options)
             started.append((self.pid, command[-1].strip("/")))
-            ready = time.monotonic() + 120  # a busy machine may not have loaded Lava when the time is over
-            while not list(session.SHARED_MEMORY.glob(f"{started[-1][1]}*")) and time.monotonic() < ready:
+            # a busy machine may not have loaded Lava when the time is over
+            ready = time.monotonic() + 120
+            while (
+                not list(session.SHARED_MEMORY.glob(f"{started[-1][1]}*"))
+                and time.monotonic() < ready
+            ):
                 time.sleep(0.05)
 
     clear = session._clear
@@ -312,13 +353,19 @@ def test_a_timeout_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(("code", "how"), [("sys.exit(7)", "code 7"), ("os.abort()", "code -6")])
 def test_a_crash_is_reported_with_the_last_words(tmp_path: Path, code: str, how: str) -> None:
-    command = [sys.executable, "-c", f"import os, sys; print('the last words'); sys.stdout.flush(); {code}"]
+    command = [
+        sys.executable,
+        "-c",
+        f"import os, sys; print('the last words'); sys.stdout.flush(); {code}",
+    ]
     with pytest.raises(NeurohwError, match=f"{how}.*the last words"):
         session.run_child(command, tmp_path, 60)
 
 
 def copied_package(folder: Path) -> Path:
-    shutil.copytree(PACKAGE / "neurohw", folder / "neurohw", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PACKAGE / "neurohw", folder / "neurohw", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return folder
 
 
@@ -337,18 +384,28 @@ SOFT = Lif(0.5)
 MUTATIONS: dict[str, tuple[Lif, str, str, str]] = {
     "nothing": (SOFT, "step.py", "u >= threshold", "u >= threshold"),
     "comparison": (SOFT, "step.py", "u >= threshold", "u > threshold"),
-    "order of leak and sum": (SOFT, "step.py", "decay_v(before) + drive)", "decay_v(before + drive))"),
-    "rounding of the shift": (SOFT, "fixedpoint.py", "values - (values >> self.shift)", "values - np.fix(values / 2**self.shift)"),
+    "order of leak and sum": (SOFT, "step.py", "decay_v(before) + drive)",
+        "decay_v(before + drive))"),
+    "rounding of the shift": (SOFT, "fixedpoint.py", "values - (values >> self.shift)",
+        "values - np.fix(values / 2**self.shift)"),
     "reset": (SOFT, "step.py", "u - threshold, u)", "0, u)"),
-    "offset of a connection": (SOFT, "engines/lava/planning.py", "- late[projection.source] - 1", "- late[projection.source]"),
-    "offset of a population": (SOFT, "engines/lava/processes/soft_reset_lif.py", "- 1 - self.offset", "- 1"),
-    "adaptation": (Lif(0.5, adaptation=Adaptation(0.5, 0.5)), "step.py", "decay_a(state.a) +", "decay_a(state.a) * 0 +"),
-    "saturation": (SOFT, "fixedpoint.py", "np.clip(values, self.min, self.max)", "np.clip(values, self.min + 1, self.max)"),
+    "offset of a connection": (SOFT, "engines/lava/planning.py", "- late[projection.source] - 1",
+        "- late[projection.source]"),
+    "offset of a population": (SOFT, "engines/lava/processes/soft_reset_lif.py",
+        "- 1 - self.offset", "- 1"),
+    "adaptation": (Lif(0.5, adaptation=Adaptation(0.5, 0.5)), "step.py", "decay_a(state.a) +",
+        "decay_a(state.a) * 0 +"),
+    "saturation": (SOFT, "fixedpoint.py", "np.clip(values, self.min, self.max)",
+        "np.clip(values, self.min + 1, self.max)"),
     "Lava's LIF: comparison": (HARD, "engines/lava/planning.py", "0 if neuron.strict else 1", "64"),
-    "Lava's LIF: current decay": (HARD, "engines/lava/planning.py", "LifPlan(decay_c - 1", "LifPlan(decay_c - 300"),
-    "Lava's LIF: offset": (HARD, "engines/lava/processes/recorder.py", "- 1 - self.offset", "- self.offset"),
-    "Lava's LIF: bias": (HARD, "engines/lava/simulate.py", "for stop in sorted({p.offset for p in biased}", "for stop in sorted(set()"),
-    "Lava's Dense: last bit": (HARD, "engines/lava/simulate.py", "2 * _dense(p.matrices[0][1])", "_dense(p.matrices[0][1])"),
+    "Lava's LIF: current decay": (HARD, "engines/lava/planning.py", "LifPlan(decay_c - 1",
+        "LifPlan(decay_c - 300"),
+    "Lava's LIF: offset": (HARD, "engines/lava/processes/recorder.py", "- 1 - self.offset",
+        "- self.offset"),
+    "Lava's LIF: bias": (HARD, "engines/lava/simulate.py",
+        "for stop in sorted({p.offset for p in biased}", "for stop in sorted(set()"),
+    "Lava's Dense: last bit": (HARD, "engines/lava/simulate.py", "2 * _dense(p.matrices[0][1])",
+        "_dense(p.matrices[0][1])"),
 }  # fmt: skip
 
 
@@ -381,7 +438,9 @@ def mutation_case(neuron: Lif, saturates: bool) -> tuple[QuantizedNetwork, Any]:
 
 @needs_lava
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
-def test_a_mutated_semantic_is_noticed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutated_semantic_is_noticed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     neuron, file, right, wrong = MUTATIONS[name]
     model, spikes = mutation_case(neuron, name == "saturation")
     root = copied_package(tmp_path)
@@ -397,10 +456,18 @@ def test_a_mutated_semantic_is_noticed(name: str, tmp_path: Path, monkeypatch: p
 
 
 def native_with(*processes: str) -> tuple[QuantizedNetwork, Any]:
-    """The first random network of Lava's own processes that has all of these, and nothing of ours."""
+    """The first random network of Lava's own processes that has all of these, and nothing of
+    ours.
+    """
     for seed in range(60, 120):
-        model, spikes = native_case(seed, {"convolution", "sparse", "delay", "synapse_delay", "recurrence"}, samples=2)
-        used = {q.process for q in plan(model, 12, 2).projections.values()} if supported(model) else set()
+        model, spikes = native_case(
+            seed, {"convolution", "sparse", "delay", "synapse_delay", "recurrence"}, samples=2
+        )
+        used = (
+            {q.process for q in plan(model, 12, 2).projections.values()}
+            if supported(model)
+            else set()
+        )
         if used >= set(processes) and "IntegerSynapses" not in used:
             return model, spikes
     pytest.fail(f"no seed gives a network with {processes}")
@@ -415,15 +482,27 @@ def export_case(name: str) -> tuple[QuantizedNetwork, Any]:
         return model, spikes
     if name == "adaptive":
         rng = np.random.default_rng(3)
-        neuron = Lif(0.75, reset="hard", v_reset=-0.25, adaptation=Adaptation(0.5, 0.5), synapse_decay=0.5)
-        trained = random_trained(rng, feed_forward([6, 5, 4], neuron, Integrator(0.5)), 9, dyadic=True)
+        neuron = Lif(
+            0.75, reset="hard", v_reset=-0.25, adaptation=Adaptation(0.5, 0.5), synapse_decay=0.5
+        )
+        trained = random_trained(
+            rng, feed_forward([6, 5, 4], neuron, Integrator(0.5)), 9, dyadic=True
+        )
         return quantize(trained, 8, max_count=2), random_stimulus(rng, trained.network, 9, 2, 2)
     return native_with(*name.split(" and "))
 
 
 @needs_lava
 @pytest.mark.parametrize(
-    "name", ["with our processes", "adaptive", "astrocytes", "Conv and Sparse", "Dense and DelayDense", "DelaySparse"]
+    "name",
+    [
+        "with our processes",
+        "adaptive",
+        "astrocytes",
+        "Conv and Sparse",
+        "Dense and DelayDense",
+        "DelaySparse",
+    ],
 )
 def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
     model, spikes = export_case(name)
@@ -432,7 +511,9 @@ def test_an_exported_script_is_the_network(tmp_path: Path, name: str) -> None:
     script = tmp_path / "network.py"
     assert engine.export(model, script) == [script, tmp_path / "network.npz"]
     native = name not in ("with our processes", "adaptive", "astrocytes")
-    assert ("import neurohw" in script.read_text() or "from neurohw" in script.read_text()) != native
+    assert (
+        "import neurohw" in script.read_text() or "from neurohw" in script.read_text()
+    ) != native
     np.savez(tmp_path / "in.npz", spikes=spikes.transpose(1, 0, 2))
     np.savez(tmp_path / "one.npz", spikes=spikes[:, 0])
     for source, target in (("in", "out"), ("one", "single")):

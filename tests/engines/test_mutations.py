@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks would notice: one semantic of one engine is changed at a time, and the comparison with the others must fail.
+"""The checks would notice: one semantic of one engine is changed at a time, and the comparison with
+the others must fail.
 
 Brian2 and Lava are changed in the same way in their own files.
 """
@@ -55,11 +56,21 @@ Case = tuple[TrainedNetwork, QuantizedNetwork, Any]
 
 
 def case(neuron: Lif) -> Case:
-    """A recurrent network with coarse weights, so that membranes meet the threshold exactly and rounding shows."""
+    """A recurrent network with coarse weights, so that membranes meet the threshold exactly and
+    rounding shows.
+    """
     rng = np.random.default_rng(5)
     network = Network(
-        (Population("input", 8, Source()), Population("cells", 10, neuron), Population("output", 6, neuron)),
-        (Projection("input", "cells"), Projection("cells", "output", 1), Projection("cells", "cells", 2)),
+        (
+            Population("input", 8, Source()),
+            Population("cells", 10, neuron),
+            Population("output", 6, neuron),
+        ),
+        (
+            Projection("input", "cells"),
+            Projection("cells", "output", 1),
+            Projection("cells", "cells", 2),
+        ),
     )
     trained = random_trained(rng, network, 20, dyadic=True)
     coarse = {
@@ -94,7 +105,9 @@ def rewritten(function: Callable[..., Any], right: str, wrong: str) -> Callable[
         (LATE, "np.where(pending, threshold, 0)", "np.where(pending, 0, 0)"),
     ],
 )
-def test_the_reference_and_golden(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: str) -> None:
+def test_the_reference_and_golden(
+    monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: str
+) -> None:
     trained, model, spikes = case(neuron)
     expected, integers = torch_engine.run(trained, spikes), native.run_native(model, spikes)
     assert first_mismatch(expected, run_reference(trained, spikes), 1e-9) is None
@@ -105,7 +118,9 @@ def test_the_reference_and_golden(monkeypatch: pytest.MonkeyPatch, neuron: Lif, 
 
 
 def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    def golden_differs(neuron: Lif, owner: Any, name: str, right: str, wrong: str, cap: int | None = None) -> None:
+    def golden_differs(
+        neuron: Lif, owner: Any, name: str, right: str, wrong: str, cap: int | None = None
+    ) -> None:
         trained, model, spikes = case(neuron)
         if cap is not None:
             model = quantize(trained, 3, resolution_bits=0, membrane_cap=cap)
@@ -120,7 +135,9 @@ def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -
     floors = "(values * (MULTIPLY_UNIT - self.delta)) >> 12"
     golden_differs(PRODUCT, MultiplyDecay, "apply", "np.sign(values) * (product >> 12)", floors)
     wraps = "(values - self.min) % (self.max - self.min + 1) + self.min"
-    golden_differs(SHIFT, fixedpoint.IntFormat, "saturate", "np.clip(values, self.min, self.max)", wraps, cap=4)
+    golden_differs(
+        SHIFT, fixedpoint.IntFormat, "saturate", "np.clip(values, self.min, self.max)", wraps, cap=4
+    )
     simulate = rewritten(reference.simulate, "[t - delay]", "[t - max(delay - 1, 0)]")
     _, model, spikes = case(SHIFT)
     expected = native.run_native(model, spikes)
@@ -133,9 +150,21 @@ def test_golden_rounding_saturation_and_delay(monkeypatch: pytest.MonkeyPatch) -
     [
         (SHIFT, "constants.decay * before + drive", "constants.decay * (before + drive)"),
         (SHIFT, "spike(u, threshold)", "spike(u, threshold + 1e-6)"),
-        (SHIFT, "v = u - threshold * (fired.detach() if detach_reset else fired)", "v = u * (1 - fired)"),
-        (HARD, "torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device)", "torch.zeros_like(u)"),
-        (CURRENT, "constants.synapse_decay * state.c + current", "constants.synapse_decay * (state.c + current)"),
+        (
+            SHIFT,
+            "v = u - threshold * (fired.detach() if detach_reset else fired)",
+            "v = u * (1 - fired)",
+        ),
+        (
+            HARD,
+            "torch.as_tensor(constants.v_reset, dtype=u.dtype, device=u.device)",
+            "torch.zeros_like(u)",
+        ),
+        (
+            CURRENT,
+            "constants.synapse_decay * state.c + current",
+            "constants.synapse_decay * (state.c + current)",
+        ),
         (TWO, "float(neuron.refractory)", "float(neuron.refractory + 1)"),
         (ADAPTIVE, "threshold = threshold + state.a", "threshold = threshold + 0"),
         (LATE, "drive - threshold * state.r", "drive"),
@@ -160,9 +189,17 @@ def test_torch(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: 
         (HARD, "fires.where(v_reset[k], u)", "fires.where(Shorts{}, u)"),
         (SHIFT, "128 * events.sent", "127 * events.sent"),
         (CURRENT, "T(x >= at)", "T(x > at)"),
-        (TWO, "from[k] - (from[k] >> constant[0])", "from[k] - from[k] / static_cast<T>(1 << constant[0])"),
+        (
+            TWO,
+            "from[k] - (from[k] >> constant[0])",
+            "from[k] - from[k] / static_cast<T>(1 << constant[0])",
+        ),
         (PRODUCT, "value < 0 ? -magnitude : magnitude)", "value < 0 ? -magnitude - 1 : magnitude)"),
-        (SHIFT, "static_cast<size_t>((t - q.delay) % depth)", "static_cast<size_t>((t - (q.delay > 1)) % depth)"),
+        (
+            SHIFT,
+            "static_cast<size_t>((t - q.delay) % depth)",
+            "static_cast<size_t>((t - (q.delay > 1)) % depth)",
+        ),
         (HARD_CURRENT, "spike[i] ? v_reset[i] : v[i]", "spike[i] ? T(0) : v[i]"),
         (CURRENT, "v[i] - (spike[i] ? limit[i] : T(0))", "spike[i] ? T(0) : v[i]"),
         (TWO, "static_cast<T>(p.refractory)", "static_cast<T>(p.refractory - 1)"),
@@ -170,7 +207,9 @@ def test_torch(monkeypatch: pytest.MonkeyPatch, neuron: Lif, right: str, wrong: 
         (LATE, "driving[i] - (r[i] > 0 ? limit[i] : T(0))", "driving[i]"),
     ],
 )
-def test_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, right: str, wrong: str) -> None:
+def test_native(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, right: str, wrong: str
+) -> None:
     _, model, spikes = case(neuron)
     expected = run_golden(model, spikes)
     assert first_mismatch(expected, native.run_native(model, spikes)) is None
@@ -179,7 +218,9 @@ def test_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, ri
 
 
 def modulated_case(effect: str, neuron: Lif = SHIFT) -> Case:
-    """The input drives an astrocyte of three domains, which stands before the cells that it modulates; their own spikes count against them."""
+    """The input drives an astrocyte of three domains, which stands before the cells that it
+    modulates; their own spikes count against them.
+    """
     rng = np.random.default_rng(5)
     network = Network(
         (
@@ -187,14 +228,21 @@ def modulated_case(effect: str, neuron: Lif = SHIFT) -> Case:
             Population("astrocyte", 3, Astrocyte(0.75)),
             Population("cells", 12, neuron),
         ),
-        (Projection("input", "astrocyte"), Projection("cells", "astrocyte", 1), Projection("input", "cells")),
+        (
+            Projection("input", "astrocyte"),
+            Projection("cells", "astrocyte", 1),
+            Projection("input", "cells"),
+        ),
         modulations=(Modulation("astrocyte", "cells", effect),),  # type: ignore[arg-type]
     )
     trained = random_trained(rng, network, 20, dyadic=True)
     return trained, quantize(trained, 3, resolution_bits=0), random_stimulus(rng, network, 20, 4)
 
 
-EARLY = "act = {m.effect: spread(modulated(m, state[m.source].v + constants[m.source].offset), population.size) for m in network.modulations if m.target == name}"  # fmt: skip
+EARLY = (
+    "act = {m.effect: spread(modulated(m, state[m.source].v + constants[m.source].offset), "
+    "population.size) for m in network.modulations if m.target == name}"
+)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +252,30 @@ EARLY = "act = {m.effect: spread(modulated(m, state[m.source].v + constants[m.so
         ("threshold", reference, "simulate", "act = acting[name]", EARLY),
         ("gain", Modulation, "values", "expit(levels)", "expit(2 * levels)"),
         ("threshold", Modulation, "values", "np.maximum(levels, 0.0)", "levels"),
-        ("gain", QuantizedModulation, "values", "levels >> self.shift, -half", "levels >> (self.shift + 1), -half"),
+        (
+            "gain",
+            QuantizedModulation,
+            "values",
+            "levels >> self.shift, -half",
+            "levels >> (self.shift + 1), -half",
+        ),
         ("threshold", QuantizedModulation, "values", "np.maximum(levels, 0)", "levels"),
-        ("threshold", QuantizedModulation, "values", "rises >> self.shift if", "-(-rises >> self.shift) if"),
-        ("gain", specification, "scaled", "(total * gain) >> GAIN_FRACTION_BITS", "np.trunc(total * gain / 256).astype(int)"),
+        (
+            "threshold",
+            QuantizedModulation,
+            "values",
+            "rises >> self.shift if",
+            "-(-rises >> self.shift) if",
+        ),
+        (
+            "gain",
+            specification,
+            "scaled",
+            "(total * gain) >> GAIN_FRACTION_BITS",
+            "np.trunc(total * gain / 256).astype(int)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_modulations_of_the_reference_and_golden(
     monkeypatch: pytest.MonkeyPatch, effect: str, owner: Any, name: str, right: str, wrong: str
 ) -> None:
@@ -221,17 +287,37 @@ def test_modulations_of_the_reference_and_golden(
     for place in (owner, specification) if name == "simulate" else (owner,):
         monkeypatch.setattr(place, name, changed)
     changes_float, changes_integers = owner in (reference, Modulation), owner is not Modulation
-    assert (first_mismatch(expected, run_reference(trained, spikes), 1e-9) is not None) == changes_float
+    assert (
+        first_mismatch(expected, run_reference(trained, spikes), 1e-9) is not None
+    ) == changes_float
     assert (first_mismatch(integers, run_golden(model, spikes)) is not None) == changes_integers
 
 
 @pytest.mark.parametrize(
     ("effect", "owner", "name", "right", "wrong"),
     [
-        ("gain", module.SpikingModule, "_effect", "torch.sigmoid(levels)", "torch.sigmoid(2 * levels)"),
+        (
+            "gain",
+            module.SpikingModule,
+            "_effect",
+            "torch.sigmoid(levels)",
+            "torch.sigmoid(2 * levels)",
+        ),
         ("threshold", module.SpikingModule, "_effect", "levels.clamp_min(0)", "levels"),
-        ("gain", module.SpikingModule, "_scaled", "total * gain", "(total + self._bias(population)) * gain"),
-        ("gain", functional, "lif_step", "if not neuron.integrates_refractory", "if neuron.integrates_refractory"),
+        (
+            "gain",
+            module.SpikingModule,
+            "_scaled",
+            "total * gain",
+            "(total + self._bias(population)) * gain",
+        ),
+        (
+            "gain",
+            functional,
+            "lif_step",
+            "if not neuron.integrates_refractory",
+            "if neuron.integrates_refractory",
+        ),
     ],
 )
 def test_modulations_of_torch(
@@ -268,16 +354,23 @@ def test_modulations_of_native(
 
 
 RTL_MUTATIONS = [
-    (SHIFT, "nhw_lif_step.sv", "assign enough = !above_q[ThetaBits];", "assign enough = !above_q[ThetaBits] && above_q != '0;"),
+    (SHIFT, "nhw_lif_step.sv", "assign enough = !above_q[ThetaBits];",
+        "assign enough = !above_q[ThetaBits] && above_q != '0;"),
     (SHIFT, "nhw_lif_step.sv", "assign reset = above_q[MEMBRANE_BITS-1:0];", "assign reset = '0;"),
     (SHIFT, "nhw_decay.sv", "value_i - (value_i >>> VALUE)", "value_i - (value_i / (1 << VALUE))"),
-    (PRODUCT, "nhw_decay.sv", "product_q[ProductBits-1] && product_q[11:0] != '0", "1'b0 && product_q[11:0] != '0"),
+    (PRODUCT, "nhw_decay.sv", "product_q[ProductBits-1] && product_q[11:0] != '0",
+        "1'b0 && product_q[11:0] != '0"),
     (SHIFT, "nhw_lif_step.sv", ".state_i(decayed_membrane)", ".state_i(membrane_i)"),
-    (SHIFT, "nhw_step_delay.sv", "empty_q <= StepBits'(STEPS);", "empty_q <= StepBits'(STEPS - 1);"),
-    (TWO, "nhw_lif_step.sv", "REFRACTORY_BITS'(REFRACTORY_STEPS)", "REFRACTORY_BITS'(REFRACTORY_STEPS - 1)"),
-    (ADAPTIVE, "nhw_lif_step.sv", "spike_o ? late_raised : late_lowered", "spike_o ? late_lowered : late_raised"),
-    (CURRENT, "nhw_saturating_add.sv", "{WideBits'(input_i), increment_i}", "{WideBits'(input_i), 1'b1}"),
-    (SHIFT, "nhw_operation_merge.sv", "&(in_valid_i & in_barrier_i)", "|(in_valid_i & in_barrier_i)"),
+    (SHIFT, "nhw_step_delay.sv", "empty_q <= StepBits'(STEPS);",
+        "empty_q <= StepBits'(STEPS - 1);"),
+    (TWO, "nhw_lif_step.sv", "REFRACTORY_BITS'(REFRACTORY_STEPS)",
+        "REFRACTORY_BITS'(REFRACTORY_STEPS - 1)"),
+    (ADAPTIVE, "nhw_lif_step.sv", "spike_o ? late_raised : late_lowered",
+        "spike_o ? late_lowered : late_raised"),
+    (CURRENT, "nhw_saturating_add.sv", "{WideBits'(input_i), increment_i}",
+        "{WideBits'(input_i), 1'b1}"),
+    (SHIFT, "nhw_operation_merge.sv", "&(in_valid_i & in_barrier_i)",
+        "|(in_valid_i & in_barrier_i)"),
     (SHIFT, "nhw_dense_rows.sv", "more_rows_q ? op_row_o + 1'b1", "more_rows_q ? op_row_o"),
     (SHIFT, "nhw_step_control.sv", "assign op_first_o = !touched;", "assign op_first_o = touched;"),
 ]  # fmt: skip
@@ -297,20 +390,29 @@ MODULATION_MUTATIONS = [
 @pytest.mark.rtl
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("file", "right", "wrong"), MODULATION_MUTATIONS)
-def test_rtl_of_astrocytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
+def test_rtl_of_astrocytes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str
+) -> None:
     model, spikes = loop_case(loop(), 8)
     rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
 
 
 SATURATION_MUTATIONS = [
-    ("all, refractory", "nhw_saturating_add.sv", "saturated_o <= overflow;", "saturated_o <= sum_q[WideBits];"),
-    ("current", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "membrane_saturated ||"),
-    ("membrane", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||", "current_saturated ||"),
-    ("adaptation", "nhw_lif_step.sv", "membrane_saturated || adaptation_saturated", "membrane_saturated"),
+    ("all, refractory", "nhw_saturating_add.sv", "saturated_o <= overflow;",
+        "saturated_o <= sum_q[WideBits];"),
+    ("current", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||",
+        "membrane_saturated ||"),
+    ("membrane", "nhw_lif_step.sv", "current_saturated || membrane_saturated ||",
+        "current_saturated ||"),
+    ("adaptation", "nhw_lif_step.sv", "membrane_saturated || adaptation_saturated",
+        "membrane_saturated"),
     ("adaptation", "nhw_lif_step.sv", "spike_o && late_saturated", "late_saturated"),
     ("all, refractory", "nhw_neuron_update.sv", "saturated_count += ", "saturated_count |= "),
-    ("all, refractory", "nhw_registers.sv", "more = Bits'(population_saturated_q[k-FirstPopulation])", "more = Bits'(population_saturated_q[k-FirstPopulation] != '0)"),
-    ("all, refractory", "nhw_registers.sv", "6'(population_q) + 6'(FirstPopulation)", "6'(FirstPopulation)"),
+    ("all, refractory", "nhw_registers.sv",
+        "more = Bits'(population_saturated_q[k-FirstPopulation])",
+        "more = Bits'(population_saturated_q[k-FirstPopulation] != '0)"),
+    ("all, refractory", "nhw_registers.sv", "6'(population_q) + 6'(FirstPopulation)",
+        "6'(FirstPopulation)"),
 ]  # fmt: skip
 
 
@@ -332,18 +434,28 @@ def test_counters_of_saturations(
 @pytest.mark.rtl
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("neuron", "file", "right", "wrong"), RTL_MUTATIONS)
-def test_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str) -> None:
+def test_rtl(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, neuron: Lif, file: str, right: str, wrong: str
+) -> None:
     _, model, spikes = case(neuron)
     rtl_is_noticed(monkeypatch, tmp_path, model, spikes, file, right, wrong)
 
 
-def mutate_rtl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str) -> None:
+def mutate_rtl(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, right: str, wrong: str
+) -> None:
     """Let packages be emitted from cores of which one file has one text changed."""
     folder = tmp_path / "rtl"
     shutil.copytree(package.rtl_folder(), folder)
     text = (folder / file).read_text()
     assert right in text
-    (folder / file).write_text("// verilator lint_off WIDTHEXPAND\n// verilator lint_off WIDTHTRUNC\n// verilator lint_off UNUSEDSIGNAL\n" + text.replace(right, wrong))  # fmt: skip
+    (folder / file).write_text(
+        (
+            "// verilator lint_off WIDTHEXPAND\n// verilator lint_off WIDTHTRUNC\n// verilator "
+            "lint_off UNUSEDSIGNAL\n"
+        )
+        + text.replace(right, wrong)
+    )
     monkeypatch.setattr(package, "rtl_folder", lambda: folder)
 
 
@@ -356,7 +468,9 @@ def rtl_is_noticed(
     right: str,
     wrong: str,
 ) -> None:
-    """The RTL with one text of one file replaced differs from golden, or does not run to its end."""
+    """The RTL with one text of one file replaced differs from golden, or does not run to its
+    end.
+    """
     expected = run_golden(model, spikes)
     mutate_rtl(monkeypatch, tmp_path, file, right, wrong)
     try:

@@ -92,7 +92,9 @@ class Tools:
         with new_folder(output, "bitstream", force=force) as folder:
             (folder / "board.bit").write_bytes(content)
         sha = hashlib.sha256(content).hexdigest()
-        used = {f"{kind}{of}": 10 for kind in ("lut", "ff", "bram", "dsp") for of in ("", "_available")}
+        used = {
+            f"{kind}{of}": 10 for kind in ("lut", "ff", "bram", "dsp") for of in ("", "_available")
+        }
         return BoardResult(
             **used,
             fmax_mhz=50.0,

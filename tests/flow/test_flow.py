@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole flow on the embedded digits, interrupted in the middle of every verb, resumed, and damaged on purpose."""
+"""The whole flow on the embedded digits, interrupted in the middle of every verb, resumed, and
+damaged on purpose.
+"""
 
 import json
 import os
@@ -38,7 +40,11 @@ def quiet(stage: str, text: str, fraction: float | None) -> None:
 
 def leftovers(folder: Path) -> list[str]:
     """Temporary files and folders that an interrupted stage forgot."""
-    return [str(p) for p in folder.rglob("*") if p.name.startswith(".") or p.name.endswith((".old", ".tmp"))]
+    return [
+        str(p)
+        for p in folder.rglob("*")
+        if p.name.startswith(".") or p.name.endswith((".old", ".tmp"))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,10 @@ def test_report_holds_what_was_measured(finished: Path) -> None:
     assert agreement["mismatches"] == 0
     assert agreement["spikes_compared"] == agreement["steps"] * 74
     assert report["performance"]["synaptic_operations_per_cycle"] > 0.8 * 8
-    operations = [report["performance"][f"{kind}synaptic_operations_per_inference"] for kind in ("effective_", "")]
+    operations = [
+        report["performance"][f"{kind}synaptic_operations_per_inference"]
+        for kind in ("effective_", "")
+    ]
     assert 0 < operations[0] < operations[1]
     assert all(w["saturated_in_rtl"] == 0 and not w["capped"] for w in report["widths"].values())
     assert report["seed"] == 0 and len(report["digests"]["quantized"]) == 64
@@ -95,7 +104,9 @@ def test_a_repeated_run_does_nothing(run: RunFolder, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("neurohw.flow.stages.crosscheck", fail)
     seen: list[str] = []
     run_stages(
-        run, ("train", "quantize", "crosscheck", "emit", "verify"), lambda stage, text, fraction: seen.append(text)
+        run,
+        ("train", "quantize", "crosscheck", "emit", "verify"),
+        lambda stage, text, fraction: seen.append(text),
     )
     assert seen.count("up to date") == 5
 
@@ -104,11 +115,17 @@ def test_a_repeated_run_does_nothing(run: RunFolder, monkeypatch: pytest.MonkeyP
 def test_interrupted_in_the_middle_then_resumed(
     stage: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C: nothing half written, the stage is not stamped; the same command then ends like an undisturbed run."""
+    """Ctrl-C: nothing half written, the stage is not stamped; the same command then ends like an
+    undisturbed run.
+    """
     shutil.copytree(finished, tmp_path / "digits")
     run = RunFolder(tmp_path / "digits")
     (run.path / "stages" / f"{stage}.json").unlink(missing_ok=True)
-    for made in {"train": ("trained", "trained_float"), "quantize": ("quantized",), "emit": ("rtl",)}.get(stage, ()):
+    for made in {
+        "train": ("trained", "trained_float"),
+        "quantize": ("quantized",),
+        "emit": ("rtl",),
+    }.get(stage, ()):
         shutil.rmtree(run.path / made)
     if stage == "report":
         (run.path / "report.html").unlink()
@@ -132,8 +149,20 @@ def test_interrupted_in_the_middle_then_resumed(
 
 
 def test_a_real_interrupt_of_the_command(tmp_path: Path) -> None:
-    """SIGINT while training: exit code 130 and a checkpoint; the resumed training equals an uninterrupted one."""
-    command = [sys.executable, "-m", "neurohw.cli", "train", "digits", "--epochs", "80", "--run", str(tmp_path / "run")]
+    """SIGINT while training: exit code 130 and a checkpoint; the resumed training equals an
+    uninterrupted one.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "neurohw.cli",
+        "train",
+        "digits",
+        "--epochs",
+        "80",
+        "--run",
+        str(tmp_path / "run"),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("run/checkpoints/*/checkpoint.pt")):
@@ -179,16 +208,21 @@ def test_a_missing_tool_is_named(run: RunFolder, monkeypatch: pytest.MonkeyPatch
     shutil.rmtree(run.path / "rtl.sim")
     (run.path / "stages" / "verify.json").unlink()
     monkeypatch.setattr(
-        "neurohw.hardware.verify.harness.shutil.which", lambda name: None if name == "g++" else "/bin/true"
+        "neurohw.hardware.verify.harness.shutil.which",
+        lambda name: None if name == "g++" else "/bin/true",
     )
     with pytest.raises(MissingTool, match=r"g\+\+ is not installed"):
         run_stages(run, ("verify",), quiet)
 
 
-def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_is_too_small_is_told_before_synthesis(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(RtlPackage, "weight_banks", lambda self: {"hidden1": [(784 * 4, 128)]})
     monkeypatch.setattr(
-        sys.modules["neurohw.hardware.build.bitstream"], "synthesise", lambda *_: pytest.fail("synthesis was started")
+        sys.modules["neurohw.hardware.build.bitstream"],
+        "synthesise",
+        lambda *_: pytest.fail("synthesis was started"),
     )
     with pytest.raises(DoesNotFit, match="has 30 block RAMs"):
         run_stages(run, ("build",), quiet)
@@ -196,7 +230,18 @@ def test_a_board_that_is_too_small_is_told_before_synthesis(run: RunFolder, monk
 
 def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
     names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    verbs = {"hear", "flow", "train", "quantize", "crosscheck", "emit", "verify", "build", "report", "doctor"}
+    verbs = {
+        "hear",
+        "flow",
+        "train",
+        "quantize",
+        "crosscheck",
+        "emit",
+        "verify",
+        "build",
+        "report",
+        "doctor",
+    }
     assert names == verbs | {"run", "import", "export", "noise"}
     for arguments, expected in (
         (["verify", "--help"], "golden model"),
@@ -205,7 +250,10 @@ def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
         (["train", "imagenet", "--run", str(tmp_path / "r")], "unknown recipe 'imagenet'"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "neurohw.cli", *arguments], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "neurohw.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert expected in " ".join((done.stdout + done.stderr).split())
         assert "Traceback" not in done.stdout + done.stderr
@@ -214,10 +262,18 @@ def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "file"),
-    [("train", "trained/value.json"), ("quantize", "quantized/value.json"), ("emit", "rtl/manifest.json")],
+    [
+        ("train", "trained/value.json"),
+        ("quantize", "quantized/value.json"),
+        ("emit", "rtl/manifest.json"),
+    ],
 )
-def test_running_a_stage_again_repairs_its_broken_or_deleted_output(run: RunFolder, stage: str, file: str) -> None:
-    """The cure that the error message names works, though the stamp still says that the stage has finished."""
+def test_running_a_stage_again_repairs_its_broken_or_deleted_output(
+    run: RunFolder, stage: str, file: str
+) -> None:
+    """The cure that the error message names works, though the stamp still says that the stage has
+    finished.
+    """
     before = run.need(stage)["digest"]
     (run.path / file).write_text("{")
     run_stages(run, (stage,), quiet)
@@ -229,14 +285,18 @@ def test_running_a_stage_again_repairs_its_broken_or_deleted_output(run: RunFold
 @pytest.mark.rtl
 @pytest.mark.slow
 def test_a_network_with_learned_delays_from_spikes_to_rtl(tmp_path: Path) -> None:
-    """Recordings of spikes through training, quantization, crosscheck and the simulated hardware."""
+    """Recordings of spikes through training, quantization, crosscheck and the simulated
+    hardware.
+    """
     rng = np.random.default_rng(0)
     labels, index = (a.ravel() for a in np.meshgrid(np.arange(10), np.arange(12), indexing="ij"))
     counts = np.full(len(labels), 60)
     np.savez(
         tmp_path / "spikes.npz",
         t_ms=rng.integers(0, 700, counts.sum()).astype(np.uint16),
-        ch=((np.repeat(labels, counts) * 6 + rng.integers(0, 8, counts.sum())) % 64).astype(np.uint8),
+        ch=((np.repeat(labels, counts) * 6 + rng.integers(0, 8, counts.sum())) % 64).astype(
+            np.uint8
+        ),
         offsets=np.cumsum([0, *counts]),
         labels=labels.astype(np.uint8),
         index=index.astype(np.uint8),
@@ -247,7 +307,9 @@ def test_a_network_with_learned_delays_from_spikes_to_rtl(tmp_path: Path) -> Non
     run_stages(run, ("train", "quantize", "crosscheck", "emit", "verify"), quiet)
     assert run.need("verify")["mismatches"] == 0 and run.need("verify")["spikes_compared"] > 100_000
     assert all(pair["mismatches"] == 0 for pair in run.need("crosscheck")["pairs"])
-    slots = [layer["parameters"]["SLOTS"] for layer in RtlPackage.load(tmp_path / "run" / "rtl").layers()]
+    slots = [
+        layer["parameters"]["SLOTS"] for layer in RtlPackage.load(tmp_path / "run" / "rtl").layers()
+    ]
     assert slots == [32, 32, 1]
     with pytest.raises(InvalidData, match="needs --data"):
         run_stages(RunFolder(tmp_path / "none", RunConfig("shd")), ("train",), quiet)
@@ -267,16 +329,33 @@ def processes_within(folder: Path) -> list[str]:
 
 @pytest.mark.synth
 @pytest.mark.slow
-def test_an_interrupt_ends_all_stages_and_the_resumed_flow_gives_the_bytes_of_stages_in_turn(run: RunFolder) -> None:
-    """While crosscheck, verify and build run beside each other: no process and no temporary file is left."""
+def test_an_interrupt_ends_all_stages_and_the_resumed_flow_gives_the_bytes_of_stages_in_turn(
+    run: RunFolder,
+) -> None:
+    """While crosscheck, verify and build run beside each other: no process and no temporary file is
+    left.
+    """
     for made in ("crosscheck", "verify", "report"):
         (run.path / "stages" / f"{made}.json").unlink(missing_ok=True)
     shutil.rmtree(run.path / "rtl.sim")
-    command = [sys.executable, "-m", "neurohw.cli", "flow", "digits", "--epochs", "2", "--board", "icebreaker"]
+    command = [
+        sys.executable,
+        "-m",
+        "neurohw.cli",
+        "flow",
+        "digits",
+        "--epochs",
+        "2",
+        "--board",
+        "icebreaker",
+    ]
     command += ["--run", str(run.path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
-    while not (list(run.path.glob("build/.icebreaker.*/synthesis.log")) and list(run.path.glob("rtl.sim/.*/*.mk"))):
+    while not (
+        list(run.path.glob("build/.icebreaker.*/synthesis.log"))
+        and list(run.path.glob("rtl.sim/.*/*.mk"))
+    ):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     assert processes_within(run.path) != []

@@ -40,7 +40,9 @@ def test_the_owner_is_named_and_a_dead_one_forgotten(tmp_path: Path) -> None:
     process = other_process(folder)
     try:
         year = time.strftime("%Y")
-        words = rf"in use by `neurohw flow --run there` \(process {process.pid} on .*, since {year}-"
+        words = (
+            rf"in use by `neurohw flow --run there` \(process {process.pid} on .*, since {year}-"
+        )
         for _ in range(2):
             with pytest.raises(InvalidData, match=words), locked(folder, "verify"):
                 pytest.fail("two owners")

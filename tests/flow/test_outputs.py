@@ -17,7 +17,8 @@ from neurohw.storage import save_value, write_file
 
 STAGES = ("train", "quantize", "crosscheck", "emit", "verify", "build", "report")
 MODULE = b"module a;"
-MANIFEST = f'{{"files":{{"a.sv":"{hashlib.sha256(MODULE).hexdigest()}"}},"format_version":2,"kind":"rtl"}}'.encode()
+DIGEST = hashlib.sha256(MODULE).hexdigest()
+MANIFEST = f'{{"files":{{"a.sv":"{DIGEST}"}},"format_version":2,"kind":"rtl"}}'.encode()
 PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 
 

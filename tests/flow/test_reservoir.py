@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stages of a reservoir on the embedded digits, interrupted, resumed, and on the command line."""
+"""The stages of a reservoir on the embedded digits, interrupted, resumed, and on the command
+line.
+"""
 
 import json
 import re
@@ -19,13 +21,27 @@ from neurohw.errors import InvalidData, InvalidModel
 from neurohw.flow import RunConfig, RunFolder, reservoir, run_stages
 from neurohw.flow.data import encode_test, load_data
 from neurohw.flow.liquid_data import liquid_encoder, prepared
-from neurohw.flow.reservoir import Tuning, build_stage, current_liquid, measure_stage, readout_stage, tune_stage
+from neurohw.flow.reservoir import (
+    Tuning,
+    build_stage,
+    current_liquid,
+    measure_stage,
+    readout_stage,
+    tune_stage,
+)
 from neurohw.model_files import load_quantized
 from neurohw.readout import scores
 from neurohw.report.reservoir_page import render_reservoir
 from neurohw.reservoir import Liquid, LiquidConfig
 
-SMALL = LiquidConfig(shape=(4, 4, 4), input_weight=3.0, input_density=0.4, steps=40, train_samples=250, test_samples=90)
+SMALL = LiquidConfig(
+    shape=(4, 4, 4),
+    input_weight=3.0,
+    input_density=0.4,
+    steps=40,
+    train_samples=250,
+    test_samples=90,
+)
 CONFIG = RunConfig("digits", liquid=SMALL)
 
 
@@ -57,9 +73,14 @@ def test_data_are_shares_of_as_many_samples_as_asked_for() -> None:
     assert np.ptp(np.bincount(dataset.y_train)) <= 3
     shares = plain.x_train / plain.x_train.sum(1, keepdims=True)
     everything = prepared(plain, replace(SMALL, train_samples=None), seed=0)
-    assert np.allclose(everything.x_train, shares / shares.max(), atol=1e-6) and everything.x_train.max() == 1
+    assert (
+        np.allclose(everything.x_train, shares / shares.max(), atol=1e-6)
+        and everything.x_train.max() == 1
+    )
     assert everything.x_test.max() <= 1
-    assert np.array_equal(prepared(plain, replace(SMALL, share=False, train_samples=None), 0).x_train, plain.x_train)
+    assert np.array_equal(
+        prepared(plain, replace(SMALL, share=False, train_samples=None), 0).x_train, plain.x_train
+    )
     empty = replace(plain, x_train=np.zeros_like(plain.x_train))
     with pytest.raises(InvalidData, match="train: sample 0 is empty"):
         prepared(empty, SMALL, 0)
@@ -77,7 +98,9 @@ def test_recorded_spikes_are_taken_as_they_are() -> None:
 def test_the_readout_counts_what_the_integers_do(finished: Path) -> None:
     run = RunFolder(finished)
     run_stages(run, ("quantize",), quiet)
-    spikes, labels = encode_test(load_data(run.config), liquid_encoder(load_data(run.config), SMALL, 0))
+    spikes, labels = encode_test(
+        load_data(run.config), liquid_encoder(load_data(run.config), SMALL, 0)
+    )
     model = load_quantized(finished / "quantized")
     trace = run_golden(model, spikes)
     with np.load(finished / "counts.npz") as counts:
@@ -87,7 +110,9 @@ def test_the_readout_counts_what_the_integers_do(finished: Path) -> None:
     done = run.need("train")
     golden = (scores(trace, model.network).argmax(1) == labels).mean()
     assert run.need("quantize")["golden_accuracy"] == golden > 0.75
-    assert abs(done["counts_accuracy"] - golden) < 0.05 and abs(done["float_accuracy"] - golden) < 0.1
+    assert (
+        abs(done["counts_accuracy"] - golden) < 0.05 and abs(done["float_accuracy"] - golden) < 0.1
+    )
     assert done["digest"] == load_trained(finished / "trained").digest()
 
 
@@ -100,7 +125,11 @@ def test_tuning_changes_the_weights_and_what_follows(run: RunFolder) -> None:
     assert not np.array_equal(weight, before.trained.parameters["liquid_to_liquid.weight"])
     assert np.abs(weight).max() <= 3 and after.trained.parent == before.trained.digest()
     branching = run.need("tune")["branching_factor"]
-    assert branching["before"] > 0 and branching["after"] > 0 and branching["before"] != branching["after"]
+    assert (
+        branching["before"] > 0
+        and branching["after"] > 0
+        and branching["before"] != branching["after"]
+    )
     with pytest.raises(
         InvalidData, match="neurohw reservoir readout --run"
     ):  # that of the liquid before is no longer valid
@@ -131,7 +160,9 @@ def test_plasticity_within_samples_is_judged_beside(run: RunFolder) -> None:
 
 
 def test_by_gradient_and_on_the_float_liquid(run: RunFolder) -> None:
-    other = RunFolder(run.path, replace(CONFIG, liquid=replace(SMALL, readout="adadelta", integers=False)))
+    other = RunFolder(
+        run.path, replace(CONFIG, liquid=replace(SMALL, readout="adadelta", integers=False))
+    )
     build_stage(other, quiet)
     readout_stage(other, quiet)
     done = other.need("train")
@@ -144,7 +175,9 @@ def test_a_repeated_stage_does_nothing(run: RunFolder, monkeypatch: pytest.Monke
     readout_stage(run, quiet)
     measure_stage(run, quiet, samples=4)
     for name in ("initialise", "ridge", "summarise", "quantize"):
-        monkeypatch.setattr(reservoir, name, lambda *_, **__: pytest.fail("a stage that is up to date ran again"))
+        monkeypatch.setattr(
+            reservoir, name, lambda *_, **__: pytest.fail("a stage that is up to date ran again")
+        )
     seen: list[str] = []
     for stage, options in (
         (build_stage, ()),
@@ -185,9 +218,12 @@ def test_interrupted_and_resumed(run: RunFolder, monkeypatch: pytest.MonkeyPatch
     )
     readout_stage(run, quiet)
     data = load_data(run.config)
-    assert sum(counted) + sum(again) == sum(len(data.part(p)[1]) for p in ("train", "validation", "test"))
+    assert sum(counted) + sum(again) == sum(
+        len(data.part(p)[1]) for p in ("train", "validation", "test")
+    )
     assert not (run.path / "checkpoints").exists()
-    # other chunks draw other training spikes, so the accuracy may differ a little from the first run's
+    # other chunks draw other training spikes, so the accuracy may differ a little from the first
+    # run's
     assert abs(run.need("train")["counts_accuracy"] - expected["counts_accuracy"]) < 0.12
     straight = run.need("train")
     run.forget("train")
@@ -202,7 +238,9 @@ def test_the_page_holds_what_was_measured(run: RunFolder) -> None:
     page = (run.path / "reservoir.html").read_text()
     assert page.count("<svg") == 6 and not re.search(r'(src|href)="http', page)
     assert f"{values['branching_factor']:.3f}" in page and values["digest"] in page
-    figures = dict.fromkeys(("raster", "connections", "avalanches", "branching", "weights", "degrees"), "")
+    figures = dict.fromkeys(
+        ("raster", "connections", "avalanches", "branching", "weights", "degrees"), ""
+    )
     tuning = {"steps": 20, "gain": None, "branching_factor": {"before": 1.5, "after": None}}
     page = render_reservoir({**values, "tuning": tuning}, figures)
     assert "depression of fixed strength" in page and "1.500 before" in page
@@ -254,14 +292,22 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
-    options = "--shape 3,3,4 --steps 40 --train-samples 150 --test-samples 60 --input-weight 3 --seed 3".split()
+    options = (
+        "--shape 3,3,4 --steps 40 --train-samples 150 --test-samples 60 --input-weight 3 --seed 3"
+    ).split()
     code, text = command(capsys, "build", "digits", "--run", folder, *options)
-    assert code == 0 and "36, 7 inhibitory" in text and f"neurohw reservoir tune --run {folder}" in text
+    assert (
+        code == 0
+        and "36, 7 inhibitory" in text
+        and f"neurohw reservoir tune --run {folder}" in text
+    )
     config = RunFolder(folder).config
     assert config.seed == 3 and config.liquid is not None and config.liquid.shape == (3, 3, 4)
     assert config.liquid.input_density == 0.3  # of the liquid that is known to work
     code, text = command(capsys, "tune", "--run", folder, "--samples", 40, "--no-astrocyte")
-    assert code == 0 and "branching factor" in text and RunFolder(folder).need("tune")["gain"] is None
+    assert (
+        code == 0 and "branching factor" in text and RunFolder(folder).need("tune")["gain"] is None
+    )
     code, text = command(capsys, "measure", "--run", folder, "--samples", 5)
     assert code == 0 and "of 5 inputs" in text and (folder / "reservoir.html").exists()
     code, text = command(capsys, "readout", "--run", folder, "--plastic")
@@ -269,13 +315,22 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert load_trained(folder / "trained").network.output.size == 10
 
 
-def test_a_resistive_reservoir_goes_all_the_way_to_integers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resistive_reservoir_goes_all_the_way_to_integers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "run"
-    options = "--topology resistive --formed 0.4 --shape 7,7,1 --steps 40 --train-samples 300 --test-samples 90".split()
+    options = (
+        "--topology resistive --formed 0.4 --shape 7,7,1 --steps 40 --train-samples 300 "
+        "--test-samples 90"
+    ).split()
     code, text = command(capsys, "build", "digits", "--run", folder, *options)
     assert code == 0 and "49, 0 inhibitory" in text
     config = RunFolder(folder).config.liquid
-    assert config is not None and (config.formed, config.input_weight, config.decay) == (0.4, 0.6, 0.9375)
+    assert config is not None and (config.formed, config.input_weight, config.decay) == (
+        0.4,
+        0.6,
+        0.9375,
+    )
     synapses = RunFolder(folder).need("liquid")["synapses"]
     assert synapses["input_to_liquid"] == pytest.approx(64 * 49 * (1 - 0.6**2), rel=0.1)
     assert command(capsys, "measure", "--run", folder, "--samples", 4)[0] == 0
@@ -283,7 +338,9 @@ def test_a_resistive_reservoir_goes_all_the_way_to_integers(tmp_path: Path, caps
     run = RunFolder(folder)
     run_stages(run, ("quantize", "emit"), quiet)
     assert run.need("quantize")["golden_accuracy"] > 0.6
-    assert run.need("train")["float_accuracy"] > 0.6 and (folder / "rtl" / "nhw_network.sv").exists()
+    assert (
+        run.need("train")["float_accuracy"] > 0.6 and (folder / "rtl" / "nhw_network.sv").exists()
+    )
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,9 @@ def test_run_json_of_an_older_version_is_read(copied: RunFolder) -> None:
         file.write_text(broken)
         with pytest.raises(BrokenFile, match="run.json: truncated or unreadable"):
             RunFolder(copied.path)
-    file.write_text(json.dumps({k: v for k, v in old.items() if k not in ("format_version", "kind")}))
+    file.write_text(
+        json.dumps({k: v for k, v in old.items() if k not in ("format_version", "kind")})
+    )
     with pytest.raises(BrokenFile, match="a run folder of format version 1, this program reads 2"):
         RunFolder(copied.path)
     file.write_bytes(b"\xff\xfe")
@@ -301,7 +303,9 @@ def test_stamps_of_an_older_version_are_refused_by_name_and_made_again(copied: R
     file.write_text(json.dumps({"key": "0" * 64, "result": {"mismatches": 0}}))
     with pytest.raises(
         BrokenFile,
-        match="verify.json: the stamp of a stage of format version 1, this program reads 2; run the",
+        match=(
+            "verify.json: the stamp of a stage of format version 1, this program reads 2; run the"
+        ),
     ):
         run_stages(copied, ("report",), quiet)
     run_stages(copied, ("verify", "report"), quiet)

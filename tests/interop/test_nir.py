@@ -14,7 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.nir_lif import EQUAL, identify, recordings
-from neurohw import Integrator, Lif, TrainedNetwork, first_mismatch, quantize, run_golden, run_reference
+from neurohw import (
+    Integrator,
+    Lif,
+    TrainedNetwork,
+    first_mismatch,
+    quantize,
+    run_golden,
+    run_reference,
+)
 from neurohw.engines import engine_named
 from neurohw.engines.features import FEATURES as PROBES
 from neurohw.engines.features import model_for
@@ -26,7 +34,8 @@ from tests.random_networks import FEATURES, random_graph, random_stimulus, rando
 from tests.shared_data import shared_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurohw.interop.nir.DoubtfulImport")
-UNSAYABLE = {"adaptation", "no_reset", "delayed_current", "clears_current", "synapse_delay", "astrocyte", "integrates_refractory"}  # fmt: skip
+UNSAYABLE = {"adaptation", "no_reset", "delayed_current", "clears_current", "synapse_delay",
+    "astrocyte", "integrates_refractory"}  # fmt: skip
 SAYABLE = FEATURES - UNSAYABLE
 
 # left out where it is not installed; in CI it must be
@@ -44,7 +53,9 @@ def graph_of(*layers: Any, size: int = 3, shape: tuple[int, ...] | None = None) 
 
 def lif(size: int, **more: Any) -> Any:
     ones = np.ones(size)
-    return nir.LIF(**{"tau": 0.01 * ones, "r": ones, "v_leak": 0 * ones, "v_threshold": ones, **more})
+    return nir.LIF(
+        **{"tau": 0.01 * ones, "r": ones, "v_leak": 0 * ones, "v_threshold": ones, **more}
+    )
 
 
 def membranes(model: TrainedNetwork, spikes: NDArray[Any]) -> NDArray[np.float64]:
@@ -54,7 +65,8 @@ def membranes(model: TrainedNetwork, spikes: NDArray[Any]) -> NDArray[np.float64
 STIMULUS = (np.random.default_rng(0).random((40, 1, 3)) < 0.3).astype(np.uint8)
 
 
-# --- published graphs ------------------------------------------------------------------------------------------------
+# --- published graphs
+# ------------------------------------------------------------------------------------------------
 
 
 def test_the_neuron_of_the_paper_in_a_dozen_simulators() -> None:
@@ -62,7 +74,15 @@ def test_the_neuron_of_the_paper_in_a_dozen_simulators() -> None:
     found = identify(data)
     assert all(match.spikes == 0 for _, match in found.values())
     identified = {name for name, (_, match) in found.items() if match.membrane < EQUAL}
-    assert identified == {"lava_cpu_float", "nengo", "norse", "rockpool", "sinabs", "snntorch", "spinnaker2"}
+    assert identified == {
+        "lava_cpu_float",
+        "nengo",
+        "norse",
+        "rockpool",
+        "sinabs",
+        "snntorch",
+        "spinnaker2",
+    }
     conventions = {name: (c.discretisation, c.reset, c.latency) for name, (c, _) in found.items()}
     assert conventions["norse"] == conventions["snntorch"] == ("forward_euler", "hard", 0)
     assert conventions["nengo"] == ("exponential_euler", "hard", 0)
@@ -80,7 +100,9 @@ def test_the_neuron_is_as_near_to_the_exact_solution_as_the_published_simulators
     def distance(v: NDArray[np.float64]) -> float:
         return float(np.abs(v - exact).max())
 
-    spread = [distance(every[name][:, 1]) for name in ("norse", "rockpool", "sinabs", "lava_cpu_float")]
+    spread = [
+        distance(every[name][:, 1]) for name in ("norse", "rockpool", "sinabs", "lava_cpu_float")
+    ]
     assert distance(ours.states["v.n1"][:, 0, 0]) <= max(spread)
 
 
@@ -88,7 +110,12 @@ def test_the_integer_neuron_fires_when_lavas_does() -> None:
     data = shared_data("models/nir").parents[1]
     every = recordings(data)
     stimulus = (every["norse"][:, 0] != 0).astype(np.uint8)[:, None, None]
-    model = from_nir(data / "models/nir/01_lif__lif_norse.nir", dt=1e-4, discretisation="forward_euler", steps=1000)
+    model = from_nir(
+        data / "models/nir/01_lif__lif_norse.nir",
+        dt=1e-4,
+        discretisation="forward_euler",
+        steps=1000,
+    )
     spikes = run_golden(quantize(model, 8), stimulus).spikes["n1"][:, 0, 0]
     latency = 1  # a spike crosses Lava's Dense in one step
     for name in ("lava_cpu_fixed", "lava_loihi_fixed"):
@@ -98,7 +125,10 @@ def test_the_integer_neuron_fires_when_lavas_does() -> None:
 
 def cnn_stimulus() -> NDArray[np.uint8]:
     """Two digits of the event camera, in 8 steps, [time, sample, polarity * row * column]."""
-    with np.load(shared_data("nmnist_small") / next(p.name for p in shared_data("nmnist_small").glob("*.npz"))) as file:
+    with np.load(
+        shared_data("nmnist_small")
+        / next(p.name for p in shared_data("nmnist_small").glob("*.npz"))
+    ) as file:
         offsets = file["test_offsets"]
         frames = np.zeros((8, 2, 2, 34, 34), np.uint8)
         for sample in range(2):
@@ -119,7 +149,8 @@ def test_the_published_cnn_runs_alike_in_every_engine() -> None:
     path = shared_data("models/nir/02_cnn__cnn_sinabs.nir")
     model = from_nir(path, dt=1.0, reset="soft", strict=False, steps=8)
     assert [p.size for p in model.network.populations] == [2312, 4096, 4096, 512, 256, 10]
-    # the graph's own pooling and convolution, one after the other, give the same current as the joined ones
+    # the graph's own pooling and convolution, one after the other, give the same current as the
+    # joined ones
     pooled = model.network.projections[2].connection
     assert pooled.kernel == (6, 6) and pooled.stride == (2, 2)  # type: ignore[union-attr]
     spikes = cnn_stimulus()
@@ -140,12 +171,19 @@ def test_the_published_cnn_in_rtl() -> None:
     path = shared_data("models/nir/02_cnn__cnn_sinabs.nir")
     integers = quantize(from_nir(path, dt=1.0, reset="soft", strict=False, steps=8), 8, max_count=3)
     spikes = cnn_stimulus()
-    assert first_mismatch(run_native(integers, spikes), engine_named("rtl").run(integers, spikes, lanes=16)) is None
+    assert (
+        first_mismatch(
+            run_native(integers, spikes), engine_named("rtl").run(integers, spikes, lanes=16)
+        )
+        is None
+    )
 
 
 def braille() -> tuple[TrainedNetwork, NDArray[np.uint8]]:
     path = shared_data("models/nir/03_rnn__braille_noDelay_noBias_subtract.nir")
-    model = from_nir(path, dt=1e-4, discretisation="forward_euler", reset="soft", delayed_reset=True, steps=60)
+    model = from_nir(
+        path, dt=1e-4, discretisation="forward_euler", reset="soft", delayed_reset=True, steps=60
+    )
     rng = np.random.default_rng(4)
     return model, (rng.random((60, 4, 12)) < 0.15).astype(np.uint8)
 
@@ -200,18 +238,29 @@ def test_the_published_recurrent_network_runs_alike_in_every_engine() -> None:
 def test_the_published_recurrent_network_in_rtl() -> None:
     model, spikes = braille()
     integers = quantize(model, 8)
-    rtl = engine_named("rtl").run(integers, spikes, lanes=8, idle=0.2, backpressure=0.2, optimize=False)
+    rtl = engine_named("rtl").run(
+        integers, spikes, lanes=8, idle=0.2, backpressure=0.2, optimize=False
+    )
     assert first_mismatch(run_golden(integers, spikes), rtl) is None
 
 
-# --- primitives ------------------------------------------------------------------------------------------------------
+# --- primitives
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("discretisation", ["exponential_euler", "forward_euler"])
 def test_lif_by_hand(discretisation: str) -> None:
     weight = np.array([[2.0, 1.5, 1.0]])
-    node = lif(1, r=np.array([3.0]), v_leak=np.array([0.2]), v_threshold=np.array([0.7]), v_reset=np.array([-0.1]))
-    model = from_nir(graph_of(nir.Affine(weight, np.array([0.1])), node), dt=1e-3, discretisation=discretisation)
+    node = lif(
+        1,
+        r=np.array([3.0]),
+        v_leak=np.array([0.2]),
+        v_threshold=np.array([0.7]),
+        v_reset=np.array([-0.1]),
+    )
+    model = from_nir(
+        graph_of(nir.Affine(weight, np.array([0.1])), node), dt=1e-3, discretisation=discretisation
+    )
     b = np.exp(-0.1) if discretisation == "exponential_euler" else 0.9
     v, expected = 0.0, []
     for row in STIMULUS[:, 0]:
@@ -224,7 +273,12 @@ def test_lif_by_hand(discretisation: str) -> None:
 def test_cuba_lif_by_hand() -> None:
     ones = np.ones(1)
     node = nir.CubaLIF(
-        tau_syn=0.004 * ones, tau_mem=0.01 * ones, r=2 * ones, v_leak=0.3 * ones, v_threshold=ones, w_in=5 * ones
+        tau_syn=0.004 * ones,
+        tau_mem=0.01 * ones,
+        r=2 * ones,
+        v_leak=0.3 * ones,
+        v_threshold=ones,
+        w_in=5 * ones,
     )
     model = from_nir(graph_of(nir.Linear(np.array([[1.0, 2.0, 3.0]])), node), dt=1e-3, reset="soft")
     a, b, i, v, expected = np.exp(-0.25), np.exp(-0.1), 0.0, 0.0, []
@@ -242,7 +296,10 @@ def test_integrators_and_thresholds() -> None:
     ones = np.ones(2)
     weight = np.array([[1.0, 0.5, 0.25], [0.5, 0.5, 0.5]])
     model = from_nir(
-        graph_of(nir.Linear(weight), nir.IF(r=ones, v_threshold=3 * ones)), dt=1.0, reset="soft", strict=False
+        graph_of(nir.Linear(weight), nir.IF(r=ones, v_threshold=3 * ones)),
+        dt=1.0,
+        reset="soft",
+        strict=False,
     )
     assert model.network.output.neuron == Lif(1.0, 3.0, "soft")
     leaky = from_nir(graph_of(nir.Linear(weight), nir.LI(tau=ones, r=ones, v_leak=ones)), dt=0.1)
@@ -250,11 +307,16 @@ def test_integrators_and_thresholds() -> None:
     b = np.exp(-0.1)
     assert np.allclose(membranes(leaky, STIMULUS[:1])[0], (1 - b) * (1 + weight @ STIMULUS[0, 0]))
     cuba = nir.CubaLI(tau_syn=ones, tau_mem=ones, r=ones, v_leak=0 * ones)
-    assert from_nir(graph_of(nir.Linear(weight), cuba), dt=0.1).network.output.neuron.synapse_decay == b  # type: ignore[union-attr]
+    assert (
+        from_nir(graph_of(nir.Linear(weight), cuba), dt=0.1).network.output.neuron.synapse_decay
+        == b
+    )  # type: ignore[union-attr]
     stateless = from_nir(graph_of(nir.Linear(weight), nir.Threshold(np.array([0.6, 0.9]))))
     fired = run_reference(stateless, STIMULUS).spikes["n1"][:, 0]
     assert np.array_equal(fired, STIMULUS[:, 0] @ weight.T > [0.6, 0.9])
-    bare = from_nir(graph_of(nir.Linear(weight), lif(2), nir.Affine(np.ones((4, 2)), np.arange(4.0))), dt=1e-3)
+    bare = from_nir(
+        graph_of(nir.Linear(weight), lif(2), nir.Affine(np.ones((4, 2)), np.arange(4.0))), dt=1e-3
+    )
     assert bare.network.output.neuron == Integrator(0.0) and bare.network.output.size == 4
 
 
@@ -302,13 +364,17 @@ def test_one_dimensional_convolution_and_delays_per_neuron() -> None:
     weight = rng.normal(size=(3, 2, 3))
     node = nir.Conv1d(8, weight, 2, 1, 1, 1, np.zeros(3))
     delay = nir.Delay(np.arange(16).reshape(2, 8) * 1e-3)
-    model = from_nir(graph_of(delay, node, nir.IF(np.ones((3, 4)), np.full((3, 4), 1e6)), shape=(2, 8)), dt=1e-3)
+    model = from_nir(
+        graph_of(delay, node, nir.IF(np.ones((3, 4)), np.full((3, 4), 1e6)), shape=(2, 8)), dt=1e-3
+    )
     projection = model.network.projections[0]
     assert (projection.delay, projection.max_delay, projection.delay_per) == (0, 15, "source")
     spikes = np.zeros((20, 1, 16), np.uint8)
     spikes[0] = 1
     v = membranes(model, spikes)[-1] / 1e-3  # IF: dt r I
-    expected = torch.nn.functional.conv1d(torch.ones(1, 2, 8).double(), torch.from_numpy(weight), stride=2, padding=1)
+    expected = torch.nn.functional.conv1d(
+        torch.ones(1, 2, 8).double(), torch.from_numpy(weight), stride=2, padding=1
+    )
     assert np.allclose(v, expected.numpy().ravel())
 
 
@@ -329,7 +395,8 @@ def test_subgraphs_and_recurrence() -> None:
     assert delays == {"input_to_n1_cell": 0, "n1_cell_to_n1_cell": 2}
 
 
-# --- round trips -----------------------------------------------------------------------------------------------------
+# --- round trips
+# --------------------------------------------------------------------------------------------------
 
 
 def test_export_and_import_give_the_same_network(tmp_path: Path) -> None:
@@ -357,11 +424,15 @@ def test_export_and_import_give_the_same_network(tmp_path: Path) -> None:
 
 
 def test_the_exported_graph_means_the_network_to_a_plain_reader() -> None:
-    """Without our metadata, NIR's own definitions give the same spikes, reset and comparison being told."""
+    """Without our metadata, NIR's own definitions give the same spikes, reset and comparison being
+    told.
+    """
     compared = 0
     for seed in range(150):
         rng = np.random.default_rng(seed)
-        network = random_graph(rng, frozenset({"skip", "delay", "sparse", "convolution", "membrane_bias", "strict"}))
+        network = random_graph(
+            rng, frozenset({"skip", "delay", "sparse", "convolution", "membrane_bias", "strict"})
+        )
         neurons = [p.neuron for p in network.populations[1:] if isinstance(p.neuron, Lif)]
         if (
             any(n.refractory or n.decay == 1 and n.membrane_bias for n in neurons)
@@ -373,7 +444,13 @@ def test_the_exported_graph_means_the_network_to_a_plain_reader() -> None:
             graph = to_nir(trained)
         except Unsupported:
             continue
-        again = from_nir(graph, dt=network.dt, reset=neurons[0].reset, strict=neurons[0].strict, use_metadata=False)
+        again = from_nir(
+            graph,
+            dt=network.dt,
+            reset=neurons[0].reset,
+            strict=neurons[0].strict,
+            use_metadata=False,
+        )
         spikes = Spikes(random_stimulus(rng, network, 9, 4))
         expected, actual = run_reference(trained, spikes), run_reference(again, spikes)
         ours = expected.states[f"v.{network.output.name}"]
@@ -393,14 +470,17 @@ def test_what_nir_cannot_say_is_named() -> None:
     from neurohw import feed_forward
 
     neurons = (Lif(refractory=2), Lif(reset="none"), Lif(integrates_refractory=True))
-    for neuron, feature in zip(neurons, ("refractory", "reset='none'", "integrates_refractory"), strict=True):
+    for neuron, feature in zip(
+        neurons, ("refractory", "reset='none'", "integrates_refractory"), strict=True
+    ):
         with pytest.raises(Unsupported, match=f"hidden1.*{feature}"):
             to_nir(random_trained(rng, feed_forward([3, 2, 2], neuron)))
     with pytest.raises(Unsupported, match="'astrocyte': export to NIR computes no Astrocyte"):
         to_nir(model_for(next(f for f in PROBES if f.name == "astrocyte: gain"), "float"))
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -416,9 +496,17 @@ def test_what_nir_cannot_say_is_named() -> None:
             InvalidModel,
             "n0.*weight has shape .2, 4., its source has 3",
         ),
-        (lambda: graph_of(nir.Linear(np.full((2, 3), np.nan)), lif(2)), InvalidModel, "n0.*weight holds nan"),
+        (
+            lambda: graph_of(nir.Linear(np.full((2, 3), np.nan)), lif(2)),
+            InvalidModel,
+            "n0.*weight holds nan",
+        ),
         (lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(3)), InvalidModel, "n1.*has 3 neurons"),
-        (lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(2, tau=np.zeros(2))), InvalidModel, "n1.*time constant"),
+        (
+            lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(2, tau=np.zeros(2))),
+            InvalidModel,
+            "n1.*time constant",
+        ),
         (
             lambda: graph_of(nir.Linear(np.ones((2, 3))), lif(2, v_threshold=np.zeros(2))),
             Unsupported,
@@ -429,10 +517,16 @@ def test_what_nir_cannot_say_is_named() -> None:
             Unsupported,
             "0.0015 s.*no whole number",
         ),
-        (lambda: graph_of(nir.Linear(np.ones((2, 3))), nir.I(np.ones(2)), lif(2)), Unsupported, "n1.*'I'"),
+        (
+            lambda: graph_of(nir.Linear(np.ones((2, 3))), nir.I(np.ones(2)), lif(2)),
+            Unsupported,
+            "n1.*'I'",
+        ),
     ],
 )
-def test_a_graph_that_cannot_be_exact_is_refused(graph: Any, error: type[NeurohwError], message: str) -> None:
+def test_a_graph_that_cannot_be_exact_is_refused(
+    graph: Any, error: type[NeurohwError], message: str
+) -> None:
     with pytest.raises(error, match=message):
         from_nir(graph(), dt=1e-3)
 
@@ -480,10 +574,22 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             InvalidModel,
             "damaged.nir: node 'n0': weight holds nan",
         ),
-        (put("node/nodes/n0/weight", np.ones((2, 5))), InvalidModel, "damaged.nir: node 'n0': weight has shape"),
-        (lambda file: file.pop("node/nodes/n1/tau"), BrokenFile, "damaged.nir: node 'n1': nir .* cannot read it .*'tau'"),
+        (
+            put("node/nodes/n0/weight", np.ones((2, 5))),
+            InvalidModel,
+            "damaged.nir: node 'n0': weight has shape",
+        ),
+        (
+            lambda file: file.pop("node/nodes/n1/tau"),
+            BrokenFile,
+            "damaged.nir: node 'n1': nir .* cannot read it .*'tau'",
+        ),
         (lambda file: file.pop("version"), BrokenFile, "damaged.nir: no groups"),
-        (lambda file: file.pop("node/nodes/n1/type"), BrokenFile, "damaged.nir: node 'n1' has no type"),
+        (
+            lambda file: file.pop("node/nodes/n1/type"),
+            BrokenFile,
+            "damaged.nir: node 'n1' has no type",
+        ),
         (
             put("node/edges", np.array([["input", "n7"]], dtype="S")),
             BrokenFile,

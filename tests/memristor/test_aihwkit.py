@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aihwkit's noise models as a judge (docs/adr/0017): the same targets through both agree in distribution, apart from the slips of aihwkit that are shown here."""
+"""aihwkit's noise models as a judge (docs/adr/0017): the same targets through both agree in
+distribution, apart from the slips of aihwkit that are shown here.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +14,9 @@ from scipy.stats import ks_2samp
 from neurohw.memristor.devices import Device, HermesOne, HermesTwo, Pcm, ReramCmo, ReramWan
 from neurohw.memristor.mapping import CrossbarMapping, Layout, map_weights
 
-pcm = pytest.importorskip("aihwkit.inference.noise.pcm", reason="aihwkit is not installed (see the Makefile)")
+pcm = pytest.importorskip(
+    "aihwkit.inference.noise.pcm", reason="aihwkit is not installed (see the Makefile)"
+)
 from aihwkit.inference.compensation.drift import GlobalDriftCompensation  # noqa: E402
 from aihwkit.inference.converter.conductance import SinglePairConductanceConverter  # noqa: E402
 from aihwkit.inference.noise.hermes import HermesNoiseModel  # noqa: E402
@@ -27,8 +31,16 @@ PAIRS = {
     "hermes_two": (HermesTwo(), lambda: HermesNoiseModel(num_devices=2), (0.0, DAY)),
     "hermes_one": (HermesOne(), lambda: HermesNoiseModel(num_devices=1), (0.0, DAY)),
     # its read noise is elsewhere in aihwkit
-    "reram_wan": (ReramWan(read_scale=0.0), lambda: ReRamWan2022NoiseModel(g_max=40.0), (1.0, DAY, 2 * DAY)),
-    "reram_cmo_0.2": (ReramCmo(acceptance_percent=0.2), lambda: ReRamCMONoiseModel(acceptance_range=0.2), (1.0, DAY)),
+    "reram_wan": (
+        ReramWan(read_scale=0.0),
+        lambda: ReRamWan2022NoiseModel(g_max=40.0),
+        (1.0, DAY, 2 * DAY),
+    ),
+    "reram_cmo_0.2": (
+        ReramCmo(acceptance_percent=0.2),
+        lambda: ReRamCMONoiseModel(acceptance_range=0.2),
+        (1.0, DAY),
+    ),
     "reram_cmo_2": (ReramCmo(), lambda: ReRamCMONoiseModel(acceptance_range=2), (1.0, DAY)),
 }
 
@@ -42,7 +54,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def theirs(model: object, target: NDArray[np.float64], seconds: float | None) -> NDArray[np.float64]:
+def theirs(
+    model: object, target: NDArray[np.float64], seconds: float | None
+) -> NDArray[np.float64]:
     """Conductances by aihwkit, programmed only where no time is given."""
     g = torch.tensor(target)
     programmed = model.apply_programming_noise_to_conductance(g)  # type: ignore[attr-defined]
@@ -63,7 +77,9 @@ def test_conductances_agree_in_distribution(name: str, r: float) -> None:
     kept = ours.program(target, rng)
     assert ks_2samp(kept["programmed"], theirs(model, target, None)).pvalue > 0.01
     for seconds in times:
-        assert ks_2samp(ours.read(kept, seconds, rng), theirs(model, target, seconds)).pvalue > 0.01, seconds
+        assert (
+            ks_2samp(ours.read(kept, seconds, rng), theirs(model, target, seconds)).pvalue > 0.01
+        ), seconds
 
 
 def test_the_judge_would_notice_a_deviation_of_five_percent() -> None:
@@ -79,9 +95,9 @@ def test_targets_of_a_pair_agree() -> None:
     column, row = np.mgrid[:30, :20]
     layout = Layout("w", row, column, 20, 30)
     for low in (0.0, 2.0):
-        pair, params = SinglePairConductanceConverter(g_max=25.0, g_min=low).convert_to_conductances(
-            torch.tensor(weight)
-        )
+        pair, params = SinglePairConductanceConverter(
+            g_max=25.0, g_min=low
+        ).convert_to_conductances(torch.tensor(weight))
         mapped = map_weights(weight, layout, CrossbarMapping(), low, 25.0)
         np.testing.assert_allclose(mapped.target, np.stack([g.numpy() for g in pair]), rtol=1e-12)
         np.testing.assert_allclose(1 / mapped.step, float(params["scale_ratio"]), rtol=1e-12)
@@ -96,8 +112,12 @@ def test_the_drift_compensation_agrees() -> None:
     column, row = np.mgrid[:30, :20]
     judge = GlobalDriftCompensation()
     probe = judge.get_readout_tensor(20).double()
-    expected = judge.readout(probe @ torch.tensor(before.T)) / judge.readout(probe @ torch.tensor(after.T))
-    factor = compensation_factors(before, after, Layout("w", row, column, 20, 30), CrossbarMapping())
+    expected = judge.readout(probe @ torch.tensor(before.T)) / judge.readout(
+        probe @ torch.tensor(after.T)
+    )
+    factor = compensation_factors(
+        before, after, Layout("w", row, column, 20, 30), CrossbarMapping()
+    )
     np.testing.assert_allclose(factor, float(expected), rtol=1e-12)
 
 
@@ -125,7 +145,10 @@ def test_slip_wan_is_never_rescaled() -> None:
         return float(np.std(sample))
 
     torch.manual_seed(0)
-    judge = {g: deviation(theirs(ReRamWan2022NoiseModel(g_max=g), np.full(COUNT, g / 2), 1.0)) for g in (20.0, 40.0)}
+    judge = {
+        g: deviation(theirs(ReRamWan2022NoiseModel(g_max=g), np.full(COUNT, g / 2), 1.0))
+        for g in (20.0, 40.0)
+    }
     assert judge[20.0] == pytest.approx(judge[40.0], rel=0.02)
     ours = {}
     for g in (20.0, 40.0):
@@ -141,7 +164,9 @@ def test_slip_the_default_acceptance_range_does_not_exist() -> None:
     target = np.full(COUNT, 50.0)
     default = theirs(ReRamCMONoiseModel(acceptance_range=2e-2), target, None).std()
     named = {
-        p: ReramCmo(acceptance_percent=p).program(target, np.random.default_rng(0))["programmed"].std()
+        p: ReramCmo(acceptance_percent=p)
+        .program(target, np.random.default_rng(0))["programmed"]
+        .std()
         for p in (0.2, 2.0)
     }
     assert default == pytest.approx(named[0.2], rel=0.02)
@@ -155,7 +180,9 @@ def test_slip_randomness_is_a_global_state() -> None:
     first = pcm.PCMLikeNoiseModel().apply_programming_noise_to_conductance(target)
     torch.manual_seed(3)
     torch.rand(1)  # anything else that draws
-    assert not torch.equal(first, pcm.PCMLikeNoiseModel().apply_programming_noise_to_conductance(target))
+    assert not torch.equal(
+        first, pcm.PCMLikeNoiseModel().apply_programming_noise_to_conductance(target)
+    )
     ours = []
     for _ in range(2):
         ours.append(Pcm().program(target.numpy(), np.random.default_rng(3))["programmed"])
@@ -165,18 +192,22 @@ def test_slip_randomness_is_a_global_state() -> None:
 
 
 def test_slip_a_trajectory_takes_the_noise_of_one_device_of_a_pair_away() -> None:
-    # programmed weights go back through the conversion before they drift: the smaller device of a pair becomes 0, and the largest weight g_max again
+    # programmed weights go back through the conversion before they drift: the smaller device of a
+    # pair becomes 0, and the largest weight g_max again
     torch.manual_seed(4)
     weight = torch.rand(100, 100) - 0.5
     judge = pcm.PCMLikeNoiseModel(read_noise_scale=0.0, drift_scale=0.0)
     programmed, exponents = judge.apply_programming_noise(weight)
     largest = float(programmed.abs().max())
     pair, _ = judge.g_converter.convert_to_conductances(programmed)
-    assert float(torch.minimum(*pair).max()) == 0.0 and float(torch.maximum(*pair).max()) == pytest.approx(25.0)
+    assert float(torch.minimum(*pair).max()) == 0.0 and float(
+        torch.maximum(*pair).max()
+    ) == pytest.approx(25.0)
     assert largest > float(weight.abs().max())
     device = Pcm(read_scale=0.0, drift_scale=0.0)
     ours = device.program(
-        np.stack([g.numpy() for g in judge.g_converter.convert_to_conductances(weight)[0]]), np.random.default_rng(4)
+        np.stack([g.numpy() for g in judge.g_converter.convert_to_conductances(weight)[0]]),
+        np.random.default_rng(4),
     )
     later = device.conductance(ours, DAY)
     np.testing.assert_array_equal(later, ours["programmed"])

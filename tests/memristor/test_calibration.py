@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration: what drift took is given back, exactly where it is uniform, and what it recovers on chips."""
+"""Calibration: what drift took is given back, exactly where it is uniform, and what it recovers on
+chips.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +76,9 @@ def convolutional() -> Network:
     )
 
 
-@pytest.mark.parametrize("network", [feed_forward([30, 20, 12, 5]), convolutional()], ids=["dense", "convolutional"])
+@pytest.mark.parametrize(
+    "network", [feed_forward([30, 20, 12, 5]), convolutional()], ids=["dense", "convolutional"]
+)
 def test_columns_give_back_a_uniform_drift(network: Network) -> None:
     rng = np.random.default_rng(0)
     trained = active(rng, network)
@@ -83,10 +87,15 @@ def test_columns_give_back_a_uniform_drift(network: Network) -> None:
     expected = run_reference(trained, spikes)
     assert all(expected.spikes[p.name].any() for p in network.populations[1:-1])
     drifted = chip.run(spikes, 3.0)
-    assert drifted.spikes[network.populations[1].name].sum() < 0.7 * expected.spikes[network.populations[1].name].sum()
+    assert (
+        drifted.spikes[network.populations[1].name].sum()
+        < 0.7 * expected.spikes[network.populations[1].name].sum()
+    )
     calibrated = calibrate_columns(chip, spikes, 3.0)
     for projection in network.projections:
-        np.testing.assert_allclose(calibrated.calibration[f"{projection.name}.gain"], 4.0, rtol=1e-9)
+        np.testing.assert_allclose(
+            calibrated.calibration[f"{projection.name}.gain"], 4.0, rtol=1e-9
+        )
     for trace in (calibrated.run(spikes, 3.0), run_reference(calibrated.network(3.0), spikes)):
         for name, array in expected.spikes.items():
             np.testing.assert_array_equal(trace.spikes[name], array)
@@ -99,7 +108,9 @@ def test_thresholds_give_back_the_rates_under_a_uniform_drift(per: str) -> None:
     network = feed_forward([30, 20, 12, 5])
     plain = active(rng, network)
     # without biases a factor on all currents is the same factor on the threshold
-    parameters = {n: np.zeros_like(a) if n.endswith(".bias") else a for n, a in plain.parameters.items()}
+    parameters = {
+        n: np.zeros_like(a) if n.endswith(".bias") else a for n, a in plain.parameters.items()
+    }
     trained = replace(plain, parameters=parameters)
     spikes = (rng.random((6, 40, 30)) < 0.4).astype(np.uint8)
     expected = run_reference(trained, spikes)
@@ -121,7 +132,12 @@ def test_a_chip_without_error_keeps_its_values() -> None:
     for _ in range(8):
         trained = random_trained(rng, random_graph(rng))
         spikes = Spikes(random_stimulus(rng, trained.network, 6, 3, 2))
-        chip = program(trained, without_noise(device_named("pcm")), 0, CrossbarMapping(tile_rows=4, tile_columns=3))
+        chip = program(
+            trained,
+            without_noise(device_named("pcm")),
+            0,
+            CrossbarMapping(tile_rows=4, tile_columns=3),
+        )
         calibrated = calibrate_columns(chip, spikes, DAY)
         for name, values in calibrated.calibration.items():
             expected = 1.0 if name.endswith(".gain") else trained.parameters[name]
@@ -141,8 +157,14 @@ def test_means_and_deviations_of_currents_are_those_of_the_trained_network() -> 
     before, after = run_reference(trained, spikes), run_reference(weights, spikes)
     for projection in network.projections:
         bias = f"{projection.target}.bias"
-        expected = projection_currents(trained, projection, before.spikes[projection.source]) + trained.parameters[bias]
-        actual = projection_currents(weights, projection, after.spikes[projection.source]) + weights.parameters[bias]
+        expected = (
+            projection_currents(trained, projection, before.spikes[projection.source])
+            + trained.parameters[bias]
+        )
+        actual = (
+            projection_currents(weights, projection, after.spikes[projection.source])
+            + weights.parameters[bias]
+        )
         np.testing.assert_allclose(actual.mean(axis=(0, 1)), expected.mean(axis=(0, 1)), atol=1e-9)
         np.testing.assert_allclose(actual.std(axis=(0, 1)), expected.std(axis=(0, 1)), rtol=1e-9)
 
@@ -160,7 +182,9 @@ def test_rates_of_noisy_chips_come_back_on_other_input() -> None:
         chip = program(trained, device_named("pcm"), seed)
         off = np.abs(rates(chip, other) - expected).mean()
         by_columns = np.abs(rates(calibrate_columns(chip, typical, DAY), other) - expected).mean()
-        by_thresholds = np.abs(rates(calibrate_thresholds(chip, typical, DAY), other) - expected).mean()
+        by_thresholds = np.abs(
+            rates(calibrate_thresholds(chip, typical, DAY), other) - expected
+        ).mean()
         assert max(by_columns, by_thresholds) < 0.35 * off
 
 
@@ -171,10 +195,17 @@ def test_a_calibrated_chip_is_saved_and_calibrated_again(tmp_path: Path) -> None
     chip = program(trained, device_named("pcm"), 0)
     calibrated = calibrate_thresholds(calibrate_columns(chip, spikes, DAY), spikes, DAY)
     assert {n.split(".")[1] for n in calibrated.calibration} == {"gain", "bias", "threshold"}
-    assert calibrated.save(tmp_path / "chip") == load_chip(tmp_path / "chip").digest() != chip.digest()
-    assert calibrate_columns(calibrated, spikes, 25.0).digest() == calibrate_columns(chip, spikes, 25.0).digest()
+    assert (
+        calibrated.save(tmp_path / "chip") == load_chip(tmp_path / "chip").digest() != chip.digest()
+    )
+    assert (
+        calibrate_columns(calibrated, spikes, 25.0).digest()
+        == calibrate_columns(chip, spikes, 25.0).digest()
+    )
     digital = calibrated.network(DAY)
-    assert np.array_equal(digital.parameters["hidden1.threshold"], calibrated.calibration["hidden1.threshold"])
+    assert np.array_equal(
+        digital.parameters["hidden1.threshold"], calibrated.calibration["hidden1.threshold"]
+    )
     with_adc = replace(chip, adc=Converter(8)).calibrated(spikes)
     assert calibrate_thresholds(with_adc, spikes, DAY).calibration.keys() == {"hidden1.threshold"}
 
@@ -192,7 +223,8 @@ def test_what_cannot_be_calibrated_is_named() -> None:
         calibrate_thresholds(program(silent, device_named("pcm"), 0), spikes, 0.0)
     with pytest.raises(InvalidModel, match="'neuron' or 'population'"):
         calibrate_thresholds(program(trained, device_named("pcm"), 0), spikes, 0.0, per="layer")  # type: ignore[arg-type]
-    constant = calibrate_columns(program(silent, device_named("pcm"), 0), spikes, DAY)  # its currents do not vary
+    # its currents do not vary
+    constant = calibrate_columns(program(silent, device_named("pcm"), 0), spikes, DAY)
     np.testing.assert_array_equal(constant.calibration["input_to_output.gain"], 1.0)
     traces = [run_reference(t, spikes).states["v.output"] for t in (constant.network(DAY), silent)]
     np.testing.assert_allclose(*traces)

@@ -52,17 +52,30 @@ def test_conductances_stand_for_their_weights(seed: int, data: st.DataObject) ->
     else:
         # the nearest of the levels
         grid = (high - low) / (mapping.levels - 1)
-        np.testing.assert_allclose((mapped.target - low) / grid, np.round((mapped.target - low) / grid), atol=1e-9)
+        np.testing.assert_allclose(
+            (mapped.target - low) / grid, np.round((mapped.target - low) / grid), atol=1e-9
+        )
         assert (np.abs(mapped.weight - weight) <= mapped.step * grid / 2 * (1 + 1e-9)).all()
     # the largest weight of a group fills the range
     tiles = [
-        weight[c : c + (mapping.tile_columns if mapping.scale_per == "tile" else 1), r : r + mapping.tile_rows]
+        weight[
+            c : c + (mapping.tile_columns if mapping.scale_per == "tile" else 1),
+            r : r + mapping.tile_rows,
+        ]
         for first in range(0, targets, mapping.tile_columns)
-        for c in ([first] if mapping.scale_per == "tile" else range(first, min(first + mapping.tile_columns, targets)))
+        for c in (
+            [first]
+            if mapping.scale_per == "tile"
+            else range(first, min(first + mapping.tile_columns, targets))
+        )
         for r in range(0, sources, mapping.tile_rows)
     ]
     spans = {
-        round(2 * np.abs(t).max() / (high - low) * (1 if mapping.scheme == "offset_column" else 0.5), 12) for t in tiles
+        round(
+            2 * np.abs(t).max() / (high - low) * (1 if mapping.scheme == "offset_column" else 0.5),
+            12,
+        )
+        for t in tiles
     }
     assert {round(float(s), 12) for s in np.unique(mapped.step)} == spans
 
@@ -89,23 +102,43 @@ def test_layouts_of_every_connection() -> None:
         ),
     )
     parameters = {n: np.ones(s) for n, s in network.shapes().items()}
-    parameters["c_to_d.source"], parameters["c_to_d.target"] = np.array([6, 0, 2]), np.array([1, 1, 4])
+    parameters["c_to_d.source"], parameters["c_to_d.target"] = (
+        np.array([6, 0, 2]),
+        np.array([1, 1, 4]),
+    )
     trained = TrainedNetwork(network, parameters, 1)
     layout = layout_of(trained, network.projections[0])
     assert (layout.rows, layout.columns, layout.groups) == (2 * 2 * 3 * 2, 6, 2)
     assert layout.row.shape == layout.column.shape == (6, 2, 3, 2)
-    # the channels of a group share rows, those of another have rows of their own, and every device has a place of its own
-    assert set(layout.row[2].ravel()) == set(range(12)) and set(layout.row[3].ravel()) == set(range(12, 24))
-    assert len({(int(r), int(c)) for r, c in zip(layout.row.ravel(), layout.column.ravel(), strict=True)}) == 72
+    # the channels of a group share rows, those of another have rows of their own, and every device
+    # has a place of its own
+    assert set(layout.row[2].ravel()) == set(range(12)) and set(layout.row[3].ravel()) == set(
+        range(12, 24)
+    )
+    assert (
+        len(
+            {
+                (int(r), int(c))
+                for r, c in zip(layout.row.ravel(), layout.column.ravel(), strict=True)
+            }
+        )
+        == 72
+    )
     dense = layout_of(trained, network.projections[1])
-    assert isinstance(network.projections[1].connection, Dense) and dense.row[3, 8] == 8 and dense.column[3, 8] == 3
+    assert (
+        isinstance(network.projections[1].connection, Dense)
+        and dense.row[3, 8] == 8
+        and dense.column[3, 8] == 3
+    )
     sparse = layout_of(trained, network.projections[2])
     assert list(sparse.row) == [6, 0, 2] and list(sparse.column) == [1, 1, 4] and not sparse.dense
 
 
 def test_what_cannot_be_mapped_is_refused_by_name() -> None:
     layout = dense_layout(1, 2)
-    with pytest.raises(InvalidModel, match=r"'a_to_b': weights of both signs \(1, and -2 at \(0, 1\)\)"):
+    with pytest.raises(
+        InvalidModel, match=r"'a_to_b': weights of both signs \(1, and -2 at \(0, 1\)\)"
+    ):
         map_weights(np.array([[1.0, -2.0]]), layout, CrossbarMapping("unipolar"), 0.0, 25.0)
     sparse = Layout("a_to_b", layout.row, layout.column, 2, 1, dense=False)
     with pytest.raises(InvalidModel, match="'a_to_b': a sparse projection.*offset column"):

@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exact solutions against a dense one written from Kirchhoff's law, and the approximations against the exact ones."""
+"""The exact solutions against a dense one written from Kirchhoff's law, and the approximations
+against the exact ones.
+"""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from neurohw.errors import InvalidModel
-from neurohw.memristor.wires import Wires, alone, column_currents, effective_conductances, first_order
+from neurohw.memristor.wires import (
+    Wires,
+    alone,
+    column_currents,
+    effective_conductances,
+    first_order,
+)
 
 Floats = NDArray[np.float64]
 
 
 def dense_currents(microsiemens: Floats, volts: Floats, ohm: float) -> Floats:
-    """Currents into the sense amplifiers, microamperes: every node an unknown, every element stamped by itself."""
+    """Currents into the sense amplifiers, microamperes: every node an unknown, every element
+    stamped by itself.
+    """
     rows, columns = microsiemens.shape
     nodes = 2 * rows * columns
     system, right = np.zeros((nodes, nodes)), np.zeros(nodes)
@@ -31,7 +41,9 @@ def dense_currents(microsiemens: Floats, volts: Floats, ohm: float) -> Floats:
                 element(node(0, i, j), node(0, i, j + 1), 1 / ohm)
             if i + 1 < rows:
                 element(node(1, i, j), node(1, i + 1, j), 1 / ohm)
-    held = {node(0, i, 0): volts[i] for i in range(rows)} | {node(1, 0, j): 0.0 for j in range(columns)}
+    held = {node(0, i, 0): volts[i] for i in range(rows)} | {
+        node(1, 0, j): 0.0 for j in range(columns)
+    }
     free = [n for n in range(nodes) if n not in held]
     known = np.zeros(nodes)
     known[list(held)] = list(held.values())
@@ -50,8 +62,12 @@ def test_exact_solutions_equal_a_dense_one(shape: tuple[int, int], ohm: float) -
         volts = rng.normal(size=shape[0])
         expected = dense_currents(g, volts, ohm)
         scale = max(np.abs(g).sum(), 1e-9)
-        np.testing.assert_allclose(column_currents(g, volts, ohm), expected, rtol=1e-9, atol=1e-12 * scale)
-        np.testing.assert_allclose(volts @ effective_conductances(g, ohm), expected, rtol=1e-9, atol=1e-12 * scale)
+        np.testing.assert_allclose(
+            column_currents(g, volts, ohm), expected, rtol=1e-9, atol=1e-12 * scale
+        )
+        np.testing.assert_allclose(
+            volts @ effective_conductances(g, ohm), expected, rtol=1e-9, atol=1e-12 * scale
+        )
 
 
 def test_without_resistance_nothing_is_lost() -> None:
@@ -80,7 +96,8 @@ def test_the_first_order_is_the_first_order() -> None:
         exact = column_currents(g, volts, ohm)
         return float(np.abs(approximation(g, ohm).T @ volts - exact).max() / np.abs(exact).max())  # type: ignore[operator]
 
-    # halving r quarters the error of the first order and only halves that of a device that does not know of the others
+    # halving r quarters the error of the first order and only halves that of a device that does not
+    # know of the others
     assert error(0.5, first_order) / error(0.25, first_order) == pytest.approx(4, rel=0.05)
     assert error(0.5, alone) / error(0.25, alone) == pytest.approx(2, rel=0.05)
     assert error(0.25, first_order) < error(0.25, alone) / 100
@@ -89,7 +106,9 @@ def test_the_first_order_is_the_first_order() -> None:
 def test_both_exact_solutions_agree_on_a_tile() -> None:
     rng = np.random.default_rng(2)
     g, volts = rng.uniform(0, 25, (96, 128)), rng.random(96)
-    np.testing.assert_allclose(volts @ effective_conductances(g, 2.0), column_currents(g, volts, 2.0), rtol=1e-9)
+    np.testing.assert_allclose(
+        volts @ effective_conductances(g, 2.0), column_currents(g, volts, 2.0), rtol=1e-9
+    )
 
 
 def test_wires_lose_more_the_farther_a_device_is() -> None:

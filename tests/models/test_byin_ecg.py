@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A published recurrent network on real ECG: 85.3 % of the real steps in float, within a point of it in integers."""
+"""A published recurrent network on real ECG:
+
+85.3 % of the real steps in float, within a point of it in integers.
+"""
 
 import numpy as np
 

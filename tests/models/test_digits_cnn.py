@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small spiking CNN on digits: trained, quantized, and in RTL without a mismatch on the whole test split."""
+"""A small spiking CNN on digits: trained, quantized, and in RTL without a mismatch on the whole
+test split.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -20,7 +22,9 @@ from neurohw.train.recipes import recipe_named
 def test_a_cnn_reaches_the_rtl(tmp_path: Path) -> None:
     recipe, dataset = recipe_named("digits-cnn"), digits()
     config = dataclasses.replace(recipe.config, epochs=12)
-    trained = fit(recipe.network, dataset, recipe.encoder, config, tmp_path / "run", lambda *_: None)
+    trained = fit(
+        recipe.network, dataset, recipe.encoder, config, tmp_path / "run", lambda *_: None
+    )
     x, labels = dataset.part("test")
     spikes = recipe.encoder.encode(x)
     floating = accuracy(scores(run_reference(trained, spikes), trained.network), labels)

@@ -27,7 +27,10 @@ def trained_digits() -> tuple[TrainedNetwork, Dataset, Encoder]:
 
 
 def experiment(
-    device: Device | str = "pcm", samples: int = 120, times: tuple[float, ...] = TIMES, **scenario: Any
+    device: Device | str = "pcm",
+    samples: int = 120,
+    times: tuple[float, ...] = TIMES,
+    **scenario: Any,
 ) -> Experiment:
     """The digits on a device, read as the scenario's fields say."""
     trained, dataset, encoder = trained_digits()

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurohw import Integrator, Lif, TrainedNetwork, feed_forward, quantize, run_golden, run_reference
+from neurohw import (
+    Integrator,
+    Lif,
+    TrainedNetwork,
+    feed_forward,
+    quantize,
+    run_golden,
+    run_reference,
+)
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.memristor import (
     KINDS,
@@ -29,7 +37,9 @@ from tests.random_networks import random_graph, random_stimulus, random_trained
 
 def reference_accuracy(e: Experiment, trained: TrainedNetwork | None = None) -> float:
     trained = trained or e.trained
-    return accuracy(scores(run_reference(trained, Spikes(e.spikes)), trained.network, e.readout), e.labels)
+    return accuracy(
+        scores(run_reference(trained, Spikes(e.spikes)), trained.network, e.readout), e.labels
+    )
 
 
 @pytest.mark.parametrize("read_noise", ["none", "read", "step"])
@@ -39,7 +49,9 @@ def test_without_noise_a_chip_is_as_accurate_as_its_network(kind: str, read_nois
     ideal = judge_ideal(e)
     assert ideal.accuracy[0] == reference_accuracy(e) > 0.5
     outcome = judge_chip(e, 3)
-    assert outcome == Outcome(np.repeat(ideal.confusion, 3, axis=0), {n: s * 3 for n, s in ideal.spikes.items()})
+    assert outcome == Outcome(
+        np.repeat(ideal.confusion, 3, axis=0), {n: s * 3 for n, s in ideal.spikes.items()}
+    )
 
 
 def test_any_network_without_noise_is_itself() -> None:
@@ -48,7 +60,9 @@ def test_any_network_without_noise_is_itself() -> None:
         trained = random_trained(rng, random_graph(rng), each_neuron=True)
         spikes = Spikes(random_stimulus(rng, trained.network, 5, 7, 2))
         labels = rng.integers(trained.network.output.size, size=7)
-        e = Experiment(trained, Scenario(without_noise(device_named("pcm"))), (1.0,), spikes, labels)
+        e = Experiment(
+            trained, Scenario(without_noise(device_named("pcm"))), (1.0,), spikes, labels
+        )
         outcome = judge_chip(e, index)
         trace = run_reference(trained, spikes, states=False)
         assert outcome == judge_ideal(e)
@@ -64,7 +78,9 @@ def test_outcomes_are_those_of_the_networks_that_a_chip_reads() -> None:
         network = chip.network(t, read=0, compensate=True)
         assert outcome.accuracy[index] == reference_accuracy(e, network)
         fired = run_reference(network, e.spikes).spikes
-        assert {n: s[index] for n, s in outcome.spikes.items()} == {n: int(s.sum()) for n, s in fired.items()}
+        assert {n: s[index] for n, s in outcome.spikes.items()} == {
+            n: int(s.sum()) for n, s in fired.items()
+        }
 
 
 @pytest.mark.parametrize("read_noise", ["read", "step"])
@@ -73,7 +89,9 @@ def test_a_chip_is_recalibrated_at_every_time(what: str, read_noise: str) -> Non
     calibrate = {"columns": calibrate_columns, "thresholds": calibrate_thresholds}[what]
     e = experiment("pcm", samples=60, recalibrate=what, read_noise=read_noise)
     outcome, chip = judge_chip(e, 5), program(e.trained, e.scenario.device, 5)
-    assert e.calibration is not None and outcome != judge_chip(experiment("pcm", samples=60, read_noise=read_noise), 5)
+    assert e.calibration is not None and outcome != judge_chip(
+        experiment("pcm", samples=60, read_noise=read_noise), 5
+    )
     for index, t in enumerate(TIMES):
         calibrated = calibrate(chip, e.calibration, t)
         if read_noise == "read":
@@ -95,7 +113,9 @@ def test_integers_of_a_chip_are_those_of_the_golden_model() -> None:
     outcome = judge_chip(e, 2)
     for index, t in enumerate(TIMES):
         model = quantize(chip.network(t), 4)
-        assert outcome.accuracy[index] == accuracy(scores(run_golden(model, e.spikes), model.network), e.labels)
+        assert outcome.accuracy[index] == accuracy(
+            scores(run_golden(model, e.spikes), model.network), e.labels
+        )
     golden = run_golden(quantize(e.trained, 4), e.spikes)
     assert judge_ideal(e, 4).accuracy[0] == accuracy(scores(golden, e.trained.network), e.labels)
 
@@ -103,7 +123,9 @@ def test_integers_of_a_chip_are_those_of_the_golden_model() -> None:
 def test_read_noise_and_converters_at_every_step_are_those_of_the_chip() -> None:
     scenario = {"adc": Converter(5), "wires": Wires(1.0), "compensate": True}
     e = experiment("pcm", times=(3600.0,), **scenario)
-    chip = program(e.trained, e.scenario.device, 1, wires=Wires(1.0), adc=Converter(5)).calibrated(e.calibration)
+    chip = program(e.trained, e.scenario.device, 1, wires=Wires(1.0), adc=Converter(5)).calibrated(
+        e.calibration
+    )
     trace = chip.run(e.spikes, 3600.0, draw=0, compensate=True)
     assert judge_chip(e, 1).accuracy[0] == accuracy(scores(trace, e.trained.network), e.labels)
     still = judge_chip(experiment("pcm", times=(3600.0,), read_noise="none", **scenario), 1)
@@ -125,14 +147,21 @@ def test_samples_in_chunks_are_all_judged(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("neurohw.noise.judge.CHUNK", 50)
     assert judge_chip(e, 0) == whole and whole.samples == len(e.labels) == 120
     network = feed_forward([10_000, 10])
-    assert chunk_size(network, 100, 50) == CHUNK_VALUES // (10_010 * 100) and chunk_size(network, 10**6, 50) == 1
+    assert (
+        chunk_size(network, 100, 50) == CHUNK_VALUES // (10_010 * 100)
+        and chunk_size(network, 10**6, 50) == 1
+    )
 
 
 def test_read_noise_of_chunks_is_not_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the same samples, in two chunks."""
     e = experiment(device_from_text("pcm:read_scale=30"), samples=60, times=(1.0,))
     twice = Experiment(
-        e.trained, e.scenario, e.times, np.concatenate([e.spikes] * 2, axis=1), np.concatenate([e.labels] * 2)
+        e.trained,
+        e.scenario,
+        e.times,
+        np.concatenate([e.spikes] * 2, axis=1),
+        np.concatenate([e.labels] * 2),
     )
     monkeypatch.setattr("neurohw.noise.judge.CHIP_CHUNK", 60)
     first, both = judge_chip(e, 0).confusion, judge_chip(twice, 0).confusion
@@ -152,7 +181,9 @@ def test_rate_readout_of_spiking_outputs() -> None:
     spikes = Spikes((rng.random((8, 20, 6)) < 0.5).astype(np.uint8))
     labels = rng.integers(3, size=20)
     for readout in ("rate", "first_spike", "membrane"):
-        e = Experiment(trained, Scenario(device_named("pcm")), (25.0,), spikes, labels, readout=readout)  # type: ignore[arg-type]
+        e = Experiment(
+            trained, Scenario(device_named("pcm")), (25.0,), spikes, labels, readout=readout
+        )  # type: ignore[arg-type]
         chip = program(trained, device_named("pcm"), 0)
         expected = accuracy(scores(chip.run(spikes, 25.0, draw=0), network, readout), labels)  # type: ignore[arg-type]
         assert judge_chip(e, 0).accuracy[0] == expected
@@ -166,7 +197,9 @@ def test_scenarios_that_make_no_sense_are_refused() -> None:
         Scenario(pcm, bits=4)
     with pytest.raises(InvalidModel, match="in 2..8, not 9"):
         Scenario(pcm, bits=9, read_noise="none")
-    with pytest.raises(InvalidModel, match="read_noise must be 'none', 'read' or 'step', not 'loud'"):
+    with pytest.raises(
+        InvalidModel, match="read_noise must be 'none', 'read' or 'step', not 'loud'"
+    ):
         Scenario(pcm, read_noise="loud")  # type: ignore[arg-type]
 
 
@@ -187,7 +220,9 @@ def test_experiments_that_make_no_sense_are_refused() -> None:
     square = spikes.part(slice(4)).counts  # 4 steps of 4 samples
     with pytest.raises(InvalidData, match="may be exchanged"):
         Experiment(trained, scenario, (1.0,), square, labels[:4])
-    assert np.array_equal(Experiment(trained, scenario, (1.0,), Spikes(square), labels[:4]).spikes, square)
+    assert np.array_equal(
+        Experiment(trained, scenario, (1.0,), Spikes(square), labels[:4]).spikes, square
+    )
     with pytest.raises(InvalidData, match="calibration samples"):
         Experiment(trained, Scenario(device_named("pcm"), adc=Converter(8)), (1.0,), spikes, labels)
     with pytest.raises(InvalidModel, match="Integrator and never fires"):
@@ -209,9 +244,18 @@ def test_devices_from_text() -> None:
 
 
 def test_devices_by_projection() -> None:
-    devices = {"input_to_hidden1": device_named("pcm"), "hidden1_to_output": device_named("reram_wan")}
+    devices = {
+        "input_to_hidden1": device_named("pcm"),
+        "hidden1_to_output": device_named("reram_wan"),
+    }
     trained, dataset, encoder = trained_digits()
-    e = Experiment(trained, Scenario(devices), (25.0,), encoder.encode(dataset.x_test[:50]), dataset.y_test[:50])
+    e = Experiment(
+        trained,
+        Scenario(devices),
+        (25.0,),
+        encoder.encode(dataset.x_test[:50]),
+        dataset.y_test[:50],
+    )
     chip = program(trained, devices, 4)
     expected = accuracy(scores(chip.run(e.spikes, 25.0, draw=0), trained.network), e.labels)
     assert judge_chip(e, 4).accuracy[0] == expected

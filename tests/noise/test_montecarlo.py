@@ -11,7 +11,17 @@ import pytest
 
 from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError
 from neurohw.memristor import CrossbarMapping, device_named, without_noise
-from neurohw.noise import Outcome, Study, dask, judge_chip, judge_ideal, monte_carlo, parse_time, processes, time_text
+from neurohw.noise import (
+    Outcome,
+    Study,
+    dask,
+    judge_chip,
+    judge_ideal,
+    monte_carlo,
+    parse_time,
+    processes,
+    time_text,
+)
 from neurohw.noise.executors import Experiments, Finished, Job, serial
 from neurohw.noise.summary import rows, statistics, to_csv, to_json, to_markdown
 from tests.noise.common import experiment
@@ -28,7 +38,9 @@ def some() -> dict[str, Any]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def test_serial_and_processes_give_the_same_bytes(tmp_path: Path) -> None:
@@ -80,7 +92,9 @@ def test_dask_goes_on_when_a_worker_dies() -> None:
 def test_no_scheduler_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("neurohw.noise.cluster.TIMEOUT_SECONDS", 1)
-    with pytest.raises(NeurohwError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' .*dask scheduler"):
+    with pytest.raises(
+        NeurohwError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' .*dask scheduler"
+    ):
         monte_carlo(some(), [0], dask("tcp://127.0.0.1:9"))
 
 
@@ -105,7 +119,11 @@ def test_interrupted_and_resumed_is_the_same(executor: Any, tmp_path: Path) -> N
 
     seen: list[tuple[int, int]] = []
     study = monte_carlo(
-        some(), range(4), counting, tmp_path / "resumed", lambda s, done, total: seen.append((done, total))
+        some(),
+        range(4),
+        counting,
+        tmp_path / "resumed",
+        lambda s, done, total: seen.append((done, total)),
     )
     assert len(computed) == 7 and seen == [(n, 12) for n in range(5, 13)]
     assert study.outcomes == straight.outcomes and to_json(study) == to_json(straight)
@@ -123,13 +141,19 @@ def test_more_chips_and_devices_go_on_in_the_same_folder(tmp_path: Path) -> None
 def test_another_experiment_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     monte_carlo({"a": experiment(samples=30)}, [0], folder=tmp_path)
     others = {
-        r"scenario\.read_noise is step there, and none now": experiment(samples=30, read_noise="none"),
+        r"scenario\.read_noise is step there, and none now": experiment(
+            samples=30, read_noise="none"
+        ),
         r"scenario\.mapping\.levels is none there, and 8 now": experiment(
             samples=30, mapping=CrossbarMapping(levels=8)
         ),
         r"samples is [0-9a-f]{12} there, and [0-9a-f]{12} now": experiment(samples=31),
-        r"times is \[25.0, 3600.0, 31536000.0\] there, and \[1.0\] now": experiment(samples=30, times=(1.0,)),
-        r"scenario\.device\.kind is pcm there, and reram_cmo now": experiment("reram_cmo", samples=30),
+        r"times is \[25.0, 3600.0, 31536000.0\] there, and \[1.0\] now": experiment(
+            samples=30, times=(1.0,)
+        ),
+        r"scenario\.device\.kind is pcm there, and reram_cmo now": experiment(
+            "reram_cmo", samples=30
+        ),
     }
     kept = files(tmp_path)
     for message, other in others.items():
@@ -156,7 +180,9 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     assert monte_carlo(jobs, [0], folder=tmp_path).outcomes["a"][0].samples == 30
 
 
-def test_a_failing_chip_is_reported_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failing_chip_is_reported_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def fails(experiment: Any, seed: int) -> Outcome:
         if seed == 1:
             raise MemoryError("no room")
@@ -166,8 +192,12 @@ def test_a_failing_chip_is_reported_and_the_others_go_on(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr("neurohw.noise.executors.judge_chip", fails)
         study = monte_carlo(jobs, range(3), folder=tmp_path)
-    assert list(study.failures) == [Job("a", 1)] and isinstance(study.failures[Job("a", 1)], MemoryError)
-    assert sorted(study.outcomes["a"]) == [0, 2] and to_json(study)["a"]["failures"] == {"1": "no room"}
+    assert list(study.failures) == [Job("a", 1)] and isinstance(
+        study.failures[Job("a", 1)], MemoryError
+    )
+    assert sorted(study.outcomes["a"]) == [0, 2] and to_json(study)["a"]["failures"] == {
+        "1": "no room"
+    }
     assert sorted(monte_carlo(jobs, range(3), folder=tmp_path).outcomes["a"]) == [0, 1, 2]
 
 
@@ -206,7 +236,10 @@ def test_a_job_that_always_kills_its_process_is_reported(monkeypatch: pytest.Mon
     monkeypatch.setattr(executors._Worker, "start", start)
     study = monte_carlo({"a": experiment(samples=30)}, range(4), processes(1))
     assert sorted(study.outcomes["a"]) == [0, 2, 3] and not children()
-    assert str(study.failures[Job("a", 1)]) == "its process ended 2 times with signal SIGKILL; is there enough memory?"
+    assert (
+        str(study.failures[Job("a", 1)])
+        == "its process ended 2 times with signal SIGKILL; is there enough memory?"
+    )
 
 
 def test_what_no_chip_can_be_made_of_is_one_error() -> None:
@@ -222,19 +255,30 @@ def test_what_no_chip_can_be_made_of_is_one_error() -> None:
 
 def test_summaries() -> None:
     s = statistics(np.array([0.5, 0.7, 0.9]))
-    assert (s.chips, s.min, s.max) == (3, 0.5, 0.9) and s.mean == pytest.approx(0.7) and s.sd == pytest.approx(0.2)
+    assert (
+        (s.chips, s.min, s.max) == (3, 0.5, 0.9)
+        and s.mean == pytest.approx(0.7)
+        and s.sd == pytest.approx(0.2)
+    )
     assert statistics(np.array([0.5])).sd is None
     study = monte_carlo(some(), range(3))
     found = rows(study)
-    assert [(n, t) for n, t, _ in found] == [(n, t) for n in some() for t in (25.0, 3600.0, 31536000.0)]
+    assert [(n, t) for n, t, _ in found] == [
+        (n, t) for n in some() for t in (25.0, 3600.0, 31536000.0)
+    ]
     values = study.accuracy("pcm")[:, 2]
-    assert found[2][2].mean == pytest.approx(values.mean()) and found[2][2].sd == pytest.approx(values.std(ddof=1))
+    assert found[2][2].mean == pytest.approx(values.mean()) and found[2][2].sd == pytest.approx(
+        values.std(ddof=1)
+    )
     lines = to_csv(study).splitlines()
     assert len(lines) == 10 and lines[0] == "experiment,seconds,chips,mean,sd,min,max,float"
     assert [float(x) for x in lines[3].split(",")[1:3]] == [31536000.0, 3.0]
     table = to_markdown(study).splitlines()
     assert table[0] == "| experiment | chips | float | int4 | 25s | 1h | 1y |"
-    assert f"{100 * values.mean():.2f} ± {100 * values.std(ddof=1):.2f}, min {100 * values.min():.2f}" in table[2]
+    assert (
+        f"{100 * values.mean():.2f} ± {100 * values.std(ddof=1):.2f}, min {100 * values.min():.2f}"
+        in table[2]
+    )
     assert (
         json.loads(json.dumps(to_json(study), allow_nan=False))["pcm"]["accuracy"]["0"]
         == study.accuracy("pcm")[0].tolist()

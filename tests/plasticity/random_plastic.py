@@ -13,7 +13,9 @@ from neurohw.plasticity.rule import AstrocyteControl, Plasticity, PlasticProject
 
 
 def random_plastic(rng: np.random.Generator) -> tuple[TrainedNetwork, Plasticity]:
-    """A network of an input and one recurrent population with random synapses, neurons and rule; its weights lie within their bounds."""
+    """A network of an input and one recurrent population with random synapses, neurons and rule;
+    its weights lie within their bounds.
+    """
     inputs, neurons = (int(n) for n in rng.integers(1, 24, 2))
     lif = Lif(
         decay=float(rng.choice([0.0, 0.5, 63 / 64, 1.0])),
@@ -35,11 +37,16 @@ def random_plastic(rng: np.random.Generator) -> tuple[TrainedNetwork, Plasticity
         source, target = source[order], target[order]
         weight = bound * rng.random(len(source))
         negative = rng.random(len(source)) < 0.5 if name == "input" else inhibitory[source]
-        projection = Projection(name, "liquid", delay=int(rng.integers(1, 4)), connection=Sparse(len(source)))
+        projection = Projection(
+            name, "liquid", delay=int(rng.integers(1, 4)), connection=Sparse(len(source))
+        )
         projections.append(projection)
         arrays = {"source": source, "target": target, "weight": np.where(negative, -weight, weight)}
         parameters |= {f"{projection.name}.{field}": array for field, array in arrays.items()}
-    network = Network((Population("input", inputs, Source()), Population("liquid", neurons, lif)), tuple(projections))
+    network = Network(
+        (Population("input", inputs, Source()), Population("liquid", neurons, lif)),
+        tuple(projections),
+    )
     parameters["liquid.bias"] = rng.choice([0.0, 0.1, 0.3], neurons)
     parameters["liquid.threshold"] = rng.uniform(0.3, 2.0, neurons)
     if rng.random() < 0.3:
@@ -49,10 +56,15 @@ def random_plastic(rng: np.random.Generator) -> tuple[TrainedNetwork, Plasticity
         PlasticProjection("liquid_to_liquid", limit[1], crosses_zero=bool(rng.random() < 0.2)),
     ]
     plasticity = Plasticity(
-        Stdp(*(float(x) for x in rng.uniform(0, 2, 3)), trace_decay=float(rng.choice([0.0, 0.5, 0.9]))),
+        Stdp(
+            *(float(x) for x in rng.uniform(0, 2, 3)),
+            trace_decay=float(rng.choice([0.0, 0.5, 0.9])),
+        ),
         tuple(p for p in plastic if rng.random() < 0.85),
         inhibitory,
-        AstrocyteControl(float(rng.normal(0, 0.3)), float(rng.uniform(-0.2, 0.5)), float(rng.uniform(1, 50)))
+        AstrocyteControl(
+            float(rng.normal(0, 0.3)), float(rng.uniform(-0.2, 0.5)), float(rng.uniform(1, 50))
+        )
         if rng.random() < 0.7
         else None,
         float(rng.choice([1.0, 0.99, 0.8])),

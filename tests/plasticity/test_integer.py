@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning in integers: the golden model against the rule by hand, its limits, and the float rule."""
+"""Learning in integers: the golden model against the rule by hand, its limits, and the float
+rule.
+"""
 
 import dataclasses
 
@@ -17,8 +19,12 @@ from neurohw.stimulus import Spikes
 from tests.random_plasticity import random_learning, random_quantized, random_spikes
 
 
-def by_hand(q: QuantizedPlasticity, spikes: np.ndarray, liquid: np.ndarray) -> tuple[dict, list, dict]:
-    """Weights, astrocyte and traces of one sample, synapse by synapse in plain integers, from the spikes of both populations [time, neuron]."""
+def by_hand(
+    q: QuantizedPlasticity, spikes: np.ndarray, liquid: np.ndarray
+) -> tuple[dict, list, dict]:
+    """Weights, astrocyte and traces of one sample, synapse by synapse in plain integers, from the
+    spikes of both populations [time, neuron].
+    """
     network = q.model.network
     weights = {p.name: [int(w) for w in q.projections[p.name].weight] for p in network.projections}
     sent = {network.input.name: spikes, network.output.name: liquid}
@@ -34,12 +40,20 @@ def by_hand(q: QuantizedPlasticity, spikes: np.ndarray, liquid: np.ndarray) -> t
             own = q.projections[projection.name]
             if not own.learns:
                 continue
-            for k, (j, i) in enumerate(zip(q.source(projection), q.target(projection), strict=True)):
+            for k, (j, i) in enumerate(
+                zip(q.source(projection), q.target(projection), strict=True)
+            ):
                 late, early = traces[projection.target][i], traces[projection.source][j]
                 depression = s // 2**q.guard
                 w, low, high = weights[projection.name][k], int(own.low[j]), int(own.high[j])
-                first = amount(q.potentiation, late) if own.inhibitory[j] else -amount(depression, late)
-                second = -amount(depression, early) if own.inhibitory[j] else amount(q.potentiation, early)
+                first = (
+                    amount(q.potentiation, late) if own.inhibitory[j] else -amount(depression, late)
+                )
+                second = (
+                    -amount(depression, early)
+                    if own.inhibitory[j]
+                    else amount(q.potentiation, early)
+                )
                 if sent[projection.source][t, j]:
                     w = max(low, min(high, w + first))
                 if sent[projection.target][t, i]:
@@ -72,7 +86,9 @@ def test_golden_is_the_rule_synapse_by_synapse(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_leaves_its_bounds(seed: int) -> None:
-    """All weights from a limit, dense input: weights stay in their limits, traces and astrocyte in what the widths were proved for."""
+    """All weights from a limit, dense input: weights stay in their limits, traces and astrocyte in
+    what the widths were proved for.
+    """
     rng = np.random.default_rng(20 + seed)
     q = random_quantized(rng, at_limits=True, drive=1.0)
     golden = run_plastic_golden(q, Spikes(random_spikes(rng, q, 40, 3, 0.9)), every=1)
@@ -94,11 +110,14 @@ def test_weights_are_carried_over_and_states_are_not() -> None:
     first = run_plastic_golden(q, spikes.part(slice(1)))
     go_on = dataclasses.replace(
         q,
-        projections={n: dataclasses.replace(p, weight=first.weights[n]) for n, p in q.projections.items()},
+        projections={
+            n: dataclasses.replace(p, weight=first.weights[n]) for n, p in q.projections.items()
+        },
         model=dataclasses.replace(
             q.model,
             projections={
-                n: dataclasses.replace(p, weight=q.delivered(first.weights[n])) for n, p in q.model.projections.items()
+                n: dataclasses.replace(p, weight=q.delivered(first.weights[n]))
+                for n, p in q.model.projections.items()
             },
         ),
     )
@@ -123,22 +142,33 @@ def test_without_learning_only_weights_stay() -> None:
 
 
 def test_integers_follow_the_float_rule() -> None:
-    """20-bit weights and fine traces: as long as the spikes agree, weights differ from those of the float rule by little."""
+    """20-bit weights and fine traces: as long as the spikes agree, weights differ from those of the
+    float rule by little.
+    """
     rng = np.random.default_rng(7)
     quiet = Lif(decay=1 - 1 / 64, threshold=1e6)  # the input's traces and the astrocyte alone
-    trained, plasticity = random_learning(rng, 20, 10, neuron=quiet, crosses=(True, False), steps=60)
+    trained, plasticity = random_learning(
+        rng, 20, 10, neuron=quiet, crosses=(True, False), steps=60
+    )
     q = quantize_plasticity(trained, plasticity, 14, 8, 14, 14)
     spikes = (rng.random((60, 20)) < 0.3).astype(np.uint8)
-    run, golden = run_plastic_reference(trained, plasticity, spikes), run_plastic_golden(q, spikes[:, None])
+    run, golden = (
+        run_plastic_reference(trained, plasticity, spikes),
+        run_plastic_golden(q, spikes[:, None]),
+    )
     unit = 2.0 ** -(q.info["amplitude_fraction"] + q.guard)
     # 128 steps stand for 100: compare against the same time constant
-    exact = dataclasses.replace(plasticity, astrocyte=dataclasses.replace(plasticity.astrocyte, time_constant=128.0))
+    exact = dataclasses.replace(
+        plasticity, astrocyte=dataclasses.replace(plasticity.astrocyte, time_constant=128.0)
+    )
     course = run_plastic_reference(trained, exact, spikes).depression
     assert np.abs(golden.astrocyte[:, 0] * unit - course).max() < 1e-3 * np.abs(course).max()
     assert run.trace.spikes["liquid"].sum() == 0
 
 
-def float_rule(trained: TrainedNetwork, plasticity: Plasticity, sent: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def float_rule(
+    trained: TrainedNetwork, plasticity: Plasticity, sent: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Weights that the float rule makes of given spikes [time, neuron] of both populations."""
     network, rule, astrocyte = trained.network, plasticity.stdp, plasticity.astrocyte
     assert astrocyte is not None
@@ -147,27 +177,39 @@ def float_rule(trained: TrainedNetwork, plasticity: Plasticity, sent: dict[str, 
     for t in range(len(sent["liquid"])):
         for projection in network.projections:
             source, target = (
-                trained.parameters[f"{projection.name}.{end}"].astype(int) for end in ("source", "target")
+                trained.parameters[f"{projection.name}.{end}"].astype(int)
+                for end in ("source", "target")
             )
             inhibitory = plasticity.source_is_inhibitory(network, projection)[source]
             low, high = (bound[source] for bound in plasticity.bounds(network, projection))
             early, late = traces[projection.source][source], traces[projection.target][target]
             first = np.where(inhibitory, rule.potentiation * late, -depression * late)
             second = np.where(inhibitory, -depression * early, rule.potentiation * early)
-            w = np.clip(weights[projection.name] + first * sent[projection.source][t][source], low, high)
-            weights[projection.name] = np.clip(w + second * sent[projection.target][t][target], low, high)
+            w = np.clip(
+                weights[projection.name] + first * sent[projection.source][t][source], low, high
+            )
+            weights[projection.name] = np.clip(
+                w + second * sent[projection.target][t][target], low, high
+            )
         for name, a in sent.items():
             traces[name] = rule.trace_decay * (traces[name] + rule.trace_increment * a[t])
         surplus = int(sent["liquid"][t].sum()) - int(sent["input"][t].sum())
-        depression += (astrocyte.gain * surplus + astrocyte.bias - depression) / astrocyte.time_constant
+        depression += (
+            astrocyte.gain * surplus + astrocyte.bias - depression
+        ) / astrocyte.time_constant
     return weights
 
 
 @pytest.mark.parametrize(
-    ("bits", "least", "most"), [((14, 8, 14, 14), 0.999, 1.0), ((12, 8), 0.985, 1.0), ((8, 8), 0.0, 0.9)]
+    ("bits", "least", "most"),
+    [((14, 8, 14, 14), 0.999, 1.0), ((12, 8), 0.985, 1.0), ((8, 8), 0.0, 0.9)],
 )
-def test_weights_follow_the_float_rule_on_the_same_spikes(bits: tuple[int, ...], least: float, most: float) -> None:
-    """How far each weight has moved, against the float rule; without hidden bits most changes round to nothing."""
+def test_weights_follow_the_float_rule_on_the_same_spikes(
+    bits: tuple[int, ...], least: float, most: float
+) -> None:
+    """How far each weight has moved, against the float rule; without hidden bits most changes round
+    to nothing.
+    """
     rng = np.random.default_rng(8)
     trained, plasticity = random_learning(rng, 32, 60, 0.3, steps=200)
     assert plasticity.astrocyte is not None
@@ -181,7 +223,8 @@ def test_weights_follow_the_float_rule_on_the_same_spikes(bits: tuple[int, ...],
     scale = 2.0 ** -q.info["weight_fraction"]
     for name in q.projections:
         moved, wanted = (
-            w - trained.parameters[f"{name}.weight"] for w in (golden.weights[name] * scale, expected[name])
+            w - trained.parameters[f"{name}.weight"]
+            for w in (golden.weights[name] * scale, expected[name])
         )
         assert np.abs(wanted).max() > 0.05
         assert least < np.corrcoef(moved, wanted)[0, 1] < most
@@ -202,7 +245,9 @@ def test_refusals_name_what_is_wrong() -> None:
         wrong = dataclasses.replace(own, weight=own.weight + 4000)
         dataclasses.replace(q, projections={**q.projections, "input_to_liquid": wrong})
     later = dataclasses.replace(trained.network.projections[0], delay=2)
-    network = dataclasses.replace(trained.network, projections=(later, trained.network.projections[1]))
+    network = dataclasses.replace(
+        trained.network, projections=(later, trained.network.projections[1])
+    )
     with pytest.raises(InvalidModel, match="delay of 1 step"):
         quantize_plasticity(dataclasses.replace(trained, network=network), plasticity)
     arrays = dict(trained.parameters) | {
@@ -218,7 +263,12 @@ def test_the_digest_covers_what_is_computed() -> None:
     trained, plasticity = random_learning(rng, 5, 6)
     q = quantize_plasticity(trained, plasticity)
     assert q.digest() == quantize_plasticity(trained, plasticity).digest()
-    others = [dataclasses.replace(q, gain=q.gain + 1), dataclasses.replace(q, potentiation=q.potentiation + 1)]
-    flipped = {n: dataclasses.replace(p, inhibitory=~p.inhibitory) for n, p in q.projections.items()}
+    others = [
+        dataclasses.replace(q, gain=q.gain + 1),
+        dataclasses.replace(q, potentiation=q.potentiation + 1),
+    ]
+    flipped = {
+        n: dataclasses.replace(p, inhibitory=~p.inhibitory) for n, p in q.projections.items()
+    }
     others.append(dataclasses.replace(q, projections=flipped))
     assert len({q.digest(), *(o.digest() for o in others)}) == 4

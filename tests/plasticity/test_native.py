@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plastic kernel in C++ equals the specification on every spike, state, trace, weight and amplitude."""
+"""The plastic kernel in C++ equals the specification on every spike, state, trace, weight and
+amplitude.
+"""
 
 import platform
 from dataclasses import replace
@@ -33,7 +35,9 @@ def test_native_equals_the_specification(seed: int) -> None:
     assert np.array_equal(expected.depression, actual.depression)
     for kind in ("weights", "traces"):
         left, right = getattr(expected, kind), getattr(actual, kind)
-        assert left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
+        assert left.keys() == right.keys() and all(
+            np.array_equal(left[name], right[name]) for name in left
+        )
 
 
 def test_the_loops_without_vectors_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +87,6 @@ def test_synapses_that_are_given_twice_and_counts_are_refused() -> None:
     with pytest.raises(InvalidModel, match="neuron 0 reaches neuron 0 twice"):
         PlasticKernel(replace(trained, parameters=arrays), plasticity)
     with pytest.raises(InvalidData, match="a count of 2"):
-        run_plastic_native(trained, plasticity, np.full((3, trained.network.input.size), 2, np.uint8))
+        run_plastic_native(
+            trained, plasticity, np.full((3, trained.network.input.size), 2, np.uint8)
+        )

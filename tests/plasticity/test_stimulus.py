@@ -28,7 +28,8 @@ def test_rates_and_refractory_steps() -> None:
     assert held[:7, 3].tolist() == [1, 0, 0, 1, 0, 0, 1]
     for channel in (1, 2):
         assert np.diff(np.flatnonzero(held[:, channel])).min() == 3
-    # a draw in a refractory step is kept: after a spike comes at once another with probability 1 - (1 - p)^3
+    # a draw in a refractory step is kept: after a spike comes at once another with probability 1 -
+    # (1 - p)^3
     after = held[3:, 2][held[:-3, 2] > 0]
     assert after.mean() == pytest.approx(1 - 0.7**3, abs=0.02)
 
@@ -36,7 +37,9 @@ def test_rates_and_refractory_steps() -> None:
 def test_a_sample_has_the_same_spikes_wherever_it_stands() -> None:
     stimulus = Bernoulli(np.full((5, 7), 0.2, np.float32), 1)
     every = stimulus.spikes(30)
-    assert np.array_equal(stimulus.spikes(30, 2, 4), every[:, 2:4]) and np.array_equal(stimulus.spikes(9), every[:9])
+    assert np.array_equal(stimulus.spikes(30, 2, 4), every[:, 2:4]) and np.array_equal(
+        stimulus.spikes(9), every[:9]
+    )
     assert not np.array_equal(every[:, 0], every[:, 1])
     assert not np.array_equal(Bernoulli(stimulus.rates, 2).spikes(30), every)
 
@@ -53,7 +56,10 @@ def test_events_of_recordings_are_sorted_and_alike_ones_are_one() -> None:
     spikes = np.zeros((4, 3, 3), np.uint8)
     spikes[[1, 1, 3, 0], [0, 0, 0, 2], [1, 2, 0, 2]] = 2
     again = Events.of_spikes(Spikes(spikes))
-    assert all(np.array_equal(getattr(again, n), getattr(events, n)) for n in ("step", "channel", "offsets"))
+    assert all(
+        np.array_equal(getattr(again, n), getattr(events, n))
+        for n in ("step", "channel", "offsets")
+    )
 
 
 def test_intensity_rates() -> None:

@@ -64,10 +64,17 @@ def test_signs_follow_the_source(name: str) -> None:
 
 
 def test_weights_by_kind() -> None:
-    liquid = random_liquid(5, 40, probability=0.5, weight=PerKind(1.0, 2.0, 3.0, 4.0), input_weight=0.5)
+    liquid = random_liquid(
+        5, 40, probability=0.5, weight=PerKind(1.0, 2.0, 3.0, 4.0), input_weight=0.5
+    )
     source, target, weight = ends(liquid)
     pre, post = liquid.inhibitory[source], liquid.inhibitory[target]
-    for kind, value in (((False, False), 1.0), ((False, True), 2.0), ((True, False), -3.0), ((True, True), -4.0)):
+    for kind, value in (
+        ((False, False), 1.0),
+        ((False, True), 2.0),
+        ((True, False), -3.0),
+        ((True, True), -4.0),
+    ):
         assert set(weight[(pre == kind[0]) & (post == kind[1])]) == {value}
     assert set(np.abs(ends(liquid, "input_to_liquid")[2])) == {0.5}
 
@@ -82,7 +89,12 @@ def test_a_grid_connects_by_kind_and_distance() -> None:
     distance = np.sqrt(((liquid.positions[:, None] - liquid.positions[None]) ** 2).sum(2))
     inhibitory = liquid.inhibitory
     # METHODS: p(i -> j) = C exp(-(D/3)^2), written out pair by pair
-    for pre, post, c in ((False, False, 0.2), (False, True, 0.1), (True, False, 0.3), (True, True, 0.05)):
+    for pre, post, c in (
+        (False, False, 0.2),
+        (False, True, 0.1),
+        (True, False, 0.3),
+        (True, True, 0.05),
+    ):
         kind = (inhibitory[:, None] == pre) & (inhibitory[None] == post) & ~np.eye(1000, dtype=bool)
         for near, far in ((0.5, 1.2), (1.2, 2.5), (2.5, 4.0), (4.0, 20.0)):
             pairs = kind & (distance > near) & (distance <= far)
@@ -118,7 +130,11 @@ def test_small_worlds_lie_between_ring_and_random_graph() -> None:
         gap = np.minimum((source - target) % 300, (target - source) % 300)
         triangles = (graph @ graph) * graph
         paths = shortest_path(graph, unweighted=True)
-        return triangles.sum() / (graph @ graph).sum(), paths[np.isfinite(paths)].mean(), np.mean(gap <= 5)
+        return (
+            triangles.sum() / (graph @ graph).sum(),
+            paths[np.isfinite(paths)].mean(),
+            np.mean(gap <= 5),
+        )
 
     ring, small, random = (clustering_and_path(p) for p in (0.0, 0.1, 1.0))
     assert ring[2] == 1.0
@@ -198,7 +214,11 @@ def test_a_liquid_refuses_what_it_is_not() -> None:
     populations = (liquid.network.input, replace(liquid.network.output, name="other"))
     projections = (replace(liquid.network.projections[0], target="other"),)
     network = replace(liquid.network, populations=populations, projections=projections)
-    arrays = {k.replace("to_liquid", "to_other"): v for k, v in liquid.trained.parameters.items() if "input_" in k}
+    arrays = {
+        k.replace("to_liquid", "to_other"): v
+        for k, v in liquid.trained.parameters.items()
+        if "input_" in k
+    }
     arrays |= {"other.bias": np.zeros(60), "other.threshold": np.ones(60)}
     with pytest.raises(InvalidModel, match="a liquid has populations"):
         Liquid(replace(liquid.trained, network=network, parameters=arrays), liquid.inhibitory)

@@ -6,7 +6,14 @@ import re
 import numpy as np
 import pytest
 
-from neurohw.report.reservoir_figures import avalanche_sizes, connections, degrees, raster, reservoir_drawings, weights
+from neurohw.report.reservoir_figures import (
+    avalanche_sizes,
+    connections,
+    degrees,
+    raster,
+    reservoir_drawings,
+    weights,
+)
 from neurohw.reservoir import Liquid, gaussian_reservoir, grid_liquid, random_liquid
 from neurohw.reservoir.avalanches import Avalanches
 from neurohw.reservoir.summary import summarise
@@ -24,8 +31,17 @@ def test_all_figures_of_a_driven_liquid() -> None:
     inputs = (np.random.default_rng(0).random((60, 3, 8)) < 0.3).astype(np.uint8)
     summary = summarise(liquid, Spikes(inputs))
     drawings = reservoir_drawings(liquid, summary, inputs[:, 0])
-    assert set(drawings) == {"connections", "raster", "avalanches", "branching", "weights", "degrees"}
-    assert "inhibitory" in texts(drawings["raster"]) and "excitatory" in texts(drawings["connections"])
+    assert set(drawings) == {
+        "connections",
+        "raster",
+        "avalanches",
+        "branching",
+        "weights",
+        "degrees",
+    }
+    assert "inhibitory" in texts(drawings["raster"]) and "excitatory" in texts(
+        drawings["connections"]
+    )
     assert f"mean {summary.values['branching_factor']:.3f}" in texts(drawings["branching"])
     assert "coming in" in texts(drawings["degrees"]) and "recurrent" in texts(drawings["weights"])
     again = reservoir_drawings(liquid, summary, inputs[:, 0])
@@ -33,7 +49,12 @@ def test_all_figures_of_a_driven_liquid() -> None:
 
 
 @pytest.mark.parametrize(
-    "liquid", [gaussian_reservoir(4, 12), random_liquid(4, 30, in_degree=3), grid_liquid(4, (5, 5, 1), length=1.0)]
+    "liquid",
+    [
+        gaussian_reservoir(4, 12),
+        random_liquid(4, 30, in_degree=3),
+        grid_liquid(4, (5, 5, 1), length=1.0),
+    ],
 )
 def test_other_topologies(liquid: Liquid) -> None:
     shown = texts(connections(liquid))
@@ -52,5 +73,7 @@ def test_silence_is_drawn_as_silence() -> None:
 def test_a_fit_is_named_with_its_error() -> None:
     values = np.random.default_rng(0).zipf(2.0, 300)
     fit = {"exponent": 2.03, "error": 0.06, "minimum": 2, "events": 150, "distance": 0.03}
-    shown = texts(avalanche_sizes(Avalanches(values, np.ones(300, np.int64)), {"size": fit, "duration": None}))
+    shown = texts(
+        avalanche_sizes(Avalanches(values, np.ones(300, np.int64)), {"size": fit, "duration": None})
+    )
     assert "exponent 2.03 ± 0.06" in shown and shown.count("exponent") == 1

@@ -39,8 +39,14 @@ def literal_branching(spikes: np.ndarray, connected: np.ndarray, window: int, ma
             factors = []
             for t in range(margin + window, steps - margin - window):
                 if s[t, i]:
-                    after = sum(s[t + 1 : t + window + 1, j].sum() for j in range(neurons) if connected[j, i])
-                    before = sum(s[t - window : t, j].sum() for j in range(neurons) if connected[i, j])
+                    after = sum(
+                        s[t + 1 : t + window + 1, j].sum()
+                        for j in range(neurons)
+                        if connected[j, i]
+                    )
+                    before = sum(
+                        s[t - window : t, j].sum() for j in range(neurons) if connected[i, j]
+                    )
                     factors.append(after / max(1, before))
             if factors:
                 of_neurons.append(np.mean(factors))
@@ -53,17 +59,25 @@ def literal_branching(spikes: np.ndarray, connected: np.ndarray, window: int, ma
 def test_branching_is_the_literal_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     window, margin = int(rng.integers(1, 6)), int(rng.integers(0, 7))
-    shape = (int(rng.integers(2 * (window + margin) + 1, 50)), int(rng.integers(1, 4)), int(rng.integers(2, 12)))
+    shape = (
+        int(rng.integers(2 * (window + margin) + 1, 50)),
+        int(rng.integers(1, 4)),
+        int(rng.integers(2, 12)),
+    )
     spikes = (rng.random(shape) < rng.choice([0.01, 0.1, 0.6])).astype(np.uint8)
     connected = rng.random((shape[2], shape[2])) < 0.4
     expected = literal_branching(spikes, connected, window, margin)
-    found = branching_factor(spikes, scipy.sparse.csr_array(connected.astype(float)), window, margin)
+    found = branching_factor(
+        spikes, scipy.sparse.csr_array(connected.astype(float)), window, margin
+    )
     assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
 def ring(neurons: int) -> scipy.sparse.csr_array:
     source = np.arange(neurons)
-    return scipy.sparse.csr_array((np.ones(neurons), ((source + 1) % neurons, source)), shape=(neurons, neurons))
+    return scipy.sparse.csr_array(
+        (np.ones(neurons), ((source + 1) % neurons, source)), shape=(neurons, neurons)
+    )
 
 
 def test_a_chain_has_branching_factor_1() -> None:
@@ -81,7 +95,9 @@ def test_a_doubling_tree_has_branching_factor_2() -> None:
     for level in range(depth):
         spikes[level, 0, 2**level - 1 : 2 ** (level + 1) - 1] = 1
     child = np.arange(1, neurons)
-    connected = scipy.sparse.csr_array((np.ones(neurons - 1), (child, (child - 1) // 2)), shape=(neurons, neurons))
+    connected = scipy.sparse.csr_array(
+        (np.ones(neurons - 1), (child, (child - 1) // 2)), shape=(neurons, neurons)
+    )
     assert branching_factor(spikes, connected, window=1, margin=0) == 2.0
     dying = spikes[::-1].copy()  # two sources for every neuron: each spike keeps half a spike alive
     assert branching_factor(dying, connected.T.tocsr(), window=1, margin=0) == 0.5
@@ -123,9 +139,17 @@ def test_connectivity_counts_synapses_of_weight_zero() -> None:
     source, target = (arrays[f"liquid_to_liquid.{end}"].astype(int) for end in ("source", "target"))
     expected[target, source] = 1
     assert np.array_equal(found, expected)
-    network = Network((Population("in", 2, Source()), Population("out", 3, Lif())), (Projection("in", "out"),))
-    weights = {"in_to_out.weight": np.zeros((3, 2)), "out.bias": np.zeros(3), "out.threshold": np.ones(3)}
-    assert np.all(connectivity(TrainedNetwork(network, weights, 1), "in_to_out").toarray() == np.ones((3, 2)))
+    network = Network(
+        (Population("in", 2, Source()), Population("out", 3, Lif())), (Projection("in", "out"),)
+    )
+    weights = {
+        "in_to_out.weight": np.zeros((3, 2)),
+        "out.bias": np.zeros(3),
+        "out.threshold": np.ones(3),
+    }
+    assert np.all(
+        connectivity(TrainedNetwork(network, weights, 1), "in_to_out").toarray() == np.ones((3, 2))
+    )
     with pytest.raises(InvalidData, match="out_to_out"):
         connectivity(TrainedNetwork(network, weights, 1), "out_to_out")
 
@@ -146,7 +170,8 @@ def test_ranks() -> None:
     assert (everything.kernel, everything.generalisation, everything.inputs) == (12, 12, 12)
     deaf = kernel_and_generalisation_rank(lambda x: np.zeros_like(x), inputs)
     assert (deaf.kernel, deaf.generalisation) == (0, 0)
-    # one neuron that says whether input neuron 0 fired more often than not: separates, and does not mind noise
+    # one neuron that says whether input neuron 0 fired more often than not: separates, and does not
+    # mind noise
     loud = inputs.copy()
     loud[:, :, :3] = rng.random((1, 12, 3)) < 0.5
     loud[:, 0, :3] = 1
@@ -183,7 +208,12 @@ def test_statistics_of_regular_and_equal_trains() -> None:
     equal = np.repeat((np.random.default_rng(0).random((400, 1, 1)) < 0.2), 5, axis=2)
     assert firing_statistics(equal).correlation == pytest.approx(1.0)
     silent = firing_statistics(np.zeros((50, 1, 3), np.uint8))
-    assert silent.rate == 0 and silent.active == 0 and np.isnan(silent.interval_cv) and np.isnan(silent.fano)
+    assert (
+        silent.rate == 0
+        and silent.active == 0
+        and np.isnan(silent.interval_cv)
+        and np.isnan(silent.fano)
+    )
     assert silent.to_json()["correlation"] is None
 
 
@@ -199,13 +229,20 @@ def test_correlation_is_the_mean_over_all_pairs() -> None:
     common = rng.poisson(3, (200, 1))
     counts = (common + rng.poisson(2, (200, 6))).astype(float)
     matrix = np.corrcoef(counts.T)
-    assert mean_correlation(counts) == pytest.approx(np.mean([matrix[i, j] for i, j in combinations(range(6), 2)]))
+    assert mean_correlation(counts) == pytest.approx(
+        np.mean([matrix[i, j] for i, j in combinations(range(6), 2)])
+    )
     constant = np.concatenate([counts, np.ones((200, 2))], axis=1)
     assert mean_correlation(constant) == pytest.approx(mean_correlation(counts))
 
 
 def test_counts_in_windows() -> None:
     spikes = np.arange(2 * 7).reshape(7, 2, 1)
-    assert window_counts(spikes, 3).tolist() == [[0 + 2 + 4], [6 + 8 + 10], [1 + 3 + 5], [7 + 9 + 11]]
+    assert window_counts(spikes, 3).tolist() == [
+        [0 + 2 + 4],
+        [6 + 8 + 10],
+        [1 + 3 + 5],
+        [7 + 9 + 11],
+    ]
     with pytest.raises(InvalidData, match="no window"):
         window_counts(spikes, 8)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readouts against scikit-learn, against refitting without each sample, and as a population of the network."""
+"""Readouts against scikit-learn, against refitting without each sample, and as a population of the
+network.
+"""
 
 from dataclasses import replace
 
@@ -35,7 +37,9 @@ def test_ridge_equals_scikit_learn(
     found = ridge(counts, labels, regularisation=0.03, normalise=normalise)
     expected = Ridge(alpha=0.03 * samples).fit(x, np.eye(3)[labels]).predict(x)
     got = found.scores(counts)
-    if normalise:  # the scores of normalised counts, up to the factor and the offset that all classes of a sample share
+    # the scores of normalised counts, up to the factor and the offset that all classes of a sample
+    # share
+    if normalise:
         got = got / counts.sum(1, keepdims=True)
         expected = expected - expected.mean(1, keepdims=True)
     assert np.allclose(got, expected, atol=1e-9)
@@ -80,7 +84,9 @@ def test_one_spread_for_all_neurons_is_ridge_on_centred_counts() -> None:
 def test_one_spread_keeps_the_weights_of_rare_neurons_small() -> None:
     counts, labels = problem(400, 40, seed=4)
     counts[:, 5] = np.random.default_rng(0).random(400) < 0.01
-    one, own = (ridge(counts, labels, regularisation=0.1, standardise=s).weight for s in (False, True))
+    one, own = (
+        ridge(counts, labels, regularisation=0.1, standardise=s).weight for s in (False, True)
+    )
     assert [int(np.abs(w).max(axis=0).argmax() == 5) for w in (one, own)] == [
         0,
         1,
@@ -120,7 +126,10 @@ def test_the_membranes_of_the_output_are_the_scores(normalise: bool) -> None:
 
 def test_what_is_no_readout_is_refused() -> None:
     counts, labels = problem(30, 5)
-    for wrong, message in (((counts, labels[1:]), "labels"), ((counts, np.zeros(30, int)), "2 classes")):
+    for wrong, message in (
+        ((counts, labels[1:]), "labels"),
+        ((counts, np.zeros(30, int)), "2 classes"),
+    ):
         with pytest.raises(InvalidData, match=message):
             ridge(*wrong)
     with pytest.raises(InvalidData, match=r"outside 0\.\.1"):

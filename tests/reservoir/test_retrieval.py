@@ -21,24 +21,31 @@ def test_cases_by_hand() -> None:
     # of equal items the first
     assert retrieve(np.array([[1.0, 1.0]]), np.array([4]), gallery, labels).right.all()
     # a longer vector wins: it is the dot product that ranks
-    assert not retrieve(queries[:1], np.array([4]), gallery * np.array([[1.0], [1.0], [-2.0]]), labels).right.any()
+    assert not retrieve(
+        queries[:1], np.array([4]), gallery * np.array([[1.0], [1.0], [-2.0]]), labels
+    ).right.any()
     # a class that the gallery does not hold is never found, and its chance is 0
     missing = retrieve(queries, np.full(4, 9), gallery, labels)
     assert missing.accuracy == missing.chance == 0.0 and missing.p_value() == 1.0
 
 
-@pytest.mark.parametrize(("right", "queries", "chance"), [(8, 10, 0.5), (3, 12, 0.1), (0, 5, 0.3), (5, 5, 0.2)])
+@pytest.mark.parametrize(
+    ("right", "queries", "chance"), [(8, 10, 0.5), (3, 12, 0.1), (0, 5, 0.3), (5, 5, 0.2)]
+)
 def test_the_p_value_is_the_tail_of_the_binomial(right: int, queries: int, chance: float) -> None:
     found = Retrieval(np.arange(queries) < right, chance)
-    tail = sum(math.comb(queries, k) * chance**k * (1 - chance) ** (queries - k) for k in range(right, queries + 1))
+    tail = sum(
+        math.comb(queries, k) * chance**k * (1 - chance) ** (queries - k)
+        for k in range(right, queries + 1)
+    )
     assert found.p_value() == pytest.approx(tail, rel=1e-9)
     low, high = found.interval()
     # Clopper and Pearson: at either end of the interval the result is a 2.5 % tail
     for end, counts in ((low, range(right, queries + 1)), (high, range(right + 1))):
         if 0 < end < 1:
-            assert sum(math.comb(queries, k) * end**k * (1 - end) ** (queries - k) for k in counts) == pytest.approx(
-                0.025, rel=1e-6
-            )
+            assert sum(
+                math.comb(queries, k) * end**k * (1 - end) ** (queries - k) for k in counts
+            ) == pytest.approx(0.025, rel=1e-6)
     assert low <= right / queries <= high
 
 

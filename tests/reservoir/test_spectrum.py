@@ -24,7 +24,8 @@ from tests.random_networks import random_trained
 
 def test_known_matrices() -> None:
     assert spectral_radius(np.diag([0.5, -3.0, 2.0])) == 3.0
-    assert spectral_radius(np.array([[0.0, 2.0], [-2.0, 0.0]])) == pytest.approx(2.0)  # a rotation: +-2i
+    # a rotation: +-2i
+    assert spectral_radius(np.array([[0.0, 2.0], [-2.0, 0.0]])) == pytest.approx(2.0)
     chain = scipy.sparse.diags_array([np.ones(449)], offsets=[1], shape=(450, 450))
     assert spectral_radius(chain) == 0.0  # numerically, its eigenvalues are anything but 0
     ring = scipy.sparse.lil_array(chain)
@@ -39,12 +40,15 @@ def test_big_sparse_matrices_agree_with_all_eigenvalues(seed: int) -> None:
     matrix = np.where(rng.random((500, 500)) < 0.05, rng.normal(size=(500, 500)), 0.0)
     expected = np.abs(np.linalg.eigvals(matrix)).max()
     assert spectral_radius(scipy.sparse.csr_array(matrix)) == pytest.approx(expected, rel=1e-5)
-    with patch.object(spectrum, "eigs", side_effect=ArpackNoConvergence("no", np.zeros(0), np.zeros((0, 0)))):
+    with patch.object(
+        spectrum, "eigs", side_effect=ArpackNoConvergence("no", np.zeros(0), np.zeros((0, 0)))
+    ):
         assert spectral_radius(matrix) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
-    "liquid", [grid_liquid(5, (5, 5, 5)), random_liquid(5, 450, in_degree=6), gaussian_reservoir(5, 80)]
+    "liquid",
+    [grid_liquid(5, (5, 5, 5)), random_liquid(5, 450, in_degree=6), gaussian_reservoir(5, 80)],
 )
 def test_weights_are_scaled_to_a_radius(liquid: object) -> None:
     trained = liquid.trained  # type: ignore[attr-defined]
@@ -68,6 +72,8 @@ def test_what_has_no_radius_is_refused() -> None:
         with_spectral_radius(chain, "hidden1_to_output", 1.0)
     source, target = (trained.parameters[f"liquid_to_liquid.{end}"] for end in ("source", "target"))
     forward = np.where(source < target, trained.parameters["liquid_to_liquid.weight"], 0.0)
-    acyclic = replace(trained, parameters={**trained.parameters, "liquid_to_liquid.weight": forward})
+    acyclic = replace(
+        trained, parameters={**trained.parameters, "liquid_to_liquid.weight": forward}
+    )
     with pytest.raises(InvalidModel, match="no loop"):
         with_spectral_radius(acyclic, "liquid_to_liquid", 1.0)

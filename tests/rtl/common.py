@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every bench in this folder shares: finding the tools, building with Verilator, running cocotb, driving streams."""
+"""What every bench in this folder shares: finding the tools, building with Verilator, running
+cocotb, driving streams.
+"""
 
 import json
 import os
@@ -56,15 +58,27 @@ def tool_environment() -> dict[str, str]:
 
 def verilator_complaints(sources: Sequence[Path], top: str, *arguments: str) -> str:
     """What `verilator -Wall` has to say about the module `top`; empty where there is no warning."""
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", top, *arguments, *map(str, sources)]
+    command = [
+        "verilator",
+        "--lint-only",
+        "-Wall",
+        "--top-module",
+        top,
+        *arguments,
+        *map(str, sources),
+    ]
     environment = {"HOME": str(Path.home()), **tool_environment()}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return result.stderr if result.returncode else ""
 
 
 def rtl_sources() -> list[Path]:
-    """Every core, and `nhw_layer` of this folder (a population with one dense projection), in alphabetical order."""
-    return sorted([*RTL.glob("nhw_*.sv"), *Path(__file__).parent.glob("nhw_*.sv")], key=lambda path: path.name)
+    """Every core, and `nhw_layer` of this folder (a population with one dense projection), in
+    alphabetical order.
+    """
+    return sorted(
+        [*RTL.glob("nhw_*.sv"), *Path(__file__).parent.glob("nhw_*.sv")], key=lambda path: path.name
+    )
 
 
 def module_sources(top: str) -> list[Path]:
@@ -90,10 +104,11 @@ def run_bench(
     bench: Mapping[str, Any] | None = None,
     probe: bool = False,
 ) -> None:
-    """Build module `top` and run the cocotb tests of `test_module` on it; fail if one of them fails.
+    """Build module `top` and run the cocotb tests of `test_module` on it; fail if one of them
+    fails.
 
-    `bench` is written as JSON and read back in the simulation by `bench_description`. With `probe`, every call of
-    `nhw_probe` is logged to the file that `probe_log` reads.
+    `bench` is written as JSON and read back in the simulation by `bench_description`. With `probe`,
+    every call of `nhw_probe` is logged to the file that `probe_log` reads.
     """
     from cocotb_tools.runner import get_runner
 
@@ -145,9 +160,11 @@ def run_bench(
 
 
 def keep_runtime_objects(build: Path, objects: Path) -> None:
-    """Keep Verilator's own compiled runtime for the next bench of this session: it is the same for every design.
+    """Keep Verilator's own compiled runtime for the next bench of this session: it is the same for
+    every design.
 
-    `objects` is a folder of the session's temporary files; with it a build takes 2 s instead of 7 s.
+    `objects` is a folder of the session's temporary files; with it a build takes 2 s instead of 7
+    s.
     """
     if objects.exists():
         return
@@ -162,7 +179,8 @@ def keep_runtime_objects(build: Path, objects: Path) -> None:
         copy.rename(objects)
 
 
-# --- inside the simulation --------------------------------------------------------------------------------------------
+# --- inside the simulation
+# --------------------------------------------------------------------------------------------
 
 
 def bench_description() -> dict[str, Any]:
@@ -171,13 +189,18 @@ def bench_description() -> dict[str, Any]:
 
 
 def probe_log() -> list[list[int]]:
-    """Calls of `nhw_probe` so far, in order: (layer, neuron, spike, membrane, current, refractory, adaptation)."""
+    """Calls of `nhw_probe` so far, in order:
+
+    (layer, neuron, spike, membrane, current, refractory, adaptation).
+    """
     lines = Path(os.environ[PROBE_VARIABLE]).read_text().splitlines()
     return [[int(word) for word in line.split()] for line in lines]
 
 
 def start_clock(dut: Any) -> None:
-    """Start the clock, driven by the simulator interface (`gpi`): ten times faster than from Python."""
+    """Start the clock, driven by the simulator interface (`gpi`): ten times faster than from
+    Python.
+    """
     Clock(dut.clk_i, 10, unit="ns", impl="gpi").start()
 
 
@@ -227,4 +250,6 @@ def step_frame(events: Sequence[int], last_step: bool) -> AxiStreamFrame:
     return AxiStreamFrame(tdata=[*events, 0], tuser=[0] * len(events) + [int(last_step)])
 
 
-STREAM_CONDITIONS = cocotb.parametrize((("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)]))
+STREAM_CONDITIONS = cocotb.parametrize(
+    (("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)])
+)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One layer of `nhw_layer` in integers, for benches: the golden model of a network of one projection, step by step, and its images."""
+"""One layer of `nhw_layer` in integers, for benches: the golden model of a network of one
+projection, step by step, and its images.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +26,10 @@ from tests.saturations import Counting
 # the defaults of `nhw_layer`
 DEFAULTS: dict[str, int] = {
     **dict.fromkeys(NEURON_FLAGS, 0), "SPIKING": 1, "REFRACTORY_STEPS": 0,
-    "DECAY_KIND": 1, "DECAY_VALUE": 4, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 4, "ADAPTATION_KIND": 0, "ADAPTATION_VALUE": 4,
-    "WEIGHT_BITS": 4, "WEIGHT_EXPONENT": 0, "ACCUMULATOR_BITS": 12, "CURRENT_BITS": 16, "MEMBRANE_BITS": 16,
+    "DECAY_KIND": 1, "DECAY_VALUE": 4, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 4, "ADAPTATION_KIND": 0,
+    "ADAPTATION_VALUE": 4,
+    "WEIGHT_BITS": 4, "WEIGHT_EXPONENT": 0, "ACCUMULATOR_BITS": 12, "CURRENT_BITS": 16,
+    "MEMBRANE_BITS": 16,
 }  # fmt: skip
 
 
@@ -33,7 +37,8 @@ DEFAULTS: dict[str, int] = {
 class LayerData:
     """Constants of one layer: `weights[source][target]`, and one value per neuron of the others.
 
-    deltas: of the membrane, the current and the adaptation, where their decays are of single neurons.
+    deltas: of the membrane, the current and the adaptation, where their decays are of single
+        neurons.
     """
 
     weights: list[list[int]]
@@ -68,7 +73,9 @@ def decay(value: int, kind: int, amount: int) -> int:
 
 
 def golden_decay(kind: int, amount: int, deltas: Sequence[int]) -> Decay | None:
-    """The golden model's decay for a KIND and VALUE, with the deltas of single neurons for kind 4."""
+    """The golden model's decay for a KIND and VALUE, with the deltas of single neurons for kind
+    4.
+    """
     rules: dict[int, Decay] = {3: NoDecay()}
     if kind == 1:
         rules[1] = ShiftDecay(amount)
@@ -102,7 +109,9 @@ def quantized_population(parameters: Mapping[str, Any], data: LayerData) -> Quan
     )
 
 
-def quantized_network(parameters: Mapping[str, Any], data: LayerData, steps: int = 1) -> QuantizedNetwork:
+def quantized_network(
+    parameters: Mapping[str, Any], data: LayerData, steps: int = 1
+) -> QuantizedNetwork:
     """An input and the layer, in the golden model's terms."""
     p = {**DEFAULTS, **parameters}
     population = quantized_population(p, data)
@@ -121,9 +130,13 @@ def quantized_network(parameters: Mapping[str, Any], data: LayerData, steps: int
             integrates_refractory=bool(p["INTEGRATES_REFRACTORY"]),
         )
     network = feed_forward([len(data.weights), len(data.bias)], output=neuron)
-    projection = QuantizedProjection(np.array(data.weights).T, p["WEIGHT_BITS"], p["WEIGHT_EXPONENT"])
+    projection = QuantizedProjection(
+        np.array(data.weights).T, p["WEIGHT_BITS"], p["WEIGHT_EXPONENT"]
+    )
     name = network.output.name
-    return QuantizedNetwork(network, {name: population}, {network.projections[0].name: projection}, steps)
+    return QuantizedNetwork(
+        network, {name: population}, {network.projections[0].name: projection}, steps
+    )
 
 
 def steps_of_sums(
@@ -134,29 +147,53 @@ def steps_of_sums(
     gains: Sequence[Sequence[int]] | None = None,
     additions: Sequence[Sequence[int]] | None = None,
 ) -> list[list[NeuronState]]:
-    """States by step and neuron of the golden model's own step, given the finished sums, the states before, and what an astrocyte does."""
+    """States by step and neuron of the golden model's own step, given the finished sums, the states
+    before, and what an astrocyte does.
+    """
     model = quantized_network(parameters, data)
     population = model.network.output
     counting = Counting(integer_arithmetic(model, population))
     state = State(
-        *(np.array([[getattr(s, n) for s in before]]) for n in ("membrane", "current", "refractory", "adaptation"))
+        *(
+            np.array([[getattr(s, n) for s in before]])
+            for n in ("membrane", "current", "refractory", "adaptation")
+        )
     )
     neuron = population.neuron
     assert isinstance(neuron, Lif | Integrator)
     result = []
     for t, row in enumerate(sums):
-        gain, raised = (None if values is None else np.array([values[t]]) for values in (gains, additions))
+        gain, raised = (
+            None if values is None else np.array([values[t]]) for values in (gains, additions)
+        )
         arriving = np.array([row]) << parameters["WEIGHT_EXPONENT"]
         spikes = advance(neuron, counting.arithmetic, state, arriving, gain, raised)
-        columns = (spikes[0], state.v[0], state.c[0], state.r[0], state.a[0], counting.steps()[-1, 0])
-        result.append([NeuronState(*map(int, values), bool(over)) for *values, over in zip(*columns, strict=True)])
+        columns = (
+            spikes[0],
+            state.v[0],
+            state.c[0],
+            state.r[0],
+            state.a[0],
+            counting.steps()[-1, 0],
+        )
+        result.append(
+            [
+                NeuronState(*map(int, values), bool(over))
+                for *values, over in zip(*columns, strict=True)
+            ]
+        )
     return result
 
 
 def step(
-    parameters: Mapping[str, Any], data: LayerData, states: Sequence[NeuronState], events: Sequence[int]
+    parameters: Mapping[str, Any],
+    data: LayerData,
+    states: Sequence[NeuronState],
+    events: Sequence[int],
 ) -> list[NeuronState]:
-    """States after one step, given those before and the events of the step; events of unknown sources add nothing."""
+    """States after one step, given those before and the events of the step; events of unknown
+    sources add nothing.
+    """
     known = [event for event in events if event < parameters["INPUTS"]]
     sums = [sum(data.weights[event][neuron] for event in known) for neuron in range(len(states))]
     return steps_of_sums(parameters, data, [sums], states)[0]
@@ -182,7 +219,8 @@ def golden_steps(
         [
             [
                 NeuronState(
-                    int(fired[t, sample, n]), *(int(states[f"{letter}.{name}"][t, sample, n]) for letter in letters)
+                    int(fired[t, sample, n]),
+                    *(int(states[f"{letter}.{name}"][t, sample, n]) for letter in letters),
                 )
                 for n in range(neurons)
             ]
@@ -195,7 +233,8 @@ def golden_steps(
 def random_data(parameters: Mapping[str, Any], seed: int, threshold: tuple[int, int]) -> LayerData:
     """Random constants over the whole range of the weights, with thresholds in the given range.
 
-    The first strength of an adaptation is the largest value; among the deltas of single neurons are 0 and 4096.
+    The first strength of an adaptation is the largest value; among the deltas of single neurons are
+    0 and 4096.
     """
     random = Random(seed)
     bits, inputs, neurons = parameters["WEIGHT_BITS"], parameters["INPUTS"], parameters["NEURONS"]
@@ -233,6 +272,10 @@ def write_images(parameters: Mapping[str, Any], data: LayerData) -> None:
 
 
 def packed(values: Sequence[int], bits: int, width: int) -> str:
-    """Hexadecimal digits of `values`, `bits` bits each, the first one least significant, padded to `width` bits."""
-    number = sum((value & ((1 << bits) - 1)) << (index * bits) for index, value in enumerate(values))
+    """Hexadecimal digits of `values`, `bits` bits each, the first one least significant, padded to
+    `width` bits.
+    """
+    number = sum(
+        (value & ((1 << bits) - 1)) << (index * bits) for index, value in enumerate(values)
+    )
     return f"{number:0{-(-width // 4)}x}"

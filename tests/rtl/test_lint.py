@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every core alone, with its default parameters, through Verilator -Wall, Yosys and slang; board tops; and the checks that refuse."""
+"""Every core alone, with its default parameters, through Verilator -Wall, Yosys and slang; board
+tops; and the checks that refuse.
+"""
 
 import subprocess
 import sys
@@ -83,7 +85,9 @@ def yosys(passes: list[str], folder: Path | None = None) -> subprocess.Completed
         ["from pyosys import libyosys as ys", "design = ys.Design()"]
         + [f"ys.run_pass({text!r}, design)" for text in passes]
     )
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=folder)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=folder
+    )
 
 
 def read_sources() -> str:
@@ -103,7 +107,9 @@ def test_verilator_has_no_warning(module: str, probe: bool) -> None:
 def test_yosys_reads_and_checks(module: str) -> None:
     result = yosys([read_sources(), f"hierarchy -check -top {module}", "proc", "check -assert"])
     assert result.returncode == 0, result.stdout[-2000:]
-    warnings = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Warning")]
+    warnings = [
+        line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Warning")
+    ]
     assert not warnings
 
 
@@ -111,14 +117,19 @@ def test_yosys_reads_and_checks(module: str) -> None:
 @pytest.mark.parametrize("probe", [False, True])
 @pytest.mark.parametrize("module", MODULES)
 def test_slang_has_no_warning(module: str, probe: bool) -> None:
-    """Names before their use, as Vivado, ModelSim and VCS demand: the other two readers take any order."""
+    """Names before their use, as Vivado, ModelSim and VCS demand: the other two readers take any
+    order.
+    """
     assert not slang.complaints(rtl_sources(), module, ["-DNHW_PROBE"] if probe else [])
 
 
 def test_slang_sees_a_use_before_the_declaration(tmp_path: Path) -> None:
-    """The kind of error that vendors' tools refuse (VRFC 10-3380) and that Verilator and Yosys accept."""
+    """The kind of error that vendors' tools refuse (VRFC 10-3380) and that Verilator and Yosys
+    accept.
+    """
     (tmp_path / "late.sv").write_text(
-        "module late (input logic a_i, output logic a_o);\n  assign a_o = b;\n  logic b;\n  assign b = a_i;\nendmodule\n"
+        "module late (input logic a_i, output logic a_o);\n  assign a_o = b;\n  logic b;\n  "
+        "assign b = a_i;\nendmodule\n"
     )
     assert "used before its declaration" in slang.complaints([tmp_path / "late.sv"], "late")
 
@@ -126,12 +137,20 @@ def test_slang_sees_a_use_before_the_declaration(tmp_path: Path) -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize("name", board_names())
 def test_board_tops_have_no_warning(name: str, tmp_path: Path) -> None:
-    """Around a small network, by Verilator and slang; the PLLs of the vendors are empty modules. Yosys reads them in every build."""
+    """Around a small network, by Verilator and slang; the PLLs of the vendors are empty modules.
+
+    Yosys reads them in every build.
+    """
     board, rng = load_board(name), np.random.default_rng(1)
     package = emit(quantize(random_trained(rng, feed_forward([5, 4]), 4), 4), 2)
     package.write(tmp_path / "rtl")
     top, cells = board.folder / f"{board.top}.sv", Path(__file__).with_name("vendor_cells.sv")
-    sources = [*(tmp_path / "rtl" / n for n in package.sources()), *(RTL / n for n in BOARD_CORES), cells, top]
+    sources = [
+        *(tmp_path / "rtl" / n for n in package.sources()),
+        *(RTL / n for n in BOARD_CORES),
+        cells,
+        top,
+    ]
     assert not slang.complaints(sources, board.top)
     assert not verilator_complaints(sources, board.top)
 
@@ -141,17 +160,24 @@ def test_board_tops_have_no_warning(name: str, tmp_path: Path) -> None:
 def test_yosys_reads_generated_networks(seed: int, tmp_path: Path) -> None:
     """Any graph: every signal has one driver, and no name is missing."""
     rng = np.random.default_rng(seed)
-    while True:  # the first graph with a loop, a delay or several projections that the cores can express
+    # the first graph with a loop, a delay or several projections that the cores can express
+    while True:
         network = random_graph(rng, FEATURES - {"synapse_delay"})
         try:
             package = emit(quantize(random_trained(rng, network), 4), 3)
         except Unsupported:
             continue
-        if len(network.projections) >= len(network.populations) and (seed % 2 == 0 or network.modulations):
+        if len(network.projections) >= len(network.populations) and (
+            seed % 2 == 0 or network.modulations
+        ):
             break
     package.write(tmp_path / "rtl")
     sources = " ".join(str(tmp_path / "rtl" / source) for source in package.sources())
-    passes = [f"read_verilog -sv -defer -DSYNTHESIS {sources}", "hierarchy -check -top nhw_network", "proc"]
+    passes = [
+        f"read_verilog -sv -defer -DSYNTHESIS {sources}",
+        "hierarchy -check -top nhw_network",
+        "proc",
+    ]
     result = yosys([*passes, "check -assert"], tmp_path / "rtl")
     assert result.returncode == 0, (result.stdout + result.stderr)[-2000:]
 
@@ -161,25 +187,32 @@ def test_yosys_reads_generated_networks(seed: int, tmp_path: Path) -> None:
     ("family", "style", "cells"),
     [("ecp5", "distributed", ["DP16KD", "TRELLIS_DPR16X4"]), ("ice40", "block", ["SB_RAM40_4K"])],
 )
-def test_synthesis_maps_the_memories(family: str, style: str, cells: list[str], tmp_path: Path) -> None:
-    """With images, the weights are in block RAM, and the style chosen for the other memories is obeyed."""
+def test_synthesis_maps_the_memories(
+    family: str, style: str, cells: list[str], tmp_path: Path
+) -> None:
+    """With images, the weights are in block RAM, and the style chosen for the other memories is
+    obeyed.
+    """
     parameters: dict[str, int | str] = {
-        "INPUTS": 40, "NEURONS": 32, "LANES": 8, "UPDATE_LANES": 2, "WEIGHT_BITS": 4, "BANK_ROWS": 128,
+        "INPUTS": 40, "NEURONS": 32, "LANES": 8, "UPDATE_LANES": 2, "WEIGHT_BITS": 4,
+        "BANK_ROWS": 128,
         "CURRENT_BITS": 12, "MEMBRANE_BITS": 12, "MEMORY_STYLE": style,
-        "WEIGHT_FILE": str(tmp_path / "weights_"), "PARAMETER_FILE": str(tmp_path / "parameters.hex"),
+        "WEIGHT_FILE": str(tmp_path / "weights_"),
+        "PARAMETER_FILE": str(tmp_path / "parameters.hex"),
     }  # fmt: skip
     write_images(parameters, random_data(parameters, seed=5, threshold=(10, 90)))
     settings = ", ".join(
-        f'.{name}("{value}")' if isinstance(value, str) else f".{name}({value})" for name, value in parameters.items()
+        f'.{name}("{value}")' if isinstance(value, str) else f".{name}({value})"
+        for name, value in parameters.items()
     )
     wrapper = tmp_path / "top.sv"
     wrapper.write_text(
-        "module top(input logic clk_i, rst_ni, input logic [18:0] s_i, output logic [34:0] m_o, output logic r_o,"
-        " input logic r_i);\n"
-        f"nhw_layer #({settings}) u_layer(.clk_i, .rst_ni, .s_axis_tvalid(s_i[0]), .s_axis_tready(r_o),"
-        " .s_axis_tdata(s_i[16:1]), .s_axis_tlast(s_i[17]), .s_axis_tuser(s_i[18]), .m_axis_tvalid(m_o[0]),"
-        " .m_axis_tready(r_i), .m_axis_tdata(m_o[32:1]), .m_axis_tlast(m_o[33]), .m_axis_tuser(m_o[34]),"
-        " .event_o(), .waiting_o(), .saturated_o());\nendmodule\n"
+        "module top(input logic clk_i, rst_ni, input logic [18:0] s_i, output logic [34:0] m_o, "
+        f"output logic r_o, input logic r_i);\nnhw_layer #({settings}) u_layer(.clk_i, .rst_ni, "
+        ".s_axis_tvalid(s_i[0]), .s_axis_tready(r_o), .s_axis_tdata(s_i[16:1]), "
+        ".s_axis_tlast(s_i[17]), .s_axis_tuser(s_i[18]), .m_axis_tvalid(m_o[0]), "
+        ".m_axis_tready(r_i), .m_axis_tdata(m_o[32:1]), .m_axis_tlast(m_o[33]), "
+        ".m_axis_tuser(m_o[34]), .event_o(), .waiting_o(), .saturated_o());\nendmodule\n"
     )
     statistics = tmp_path / "stat.txt"
     passes = [f"{read_sources()} {wrapper}", f"synth_{family} -top top", "check -assert"]
@@ -191,13 +224,16 @@ def test_synthesis_maps_the_memories(family: str, style: str, cells: list[str], 
 
 @pytest.mark.synth
 @pytest.mark.parametrize(
-    ("slots", "groups", "cell", "other"), [(8, 2, "TRELLIS_DPR16X4", "DP16KD"), (32, 8, "DP16KD", "TRELLIS_DPR16X4")]
+    ("slots", "groups", "cell", "other"),
+    [(8, 2, "TRELLIS_DPR16X4", "DP16KD"), (32, 8, "DP16KD", "TRELLIS_DPR16X4")],
 )
 @pytest.mark.parametrize("shared", [0, 1])
 def test_rings_lie_in_the_memory_that_suits_their_depth(
     slots: int, groups: int, cell: str, other: str, shared: int, tmp_path: Path
 ) -> None:
-    """16 words in LUT RAM, 256 in block RAM: one per lane, or one wide memory where the lanes share their delays."""
+    """16 words in LUT RAM, 256 in block RAM: one per lane, or one wide memory where the lanes share
+    their delays.
+    """
     settings = f"-chparam SLOTS {slots} -chparam GROUPS {groups} -chparam SHARED {shared}"
     statistics = tmp_path / "stat.txt"
     passes = [
@@ -213,7 +249,9 @@ def test_rings_lie_in_the_memory_that_suits_their_depth(
 
 @pytest.mark.rtl
 @pytest.mark.parametrize(("module", "parameters", "message"), IMPOSSIBLE)
-def test_impossible_parameters_are_refused(module: str, parameters: dict[str, int], message: str) -> None:
+def test_impossible_parameters_are_refused(
+    module: str, parameters: dict[str, int], message: str
+) -> None:
     result = verilator_lint(module, *(f"-G{name}={value}" for name, value in parameters.items()))
     assert result.returncode != 0
     assert message in result.stderr

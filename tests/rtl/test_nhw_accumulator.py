@@ -38,7 +38,10 @@ async def sums(dut: Any, gap: float) -> None:
             for group in range(groups):
                 # a step of extremes reaches the ends of the range
                 extreme = random.choice([low, high]) if step % 4 == 0 else None
-                weights = [extreme if extreme is not None else random.randint(low, high) for _ in range(lanes)]
+                weights = [
+                    extreme if extreme is not None else random.randint(low, high)
+                    for _ in range(lanes)
+                ]
                 total[group] = [a + b for a, b in zip(total[group], weights, strict=True)]
                 add((0, event == 0, 0, 0, group, 0, weights))
         for group in range(groups):
@@ -46,7 +49,10 @@ async def sums(dut: Any, gap: float) -> None:
                 last = group == groups - 1 and part == parts - 1
                 add((1, count == 0, last, step % 3 == 0, group, part, None))
                 chunk = total[group][part * update_lanes : (part + 1) * update_lanes]
-                word = sum((value & ((1 << sum_bits) - 1)) << (i * sum_bits) for i, value in enumerate(chunk))
+                word = sum(
+                    (value & ((1 << sum_bits) - 1)) << (i * sum_bits)
+                    for i, value in enumerate(chunk)
+                )
                 expected.append((word, last, step % 3 == 0))
 
     dut.op_valid_i.value = 0
@@ -65,8 +71,16 @@ async def sums(dut: Any, gap: float) -> None:
         if operation is None:
             continue
         drain, first, last, sample_end, group, part, weights = operation
-        dut.op_drain_i.value, dut.op_first_i.value, dut.op_last_i.value = drain, int(first), int(last)
-        dut.op_sample_end_i.value, dut.op_group_i.value, dut.op_part_i.value = int(sample_end), group, part
+        dut.op_drain_i.value, dut.op_first_i.value, dut.op_last_i.value = (
+            drain,
+            int(first),
+            int(last),
+        )
+        dut.op_sample_end_i.value, dut.op_group_i.value, dut.op_part_i.value = (
+            int(sample_end),
+            group,
+            part,
+        )
         if weights:
             late_weights = sum((w & ((1 << bits) - 1)) << (i * bits) for i, w in enumerate(weights))
     assert received == expected

@@ -25,7 +25,9 @@ async def every_value(dut: Any) -> None:
     latency = max(LATENCY[kind], 1)
     deltas = DELTAS if kind == 4 else (0,)
     # deltas change from value to value, as those of neighbouring neurons do
-    given = [(value, delta) for value in range(-(1 << (BITS - 1)), 1 << (BITS - 1)) for delta in deltas]
+    given = [
+        (value, delta) for value in range(-(1 << (BITS - 1)), 1 << (BITS - 1)) for delta in deltas
+    ]
     start_clock(dut)
     for number in range(len(given) + latency):
         await FallingEdge(dut.clk_i)
@@ -33,13 +35,17 @@ async def every_value(dut: Any) -> None:
             value, delta = given[number - latency]
             result = dut.value_o.value.to_signed() + int(dut.increment_o.value)
             single = int(MultiplyDecay(delta).apply(np.array(value)))
-            assert result == (single if kind == 4 else decay(value, kind, amount)), f"decay of {value}, delta {delta}"
+            assert result == (single if kind == 4 else decay(value, kind, amount)), (
+                f"decay of {value}, delta {delta}"
+            )
         if number < len(given):
             dut.value_i.value, delta = given[number]
             dut.factor_i.value = MULTIPLY_UNIT - delta
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize(("kind", "value"), [(0, 0), (1, 3), (1, 15), (2, 0), (2, 1365), (3, 0), (4, 0)])
+@pytest.mark.parametrize(
+    ("kind", "value"), [(0, 0), (1, 3), (1, 15), (2, 0), (2, 1365), (3, 0), (4, 0)]
+)
 def test_nhw_decay(kind: int, value: int, tmp_path: Path) -> None:
     run_bench("test_nhw_decay", "nhw_decay", {"BITS": BITS, "KIND": kind, "VALUE": value}, tmp_path)

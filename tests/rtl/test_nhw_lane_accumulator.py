@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_lane_accumulator` against a plain list of sums: operations on one word in every distance, and words that are emptied."""
+"""Bench of `nhw_lane_accumulator` against a plain list of sums: operations on one word in every
+distance, and words that are emptied.
+"""
 
 from pathlib import Path
 from random import Random
@@ -18,7 +20,12 @@ LATENCY = 2
 @cocotb.parametrize((("gap",), [(0.0,), (0.4,)]))
 async def sums_of_a_lane(dut: Any, gap: float) -> None:
     p = bench_description()["parameters"]
-    words, lanes, weight_bits, sum_bits = p["WORDS"], p["UPDATE_LANES"], p["WEIGHT_BITS"], p["LANE_BITS"]
+    words, lanes, weight_bits, sum_bits = (
+        p["WORDS"],
+        p["UPDATE_LANES"],
+        p["WEIGHT_BITS"],
+        p["LANE_BITS"],
+    )
     low, high = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
     most = (1 << (sum_bits - 1)) - 1
     random = Random(4)
@@ -33,16 +40,27 @@ async def sums_of_a_lane(dut: Any, gap: float) -> None:
         word = random.choice([random.randrange(words), *recent])
         recent = [word, *recent[:3]]
         kind = random.choices(["add", "empty", "none"], [6, 1, 10 * gap])[0]
-        operations.append((kind, word, random.randrange(lanes), random.choice([low, high, random.randint(low, high)])))
+        operations.append(
+            (
+                kind,
+                word,
+                random.randrange(lanes),
+                random.choice([low, high, random.randint(low, high)]),
+            )
+        )
     expected: list[int | None] = [None] * LATENCY
-    for number, (kind, word, lane, weight) in enumerate([*operations, *[("none", 0, 0, 0)] * LATENCY]):
+    for number, (kind, word, lane, weight) in enumerate(
+        [*operations, *[("none", 0, 0, 0)] * LATENCY]
+    ):
         await FallingEdge(dut.clk_i)
         wanted = expected[number]
         if wanted is not None:
             assert int(dut.word_o.value) == wanted, f"operation {number - LATENCY}"
         known = number >= words and kind != "none"
         expected.append(
-            sum((s & ((1 << sum_bits) - 1)) << (i * sum_bits) for i, s in enumerate(sums[word])) if known else None
+            sum((s & ((1 << sum_bits) - 1)) << (i * sum_bits) for i, s in enumerate(sums[word]))
+            if known
+            else None
         )
         if kind == "add" and abs(sums[word][lane] + weight) > most:
             kind = "empty"  # the proof of the widths forbids it

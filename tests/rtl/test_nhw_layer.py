@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_layer`: every beat and every state against the integer model, over the corners of the parameters."""
+"""Bench of `nhw_layer`: every beat and every state against the integer model, over the corners of
+the parameters.
+"""
 
 from pathlib import Path
 from random import Random
@@ -19,7 +21,14 @@ from tests.rtl.common import (
     stream_sink,
     stream_source,
 )
-from tests.rtl.layer_model import LayerData, NeuronState, golden_steps, random_data, step, write_images
+from tests.rtl.layer_model import (
+    LayerData,
+    NeuronState,
+    golden_steps,
+    random_data,
+    step,
+    write_images,
+)
 
 DEFAULTS: dict[str, int | str] = {
     "LAYER_ID": 3,
@@ -41,7 +50,13 @@ DEFAULTS: dict[str, int | str] = {
 
 # the shapes and kinds of neuron; "threshold" is the range of the random thresholds
 CASES: dict[str, dict[str, Any]] = {
-    "four_groups_two_banks": {"INPUTS": 12, "NEURONS": 32, "LANES": 8, "UPDATE_LANES": 2, "threshold": (5, 40)},
+    "four_groups_two_banks": {
+        "INPUTS": 12,
+        "NEURONS": 32,
+        "LANES": 8,
+        "UPDATE_LANES": 2,
+        "threshold": (5, 40),
+    },
     "one_group": {"INPUTS": 20, "NEURONS": 7, "LANES": 8, "UPDATE_LANES": 4, "threshold": (3, 30)},
     "single_neuron": {
         "INPUTS": 1,
@@ -151,14 +166,25 @@ def expectation(parameters: dict[str, Any], data: LayerData, samples: Samples) -
             states = step(parameters, data, states, events)
             assert states == golden[t], f"the models differ at step {t}"
             for neuron, state in enumerate(golden[t]):
-                values = [state.spike, state.membrane, state.current, state.refractory, state.adaptation]
+                values = [
+                    state.spike,
+                    state.membrane,
+                    state.current,
+                    state.refractory,
+                    state.adaptation,
+                ]
                 calls.append([parameters["LAYER_ID"], neuron, *values])
             last = int(t == STEPS - 1)
             if parameters["SPIKING"]:
                 spikes = [neuron for neuron, state in enumerate(golden[t]) if state.spike]
                 frames.append([spikes, [0] * len(spikes) + [last]])
             elif last:
-                frames.append([[state.membrane & 0xFFFFFFFF for state in golden[t]], [0] * (neurons - 1) + [1]])
+                frames.append(
+                    [
+                        [state.membrane & 0xFFFFFFFF for state in golden[t]],
+                        [0] * (neurons - 1) + [1],
+                    ]
+                )
     return {"frames": frames, "calls": calls}
 
 
@@ -219,7 +245,9 @@ async def one_row_a_clock(dut: Any) -> None:
 
 @cocotb.test()
 async def short_reset(dut: Any) -> None:
-    """A reset of one clock in the middle of a step leaves nothing behind: the next step equals the first one."""
+    """A reset of one clock in the middle of a step leaves nothing behind: the next step equals the
+    first one.
+    """
     bench = bench_description()
     source, sink = stream_source(dut, 0.0), stream_sink(dut, 0.0)
     await start(dut)

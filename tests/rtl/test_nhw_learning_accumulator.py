@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_accumulator`: lanes that add to groups of their own, again and again the same ones, against plain sums."""
+"""Bench of `nhw_learning_accumulator`: lanes that add to groups of their own, again and again the
+same ones, against plain sums.
+"""
 
 from pathlib import Path
 from random import Random
@@ -22,7 +24,8 @@ async def sums(dut: Any, gap: float) -> None:
     parts, group_bits = lanes // update, max(1, (groups - 1).bit_length())
     random = Random(2)
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    operations: list[Any] = []  # ("add", per lane (there, group, weight, carry)), ("drain", group, part, last), or None
+    # ("add", per lane (there, group, weight, carry)), ("drain", group, part, last), or None
+    operations: list[Any] = []
     expected: list[tuple[list[int], int]] = []
 
     def put(operation: Any) -> None:
@@ -75,10 +78,17 @@ async def sums(dut: Any, gap: float) -> None:
         if kind == "drain":
             dut.drain_group_i.value, dut.drain_part_i.value, dut.drain_last_i.value = operation[1:]
         if kind == "add":
-            dut.add_i.value = sum(int(there) << lane for lane, (there, *_) in enumerate(operation[1]))
-            dut.groups_i.value = sum(o[1] << (lane * group_bits) for lane, o in enumerate(operation[1]))
+            dut.add_i.value = sum(
+                int(there) << lane for lane, (there, *_) in enumerate(operation[1])
+            )
+            dut.groups_i.value = sum(
+                o[1] << (lane * group_bits) for lane, o in enumerate(operation[1])
+            )
             late = (
-                sum((o[2] & ((1 << bits) - 1)) << (lane * bits) for lane, o in enumerate(operation[1])),
+                sum(
+                    (o[2] & ((1 << bits) - 1)) << (lane * bits)
+                    for lane, o in enumerate(operation[1])
+                ),
                 sum(o[3] << lane for lane, o in enumerate(operation[1])),
             )
     assert received[groups * parts :] == expected

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_control`: the order of a step, and everything that a step must wait for."""
+"""Bench of `nhw_learning_control`: the order of a step, and everything that a step must wait
+for.
+"""
 
 from pathlib import Path
 from random import Random
@@ -47,7 +49,10 @@ async def steps(dut: Any) -> None:
         """Nothing begins."""
         for _ in range(clocks):
             await FallingEdge(dut.clk_i)
-            assert not any(int(s.value) for s in (dut.step_take_o, dut.drain_o, dut.input_read_o, dut.scan_start_o))
+            assert not any(
+                int(s.value)
+                for s in (dut.step_take_o, dut.drain_o, dut.input_read_o, dut.scan_start_o)
+            )
 
     assert await drained(True) == words
     while dut.initialise_o.value == 1:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole learning network on its real interfaces (`nhw_learning_core`, `nhw_learning_registers`): streams, learning on and off, weights read, restored and learned again."""
+"""A whole learning network on its real interfaces (`nhw_learning_core`, `nhw_learning_registers`):
+streams, learning on and off, weights read, restored and learned again.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ def network() -> tuple[QuantizedPlasticity, np.ndarray]:
     """The same model and stimulus [time, sample, neuron] for the launcher and for the bench."""
     rng = np.random.default_rng(11)
     trained, plasticity = random_learning(rng, 4, 6, 0.6, at_limits=True)
-    return quantize_plasticity(trained, plasticity, 10, 6), (rng.random((12, 2, 4)) < 0.8).astype(np.uint8)
+    return quantize_plasticity(trained, plasticity, 10, 6), (rng.random((12, 2, 4)) < 0.8).astype(
+        np.uint8
+    )
 
 
 @cocotb.test()
@@ -36,7 +40,9 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     rows = len(layout.weights)
     learned = run_plastic_golden(q, Spikes(stimulus), np.array([True, False]))
     source, sink = stream_source(dut, idle), stream_sink(dut, backpressure)
-    registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+    registers = AxiLiteMaster(
+        AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+    )
     await start(dut)
 
     async def read(address: int) -> int:
@@ -46,10 +52,15 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     async def run(sample: int, expected: np.ndarray) -> None:
         steps = len(stimulus)
         for step in range(steps):
-            await source.send(step_frame(np.flatnonzero(stimulus[step, sample]).tolist(), step == steps - 1))
+            await source.send(
+                step_frame(np.flatnonzero(stimulus[step, sample]).tolist(), step == steps - 1)
+            )
         for step in range(steps):
             frame = await sink.recv(compact=False)
-            assert [int(x) for x in frame.tdata][:-1] == np.flatnonzero(expected[step]).tolist(), (sample, step)
+            assert [int(x) for x in frame.tdata][:-1] == np.flatnonzero(expected[step]).tolist(), (
+                sample,
+                step,
+            )
 
     async def fetch() -> np.ndarray:
         await registers.write_dword(PLACE, 0)
@@ -69,7 +80,8 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
         for weight in layout.weights.ravel().tolist():
             await registers.write_dword(WEIGHT, weight & 0xFFFFFFFF)
 
-    if idle:  # a reset does not bring the image back: what the run before has learned is still there
+    # a reset does not bring the image back: what the run before has learned is still there
+    if idle:
         await restore()
     assert np.array_equal(await fetch(), layout.weights)
     spikes = learned.trace.spikes["liquid"]
@@ -90,7 +102,9 @@ async def learns_and_is_restored(dut: Any, idle: float, backpressure: float) -> 
     assert np.array_equal(await fetch(), placed(learned.weights))
     assert await read(SHAPE) == q.weight.bits << 24 | LANES << 16 | rows
     assert await read(0x00) == 0x4E485732
-    assert "".join([f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]) == q.digest()
+    assert (
+        "".join([f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]) == q.digest()
+    )
     assert await read(0x18) == 3 * len(stimulus)
     assert await read(0x80) == int(stimulus[:, [0, 1, 0]].sum())
 

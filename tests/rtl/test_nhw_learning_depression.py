@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_depression`: updates as close as they may come, ends of samples, and surpluses at both ends, against plain integers."""
+"""Bench of `nhw_learning_depression`: updates as close as they may come, ends of samples, and
+surpluses at both ends, against plain integers.
+"""
 
 from pathlib import Path
 from random import Random
@@ -32,19 +34,26 @@ async def updates(dut: Any) -> None:
         await FallingEdge(dut.clk_i)
         dut.update_i.value, dut.sample_end_i.value = 0, 0
         await ClockCycles(dut.clk_i, 3 + random.randint(0, 2))
-        state = p["INITIAL"] if ends else state + ((p["GAIN"] * surplus + p["BIAS"] - state) >> p["LEAK"])
+        state = (
+            p["INITIAL"]
+            if ends
+            else state + ((p["GAIN"] * surplus + p["BIAS"] - state) >> p["LEAK"])
+        )
 
 
 @pytest.mark.rtl
 @pytest.mark.parametrize(
     ("guard", "leak", "gain", "bias", "initial"), [(7, 7, 1000, 8000, 8000), (0, 1, 77, -300, 900)]
 )
-def test_nhw_learning_depression(guard: int, leak: int, gain: int, bias: int, initial: int, tmp_path: Path) -> None:
+def test_nhw_learning_depression(
+    guard: int, leak: int, gain: int, bias: int, initial: int, tmp_path: Path
+) -> None:
     surplus_bits = 6
     ends = [initial, *(bias + gain * n for n in (-31, 31))]
     bits = max(2, IntFormat.holding(min(ends), max(ends)).bits)
     parameters: dict[str, int | str] = {
-        "STATE_BITS": bits, "SURPLUS_BITS": surplus_bits, "AMPLITUDE_BITS": max(2, bits - guard), "GUARD": guard, "LEAK": leak,
+        "STATE_BITS": bits, "SURPLUS_BITS": surplus_bits, "AMPLITUDE_BITS": max(2, bits - guard),
+        "GUARD": guard, "LEAK": leak,
         "GAIN": gain, "BIAS": bias, "INITIAL": initial,
     }  # fmt: skip
     run_bench("test_nhw_learning_depression", "nhw_learning_depression", parameters, tmp_path)

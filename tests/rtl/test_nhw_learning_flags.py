@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_flags`: events of whole steps, twice in one word and of unknown neurons among them, come out as flags once."""
+"""Bench of `nhw_learning_flags`: events of whole steps, twice in one word and of unknown neurons
+among them, come out as flags once.
+"""
 
 from pathlib import Path
 from random import Random
@@ -50,7 +52,9 @@ async def steps(dut: Any, idle: float) -> None:
             dut.read_i.value, dut.word_i.value = 1, word
             await FallingEdge(dut.clk_i)
             dut.read_i.value = 0
-            found += [word * lanes + lane for lane in range(lanes) if int(dut.flags_o.value) >> lane & 1]
+            found += [
+                word * lanes + lane for lane in range(lanes) if int(dut.flags_o.value) >> lane & 1
+            ]
             if random.random() < 0.3:
                 await FallingEdge(dut.clk_i)
         assert found == events
@@ -60,4 +64,9 @@ async def steps(dut: Any, idle: float) -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize(("inputs", "lanes"), [(9, 4), (3, 8)])
 def test_nhw_learning_flags(inputs: int, lanes: int, tmp_path: Path) -> None:
-    run_bench("test_nhw_learning_flags", "nhw_learning_flags", {"INPUTS": inputs, "UPDATE_LANES": lanes}, tmp_path)
+    run_bench(
+        "test_nhw_learning_flags",
+        "nhw_learning_flags",
+        {"INPUTS": inputs, "UPDATE_LANES": lanes},
+        tmp_path,
+    )

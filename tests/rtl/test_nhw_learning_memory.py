@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_memory`: the images, and rows written and read in the same clocks, never the same row."""
+"""Bench of `nhw_learning_memory`: the images, and rows written and read in the same clocks, never
+the same row.
+"""
 
 from pathlib import Path
 from random import Random
@@ -28,10 +30,14 @@ async def rows(dut: Any) -> None:
             group_bits = p["GROUPS"].bit_length() - 1
             for lane in range(p["LANES"]):
                 there, group = divmod(
-                    targets[row] >> (lane * (group_bits + 1)) & ((2 << group_bits) - 1), 1 << group_bits
+                    targets[row] >> (lane * (group_bits + 1)) & ((2 << group_bits) - 1),
+                    1 << group_bits,
                 )
                 assert int(dut.there_o.value) >> lane & 1 == there
-                assert int(dut.groups_o.value) >> (lane * group_bits) & ((1 << group_bits) - 1) == group
+                assert (
+                    int(dut.groups_o.value) >> (lane * group_bits) & ((1 << group_bits) - 1)
+                    == group
+                )
         row, other = random.sample(range(p["ROWS"]), 2)
         dut.row_i.value = row
         asked.append((row, weights[row]))
@@ -48,7 +54,10 @@ async def rows(dut: Any) -> None:
 def test_nhw_learning_memory(tmp_path: Path) -> None:
     random = Random(9)
     parameters: dict[str, int | str] = {"ROWS": 7, "LANES": 3, "WEIGHT_BITS": 5, "GROUPS": 4}
-    weights, targets = [random.getrandbits(15) for _ in range(7)], [random.getrandbits(9) for _ in range(7)]
+    weights, targets = (
+        [random.getrandbits(15) for _ in range(7)],
+        [random.getrandbits(9) for _ in range(7)],
+    )
     for name, words in (("WEIGHT_FILE", weights), ("TARGET_FILE", targets)):
         parameters[name] = str(tmp_path / f"{name}.hex")
         Path(str(parameters[name])).write_text("\n".join(f"{w:x}" for w in words) + "\n")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_reach`: words with none, some and all spikes, back to back, against the image."""
+"""Bench of `nhw_learning_reach`: words with none, some and all spikes, back to back, against the
+image.
+"""
 
 from pathlib import Path
 from random import Random
@@ -54,6 +56,9 @@ def test_nhw_learning_reach(words: int, lanes: int, tmp_path: Path) -> None:
     image = [random.getrandbits(11) & random.getrandbits(11) for _ in range(words * lanes)]
     (tmp_path / "reach.hex").write_text("\n".join(f"{w:x}" for w in image) + "\n")
     parameters: dict[str, int | str] = {
-        "POPULATION_WORDS": words, "UPDATE_LANES": lanes, "SOURCES": 11, "REACH_FILE": str(tmp_path / "reach.hex"),
+        "POPULATION_WORDS": words, "UPDATE_LANES": lanes, "SOURCES": 11,
+        "REACH_FILE": str(tmp_path / "reach.hex"),
     }  # fmt: skip
-    run_bench("test_nhw_learning_reach", "nhw_learning_reach", parameters, tmp_path, {"image": image})
+    run_bench(
+        "test_nhw_learning_reach", "nhw_learning_reach", parameters, tmp_path, {"image": image}
+    )

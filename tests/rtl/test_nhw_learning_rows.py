@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_rows`: sources with none, one and many rows, back to back and with gaps."""
+"""Bench of `nhw_learning_rows`: sources with none, one and many rows, back to back and with
+gaps.
+"""
 
 from pathlib import Path
 from random import Random
@@ -55,6 +57,7 @@ def test_nhw_learning_rows(tmp_path: Path) -> None:
     words = [f"{count << row_bits | start:x}" for count, start in zip(COUNTS, first, strict=True)]
     (tmp_path / "sources.hex").write_text("\n".join(words) + "\n")
     parameters: dict[str, int | str] = {
-        "SOURCES": len(COUNTS), "ROWS": total, "COUNT_BITS": 3, "SIDE_BITS": 6, "SOURCE_FILE": str(tmp_path / "sources.hex"),
+        "SOURCES": len(COUNTS), "ROWS": total, "COUNT_BITS": 3, "SIDE_BITS": 6,
+        "SOURCE_FILE": str(tmp_path / "sources.hex"),
     }  # fmt: skip
     run_bench("test_nhw_learning_rows", "nhw_learning_rows", parameters, tmp_path)

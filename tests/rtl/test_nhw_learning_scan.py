@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_scan`: passes over sparse and full words, with and without learning, against a list; with backpressure."""
+"""Bench of `nhw_learning_scan`: passes over sparse and full words, with and without learning,
+against a list; with backpressure.
+"""
 
 from pathlib import Path
 from random import Random
@@ -36,10 +38,17 @@ async def passes(dut: Any, backpressure: float) -> None:
             await FallingEdge(dut.clk_i)
             part = sources[word * lanes : (word + 1) * lanes]
             dut.write_valid_i.value, dut.write_word_i.value = 1, word
-            signals = (dut.write_spikes_i, dut.write_inhibitory_i, dut.write_learns_i, dut.write_change_i)
+            signals = (
+                dut.write_spikes_i,
+                dut.write_inhibitory_i,
+                dut.write_learns_i,
+                dut.write_change_i,
+            )
             for field, signal in enumerate(signals):
                 width = bits if field == 3 else 1
-                signal.value = sum(source[field] << (lane * width) for lane, source in enumerate(part))
+                signal.value = sum(
+                    source[field] << (lane * width) for lane, source in enumerate(part)
+                )
         await FallingEdge(dut.clk_i)
         dut.write_valid_i.value = 0
         learning, reached = random.randrange(2), random.getrandbits(words * lanes)
@@ -52,7 +61,13 @@ async def passes(dut: Any, backpressure: float) -> None:
             if spike or (change and learning and reached >> n & 1)
         ]
         received = []
-        signals = (dut.source_o, dut.source_spike_o, dut.source_inhibitory_o, dut.source_learns_o, dut.source_change_o)
+        signals = (
+            dut.source_o,
+            dut.source_spike_o,
+            dut.source_inhibitory_o,
+            dut.source_learns_o,
+            dut.source_change_o,
+        )
         while dut.done_o.value != 1:
             ready = random.random() >= backpressure
             dut.source_ready_i.value = int(ready)

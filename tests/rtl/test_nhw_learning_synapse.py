@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_synapse`: one synapse a clock, random and at every limit, against plain integers."""
+"""Bench of `nhw_learning_synapse`: one synapse a clock, random and at every limit, against plain
+integers.
+"""
 
 from pathlib import Path
 from random import Random
@@ -24,7 +26,10 @@ async def synapses(dut: Any) -> None:
         limit = random.choice([most, most // 2, 1])
         low, high = random.choice([(-limit, limit), (0, limit), (-limit, 0)])
         weight = random.choice([low, high, random.randint(low, high)])
-        first, second = (random.choice([0, 1, -1, change, -change, random.randint(-limit, limit)]) for _ in range(2))
+        first, second = (
+            random.choice([0, 1, -1, change, -change, random.randint(-limit, limit)])
+            for _ in range(2)
+        )
         operations.append((weight, first, second, low, high))
     start_clock(dut)
     for clock in range(len(operations) + 6):
@@ -37,7 +42,12 @@ async def synapses(dut: Any) -> None:
             assert dut.seen_o.value.to_signed() + int(dut.carry_o.value) == seen
         if clock < len(operations):
             weight, first, _, low, high = operations[clock]
-            dut.weight_i.value, dut.first_i.value, dut.low_i.value, dut.high_i.value = weight, first, low, high
+            dut.weight_i.value, dut.first_i.value, dut.low_i.value, dut.high_i.value = (
+                weight,
+                first,
+                low,
+                high,
+            )
         if 2 <= clock < len(operations) + 2:
             dut.second_i.value = operations[clock - 2][2]
 

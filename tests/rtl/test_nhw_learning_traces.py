@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_learning_traces`: sweeps with extreme amplitudes and traces, against plain integers."""
+"""Bench of `nhw_learning_traces`: sweeps with extreme amplitudes and traces, against plain
+integers.
+"""
 
 from pathlib import Path
 from random import Random
@@ -19,7 +21,11 @@ def signed(value: int, bits: int) -> int:
 @cocotb.test()
 async def sweeps(dut: Any) -> None:
     description = bench_description()
-    p, inhibitory, learns = description["parameters"], description["inhibitory"], description["learns"]
+    p, inhibitory, learns = (
+        description["parameters"],
+        description["inhibitory"],
+        description["learns"],
+    )
     words, own, lanes, bits = p["WORDS"], p["POPULATION_WORDS"], p["UPDATE_LANES"], p["AMOUNT_BITS"]
     random = Random(4)
     most, half = (1 << (bits - 1)) - 1, 1 << p["SHIFT"] >> 1
@@ -52,10 +58,17 @@ async def sweeps(dut: Any) -> None:
             if dut.out_valid_o.value != 1:
                 return 0
             fields = (dut.out_potentiation_o, dut.out_depression_o, dut.out_change_o)
-            word, flags = int(dut.out_word_o.value), (dut.out_spikes_o, dut.out_inhibitory_o, dut.out_learns_o)
+            word, flags = (
+                int(dut.out_word_o.value),
+                (dut.out_spikes_o, dut.out_inhibitory_o, dut.out_learns_o),
+            )
             for lane in range(lanes):
-                values = [signed(int(f.value) >> (lane * bits) & ((1 << bits) - 1), bits) for f in fields]
-                received.append((word * lanes + lane, *(int(f.value) >> lane & 1 for f in flags), *values))
+                values = [
+                    signed(int(f.value) >> (lane * bits) & ((1 << bits) - 1), bits) for f in fields
+                ]
+                received.append(
+                    (word * lanes + lane, *(int(f.value) >> lane & 1 for f in flags), *values)
+                )
             return int(dut.swept_o.value)
 
         for word in range(words):
@@ -64,7 +77,9 @@ async def sweeps(dut: Any) -> None:
                 await FallingEdge(dut.clk_i)
                 swept += look()
             dut.in_valid_i.value = 1
-            dut.in_spikes_i.value = sum(int(spikes[word * lanes + lane]) << lane for lane in range(lanes))
+            dut.in_spikes_i.value = sum(
+                int(spikes[word * lanes + lane]) << lane for lane in range(lanes)
+            )
             await FallingEdge(dut.clk_i)
             swept += look()
         dut.in_valid_i.value = 0
@@ -75,7 +90,9 @@ async def sweeps(dut: Any) -> None:
         for n, trace in enumerate(traces):
             potentiation, depression = amount(p["POTENTIATION"], trace), amount(amplitude, trace)
             change = 0 if not learns[n] else -depression if inhibitory[n] else potentiation
-            expected.append((n, int(spikes[n]), inhibitory[n], learns[n], potentiation, -depression, change))
+            expected.append(
+                (n, int(spikes[n]), inhibitory[n], learns[n], potentiation, -depression, change)
+            )
         assert received == expected, step
         assert swept == 1
         population = sum(spikes[: own * lanes])
@@ -85,8 +102,22 @@ async def sweeps(dut: Any) -> None:
 
 
 SHAPES = [
-    {"WORDS": 5, "POPULATION_WORDS": 3, "UPDATE_LANES": 4, "AMPLITUDE_BITS": 14, "SHIFT": 13, "AMOUNT_BITS": 6},
-    {"WORDS": 2, "POPULATION_WORDS": 1, "UPDATE_LANES": 1, "AMPLITUDE_BITS": 4, "SHIFT": 0, "AMOUNT_BITS": 20},
+    {
+        "WORDS": 5,
+        "POPULATION_WORDS": 3,
+        "UPDATE_LANES": 4,
+        "AMPLITUDE_BITS": 14,
+        "SHIFT": 13,
+        "AMOUNT_BITS": 6,
+    },
+    {
+        "WORDS": 2,
+        "POPULATION_WORDS": 1,
+        "UPDATE_LANES": 1,
+        "AMPLITUDE_BITS": 4,
+        "SHIFT": 0,
+        "AMOUNT_BITS": 20,
+    },
 ]
 
 
@@ -96,13 +127,16 @@ def test_nhw_learning_traces(shape: dict[str, int | str], tmp_path: Path) -> Non
     random = Random(1)
     words, lanes = int(shape["WORDS"]), int(shape["UPDATE_LANES"])
     flags = [[random.randrange(2) for _ in range(words * lanes)] for _ in range(2)]
-    text = "\n".join(
-        f"{sum(flags[kind][w * lanes + lane] << (kind * lanes + lane) for kind in range(2) for lane in range(lanes)):x}"
-        for w in range(words)
-    )
+
+    def word(w: int) -> int:
+        places = [(kind, lane) for kind in range(2) for lane in range(lanes)]
+        return sum(flags[kind][w * lanes + lane] << (kind * lanes + lane) for kind, lane in places)
+
+    text = "\n".join(f"{word(w):x}" for w in range(words))
     (tmp_path / "classes.hex").write_text(text + "\n")
     parameters = {
-        **shape, "TRACE_BITS": 11, "DECAY": 390, "INCREMENT": 102, "POTENTIATION": 614, "SURPLUS_BITS": 6,
+        **shape, "TRACE_BITS": 11, "DECAY": 390, "INCREMENT": 102, "POTENTIATION": 614,
+        "SURPLUS_BITS": 6,
         "CLASS_FILE": str(tmp_path / "classes.hex"),
     }  # fmt: skip
     bench = {"inhibitory": flags[0], "learns": flags[1]}

@@ -16,10 +16,17 @@ from tests.rtl.common import bench_description, run_bench, start, stream_sink
 @cocotb.parametrize((("idle", "backpressure"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)]))
 async def one_beat_per_neuron(dut: Any, idle: float, backpressure: float) -> None:
     parameters = bench_description()["parameters"]
-    lanes, neurons, bits = parameters["UPDATE_LANES"], parameters["NEURONS"], parameters["MEMBRANE_BITS"]
+    lanes, neurons, bits = (
+        parameters["UPDATE_LANES"],
+        parameters["NEURONS"],
+        parameters["MEMBRANE_BITS"],
+    )
     random = Random(6)
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    samples = [[random.choice([low, high, random.randint(low, high)]) for _ in range(neurons)] for _ in range(12)]
+    samples = [
+        [random.choice([low, high, random.randint(low, high)]) for _ in range(neurons)]
+        for _ in range(12)
+    ]
     dut.word_valid_i.value = 0
     sink = stream_sink(dut, backpressure)
     await start(dut)
@@ -36,7 +43,9 @@ async def one_beat_per_neuron(dut: Any, idle: float, backpressure: float) -> Non
                         break
                 credits -= 1
                 chunk = sample[first : first + lanes]
-                word = sum((value & ((1 << bits) - 1)) << (lane * bits) for lane, value in enumerate(chunk))
+                word = sum(
+                    (value & ((1 << bits) - 1)) << (lane * bits) for lane, value in enumerate(chunk)
+                )
                 dut.word_valid_i.value = 1
                 dut.membranes_i.value = word
         await FallingEdge(dut.clk_i)

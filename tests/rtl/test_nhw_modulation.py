@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_modulation`: an astrocyte and a population that keep their own time, and every value that the population reads."""
+"""Bench of `nhw_modulation`: an astrocyte and a population that keep their own time, and every
+value that the population reads.
+"""
 
 from pathlib import Path
 from random import Random
@@ -18,7 +20,9 @@ STEPS = 40
 
 
 class Drains:
-    """The drains of one population, a step after the other: what leaves now, and what shows at the modulation `latency` clocks later."""
+    """The drains of one population, a step after the other: what leaves now, and what shows at the
+    modulation `latency` clocks later.
+    """
 
     def __init__(self, words: int, latency: int, pause: float, gaps: float, seed: int) -> None:
         self.words, self.pause, self.gaps, self.random = words, pause, gaps, Random(seed)
@@ -36,7 +40,12 @@ class Drains:
                 self.rest = MINIMUM_STEP_CLOCKS
             self.word += 1
             if self.word == self.words:
-                self.step, self.word, self.done, self.rest = self.step + 1, 0, True, max(self.rest, 2)
+                self.step, self.word, self.done, self.rest = (
+                    self.step + 1,
+                    0,
+                    True,
+                    max(self.rest, 2),
+                )
         self.pipeline.append(drain)
         return self.pipeline.pop(0)
 
@@ -49,14 +58,19 @@ def value(p: dict[str, Any], table: list[int], level: int) -> int:
 
 
 class Modulation:
-    """Drives both sides and compares every value with that of its step: set 0 from membranes of 0, set t + 1 from those of step t."""
+    """Drives both sides and compares every value with that of its step: set 0 from membranes of 0,
+    set t + 1 from those of step t.
+    """
 
     def __init__(self, dut: Any, slow: float, late: float) -> None:
         self.dut, self.bench = dut, bench_description()
         self.p = self.bench["parameters"]
         self.astrocyte = Drains(self.p["WORDS"], self.bench["latencies"][0], slow, 0.0, 1)
-        self.target = Drains(self.bench["target_words"], self.bench["latencies"][1], late, late / 2, 2)
-        self.finished = [False, False]  # the last drains of a step that have left in the clock before
+        self.target = Drains(
+            self.bench["target_words"], self.bench["latencies"][1], late, late / 2, 2
+        )
+        # the last drains of a step that have left in the clock before
+        self.finished = [False, False]
         self.coming: list[list[int | None] | None] = [None, None]
         self.compared = 0
 
@@ -69,15 +83,21 @@ class Modulation:
         chunk = self.membranes(number)[word * lanes : (word + 1) * lanes]
         self.dut.word_valid_i.value = 1
         self.dut.word_last_i.value = int(word == self.p["WORDS"] - 1)
-        self.dut.membranes_i.value = sum((v & (1 << bits) - 1) << lane * bits for lane, v in enumerate(chunk))
+        self.dut.membranes_i.value = sum(
+            (v & (1 << bits) - 1) << lane * bits for lane, v in enumerate(chunk)
+        )
 
     def values(self, step: int, word: int) -> list[int | None]:
         """What the population must read for an update word, None in lanes without a neuron."""
         p, offsets = self.p, self.bench["offsets"]
         turn = word % p["PERIOD"] // p["REPEAT"]
-        slots = [turn if p["SHARED"] else turn * p["LANES"] + lane for lane in range(p["TARGET_LANES"])]
+        slots = [
+            turn if p["SHARED"] else turn * p["LANES"] + lane for lane in range(p["TARGET_LANES"])
+        ]
         levels = [m + o for m, o in zip(self.membranes(step), offsets, strict=True)]
-        return [value(p, self.bench["table"], levels[s]) if s < len(levels) else None for s in slots]
+        return [
+            value(p, self.bench["table"], levels[s]) if s < len(levels) else None for s in slots
+        ]
 
     async def start(self) -> None:
         """Reset, and the words of the initialisation."""
@@ -127,7 +147,9 @@ async def every_value(dut: Any, slow: float, late: float) -> None:
 
 @cocotb.test()
 async def nobody_runs_away(dut: Any) -> None:
-    """Without the population the astrocyte begins one step; without the astrocyte the population as many as there are sets."""
+    """Without the population the astrocyte begins one step; without the astrocyte the population as
+    many as there are sets.
+    """
     modulation = Modulation(dut, 0.0, 0.0)
     await modulation.start()
     for most, target_most, begun, read in ((9, 0, 1, 0), (0, 9, 1, 2), (9, 2, 3, 2), (9, 9, 9, 9)):
@@ -138,28 +160,36 @@ async def nobody_runs_away(dut: Any) -> None:
 
 # target_words: update words of the population; domains, neurons of the astrocyte
 CASES: dict[str, dict[str, Any]] = {
-    "one for all": {"LANES": 1, "WORDS": 1, "TARGET_LANES": 4, "SHARED": 1, "REPEAT": 9, "PERIOD": 9, "target_words": 9, "domains": 1},
+    "one for all": {"LANES": 1, "WORDS": 1, "TARGET_LANES": 4, "SHARED": 1, "REPEAT": 9,
+        "PERIOD": 9, "target_words": 9, "domains": 1},
     "blocks": {
-        "LANES": 3, "WORDS": 2, "TARGET_LANES": 2, "SHARED": 1, "REPEAT": 3, "PERIOD": 15, "target_words": 15, "domains": 5, "SHIFT": 0,
+        "LANES": 3, "WORDS": 2, "TARGET_LANES": 2, "SHARED": 1, "REPEAT": 3, "PERIOD": 15,
+        "target_words": 15, "domains": 5, "SHIFT": 0,
         "latencies": (8, 11),
     },
     # 3 channels on 2 lanes at 4 places: the last word of a place is half empty
-    "channels": {"LANES": 2, "WORDS": 2, "TARGET_LANES": 2, "PERIOD": 2, "target_words": 8, "domains": 3, "latencies": (14, 0)},
+    "channels": {"LANES": 2, "WORDS": 2, "TARGET_LANES": 2, "PERIOD": 2, "target_words": 8,
+        "domains": 3, "latencies": (14, 0)},
     # 6 channels in 3 domains on 2 lanes, filled up to 4 words at each of 3 places
     "blocks of channels": {
-        "LANES": 1, "WORDS": 3, "TARGET_LANES": 2, "SHARED": 1, "REPEAT": 1, "PERIOD": 4, "target_words": 12, "domains": 3,
+        "LANES": 1, "WORDS": 3, "TARGET_LANES": 2, "SHARED": 1, "REPEAT": 1, "PERIOD": 4,
+        "target_words": 12, "domains": 3,
     },
-    "narrow levels": {"MEMBRANE_BITS": 4, "OFFSET_BITS": 3, "SHIFT": 1, "WORDS": 3, "PERIOD": 3, "target_words": 3, "domains": 6},
+    "narrow levels": {"MEMBRANE_BITS": 4, "OFFSET_BITS": 3, "SHIFT": 1, "WORDS": 3, "PERIOD": 3,
+        "target_words": 3, "domains": 6},
     "additions": {
-        "LANES": 2, "WORDS": 4, "TARGET_LANES": 2, "PERIOD": 4, "GAIN": 0, "SHIFT": 2, "VALUE_BITS": 11, "target_words": 4, "domains": 7,
+        "LANES": 2, "WORDS": 4, "TARGET_LANES": 2, "PERIOD": 4, "GAIN": 0, "SHIFT": 2,
+        "VALUE_BITS": 11, "target_words": 4, "domains": 7,
     },
     "additions to the left": {
-        "LANES": 2, "WORDS": 2, "TARGET_LANES": 3, "SHARED": 1, "REPEAT": 2, "PERIOD": 6, "GAIN": 0, "LEFT": 1, "SHIFT": 3, "VALUE_BITS": 16,
+        "LANES": 2, "WORDS": 2, "TARGET_LANES": 3, "SHARED": 1, "REPEAT": 2, "PERIOD": 6, "GAIN": 0,
+        "LEFT": 1, "SHIFT": 3, "VALUE_BITS": 16,
         "target_words": 6, "domains": 3, "MEMORY_STYLE": "block",
     },
 }  # fmt: skip
 DEFAULTS: dict[str, Any] = {
-    "LANES": 2, "TARGET_LANES": 2, "MEMBRANE_BITS": 12, "OFFSET_BITS": 11, "GAIN": 1, "SHIFT": 3, "LEFT": 0, "VALUE_BITS": 10, "SHARED": 0,
+    "LANES": 2, "TARGET_LANES": 2, "MEMBRANE_BITS": 12, "OFFSET_BITS": 11, "GAIN": 1, "SHIFT": 3,
+    "LEFT": 0, "VALUE_BITS": 10, "SHARED": 0,
     "REPEAT": 1, "MEMORY_STYLE": "distributed", "latencies": (12, 5),
 }  # fmt: skip
 
@@ -167,19 +197,37 @@ DEFAULTS: dict[str, Any] = {
 def description(case: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters without files, and the bench of a case."""
     parameters = {**DEFAULTS, **CASES[case]}
-    bench: dict[str, Any] = {key: parameters.pop(key) for key in ("target_words", "domains", "latencies")}
+    bench: dict[str, Any] = {
+        key: parameters.pop(key) for key in ("target_words", "domains", "latencies")
+    }
     random, domains = Random(3), bench["domains"]
-    lowest, highest = -(1 << parameters["MEMBRANE_BITS"] - 1), (1 << parameters["MEMBRANE_BITS"] - 1) - 1
+    lowest, highest = (
+        -(1 << parameters["MEMBRANE_BITS"] - 1),
+        (1 << parameters["MEMBRANE_BITS"] - 1) - 1,
+    )
     offset = 1 << parameters["OFFSET_BITS"] - 1
-    bench["offsets"] = [offset - 1, -offset, *(random.randint(-offset, offset - 1) for _ in range(domains))][:domains]
+    bench["offsets"] = [
+        offset - 1,
+        -offset,
+        *(random.randint(-offset, offset - 1) for _ in range(domains)),
+    ][:domains]
     # both ends of the membrane, small values, and anything
-    spans = [(lowest, lowest), (highest, highest), (max(lowest, -9), min(highest, 9)), (lowest, highest)]
+    spans = [
+        (lowest, lowest),
+        (highest, highest),
+        (max(lowest, -9), min(highest, 9)),
+        (lowest, highest),
+    ]
     bench["membranes"] = [
-        [random.randint(*spans[random.randrange(4)]) for _ in range(domains)] for _ in range(STEPS + 1)
+        [random.randint(*spans[random.randrange(4)]) for _ in range(domains)]
+        for _ in range(STEPS + 1)
     ]
     bench["table"] = random.sample(range(1024), 128)
     slots = [
-        word % parameters["PERIOD"] // parameters["REPEAT"] * (1 if parameters["SHARED"] else parameters["LANES"])
+        word
+        % parameters["PERIOD"]
+        // parameters["REPEAT"]
+        * (1 if parameters["SHARED"] else parameters["LANES"])
         + (0 if parameters["SHARED"] else lane)
         for word in range(bench["target_words"])
         for lane in range(parameters["TARGET_LANES"])
@@ -196,7 +244,10 @@ def test_nhw_modulation(case: str, tmp_path: Path) -> None:
         lane_image(np.array(bench["offsets"]), parameters["LANES"], parameters["OFFSET_BITS"])
     )
     (tmp_path / "table.hex").write_bytes(table_image(bench["table"]))
-    files = {"OFFSET_FILE": str(tmp_path / "offsets.hex"), "TABLE_FILE": str(tmp_path / "table.hex")}
+    files = {
+        "OFFSET_FILE": str(tmp_path / "offsets.hex"),
+        "TABLE_FILE": str(tmp_path / "table.hex"),
+    }
     run_bench("test_nhw_modulation", "nhw_modulation", {**parameters, **files}, tmp_path, bench)
 
 
@@ -204,7 +255,9 @@ def test_nhw_modulation(case: str, tmp_path: Path) -> None:
 def test_the_membranes_reach_the_ends(case: str) -> None:
     """Gains of both ends of the table; additions of 0 and above."""
     parameters, bench = description(case)
-    levels = [m + o for row in bench["membranes"] for m, o in zip(row, bench["offsets"], strict=True)]
+    levels = [
+        m + o for row in bench["membranes"] for m, o in zip(row, bench["offsets"], strict=True)
+    ]
     if parameters["GAIN"]:
         assert min(levels) >> parameters["SHIFT"] < -64 and max(levels) >> parameters["SHIFT"] > 63
     else:

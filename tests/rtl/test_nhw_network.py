@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole generated network on its real interfaces: AXI-Stream in and out, AXI4-Lite registers, against the golden model."""
+"""A whole generated network on its real interfaces:
+
+AXI-Stream in and out, AXI4-Lite registers, against the golden model.
+"""
 
 import os
 from pathlib import Path
@@ -13,7 +16,14 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from neurohw import Integrator, Lif, QuantizedNetwork, digest_of, feed_forward, quantize, run_golden
 from neurohw.hardware.generate import emit
 from tests.random_networks import random_stimulus, random_trained
-from tests.rtl.common import STREAM_CONDITIONS, start, step_frame, stream_sink, stream_source, tool_environment
+from tests.rtl.common import (
+    STREAM_CONDITIONS,
+    start,
+    step_frame,
+    stream_sink,
+    stream_source,
+    tool_environment,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KINDS = ("spikes", "membranes")
@@ -23,7 +33,9 @@ def network(kind: str) -> tuple[QuantizedNetwork, np.ndarray]:
     """The same model and stimulus for the launcher and for the bench."""
     rng = np.random.default_rng(KINDS.index(kind))
     output = Lif(decay=0.5) if kind == "spikes" else Integrator()
-    model = quantize(random_trained(rng, feed_forward([9, 11, 5], Lif(decay=0.75), output), steps=4), 6)
+    model = quantize(
+        random_trained(rng, feed_forward([9, 11, 5], Lif(decay=0.75), output), steps=4), 6
+    )
     return model, random_stimulus(rng, model.network, 4, 5)
 
 
@@ -34,7 +46,9 @@ async def streams_and_registers(dut: Any, idle: float, backpressure: float) -> N
     model, stimulus = network(kind)
     golden = run_golden(model, stimulus)
     source, sink = stream_source(dut, idle), stream_sink(dut, backpressure)
-    registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+    registers = AxiLiteMaster(
+        AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+    )
     await start(dut)
     steps, samples, _ = stimulus.shape
     for sample in range(samples):
@@ -53,7 +67,9 @@ async def streams_and_registers(dut: Any, idle: float, backpressure: float) -> N
                 counts = np.bincount([int(x) for x in frame.tdata][:-1], minlength=5)
                 assert np.array_equal(counts, golden.spikes["output"][step, sample]), (sample, step)
     assert await registers.read_dword(0x00) == 0x4E485732
-    assert "".join([f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]) == digest_of(model)
+    assert "".join(
+        [f"{await registers.read_dword(0x40 + 4 * i):08x}" for i in range(8)]
+    ) == digest_of(model)
     assert await registers.read_dword(0x18) == steps * samples
     assert await registers.read_dword(0x10) == 4  # STATUS: invalid events
     assert await registers.read_dword(0x2C) == 2 * samples

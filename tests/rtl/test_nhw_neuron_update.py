@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_neuron_update`, and of `nhw_lif_step` in it: random sums at the shortest allowed distance, every state."""
+"""Bench of `nhw_neuron_update`, and of `nhw_lif_step` in it: random sums at the shortest allowed
+distance, every state.
+"""
 
 import os
 from pathlib import Path
@@ -19,16 +21,23 @@ STEPS = 100
 
 
 def expectation(
-    parameters: dict[str, Any], data: LayerData, sums: list[list[int]], levels: dict[str, list[list[int]]]
+    parameters: dict[str, Any],
+    data: LayerData,
+    sums: list[list[int]],
+    levels: dict[str, list[list[int]]],
 ) -> dict[str, Any]:
-    """Output words, probe calls and saturations (of words that have any, in order) of the golden model's step."""
+    """Output words, probe calls and saturations (of words that have any, in order) of the golden
+    model's step.
+    """
     lanes, neurons = parameters["UPDATE_LANES"], parameters["NEURONS"]
     words: list[Any] = []
     calls: list[list[int]] = []
     saturated: list[int] = []
     if parameters["MODULATES"]:  # the membranes of the initialisation
         firsts = range(0, neurons, lanes)
-        words = [[[0] * len(range(neurons)[n : n + lanes]), int(n + lanes >= neurons), 0] for n in firsts]
+        words = [
+            [[0] * len(range(neurons)[n : n + lanes]), int(n + lanes >= neurons), 0] for n in firsts
+        ]
     for first_step in range(0, len(sums), SAMPLE_STEPS):
         part = slice(first_step, first_step + SAMPLE_STEPS)
         sample = steps_of_sums(
@@ -47,9 +56,13 @@ def expectation(
             for first in range(0, neurons, lanes):
                 chunk = states[first : first + lanes]
                 last = first + lanes >= neurons
-                saturated += [sum(s.saturated for s in chunk)] if any(s.saturated for s in chunk) else []
+                saturated += (
+                    [sum(s.saturated for s in chunk)] if any(s.saturated for s in chunk) else []
+                )
                 if parameters["SPIKING"]:
-                    words.append([sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)])
+                    words.append(
+                        [sum(s.spike << lane for lane, s in enumerate(chunk)), int(last), int(end)]
+                    )
                 elif parameters["MODULATES"]:  # after the clear
                     words.append([[0 if end else s.membrane for s in chunk], int(last), int(end)])
                 elif end:
@@ -61,7 +74,11 @@ def expectation(
 async def every_word_and_state(dut: Any) -> None:
     bench = bench_description()
     parameters = bench["parameters"]
-    lanes, neurons, bits = parameters["UPDATE_LANES"], parameters["NEURONS"], parameters["ACCUMULATOR_BITS"]
+    lanes, neurons, bits = (
+        parameters["UPDATE_LANES"],
+        parameters["NEURONS"],
+        parameters["ACCUMULATOR_BITS"],
+    )
     membrane_bits = parameters["MEMBRANE_BITS"]
     received: list[Any] = []
     saturated: list[int] = []
@@ -76,7 +93,10 @@ async def every_word_and_state(dut: Any) -> None:
         else:
             vector = int(dut.membranes_o.value)
             used = min(lanes, neurons - len(received) % -(-neurons // lanes) * lanes)
-            fields = [vector >> (lane * membrane_bits) & ((1 << membrane_bits) - 1) for lane in range(used)]
+            fields = [
+                vector >> (lane * membrane_bits) & ((1 << membrane_bits) - 1)
+                for lane in range(used)
+            ]
             content = [field - (field >> (membrane_bits - 1) << membrane_bits) for field in fields]
         received.append([content, int(dut.word_last_o.value), int(dut.word_sample_end_o.value)])
 
@@ -89,7 +109,9 @@ async def every_word_and_state(dut: Any) -> None:
             dut.sums_valid_i.value = 1
             dut.sums_last_i.value = int(first + lanes >= neurons)
             dut.sums_sample_end_i.value, dut.sums_initialise_i.value = int(end), int(initialise)
-            dut.sums_i.value = sum((v & ((1 << bits) - 1)) << (lane * bits) for lane, v in enumerate(chunk))
+            dut.sums_i.value = sum(
+                (v & ((1 << bits) - 1)) << (lane * bits) for lane, v in enumerate(chunk)
+            )
             clocks += 1
         while clocks < MINIMUM_STEP_CLOCKS:
             await FallingEdge(dut.clk_i)
@@ -109,7 +131,9 @@ async def every_word_and_state(dut: Any) -> None:
             values = bench["levels"][name][now[0]][now[1] * lanes :][:lanes] if now else []
             values += [random.randrange(1 << bits) for _ in range(lanes - len(values))]
             await FallingEdge(dut.clk_i)
-            getattr(dut, f"{name}_i").value = sum(v << (lane * bits) for lane, v in enumerate(values))
+            getattr(dut, f"{name}_i").value = sum(
+                v << (lane * bits) for lane, v in enumerate(values)
+            )
 
     dut.sums_valid_i.value = 0
     await start(dut)
@@ -131,10 +155,14 @@ async def every_word_and_state(dut: Any) -> None:
 
 
 DEFAULTS: dict[str, int | str] = {
-    "LAYER_ID": 1, "UPDATE_LANES": 2, "ACCUMULATOR_BITS": 8, "CURRENT_BITS": 12, "MEMBRANE_BITS": 12,
-    "WEIGHT_EXPONENT": 0, "DECAY_KIND": 1, "DECAY_VALUE": 3, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 2, "ADAPTATION_KIND": 0,
-    "ADAPTATION_VALUE": 2, "HARD_RESET": 0, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 0, "MEMBRANE_BIAS": 0,
-    "DELAYED_CURRENT": 0, "CLEARS_CURRENT": 0, "INTEGRATES_REFRACTORY": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
+    "LAYER_ID": 1, "UPDATE_LANES": 2, "ACCUMULATOR_BITS": 8, "CURRENT_BITS": 12,
+    "MEMBRANE_BITS": 12,
+    "WEIGHT_EXPONENT": 0, "DECAY_KIND": 1, "DECAY_VALUE": 3, "SYNAPSE_KIND": 0, "SYNAPSE_VALUE": 2,
+    "ADAPTATION_KIND": 0,
+    "ADAPTATION_VALUE": 2, "HARD_RESET": 0, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 0,
+    "MEMBRANE_BIAS": 0,
+    "DELAYED_CURRENT": 0, "CLEARS_CURRENT": 0, "INTEGRATES_REFRACTORY": 0, "REFRACTORY_STEPS": 0,
+    "SPIKING": 1,
     "MODULATES": 0, "GAIN": 0, "ADDITION": 0, "ADDITION_BITS": 6, "MEMORY_STYLE": "distributed",
 }  # fmt: skip
 
@@ -147,67 +175,87 @@ CASES: dict[str, dict[str, Any]] = {
         "WEIGHT_EXPONENT": 3, "threshold": (1, 300),
     },
     "saturating_current": {
-        "NEURONS": 18, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 300, "CURRENT_BITS": 9, "MEMBRANE_BITS": 14,
+        "NEURONS": 18, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 300, "CURRENT_BITS": 9,
+        "MEMBRANE_BITS": 14,
         "DECAY_KIND": 0, "REFRACTORY_STEPS": 1, "threshold": (100, 3000),
     },
     "integrator_shift_current": {
-        "NEURONS": 3, "SPIKING": 0, "SYNAPSE_KIND": 1, "DECAY_KIND": 2, "DECAY_VALUE": 5, "threshold": (1, 9),
+        "NEURONS": 3, "SPIKING": 0, "SYNAPSE_KIND": 1, "DECAY_KIND": 2, "DECAY_VALUE": 5,
+        "threshold": (1, 9),
     },
     "integrator_own_decays": {
-        "NEURONS": 5, "SPIKING": 0, "SYNAPSE_KIND": 4, "DECAY_KIND": 4, "MEMBRANE_BITS": 9, "threshold": (1, 9),
+        "NEURONS": 5, "SPIKING": 0, "SYNAPSE_KIND": 4, "DECAY_KIND": 4, "MEMBRANE_BITS": 9,
+        "threshold": (1, 9),
     },
     "strict": {"NEURONS": 6, "MEMBRANE_BITS": 9, "STRICT": 1, "threshold": (1, 20)},
-    "no_reset_refractory": {"NEURONS": 4, "MEMBRANE_BITS": 9, "RESET_NONE": 1, "REFRACTORY_STEPS": 3, "threshold": (1, 60)},
+    "no_reset_refractory": {"NEURONS": 4, "MEMBRANE_BITS": 9, "RESET_NONE": 1,
+        "REFRACTORY_STEPS": 3, "threshold": (1, 60)},
     "delayed_soft": {
-        "NEURONS": 4, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1, "DECAY_KIND": 0, "threshold": (1, 40),
+        "NEURONS": 4, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1,
+        "DECAY_KIND": 0, "threshold": (1, 40),
     },
     "delayed_soft_adaptive": {
-        "NEURONS": 2, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1, "DECAY_KIND": 2, "DECAY_VALUE": 700, "ADAPTATION_KIND": 2,
-        "ADAPTATION_VALUE": 300, "MEMBRANE_BIAS": 1, "SYNAPSE_KIND": 3, "CURRENT_BITS": 8, "threshold": (1, 40),
+        "NEURONS": 2, "MEMBRANE_BITS": 8, "DELAYED_RESET": 1, "DECAY_KIND": 2, "DECAY_VALUE": 700,
+        "ADAPTATION_KIND": 2,
+        "ADAPTATION_VALUE": 300, "MEMBRANE_BIAS": 1, "SYNAPSE_KIND": 3, "CURRENT_BITS": 8,
+        "threshold": (1, 40),
     },
     "delayed_hard": {
-        "NEURONS": 5, "MEMBRANE_BITS": 9, "DELAYED_RESET": 1, "HARD_RESET": 1, "SYNAPSE_KIND": 1, "CLEARS_CURRENT": 1,
+        "NEURONS": 5, "MEMBRANE_BITS": 9, "DELAYED_RESET": 1, "HARD_RESET": 1, "SYNAPSE_KIND": 1,
+        "CLEARS_CURRENT": 1,
         "DECAY_KIND": 2, "DECAY_VALUE": 900, "threshold": (1, 80),
     },
     # currents that reach the ends of their format, to which bias and theta are added
     "membrane_bias": {
-        "NEURONS": 3, "MEMBRANE_BITS": 8, "CURRENT_BITS": 8, "SYNAPSE_KIND": 3, "MEMBRANE_BIAS": 1, "DECAY_KIND": 0,
+        "NEURONS": 3, "MEMBRANE_BITS": 8, "CURRENT_BITS": 8, "SYNAPSE_KIND": 3, "MEMBRANE_BIAS": 1,
+        "DECAY_KIND": 0,
         "threshold": (1, 90),
     },
     "delayed_current_clears": {
-        "NEURONS": 4, "MEMBRANE_BITS": 9, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 800, "DELAYED_CURRENT": 1,
+        "NEURONS": 4, "MEMBRANE_BITS": 9, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 800,
+        "DELAYED_CURRENT": 1,
         "CLEARS_CURRENT": 1, "REFRACTORY_STEPS": 2, "threshold": (1, 120),
     },
     "delayed_current_adaptive": {
-        "NEURONS": 3, "MEMBRANE_BITS": 9, "DECAY_KIND": 0, "SYNAPSE_KIND": 1, "DELAYED_CURRENT": 1, "ADAPTATION_KIND": 2,
+        "NEURONS": 3, "MEMBRANE_BITS": 9, "DECAY_KIND": 0, "SYNAPSE_KIND": 1, "DELAYED_CURRENT": 1,
+        "ADAPTATION_KIND": 2,
         "ADAPTATION_VALUE": 900, "threshold": (1, 120),
     },
     "adaptive_saturating": {
-        "NEURONS": 5, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 3, "SYNAPSE_KIND": 3, "threshold": (1, 60),
+        "NEURONS": 5, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 3,
+        "SYNAPSE_KIND": 3, "threshold": (1, 60),
     },
     "adaptive_own_decays": {
-        "NEURONS": 9, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 4, "SYNAPSE_KIND": 4, "DECAY_KIND": 4,
+        "NEURONS": 9, "ACCUMULATOR_BITS": 6, "MEMBRANE_BITS": 8, "ADAPTATION_KIND": 4,
+        "SYNAPSE_KIND": 4, "DECAY_KIND": 4,
         "MEMORY_STYLE": "block", "threshold": (1, 60),
     },
 }  # fmt: skip
 CASES |= {
     "integrates_refractory_clears": {
-        "NEURONS": 5, "MEMBRANE_BITS": 9, "REFRACTORY_STEPS": 3, "INTEGRATES_REFRACTORY": 1, "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 700,
+        "NEURONS": 5, "MEMBRANE_BITS": 9, "REFRACTORY_STEPS": 3, "INTEGRATES_REFRACTORY": 1,
+        "SYNAPSE_KIND": 2, "SYNAPSE_VALUE": 700,
         "CLEARS_CURRENT": 1, "HARD_RESET": 1, "threshold": (1, 60),
     },
-    "astrocyte": {"NEURONS": 5, "SPIKING": 0, "MODULATES": 1, "DECAY_VALUE": 5, "MEMBRANE_BITS": 9, "threshold": (1, 9)},
-    "gain_integrator": {"NEURONS": 2, "SPIKING": 0, "GAIN": 1, "SYNAPSE_KIND": 1, "CURRENT_BITS": 14, "WEIGHT_EXPONENT": 1, "threshold": (1, 9)},
+    "astrocyte": {"NEURONS": 5, "SPIKING": 0, "MODULATES": 1, "DECAY_VALUE": 5, "MEMBRANE_BITS": 9,
+        "threshold": (1, 9)},
+    "gain_integrator": {"NEURONS": 2, "SPIKING": 0, "GAIN": 1, "SYNAPSE_KIND": 1,
+        "CURRENT_BITS": 14, "WEIGHT_EXPONENT": 1, "threshold": (1, 9)},
     "gain_large_exponent": {
-        "NEURONS": 3, "GAIN": 1, "WEIGHT_EXPONENT": 9, "CURRENT_BITS": 22, "MEMBRANE_BITS": 22, "MEMBRANE_BIAS": 1, "threshold": (1, 90000),
+        "NEURONS": 3, "GAIN": 1, "WEIGHT_EXPONENT": 9, "CURRENT_BITS": 22, "MEMBRANE_BITS": 22,
+        "MEMBRANE_BIAS": 1, "threshold": (1, 90000),
     },
     # a rise beyond every membrane
-    "addition_wide": {"NEURONS": 4, "MEMBRANE_BITS": 8, "ADDITION": 1, "ADDITION_BITS": 9, "STRICT": 1, "threshold": (1, 127)},
+    "addition_wide": {"NEURONS": 4, "MEMBRANE_BITS": 8, "ADDITION": 1, "ADDITION_BITS": 9,
+        "STRICT": 1, "threshold": (1, 127)},
     "both_delayed_soft_adaptive": {
-        "NEURONS": 3, "MEMBRANE_BITS": 9, "CURRENT_BITS": 11, "GAIN": 1, "ADDITION": 1, "DELAYED_RESET": 1, "ADAPTATION_KIND": 2,
+        "NEURONS": 3, "MEMBRANE_BITS": 9, "CURRENT_BITS": 11, "GAIN": 1, "ADDITION": 1,
+        "DELAYED_RESET": 1, "ADAPTATION_KIND": 2,
         "ADAPTATION_VALUE": 600, "SYNAPSE_KIND": 1, "threshold": (1, 60),
     },
     "both_delayed_current": {
-        "NEURONS": 4, "MEMBRANE_BITS": 9, "GAIN": 1, "ADDITION": 1, "DELAYED_CURRENT": 1, "SYNAPSE_KIND": 1, "DECAY_KIND": 0,
+        "NEURONS": 4, "MEMBRANE_BITS": 9, "GAIN": 1, "ADDITION": 1, "DELAYED_CURRENT": 1,
+        "SYNAPSE_KIND": 1, "DECAY_KIND": 0,
         "ADAPTATION_KIND": 1, "REFRACTORY_STEPS": 1, "threshold": (1, 80),
     },
 }  # fmt: skip
@@ -222,7 +270,9 @@ def random_case(seed: int) -> dict[str, Any]:
     case["WEIGHT_EXPONENT"] = random.randint(0, 2)
     for name, kinds in (("DECAY", 5), ("SYNAPSE", 5), ("ADAPTATION", 5)):
         case[f"{name}_KIND"] = random.randrange(kinds)
-        case[f"{name}_VALUE"] = random.randint(1, 15) if case[f"{name}_KIND"] == 1 else random.randint(0, 4096)
+        case[f"{name}_VALUE"] = (
+            random.randint(1, 15) if case[f"{name}_KIND"] == 1 else random.randint(0, 4096)
+        )
     if random.random() < 0.4:
         case["ADAPTATION_KIND"] = 0
     case[random.choice(["HARD_RESET", "RESET_NONE", "SPIKING"])] = 1
@@ -244,7 +294,9 @@ def random_case(seed: int) -> dict[str, Any]:
 CASES |= {f"random_{seed}": random_case(seed) for seed in range(RANDOM_CASES)}
 
 
-def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[int]], dict[str, list[list[int]]]]:
+def constants_and_sums(
+    case: str,
+) -> tuple[dict[str, Any], LayerData, list[list[int]], dict[str, list[list[int]]]]:
     """Parameters without files, constants, sums, and the gains and additions of a case."""
     shape = dict(CASES[case])
     threshold = shape.pop("threshold")
@@ -259,9 +311,15 @@ def constants_and_sums(case: str) -> tuple[dict[str, Any], LayerData, list[list[
         span = [(low, high), (0, high), (low, 0), (-3, 5)][t // 7 % 4]
         sums.append([random.randint(*span) for _ in range(neurons)])
     # both ends, the factor 1, and anything; no addition as often as not
-    gains = [[random.choice([0, 256, 1023, random.randrange(1024)]) for _ in range(neurons)] for _ in sums]
+    gains = [
+        [random.choice([0, 256, 1023, random.randrange(1024)]) for _ in range(neurons)]
+        for _ in sums
+    ]
     largest = (1 << parameters["ADDITION_BITS"]) - 1
-    additions = [[random.choice([0, 0, largest, random.randint(0, largest)]) for _ in range(neurons)] for _ in sums]
+    additions = [
+        [random.choice([0, 0, largest, random.randint(0, largest)]) for _ in range(neurons)]
+        for _ in sums
+    ]
     return parameters, data, sums, {"gain": gains, "addition": additions}
 
 
@@ -273,17 +331,29 @@ def test_nhw_neuron_update(case: str, tmp_path: Path) -> None:
     images = {"INPUTS": 1, "LANES": parameters["UPDATE_LANES"], "WEIGHT_BITS": 4, "BANK_ROWS": 100}
     write_images({**parameters, **images, "WEIGHT_FILE": str(tmp_path / "unused_")}, data)
     bench = {"sums": sums, "levels": levels, **expectation(parameters, data, sums, levels)}
-    run_bench("test_nhw_neuron_update", "nhw_neuron_update", parameters, tmp_path, bench, probe=True)
+    run_bench(
+        "test_nhw_neuron_update", "nhw_neuron_update", parameters, tmp_path, bench, probe=True
+    )
 
 
 def states_reached(case: str, **changes: int) -> list[list[int]]:
     """[spike, v, c, r, a] of every neuron and step of a case whose parameters are changed."""
     parameters, data, sums, levels = constants_and_sums(case)
-    return [call[2:] for call in expectation({**parameters, **changes}, data, sums, levels)["calls"]]
+    return [
+        call[2:] for call in expectation({**parameters, **changes}, data, sums, levels)["calls"]
+    ]
 
 
 @pytest.mark.parametrize(
-    "case", ["strict", "no_reset_refractory", "delayed_soft", "delayed_hard", "membrane_bias", "adaptive_own_decays"]
+    "case",
+    [
+        "strict",
+        "no_reset_refractory",
+        "delayed_soft",
+        "delayed_hard",
+        "membrane_bias",
+        "adaptive_own_decays",
+    ],
 )
 def test_the_stimulus_meets_thresholds(case: str) -> None:
     """A strict comparison gives other spikes: some u equals its threshold."""

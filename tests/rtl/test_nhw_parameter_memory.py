@@ -26,13 +26,26 @@ async def every_word(dut: Any) -> None:
 
 @pytest.mark.rtl
 @pytest.mark.parametrize(
-    ("words", "style", "first", "bits"), [(1, "distributed", 0, 30), (6, "block", 7, 13), (5, "auto", 29, 1)]
+    ("words", "style", "first", "bits"),
+    [(1, "distributed", 0, 30), (6, "block", 7, 13), (5, "auto", 29, 1)],
 )
-def test_nhw_parameter_memory(words: int, style: str, first: int, bits: int, tmp_path: Path) -> None:
+def test_nhw_parameter_memory(
+    words: int, style: str, first: int, bits: int, tmp_path: Path
+) -> None:
     random = Random(words)
     content = [random.getrandbits(30) for _ in range(words)]
     image = tmp_path / "parameters.hex"
     image.write_text("".join(f"{word:08x}\n" for word in content))
-    parameters: dict[str, int | str] = {"WORDS": words, "WORD_BITS": 30, "PARAMETER_FILE": str(image)}
+    parameters: dict[str, int | str] = {
+        "WORDS": words,
+        "WORD_BITS": 30,
+        "PARAMETER_FILE": str(image),
+    }
     parameters |= {"FIRST": first, "BITS": bits, "MEMORY_STYLE": style}
-    run_bench("test_nhw_parameter_memory", "nhw_parameter_memory", parameters, tmp_path, {"words": content})
+    run_bench(
+        "test_nhw_parameter_memory",
+        "nhw_parameter_memory",
+        parameters,
+        tmp_path,
+        {"words": content},
+    )

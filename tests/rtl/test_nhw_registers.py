@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of nhw_registers: constants, exact counters under random traffic, clearing, with and without pauses on every channel."""
+"""Bench of nhw_registers: constants, exact counters under random traffic, clearing, with and
+without pauses on every channel.
+"""
 
 from pathlib import Path
 from random import Random
@@ -19,7 +21,9 @@ INPUTS, UPDATE_LANES = 700, 5
 SATURATED, INVALID = 2, 4  # in STATUS
 
 
-async def traffic(dut: Any, layers: int, populations: int, random: Random, clocks: int) -> dict[str, Any]:
+async def traffic(
+    dut: Any, layers: int, populations: int, random: Random, clocks: int
+) -> dict[str, Any]:
     """Random handshakes on both streams; what they must have been counted as."""
     counted: dict[str, Any] = {
         "steps": 0,
@@ -40,7 +44,12 @@ async def traffic(dut: Any, layers: int, populations: int, random: Random, clock
         }
         if ending:  # close every open sample
             beat["input"] = {"tvalid": inside, "tready": True, "tlast": True, "tuser": True}
-            beat["output"] = {"tvalid": open_samples > 0, "tready": True, "tlast": True, "tuser": True}
+            beat["output"] = {
+                "tvalid": open_samples > 0,
+                "tready": True,
+                "tlast": True,
+                "tuser": True,
+            }
         if open_samples == 0 and beat["output"]["tlast"]:
             beat["output"]["tuser"] = False
         for side, fields in beat.items():
@@ -51,7 +60,9 @@ async def traffic(dut: Any, layers: int, populations: int, random: Random, clock
         dut.projection_event_i.value, dut.projection_waiting_i.value = event, waiting
         address = random.choice([0, INPUTS - 1, INPUTS, 0xFFFF])
         dut.input_tdata_i.value = address
-        saturated = [0 if ending else random.choice([0, 0, 1, UPDATE_LANES]) for _ in range(populations)]
+        saturated = [
+            0 if ending else random.choice([0, 0, 1, UPDATE_LANES]) for _ in range(populations)
+        ]
         dut.population_saturated_i.value = sum(n << 3 * k for k, n in enumerate(saturated))
         await RisingEdge(dut.clk_i)
         incoming, outgoing = (b["tvalid"] and b["tready"] for b in beat.values())
@@ -61,7 +72,9 @@ async def traffic(dut: Any, layers: int, populations: int, random: Random, clock
         counted["samples"] += done
         counted["spikes"] += outgoing and not beat["output"]["tlast"]
         counted["invalid"] += incoming and not beat["input"]["tlast"] and address >= INPUTS
-        counted["saturations"] = [a + b for a, b in zip(counted["saturations"], saturated, strict=True)]
+        counted["saturations"] = [
+            a + b for a, b in zip(counted["saturations"], saturated, strict=True)
+        ]
         inside = not closed if incoming else inside
         open_samples += closed - done
         for layer in range(layers):
@@ -76,13 +89,17 @@ async def traffic(dut: Any, layers: int, populations: int, random: Random, clock
 @cocotb.test()
 @cocotb.parametrize(pause=[0.0, 0.6])
 async def registers(dut: Any, pause: float) -> None:
-    layers, populations = (bench_description()["parameters"][f"{n}S"] for n in ("PROJECTION", "POPULATION"))
+    layers, populations = (
+        bench_description()["parameters"][f"{n}S"] for n in ("PROJECTION", "POPULATION")
+    )
     for side in ("input", "output"):
         for name in ("tvalid", "tready", "tlast", "tuser"):
             getattr(dut, f"{side}_{name}_i").value = 0
     dut.projection_event_i.value = dut.projection_waiting_i.value = 0
     dut.input_tdata_i.value = dut.population_saturated_i.value = 0
-    master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+    master = AxiLiteMaster(
+        AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+    )
     if pause:
         write, read = master.write_if, master.read_if
         for number, channel in enumerate(
@@ -115,7 +132,9 @@ async def registers(dut: Any, pause: float) -> None:
         assert await saturations() == counted["saturations"]
         await master.write_dword(POPULATION, populations)  # there is no such population
         assert await master.read_dword(SATURATIONS) == 0
-        assert {name: await master.read_dword(a) for name, a in COUNTERS.items()} == {n: counted[n] for n in COUNTERS}
+        assert {name: await master.read_dword(a) for name, a in COUNTERS.items()} == {
+            n: counted[n] for n in COUNTERS
+        }
         for layer in range(layers):
             assert await master.read_dword(0x80 + 8 * layer) == counted["events"][layer]
             assert await master.read_dword(0x84 + 8 * layer) == counted["waiting"][layer]
@@ -137,7 +156,9 @@ async def registers(dut: Any, pause: float) -> None:
 
 
 def counter_slot(address: int, layers: int) -> int:
-    """The word of the memory of counters that a register tells of; of SATURATIONS, that of population 0."""
+    """The word of the memory of counters that a register tells of; of SATURATIONS, that of
+    population 0.
+    """
     fixed = {0x14: 1, 0x18: 2, 0x1C: 3, 0x20: 0, 0x2C: 4 + 2 * layers, SATURATIONS: 5 + 2 * layers}
     return fixed.get(address, 4 + (address - 0x80) // 4)
 
@@ -159,4 +180,6 @@ def test_nhw_registers(layers: int, populations: int, tmp_path: Path) -> None:
         "OUTPUTS": 10,
     }
     parameters["UPDATE_LANES"] = UPDATE_LANES
-    run_bench("test_nhw_registers", "nhw_registers", {**parameters, "DIGEST": f"256'h{DIGEST}"}, tmp_path)
+    run_bench(
+        "test_nhw_registers", "nhw_registers", {**parameters, "DIGEST": f"256'h{DIGEST}"}, tmp_path
+    )

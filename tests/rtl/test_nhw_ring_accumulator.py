@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_ring_accumulator` against sums kept in a dictionary of future steps: wraps, the largest delay, one slot twice, the end of a sample."""
+"""Bench of `nhw_ring_accumulator` against sums kept in a dictionary of future steps: wraps, the
+largest delay, one slot twice, the end of a sample.
+"""
 
 from pathlib import Path
 from random import Random
@@ -18,8 +20,12 @@ def word(values: list[int], bits: int) -> int:
     return sum((value & ((1 << bits) - 1)) << (i * bits) for i, value in enumerate(values))
 
 
-def operations_and_sums(p: dict[str, Any], random: Random) -> tuple[list[Operation], list[tuple[int, int, int]]]:
-    """Three samples of events and drains, and the (word, last, end of sample) that each drain must give."""
+def operations_and_sums(
+    p: dict[str, Any], random: Random
+) -> tuple[list[Operation], list[tuple[int, int, int]]]:
+    """Three samples of events and drains, and the (word, last, end of sample) that each drain must
+    give.
+    """
     lanes, groups, slots, update = p["LANES"], p["GROUPS"], p["SLOTS"], p["UPDATE_LANES"]
     low, high = -(1 << (p["WEIGHT_BITS"] - 1)), (1 << (p["WEIGHT_BITS"] - 1)) - 1
     clears: list[Operation] = [{"clear": 1, "group": groups - 1}] * (groups * slots)
@@ -30,11 +36,20 @@ def operations_and_sums(p: dict[str, Any], random: Random) -> tuple[list[Operati
             for event in range(random.choice([0, 1, 2, 5])):
                 for group in range(groups):
                     kind = random.choice(["any", "none", "largest", "together"])
-                    delays = {"any": [random.randrange(slots) for _ in range(lanes)], "none": [0] * lanes}
-                    delays |= {"largest": [slots - 1] * lanes, "together": [(event * 3) % slots] * lanes}
+                    delays = {
+                        "any": [random.randrange(slots) for _ in range(lanes)],
+                        "none": [0] * lanes,
+                    }
+                    delays |= {
+                        "largest": [slots - 1] * lanes,
+                        "together": [(event * 3) % slots] * lanes,
+                    }
                     late = [delays[kind][0]] * lanes if p["SHARED"] else delays[kind]
                     extreme = random.choice([None, low, high])
-                    weights = [extreme if extreme is not None else random.randint(low, high) for _ in range(lanes)]
+                    weights = [
+                        extreme if extreme is not None else random.randint(low, high)
+                        for _ in range(lanes)
+                    ]
                     for lane in range(lanes):
                         future[t + late[lane]][group][lane] += weights[lane]
                     operations.append({"group": group, "weights": weights, "delays": late})
@@ -42,7 +57,9 @@ def operations_and_sums(p: dict[str, Any], random: Random) -> tuple[list[Operati
                 for part in range(lanes // update):
                     last = int(group == groups - 1 and part == lanes // update - 1)
                     end = int(t == steps - 1)
-                    operations.append({"drain": 1, "group": group, "part": part, "last": last, "end": end})
+                    operations.append(
+                        {"drain": 1, "group": group, "part": part, "last": last, "end": end}
+                    )
                     chunk = future[t][group][part * update : (part + 1) * update]
                     expected.append((word(chunk, p["ACCUMULATOR_BITS"]), last, end))
         operations += clears
@@ -74,11 +91,15 @@ async def sums_of_the_future(dut: Any, gap: float) -> None:
         # weights and delays belong to the operation of the clock before; otherwise they are noise
         given = late if late is not None and "weights" in late else None
         dut.weights_i.value = (
-            word(given["weights"], p["WEIGHT_BITS"]) if given else random.getrandbits(lanes * p["WEIGHT_BITS"])
+            word(given["weights"], p["WEIGHT_BITS"])
+            if given
+            else random.getrandbits(lanes * p["WEIGHT_BITS"])
         )
         delays = given["delays"][: 1 if p["SHARED"] else lanes] if given else []
         fields = 1 if p["SHARED"] else lanes
-        dut.delays_i.value = word(delays, slot_bits) if given else random.getrandbits(fields * slot_bits)
+        dut.delays_i.value = (
+            word(delays, slot_bits) if given else random.getrandbits(fields * slot_bits)
+        )
         late = operation
         dut.op_valid_i.value = int(operation is not None)
         if operation is not None:

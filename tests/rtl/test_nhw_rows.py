@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of the address generators `nhw_dense_rows`, `nhw_sparse_rows` and `nhw_convolution_rows`: every operation, in order.
+"""Bench of the address generators `nhw_dense_rows`, `nhw_sparse_rows` and `nhw_convolution_rows`:
+every operation, in order.
 
-What an event must become is walked here from the connection itself, not from the tables that the hardware reads.
+What an event must become is walked here from the connection itself, not from the tables that the
+hardware reads.
 """
 
 from collections.abc import Sequence
@@ -26,12 +28,21 @@ from neurohw.hardware.generate.layout import (
     layout,
     sparse_rows,
 )
-from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_source
+from tests.rtl.common import (
+    STREAM_CONDITIONS,
+    bench_description,
+    run_bench,
+    start,
+    step_frame,
+    stream_source,
+)
 
 Operation = list[int]  # barrier, end of sample, row, group; row and group of a barrier are 0
 
 
-async def collect(dut: Any, wanted: int, backpressure: float, limit: int = 20_000) -> tuple[list[Operation], list[int]]:
+async def collect(
+    dut: Any, wanted: int, backpressure: float, limit: int = 20_000
+) -> tuple[list[Operation], list[int]]:
     """The operations taken, and the clock of each."""
     random, taken, clocks = Random(5), [], []
     held: Operation | None = None
@@ -68,7 +79,9 @@ async def every_operation_in_order(dut: Any, idle: float, backpressure: float) -
             last = t == len(steps) - 1
             await source.send(step_frame(events, last))
             for event in events:
-                expected += [[0, 0, *operation] for operation in bench["operations"].get(str(event), [])]
+                expected += [
+                    [0, 0, *operation] for operation in bench["operations"].get(str(event), [])
+                ]
             expected.append([1, int(last), 0, 0])
     operations, _ = await collect(dut, len(expected), backpressure)
     assert operations == expected
@@ -90,19 +103,31 @@ async def one_operation_a_clock(dut: Any) -> None:
     assert clocks[-1] - clocks[0] == wanted - 1
 
 
-# --- what is run ------------------------------------------------------------------------------------------------------
+# --- what is run
+# --------------------------------------------------------------------------------------------------
 
 
-def convolution_case(connection: Convolution, lanes: int) -> tuple[str, Rows, int, dict[int, list[list[int]]]]:
-    """Operations (row, group) of every source neuron, walked as the definition of a convolution says."""
+def convolution_case(
+    connection: Convolution, lanes: int
+) -> tuple[str, Rows, int, dict[int, list[list[int]]]]:
+    """Operations (row, group) of every source neuron, walked as the definition of a convolution
+    says.
+    """
     targets = int(np.prod(connection.output_shape))
     sources = int(np.prod(connection.input_shape))
-    place = layout(Population("p", targets, Lif()), (Projection("input", "p", connection=connection),), lanes)
-    weight = np.arange(1, 1 + int(np.prod(connection.weight_shape(0, 0)))).reshape(connection.weight_shape(0, 0))
+    place = layout(
+        Population("p", targets, Lif()), (Projection("input", "p", connection=connection),), lanes
+    )
+    weight = np.arange(1, 1 + int(np.prod(connection.weight_shape(0, 0)))).reshape(
+        connection.weight_shape(0, 0)
+    )
     rows = convolution_rows(connection, weight, place, None)
     slots = place.padded().reshape(place.groups, place.lanes)
     group_of = {int(n): g for g, neurons in enumerate(slots) for n in neurons if n >= 0}
-    per_group, (_, height, width) = connection.channels // connection.groups, connection.output_shape
+    per_group, (_, height, width) = (
+        connection.channels // connection.groups,
+        connection.output_shape,
+    )
     operations: dict[int, list[list[int]]] = {}
     for source in range(sources):
         c, y, x = (int(v) for v in np.unravel_index(source, connection.input_shape))
@@ -115,20 +140,30 @@ def convolution_case(connection: Convolution, lanes: int) -> tuple[str, Rows, in
                 if not (0 <= ky < connection.kernel[0] and 0 <= kx < connection.kernel[1]):
                     continue
                 here = range(part * per_group, (part + 1) * per_group)
-                for group in sorted({group_of[(channel * height + oy) * width + ox] for channel in here}):
+                for group in sorted(
+                    {group_of[(channel * height + oy) * width + ox] for channel in here}
+                ):
                     # the row is the one whose weights are those of the channels in this group
                     wanted = [
-                        weight[n // (height * width), inner, ky, kx] if n >= 0 and n // (height * width) in here else 0
+                        weight[n // (height * width), inner, ky, kx]
+                        if n >= 0 and n // (height * width) in here
+                        else 0
                         for n in slots[group]
                     ]
-                    [row] = [r for r, values in enumerate(rows.weights) if values.tolist() == wanted]
+                    [row] = [
+                        r for r, values in enumerate(rows.weights) if values.tolist() == wanted
+                    ]
                     found.append([row, group])
         operations[source] = found
     return "nhw_convolution_rows", rows, sources, operations
 
 
-def matrix_case(kind: str, matrix: IntArray, lanes: int) -> tuple[str, Rows, int, dict[int, list[list[int]]]]:
-    """Operations of a dense or sparse matrix [target, source], of rows of groups or compressed ones."""
+def matrix_case(
+    kind: str, matrix: IntArray, lanes: int
+) -> tuple[str, Rows, int, dict[int, list[list[int]]]]:
+    """Operations of a dense or sparse matrix [target, source], of rows of groups or compressed
+    ones.
+    """
     targets, sources = matrix.shape
     place = Layout(tuple(range(targets)), min(lanes, targets))
     if kind == "dense":
@@ -140,8 +175,17 @@ def matrix_case(kind: str, matrix: IntArray, lanes: int) -> tuple[str, Rows, int
         needed = -(-np.count_nonzero(matrix, axis=0) // lanes)
         first = np.cumsum(needed) - needed
         walk = {s: [[int(first[s]) + n, 0] for n in range(needed[s])] for s in range(sources)}
-        return "nhw_sparse_rows", compressed_rows(found, matrix[target, source], sources, lanes), sources, walk
-    rows, row, walk = sparse_rows(found, matrix[target, source], sources, place, IntFormat(4)), 0, {}
+        return (
+            "nhw_sparse_rows",
+            compressed_rows(found, matrix[target, source], sources, lanes),
+            sources,
+            walk,
+        )
+    rows, row, walk = (
+        sparse_rows(found, matrix[target, source], sources, place, IntFormat(4)),
+        0,
+        {},
+    )
     for source in range(sources):
         walk[source] = []
         for group in range(place.groups):
@@ -174,14 +218,22 @@ CASES = {
     "convolution, stride, lanes of one channel": lambda: convolution_case(
         Convolution((1, 7, 5), 3, (2, 3), stride=(2, 3), padding=(0, 1)), 1
     ),
-    "convolution, groups": lambda: convolution_case(Convolution((4, 4, 4), 8, (2, 2), stride=(2, 2), groups=2), 2),
-    "convolution, inputs beyond the last window": lambda: convolution_case(Convolution((2, 5, 5), 2, 2, stride=3), 4),
-    "convolution, one dimension": lambda: convolution_case(Convolution((3, 1, 9), 4, (1, 3), padding=(0, 1)), 4),
+    "convolution, groups": lambda: convolution_case(
+        Convolution((4, 4, 4), 8, (2, 2), stride=(2, 2), groups=2), 2
+    ),
+    "convolution, inputs beyond the last window": lambda: convolution_case(
+        Convolution((2, 5, 5), 2, 2, stride=3), 4
+    ),
+    "convolution, one dimension": lambda: convolution_case(
+        Convolution((3, 1, 9), 4, (1, 3), padding=(0, 1)), 4
+    ),
 }
 
 
 def stimulus(sources: int, busiest: Sequence[int]) -> list[list[list[int]]]:
-    """Samples of steps of events: empty steps, every source, unknown sources, and one source again and again."""
+    """Samples of steps of events: empty steps, every source, unknown sources, and one source again
+    and again.
+    """
     random = Random(8)
     every = list(range(sources))
     some = [[random.randrange(sources) for _ in range(random.randrange(6))] for _ in range(4)]
@@ -192,7 +244,10 @@ def stimulus(sources: int, busiest: Sequence[int]) -> list[list[list[int]]]:
 @pytest.mark.parametrize("case", CASES)
 def test_nhw_rows(case: str, tmp_path: Path) -> None:
     top, rows, sources, operations = CASES[case]()
-    parameters: dict[str, int | str] = {**rows.parameters, "ROW_BITS": max(1, (len(rows.weights) - 1).bit_length())}
+    parameters: dict[str, int | str] = {
+        **rows.parameters,
+        "ROW_BITS": max(1, (len(rows.weights) - 1).bit_length()),
+    }
     for name, words in rows.tables.items():
         path = tmp_path / f"{name.lower()}.hex"
         path.write_text("".join(f"{word:x}\n" for word in words))

@@ -36,4 +36,9 @@ async def every_pair(dut: Any) -> None:
 @pytest.mark.rtl
 @pytest.mark.parametrize(("bits", "input_bits"), [(4, 6), (6, 4)])
 def test_nhw_saturating_add(bits: int, input_bits: int, tmp_path: Path) -> None:
-    run_bench("test_nhw_saturating_add", "nhw_saturating_add", {"BITS": bits, "INPUT_BITS": input_bits}, tmp_path)
+    run_bench(
+        "test_nhw_saturating_add",
+        "nhw_saturating_add",
+        {"BITS": bits, "INPUT_BITS": input_bits},
+        tmp_path,
+    )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_sparse_accumulator` against sums by step and neuron: rows while the step before is drained, one target in many lanes, delays, initialisation."""
+"""Bench of `nhw_sparse_accumulator` against sums by step and neuron: rows while the step before is
+drained, one target in many lanes, delays, initialisation.
+"""
 
 from pathlib import Path
 from random import Random
@@ -20,13 +22,19 @@ def packed(values: list[int], bits: int) -> int:
 
 
 def random_row(p: dict[str, Any], random: Random) -> list[tuple[int, int, int]]:
-    """(weight, target, delay) of every lane: any targets, one target in all lanes, or the one of before."""
+    """(weight, target, delay) of every lane: any targets, one target in all lanes, or the one of
+    before.
+    """
     low, high = -(1 << (p["WEIGHT_BITS"] - 1)), (1 << (p["WEIGHT_BITS"] - 1)) - 1
     neurons = p["WORDS"] * p["UPDATE_LANES"]
     kind, same = random.choice(["any", "one", "few"]), random.randrange(neurons)
     row = []
     for _ in range(p["LANES"]):
-        target = {"any": random.randrange(neurons), "one": same, "few": random.randrange(min(2, neurons))}[kind]
+        target = {
+            "any": random.randrange(neurons),
+            "one": same,
+            "few": random.randrange(min(2, neurons)),
+        }[kind]
         row.append(
             (
                 random.choice([low, high, random.randint(low, high)]),
@@ -40,7 +48,9 @@ def random_row(p: dict[str, Any], random: Random) -> list[tuple[int, int, int]]:
 def clocks_and_sums(
     p: dict[str, Any], random: Random, gap: float
 ) -> tuple[list[Operation], list[tuple[int, int, int]]]:
-    """What enters in every clock, and the (word, last, end of sample) that every drain must give."""
+    """What enters in every clock, and the (word, last, end of sample) that every drain must
+    give.
+    """
     words, slots, update = p["WORDS"], p["SLOTS"], p["UPDATE_LANES"]
     drains = [{"word": w, "last": int(w == words - 1)} for w in range(words)]
     clears: list[Operation] = [{"clear": 1}] * (words * slots if slots > 1 else 0)
@@ -54,7 +64,8 @@ def clocks_and_sums(
             for row in rows:
                 for weight, target, delay in row:
                     future[t + delay][target] += weight
-            # with two pages the drains of the step before go on beside the rows, in clocks of their own choice
+            # with two pages the drains of the step before go on beside the rows, in clocks of their
+            # own choice
             while rows or pending:
                 clock: Operation = {"page": page}
                 if pending and (slots > 1 or not rows or random.random() < 0.6):
@@ -76,10 +87,17 @@ def clocks_and_sums(
     return [*clocks, *[{**d, "page": page} for d in pending]], expected
 
 
-async def driven(dut: Any, p: dict[str, Any], random: Random, clocks: list[Operation]) -> list[tuple[int, int, int]]:
-    """The (word, last, end of sample) of every drain that is no initialisation, from what enters clock by clock."""
+async def driven(
+    dut: Any, p: dict[str, Any], random: Random, clocks: list[Operation]
+) -> list[tuple[int, int, int]]:
+    """The (word, last, end of sample) of every drain that is no initialisation, from what enters
+    clock by clock.
+    """
     lanes, word_bits = p["LANES"], max(1, (p["WORDS"] - 1).bit_length())
-    part_bits, slot_bits = (p["UPDATE_LANES"] - 1).bit_length(), max(1, (p["SLOTS"] - 1).bit_length())
+    part_bits, slot_bits = (
+        (p["UPDATE_LANES"] - 1).bit_length(),
+        max(1, (p["SLOTS"] - 1).bit_length()),
+    )
     received: list[tuple[int, int, int]] = []
     row = None
     for clock in [*clocks, *[Operation()] * (6 + lanes.bit_length())]:
@@ -88,12 +106,20 @@ async def driven(dut: Any, p: dict[str, Any], random: Random, clocks: list[Opera
             flags = int(dut.sums_last_o.value), int(dut.sums_sample_end_o.value)
             received.append((int(dut.sums_o.value), *flags))
         # the entries belong to the operation of the clock before; otherwise they are noise
-        fields = (("weights", p["WEIGHT_BITS"]), ("targets", word_bits + part_bits), ("delays", slot_bits))
+        fields = (
+            ("weights", p["WEIGHT_BITS"]),
+            ("targets", word_bits + part_bits),
+            ("delays", slot_bits),
+        )
         values = [random.getrandbits(lanes * bits) for _, bits in fields]
         if row is not None:
-            targets = [(t // p["UPDATE_LANES"]) << part_bits | t % p["UPDATE_LANES"] for _, t, _ in row]
+            targets = [
+                (t // p["UPDATE_LANES"]) << part_bits | t % p["UPDATE_LANES"] for _, t, _ in row
+            ]
             columns = ([w for w, _, _ in row], targets, [d for _, _, d in row])
-            values = [packed(column, bits) for column, (_, bits) in zip(columns, fields, strict=True)]
+            values = [
+                packed(column, bits) for column, (_, bits) in zip(columns, fields, strict=True)
+            ]
         for (name, _), value in zip(fields, values, strict=True):
             getattr(dut, f"{name}_i").value = value
         row = clock.get("row")
@@ -121,10 +147,17 @@ async def sums_of_every_step(dut: Any, gap: float) -> None:
 
 @cocotb.test()
 async def initialisation_empties_everything(dut: Any) -> None:
-    """Rows in both pages, or in all slots, a reset of one clock, and the drains and clears that follow a reset: every sum is 0."""
+    """Rows in both pages, or in all slots, a reset of one clock, and the drains and clears that
+    follow a reset: every sum is 0.
+    """
     p, random = bench_description()["parameters"], Random(22)
     await started(dut)
-    await driven(dut, p, random, [{"page": t & 1, "row": random_row(p, random)} for t in range(8 * p["WORDS"])])
+    await driven(
+        dut,
+        p,
+        random,
+        [{"page": t & 1, "row": random_row(p, random)} for t in range(8 * p["WORDS"])],
+    )
     dut.rst_ni.value = 0
     await FallingEdge(dut.clk_i)
     dut.rst_ni.value = 1

@@ -25,13 +25,19 @@ async def feed(dut: Any, words: list[Word], credits: int) -> None:
             credits += int(dut.credit_return_o.value)
         credits -= 1
         dut.word_valid_i.value = 1
-        dut.spikes_i.value, dut.word_last_i.value, dut.word_sample_end_i.value = spikes, int(last), int(sample_end)
+        dut.spikes_i.value, dut.word_last_i.value, dut.word_sample_end_i.value = (
+            spikes,
+            int(last),
+            int(sample_end),
+        )
     await FallingEdge(dut.clk_i)
     dut.word_valid_i.value = 0
 
 
 @cocotb.test()
-@cocotb.parametrize((("backpressure", "density"), [(0.0, 0.2), (0.0, 1.0), (0.7, 0.3), (0.4, 0.9), (0.0, 0.0)]))
+@cocotb.parametrize(
+    (("backpressure", "density"), [(0.0, 0.2), (0.0, 1.0), (0.7, 0.3), (0.4, 0.9), (0.0, 0.0)])
+)
 async def words_to_beats(dut: Any, backpressure: float, density: float) -> None:
     parameters = bench_description()["parameters"]
     lanes, step_words = parameters["UPDATE_LANES"], 5
@@ -67,10 +73,17 @@ async def one_event_a_clock(dut: Any) -> None:
     dut.word_valid_i.value = 0
     dut.m_axis_tready.value = 1
     await start(dut)
-    for words, gaps in [([full] * (queue - 1) + [full], 0), ([full] + [0] * (queue - 2) + [full], queue - 2)]:
+    for words, gaps in [
+        ([full] * (queue - 1) + [full], 0),
+        ([full] + [0] * (queue - 2) + [full], queue - 2),
+    ]:
         dut.m_axis_tready.value = 0
         cocotb.start_soon(
-            feed(dut, [(spikes, number == queue - 1, False) for number, spikes in enumerate(words)], queue)
+            feed(
+                dut,
+                [(spikes, number == queue - 1, False) for number, spikes in enumerate(words)],
+                queue,
+            )
         )
         await ClockCycles(dut.clk_i, queue + 10)
         dut.m_axis_tready.value = 1

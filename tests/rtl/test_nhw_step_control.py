@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_step_control`: operations, drains in order, first-touch marks, credits and the rest between steps."""
+"""Bench of `nhw_step_control`: operations, drains in order, first-touch marks, credits and the rest
+between steps.
+"""
 
 from pathlib import Path
 from random import Random
@@ -16,7 +18,9 @@ MINIMUM_STEP_CLOCKS = 8
 
 
 class Driver:
-    """Drives one clock at a time, and gathers what leaves: (kind, first, last, end of sample, row or -, group, part), with its clock.
+    """Drives one clock at a time, and gathers what leaves:
+
+    (kind, first, last, end of sample, row or -, group, part), with its clock.
 
     With OVERLAP a row is ("add", page, row).
     """
@@ -37,7 +41,9 @@ class Driver:
         await FallingEdge(dut.clk_i)
         self.clock += 1
         dut.in_valid_i.value = int(beat is not None)
-        for name, value in zip(("barrier", "sample_end", "row", "group"), beat or (0, 0, 0, 0), strict=True):
+        for name, value in zip(
+            ("barrier", "sample_end", "row", "group"), beat or (0, 0, 0, 0), strict=True
+        ):
             getattr(dut, f"in_{name}_i").value = value
         # the queue behind gives its words back when it likes
         back = self.spent > 0 and self.random.random() >= self.backpressure
@@ -59,20 +65,29 @@ class Driver:
             if dut.op_clear_o.value:
                 self.cleared += 1
             elif self.cleared:
-                assert self.cleared == self.clears, "every place of the ring is emptied before the next operation"
+                assert self.cleared == self.clears, (
+                    "every place of the ring is emptied before the next operation"
+                )
                 self.cleared = 0
             if drain and not initialise and (group, part) == (0, 0):
                 assert before, "the first drain of a step leaves, and may not"
             assert bool(dut.step_o.value) == bool(drain and last and not initialise)
             if drain:
-                self.out.append((self.clock, ("clear" if initialise else "drain", first, last, end, group, part)))
+                self.out.append(
+                    (
+                        self.clock,
+                        ("clear" if initialise else "drain", first, last, end, group, part),
+                    )
+                )
                 p = bench_description()["parameters"]
                 if not initialise and p["CREDITS"] and (end or p["SPIKING"]):
                     self.free -= 1
                     self.spent += 1
                     assert self.free >= 0, "a drain without a credit"
             if add and overlap:
-                self.out.append((self.clock, ("add", int(dut.op_page_o.value), int(dut.op_row_o.value))))
+                self.out.append(
+                    (self.clock, ("add", int(dut.op_page_o.value), int(dut.op_row_o.value)))
+                )
             elif add:
                 self.out.append((self.clock, ("add", first, int(dut.op_row_o.value), group)))
         return beat is not None and bool(dut.in_ready_o.value)
@@ -97,11 +112,19 @@ async def started(dut: Any, backpressure: float) -> Driver:
 
 
 def operations_of(random: Random, p: dict[str, int], order: bool) -> list[tuple[int, int]]:
-    """Operations (row, group) of a random step: whole events in the order of the groups, or any groups, repeats among them."""
+    """Operations (row, group) of a random step: whole events in the order of the groups, or any
+    groups, repeats among them.
+    """
     rows = (1 << p["ROW_BITS"]) - 1
     if order:
-        return [(random.randint(0, rows), g) for _ in range(random.randrange(4)) for g in range(p["GROUPS"])]
-    return [(random.randint(0, rows), random.randrange(p["GROUPS"])) for _ in range(random.randrange(9))]
+        return [
+            (random.randint(0, rows), g)
+            for _ in range(random.randrange(4))
+            for g in range(p["GROUPS"])
+        ]
+    return [
+        (random.randint(0, rows), random.randrange(p["GROUPS"])) for _ in range(random.randrange(9))
+    ]
 
 
 @cocotb.test()
@@ -123,7 +146,9 @@ async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) 
         beats.append((1, end, 0, 0))
         for word in range(p["WORDS"]):
             group, part = divmod(word, p["PARTS"])
-            expected.append(("drain", int(group not in touched), int(word == p["WORDS"] - 1), end, group, part))
+            expected.append(
+                ("drain", int(group not in touched), int(word == p["WORDS"] - 1), end, group, part)
+            )
     waiting, driver.barred = False, idle / 2
     for _ in range(6000):
         beat = beats[0] if beats and (waiting or random.random() >= idle) else None
@@ -139,16 +164,31 @@ async def every_operation_and_drain(dut: Any, idle: float, backpressure: float) 
     assert driver.cleared == driver.clears
     if not p["IN_ORDER"] and p["GROUPS"] > 1:
         adds = [(clock, operation[3]) for clock, operation in driver.out if operation[0] == "add"]
-        gaps = [b - a for n, (a, group) in enumerate(adds) for b, other in adds[n + 1 : n + 3] if group == other]
-        assert min(gaps) == p["GROUP_CLOCKS"], "a sum is written before it is read again, and no clock is wasted"
-    starts = [clock for clock, operation in driver.out if operation[0] == "drain" and operation[4:] == (0, 0)]
+        gaps = [
+            b - a
+            for n, (a, group) in enumerate(adds)
+            for b, other in adds[n + 1 : n + 3]
+            if group == other
+        ]
+        assert min(gaps) == p["GROUP_CLOCKS"], (
+            "a sum is written before it is read again, and no clock is wasted"
+        )
+    starts = [
+        clock
+        for clock, operation in driver.out
+        if operation[0] == "drain" and operation[4:] == (0, 0)
+    ]
     assert min(b - a for a, b in zip(starts, starts[1:], strict=False)) >= MINIMUM_STEP_CLOCKS
 
 
 @cocotb.test()
 @STREAM_CONDITIONS
-async def rows_pass_while_the_step_before_is_drained(dut: Any, idle: float, backpressure: float) -> None:
-    """With OVERLAP: all rows and all drains in order, a step's drains after its rows, rows on the other page, and no clock lost to the drains."""
+async def rows_pass_while_the_step_before_is_drained(
+    dut: Any, idle: float, backpressure: float
+) -> None:
+    """With OVERLAP: all rows and all drains in order, a step's drains after its rows, rows on the
+    other page, and no clock lost to the drains.
+    """
     p = bench_description()["parameters"]
     if not p["OVERLAP"]:
         return
@@ -194,7 +234,9 @@ async def rows_pass_while_the_step_before_is_drained(dut: Any, idle: float, back
 
 @cocotb.test()
 async def clears_after_reset(dut: Any) -> None:
-    """WORDS clearing drains, each word once, before the first beat is taken, and without credits."""
+    """WORDS clearing drains, each word once, before the first beat is taken, and without
+    credits.
+    """
     p = bench_description()["parameters"]
     for name in ("in_valid", "credit_return", "in_barrier", "in_sample_end", "in_row", "in_group"):
         getattr(dut, f"{name}_i").value = 0
@@ -219,7 +261,9 @@ async def clears_after_reset(dut: Any) -> None:
 
 @cocotb.test()
 async def a_step_waits_until_it_is_allowed(dut: Any) -> None:
-    """Nothing leaves while `allowed_i` is 0, and once the first drain has left the others need it no longer."""
+    """Nothing leaves while `allowed_i` is 0, and once the first drain has left the others need it
+    no longer.
+    """
     p = bench_description()["parameters"]
     driver = await started(dut, 0.0)
     driver.barred = 1.1
@@ -237,7 +281,10 @@ async def a_step_waits_until_it_is_allowed(dut: Any) -> None:
 
 @cocotb.test()
 async def without_credits_it_waits(dut: Any) -> None:
-    """No more drains than credits leave while none is returned; they go on with the first return. Without credits nothing waits."""
+    """No more drains than credits leave while none is returned; they go on with the first return.
+
+    Without credits nothing waits.
+    """
     p = bench_description()["parameters"]
     driver = await started(dut, 1.1)
     taken = 0
@@ -255,9 +302,23 @@ async def without_credits_it_waits(dut: Any) -> None:
 
 
 CASES = {
-    "one dense projection": {"GROUPS": 3, "PARTS": 2, "WORDS": 5, "CREDITS": 3, "SPIKING": 1, "IN_ORDER": 1},
+    "one dense projection": {
+        "GROUPS": 3,
+        "PARTS": 2,
+        "WORDS": 5,
+        "CREDITS": 3,
+        "SPIKING": 1,
+        "IN_ORDER": 1,
+    },
     "any order": {"GROUPS": 5, "PARTS": 1, "WORDS": 5, "CREDITS": 4, "SPIKING": 1, "IN_ORDER": 0},
-    "any order, parts": {"GROUPS": 6, "PARTS": 4, "WORDS": 22, "CREDITS": 2, "SPIKING": 0, "IN_ORDER": 0},
+    "any order, parts": {
+        "GROUPS": 6,
+        "PARTS": 4,
+        "WORDS": 22,
+        "CREDITS": 2,
+        "SPIKING": 0,
+        "IN_ORDER": 0,
+    },
     "a ring": {
         "GROUPS": 3,
         "PARTS": 2,
@@ -268,9 +329,24 @@ CASES = {
         "CLEARS": 12,
         "GROUP_CLOCKS": 3,
     },
-    "an astrocyte": {"GROUPS": 2, "PARTS": 2, "WORDS": 4, "CREDITS": 0, "SPIKING": 0, "IN_ORDER": 1},
+    "an astrocyte": {
+        "GROUPS": 2,
+        "PARTS": 2,
+        "WORDS": 4,
+        "CREDITS": 0,
+        "SPIKING": 0,
+        "IN_ORDER": 1,
+    },
     "one group": {"GROUPS": 1, "PARTS": 1, "WORDS": 1, "CREDITS": 1, "SPIKING": 1, "IN_ORDER": 0},
-    "overlap": {"GROUPS": 9, "PARTS": 1, "WORDS": 9, "CREDITS": 5, "SPIKING": 1, "IN_ORDER": 1, "OVERLAP": 1},
+    "overlap": {
+        "GROUPS": 9,
+        "PARTS": 1,
+        "WORDS": 9,
+        "CREDITS": 5,
+        "SPIKING": 1,
+        "IN_ORDER": 1,
+        "OVERLAP": 1,
+    },
 }
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_step_delay`: whole steps later, within each sample, in both modes, and no deadlock where it closes a loop."""
+"""Bench of `nhw_step_delay`: whole steps later, within each sample, in both modes, and no deadlock
+where it closes a loop.
+"""
 
 from pathlib import Path
 from random import Random
@@ -27,14 +29,19 @@ def stimulus(inputs: int) -> Samples:
     random = Random(3)
     pool = [*range(inputs), inputs, 0xFFFF]
     return [
-        [[random.choice(pool) for _ in range(random.randrange(6))] for _ in range(random.choice([1, 2, 3, 7]))]
+        [
+            [random.choice(pool) for _ in range(random.randrange(6))]
+            for _ in range(random.choice([1, 2, 3, 7]))
+        ]
         for _ in range(12)
     ]
 
 
 def delayed(samples: Samples, steps: int, inputs: int) -> Samples:
     """Events of every step after the delay, the length of each sample kept."""
-    known = [[[event for event in events if event < inputs] for events in sample] for sample in samples]
+    known = [
+        [[event for event in events if event < inputs] for events in sample] for sample in samples
+    ]
     return [([[] for _ in range(steps)] + sample)[: len(sample)] for sample in known]
 
 
@@ -53,7 +60,9 @@ async def every_step_later(dut: Any, idle: float, backpressure: float) -> None:
         for t, events in enumerate(sample):
             frame = await with_timeout(sink.recv(), 40, "us")
             assert list(frame.tdata)[:-1] == events
-            user = frame.tuser if isinstance(frame.tuser, list) else [frame.tuser] * len(frame.tdata)
+            user = (
+                frame.tuser if isinstance(frame.tuser, list) else [frame.tuser] * len(frame.tdata)
+            )
             # a stream that closes a loop cannot know yet that its sample ends
             assert user[-1] == int(t == len(sample) - 1 and not feedback)
     # in a loop the first step of the next sample may leave at once: nothing else follows
@@ -63,7 +72,9 @@ async def every_step_later(dut: Any, idle: float, backpressure: float) -> None:
 
 @cocotb.test()
 async def a_loop_runs_without_input(dut: Any) -> None:
-    """The step of a loop leaves before the input's step is closed: what the input sends next may depend on it."""
+    """The step of a loop leaves before the input's step is closed: what the input sends next may
+    depend on it.
+    """
     parameters = bench_description()["parameters"]
     if not parameters["FEEDBACK"]:
         return

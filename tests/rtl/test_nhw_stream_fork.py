@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of `nhw_stream_fork`: every consumer gets every beat once and in order, however the others wait."""
+"""Bench of `nhw_stream_fork`: every consumer gets every beat once and in order, however the others
+wait.
+"""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +11,14 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from tests.rtl.common import STREAM_CONDITIONS, bench_description, run_bench, start, step_frame, stream_source
+from tests.rtl.common import (
+    STREAM_CONDITIONS,
+    bench_description,
+    run_bench,
+    start,
+    step_frame,
+    stream_source,
+)
 
 
 @cocotb.test()
@@ -31,18 +40,24 @@ async def every_consumer_gets_every_beat(dut: Any, idle: float, backpressure: fl
         clocks += 1
         await FallingEdge(dut.clk_i)
         # each consumer waits on its own, the first the most
-        ready = [random.random() >= (backpressure if n else backpressure * 1.5) for n in range(outputs)]
+        ready = [
+            random.random() >= (backpressure if n else backpressure * 1.5) for n in range(outputs)
+        ]
         dut.m_axis_tready.value = sum(bit << n for n, bit in enumerate(ready))
         await ReadOnly()
         valid = int(dut.m_axis_tvalid.value)
         beat = (
-            (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value), int(dut.m_axis_tuser.value)) if valid else None
+            (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value), int(dut.m_axis_tuser.value))
+            if valid
+            else None
         )
         for n in range(outputs):
             if ready[n] and valid >> n & 1:
                 assert beat is not None
                 received[n].append(beat)
-        assert max(map(len, received)) - min(map(len, received)) <= 1, "a beat was done before all had taken it"
+        assert max(map(len, received)) - min(map(len, received)) <= 1, (
+            "a beat was done before all had taken it"
+        )
     assert received == [sent] * outputs
     if not idle and not backpressure:
         assert clocks <= len(sent) + 5

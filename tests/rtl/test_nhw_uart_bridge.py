@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bench of nhw_uart_bridge with its receiver, transmitter and queue: commands in, frames out, nothing lost under backpressure."""
+"""Bench of nhw_uart_bridge with its receiver, transmitter and queue: commands in, frames out,
+nothing lost under backpressure.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,13 @@ async def receive(dut: Any, received: bytearray) -> None:
 
 async def registers(dut: Any, memory: dict[int, int]) -> None:
     """An AXI4-Lite slave on a dictionary; it takes the address a few clocks before the data."""
-    for ready in (dut.m_axil_awready, dut.m_axil_wready, dut.m_axil_arready, dut.m_axil_bvalid, dut.m_axil_rvalid):
+    for ready in (
+        dut.m_axil_awready,
+        dut.m_axil_wready,
+        dut.m_axil_arready,
+        dut.m_axil_bvalid,
+        dut.m_axil_rvalid,
+    ):
         ready.value = 0
     address = None
     while True:
@@ -71,7 +79,9 @@ async def registers(dut: Any, memory: dict[int, int]) -> None:
             dut.m_axil_bvalid.value = 0
 
 
-async def prepare(dut: Any, idle: float, backpressure: float) -> tuple[Any, Any, bytearray, dict[int, int]]:
+async def prepare(
+    dut: Any, idle: float, backpressure: float
+) -> tuple[Any, Any, bytearray, dict[int, int]]:
     dut.rx_i.value = 1
     source, sink = stream_source(dut, idle), stream_sink(dut, 0.0)
     if backpressure:
@@ -92,7 +102,9 @@ def words(events: list[int], last: bool) -> bytes:
 @cocotb.test()
 @cocotb.parametrize((("idle", "backpressure"), [(0.0, 0.0), (0.5, 0.9), (0.0, 0.97)]))
 async def commands_and_frames(dut: Any, idle: float, backpressure: float) -> None:
-    """Steps arrive whole and in order, output beats leave as frames, registers are read and written, garbage is ignored."""
+    """Steps arrive whole and in order, output beats leave as frames, registers are read and
+    written, garbage is ignored.
+    """
     source, sink, received, memory = await prepare(dut, idle, backpressure)
     steps = [([1, 2, 300], False), ([], False), ([32767, 0, 0], True)]
     await source.send(step_frame([7, 9], True))
@@ -128,4 +140,6 @@ async def a_stopped_network_loses_nothing(dut: Any) -> None:
 
 
 def test_nhw_uart_bridge(tmp_path: Path) -> None:
-    run_bench("test_nhw_uart_bridge", "nhw_uart_bridge", {"CLOCKS_PER_BIT": CLOCKS_PER_BIT}, tmp_path)
+    run_bench(
+        "test_nhw_uart_bridge", "nhw_uart_bridge", {"CLOCKS_PER_BIT": CLOCKS_PER_BIT}, tmp_path
+    )

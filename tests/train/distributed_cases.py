@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What processes started by `torchrun` compute together, and one alone: run by `test_distributed.py`.
+"""What processes started by `torchrun` compute together, and one alone: run by
+`test_distributed.py`.
 
 torchrun --nproc-per-node 2 tests/train/distributed_cases.py FOLDER {whole,interrupted}
 """
@@ -37,7 +38,9 @@ CONFIG = TrainConfig(
 
 
 def small() -> Dataset:
-    """100 digits: batches of 33, 33, 33 and 1, of which the last has fewer samples than there are processes."""
+    """100 digits: batches of 33, 33, 33 and 1, of which the last has fewer samples than there are
+    processes.
+    """
     full = digits()
     return Dataset(
         "small",
@@ -59,7 +62,12 @@ def recurrent() -> Network:
         Population("output", 4, Integrator()),
     )
     return Network(
-        populations, (Projection("input", "hidden"), Projection("hidden", "hidden", 1), Projection("hidden", "output"))
+        populations,
+        (
+            Projection("input", "hidden"),
+            Projection("hidden", "hidden", 1),
+            Projection("hidden", "output"),
+        ),
     )
 
 
@@ -86,7 +94,12 @@ CASES = {
     "normalised": (normalised(), {}, TrainConfig(label_smoothing=0.1), 5),
     "normalised, one sample": (normalised(), {}, TrainConfig(), 1),
     "delays": (delayed([12, 8, 4], Lif(0.5), 3), {"learn_delays": True}, TrainConfig(), 6),
-    "quantized": (feed_forward([12, 8, 4], Lif(0.5), Integrator()), {"weight_bits": 4}, TrainConfig(), 3),
+    "quantized": (
+        feed_forward([12, 8, 4], Lif(0.5), Integrator()),
+        {"weight_bits": 4},
+        TrainConfig(),
+        3,
+    ),
 }
 
 
@@ -103,11 +116,17 @@ def gradients(name: str) -> dict[str, torch.Tensor]:
     counts, labels = batch(samples)
     part = module.part = distributed.part_of(samples)
     labels = labels[part.own]
-    values, loss = training._backward(module, counts[:, part.own], labels, config, "membrane", part.share)
+    values, loss = training._backward(
+        module, counts[:, part.own], labels, config, "membrane", part.share
+    )
     right = (values.argmax(1) == labels).sum()
     loss, right = distributed.sum_gradients(module.parameters(), loss, right, part)
     result = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
-    return result | dict(module.named_buffers()) | {"loss": loss, "right": right, "drawn": module.generator.get_state()}
+    return (
+        result
+        | dict(module.named_buffers())
+        | {"loss": loss, "right": right, "drawn": module.generator.get_state()}
+    )
 
 
 def wrapped() -> dict[str, torch.Tensor]:
@@ -115,14 +134,19 @@ def wrapped() -> dict[str, torch.Tensor]:
     module = SpikingModule(recurrent(), dtype=torch.float64, seed=1)
     counts, labels = batch(6)
     part = distributed.part_of(6)
-    parallel = torch.nn.parallel.DistributedDataParallel(module) if distributed.count() > 1 else module
+    parallel = (
+        torch.nn.parallel.DistributedDataParallel(module) if distributed.count() > 1 else module
+    )
     values = parallel(counts[:, part.own], states=False)["v.output"][-1]
     cross_entropy(values, labels[part.own]).backward()
     return {n: p.grad for n, p in module.named_parameters()}
 
 
 def trained(folder: Path | None = None, dies: bool = False, seen: list[int] | None = None):
-    """A training in float64, in which other sums differ in the last bits alone. dies: the first process is killed after two epochs."""
+    """A training in float64, in which other sums differ in the last bits alone.
+
+    dies: the first process is killed after two epochs.
+    """
 
     def progress(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         if seen is not None:

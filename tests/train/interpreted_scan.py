@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scan in Triton against the scan of `functional.lif_step` in PyTorch, run by `test_scan_triton.py`: on a GPU, or in a process with TRITON_INTERPRET=1."""
+"""The scan in Triton against the scan of `functional.lif_step` in PyTorch, run by
+`test_scan_triton.py`: on a GPU, or in a process with TRITON_INTERPRET=1.
+"""
 
 import itertools
 
@@ -48,7 +50,9 @@ class Counted:
 
 def check(neuron, name, slope, detach, single, shape, dtype, coarse, seed):
     """Spikes and membranes equal, gradients to rounding."""
-    currents = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype).to(DEVICE)
+    currents = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype).to(
+        DEVICE
+    )
     if coarse:  # quarters: membranes meet the threshold exactly
         currents = (currents * 4).round() / 4
     assert scan.usable(neuron, currents, detach)
@@ -63,10 +67,13 @@ def check(neuron, name, slope, detach, single, shape, dtype, coarse, seed):
 @pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
-    ("reset", "refractory", "integrates"), [*itertools.product(["soft", "hard", "none"], [0, 2], [False, True])]
+    ("reset", "refractory", "integrates"),
+    [*itertools.product(["soft", "hard", "none"], [0, 2], [False, True])],
 )
 def test_every_branch(reset, refractory, integrates, strict, coarse):
-    """coarse: with an adaptive threshold, all in quarters, which membranes meet exactly; otherwise with gradients through the reset."""
+    """coarse: with an adaptive threshold, all in quarters, which membranes meet exactly; otherwise
+    with gradients through the reset.
+    """
     neuron = Lif(
         1.0 if coarse else 0.9,
         reset=reset,
@@ -84,7 +91,9 @@ def test_every_branch(reset, refractory, integrates, strict, coarse):
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("synapse_decay", [None, 0.25])
 def test_late_reset(synapse_decay, strict, coarse):
-    neuron = Lif(1.0 if coarse else 0.9, synapse_decay=synapse_decay, strict=strict, delayed_reset=True)
+    neuron = Lif(
+        1.0 if coarse else 0.9, synapse_decay=synapse_decay, strict=strict, delayed_reset=True
+    )
     check(neuron, "arctan", None, True, not coarse, (6, 2, 70), torch.float32, coarse, 1)
 
 
@@ -117,7 +126,9 @@ def test_a_gradient_by_one_result_alone(by):
             .requires_grad_()
         )
         if run == "fast":
-            spikes, v = scan.fast_scan(neuron, constants, currents, "triangular", None, True, by == "membranes")
+            spikes, v = scan.fast_scan(
+                neuron, constants, currents, "triangular", None, True, by == "membranes"
+            )
         else:
             record = slow_scan(neuron, constants, currents, surrogate("triangular"))
             spikes, v = record.spikes, record.v
@@ -128,7 +139,9 @@ def test_a_gradient_by_one_result_alone(by):
 
 
 def test_constants_that_are_not_contiguous_and_strided_currents(calls):
-    currents = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(3)).to(DEVICE).transpose(1, 2)
+    currents = (
+        torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(3)).to(DEVICE).transpose(1, 2)
+    )
     constants = torch.tensor([0.9, 0.5, 1.0, 0.0, 0.8, 0.1]).to(DEVICE)[:, None].expand(6, 5)
     arguments = (1, 0, 2.0, 0, False, False, False, True)
     strided = scan.lif_scan(currents, constants, *arguments)

@@ -31,7 +31,11 @@ def run_module(module: SpikingModule, spikes: np.ndarray) -> Trace:
     with torch.no_grad():
         result = {k: t.numpy() for k, t in module(torch.from_numpy(spikes)).items()}
     return Trace(
-        {k.removeprefix("spikes."): a.astype(np.uint8) for k, a in result.items() if k.startswith("spikes.")},
+        {
+            k.removeprefix("spikes."): a.astype(np.uint8)
+            for k, a in result.items()
+            if k.startswith("spikes.")
+        },
         {k: a for k, a in result.items() if not k.startswith("spikes.")},
     )
 
@@ -45,8 +49,12 @@ def assert_agrees(trained: TrainedNetwork, spikes: np.ndarray) -> Trace:
 
 
 def branching_network(rng: np.random.Generator) -> Network:
-    """Two hidden populations that feed each other and themselves with delays, and a shortcut from the input."""
-    lif = Lif(float(rng.choice([0.5, 0.75])), reset="hard", v_reset=-0.25, synapse_decay=0.5, refractory=1)
+    """Two hidden populations that feed each other and themselves with delays, and a shortcut from
+    the input.
+    """
+    lif = Lif(
+        float(rng.choice([0.5, 0.75])), reset="hard", v_reset=-0.25, synapse_decay=0.5, refractory=1
+    )
     return Network(
         (
             Population("input", 5, Source()),
@@ -72,7 +80,9 @@ def test_random_networks_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng)
     steps = int(rng.integers(1, 10))
-    assert_agrees(random_trained(rng, network, steps, dyadic=True), random_stimulus(rng, network, steps, 3, 2))
+    assert_agrees(
+        random_trained(rng, network, steps, dyadic=True), random_stimulus(rng, network, steps, 3, 2)
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -94,7 +104,9 @@ def test_random_graphs_agree(seed: int) -> None:
 def test_the_comparison_sees_spikes_and_every_kind_of_neuron() -> None:
     rng = np.random.default_rng(6)
     network = branching_network(rng)
-    trace = assert_agrees(random_trained(rng, network, 8, dyadic=True), random_stimulus(rng, network, 8, 20))
+    trace = assert_agrees(
+        random_trained(rng, network, 8, dyadic=True), random_stimulus(rng, network, 8, 20)
+    )
     assert all(trace.spikes[name].any() for name in ("first", "second"))
     assert trace.states["r.first"].any() and not trace.spikes["output"].any()
 
@@ -102,11 +114,19 @@ def test_the_comparison_sees_spikes_and_every_kind_of_neuron() -> None:
 def test_batch_normalisation_is_folded_as_in_the_reference() -> None:
     rng = np.random.default_rng(5)
     network = Network(
-        (Population("input", 9, Source()), Population("hidden", 7, Lif(0.5)), Population("output", 3, Integrator())),
-        (Projection("input", "hidden", 2, batch_norm=True), Projection("hidden", "output", 0, batch_norm=True)),
+        (
+            Population("input", 9, Source()),
+            Population("hidden", 7, Lif(0.5)),
+            Population("output", 3, Integrator()),
+        ),
+        (
+            Projection("input", "hidden", 2, batch_norm=True),
+            Projection("hidden", "output", 0, batch_norm=True),
+        ),
     )
     drawn = random_trained(rng, network, 6)
-    gamma = {"input_to_hidden.gamma": rng.uniform(-2.0, 2.0, 7)}  # large enough for spikes, of both signs
+    # large enough for spikes, of both signs
+    gamma = {"input_to_hidden.gamma": rng.uniform(-2.0, 2.0, 7)}
     trained = TrainedNetwork(network, drawn.parameters | gamma, 6)
     trace = assert_agrees(trained, random_stimulus(rng, network, 6, 8))
     assert trace.spikes["hidden"].any()
@@ -120,8 +140,12 @@ def test_trained_batch_normalisation_centres_the_current_of_every_step() -> None
     )
     module = SpikingModule(network, dtype=torch.float64)
     c = module(torch.from_numpy(random_stimulus(rng, network, 6, 50)))["c.output"].detach()
-    torch.testing.assert_close(c.mean((0, 1)), torch.zeros(4, dtype=torch.float64), atol=1e-9, rtol=0)
-    torch.testing.assert_close(c.var((0, 1), unbiased=False), torch.ones(4, dtype=torch.float64), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        c.mean((0, 1)), torch.zeros(4, dtype=torch.float64), atol=1e-9, rtol=0
+    )
+    torch.testing.assert_close(
+        c.var((0, 1), unbiased=False), torch.ones(4, dtype=torch.float64), atol=1e-3, rtol=0
+    )
 
 
 def test_recurrent_batch_normalisation_cannot_be_trained() -> None:
@@ -138,7 +162,10 @@ def test_recurrent_batch_normalisation_cannot_be_trained() -> None:
 
 def test_groups_follow_the_flow_of_spikes() -> None:
     network = branching_network(np.random.default_rng(0))
-    assert [[p.name for p in group] for group in groups(network)] == [["first", "second"], ["output"]]
+    assert [[p.name for p in group] for group in groups(network)] == [
+        ["first", "second"],
+        ["output"],
+    ]
     assert [len(g) for g in groups(feed_forward([3, 4, 5, 2]))] == [1, 1, 1]
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modulated networks in PyTorch: the reference's numbers, and gradients that reach an astrocyte's weights, bias and offset."""
+"""Modulated networks in PyTorch: the reference's numbers, and gradients that reach an astrocyte's
+weights, bias and offset.
+"""
 
 from dataclasses import replace
 
@@ -9,7 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurohw import Astrocyte, Integrator, Lif, Modulation, Network, Population, Projection, Source, quantize
+from neurohw import (
+    Astrocyte,
+    Integrator,
+    Lif,
+    Modulation,
+    Network,
+    Population,
+    Projection,
+    Source,
+    quantize,
+)
 from neurohw.errors import InvalidModel
 from neurohw.train import SpikingModule
 from neurohw.train.module import groups
@@ -20,14 +32,18 @@ ASTROCYTE = ("input_to_astrocyte__weight", "astrocyte__bias", "astrocyte__offset
 
 
 def network(effect: str, cells: Lif | Integrator, *more: Projection) -> Network:
-    """input -> cells -> output, and an astrocyte of two domains over the input that acts on the cells."""
+    """input -> cells -> output, and an astrocyte of two domains over the input that acts on the
+    cells.
+    """
     populations = (
         Population("input", 5, Source()),
         Population("astrocyte", 2, Astrocyte(0.9)),
         Population("cells", 6, cells),
     )
     projections = (Projection("input", "cells"), Projection("input", "astrocyte"))
-    return Network(populations, (*projections, *more), modulations=(Modulation("astrocyte", "cells", effect, 2.0 if effect == "gain" else 1.0),))  # type: ignore[arg-type]  # fmt: skip
+    return Network(populations, (*projections, *more),
+        modulations=(Modulation("astrocyte", "cells", effect, 2.0 if effect == "gain" else 1.0),
+            ))  # type: ignore[arg-type]  # fmt: skip
 
 
 LOOP = Projection("cells", "astrocyte", 2, trainable=False)
@@ -37,13 +53,17 @@ LOOP = Projection("cells", "astrocyte", 2, trainable=False)
 @given(st.integers(0, 2**32 - 1))
 def test_random_modulated_graphs_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    features = frozenset({"astrocyte", "integrates_refractory", "recurrence", "skip", "sparse", "membrane_bias", "adaptation", "delayed_reset"})  # fmt: skip
+    features = frozenset({"astrocyte", "integrates_refractory", "recurrence", "skip", "sparse",
+        "membrane_bias", "adaptation", "delayed_reset"})  # fmt: skip
     trained = random_trained(rng, random_graph(rng, features), 10, dyadic=True)
     assert_agrees(trained, random_stimulus(rng, trained.network, 10, 3, 2))
 
 
 def test_gradients_of_a_gain_are_those_of_finite_differences() -> None:
-    """The membranes of integrators are smooth in everything: PyTorch's derivative is the difference quotient."""
+    """The membranes of integrators are smooth in everything:
+
+    PyTorch's derivative is the difference quotient.
+    """
     plan = network("gain", Integrator(0.8))
     module = SpikingModule(plan, dtype=torch.float64, seed=3)
     spikes = torch.from_numpy(random_stimulus(np.random.default_rng(2), plan, 8, 3)).double()
@@ -62,16 +82,26 @@ def test_gradients_of_a_gain_are_those_of_finite_differences() -> None:
                     values.append(float(loss()))
                     parameter[tuple(place)] -= step
             expected = (values[0] - values[1]) / 2e-6
-            assert float(parameter.grad[tuple(place)]) == pytest.approx(expected, rel=1e-5, abs=1e-5), name
+            assert float(parameter.grad[tuple(place)]) == pytest.approx(
+                expected, rel=1e-5, abs=1e-5
+            ), name
     assert all(module.get_parameter(n).grad.abs().min() > 0 for n in ASTROCYTE)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("effect", ["gain", "threshold"])
-@pytest.mark.parametrize("neuron", [Lif(0.8), Lif(0.8, refractory=2, integrates_refractory=True, membrane_bias=True)])
+@pytest.mark.parametrize(
+    "neuron", [Lif(0.8), Lif(0.8, refractory=2, integrates_refractory=True, membrane_bias=True)]
+)
 def test_a_loop_through_an_astrocyte_steps_to_the_same_gradients(effect: str, neuron: Lif) -> None:
-    """A projection back to the astrocyte with weights of 0 makes a loop and changes nothing; both ways and the fused scan agree."""
+    """A projection back to the astrocyte with weights of 0 makes a loop and changes nothing; both
+    ways and the fused scan agree.
+    """
     results, gradients = [], []
-    for plan, states in ((network(effect, neuron), True), (network(effect, neuron), False), (network(effect, neuron, LOOP), True)):  # fmt: skip
+    for plan, states in (
+        (network(effect, neuron), True),
+        (network(effect, neuron), False),
+        (network(effect, neuron, LOOP), True),
+    ):
         module = SpikingModule(plan, dtype=torch.float64, seed=3)
         with torch.no_grad():
             for name, value in (("astrocyte__offset", 0.3), ("cells__bias", 0.2)):
@@ -87,7 +117,9 @@ def test_a_loop_through_an_astrocyte_steps_to_the_same_gradients(effect: str, ne
     assert results[0]["spikes.cells"].sum() > 10
     for other, gradient in zip(results[1:], gradients[1:], strict=True):
         assert all(torch.allclose(results[0][k], v, rtol=0, atol=1e-12) for k, v in other.items())
-        assert all(torch.allclose(gradients[0][n], g, rtol=1e-9, atol=1e-12) for n, g in gradient.items())
+        assert all(
+            torch.allclose(gradients[0][n], g, rtol=1e-9, atol=1e-12) for n, g in gradient.items()
+        )
     assert all(gradients[0][n].abs().max() > 0 for n in ASTROCYTE)
 
 

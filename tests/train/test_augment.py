@@ -19,10 +19,14 @@ def test_shifts_stay_within_their_limit_and_rotations_around_the_centre() -> Non
     rows, columns = torch.meshgrid(torch.arange(15.0), torch.arange(15.0), indexing="ij")
 
     def centres(shift: float, rotation: float) -> torch.Tensor:
-        moved = shift_and_rotate(image.flatten(1), (15, 15), shift, rotation, torch.Generator().manual_seed(2))
+        moved = shift_and_rotate(
+            image.flatten(1), (15, 15), shift, rotation, torch.Generator().manual_seed(2)
+        )
         moved = moved.view(-1, 15, 15)
         total = moved.sum((1, 2))
-        return torch.stack([(moved * rows).sum((1, 2)) / total, (moved * columns).sum((1, 2)) / total])
+        return torch.stack(
+            [(moved * rows).sum((1, 2)) / total, (moved * columns).sum((1, 2)) / total]
+        )
 
     shifted = centres(2.0, 0.0) - 7
     assert shifted.abs().max() <= 2.01 and shifted.max() > 1.5 and shifted.min() < -1.5
@@ -32,7 +36,9 @@ def test_shifts_stay_within_their_limit_and_rotations_around_the_centre() -> Non
 def test_a_rotation_keeps_distances_in_images_that_are_not_square() -> None:
     image = torch.zeros(100, 11, 21)
     image[:, 5, 14] = 1.0  # 4 pixels right of the centre
-    moved = shift_and_rotate(image.flatten(1), (11, 21), 0.0, 45.0, torch.Generator().manual_seed(3)).view(-1, 11, 21)
+    moved = shift_and_rotate(
+        image.flatten(1), (11, 21), 0.0, 45.0, torch.Generator().manual_seed(3)
+    ).view(-1, 11, 21)
     rows, columns = torch.meshgrid(torch.arange(11.0) - 5, torch.arange(21.0) - 10, indexing="ij")
     total = moved.sum((1, 2))
     row, column = (moved * rows).sum((1, 2)) / total, (moved * columns).sum((1, 2)) / total

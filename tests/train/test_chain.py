@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Populations with their projections as one operator against `functional.lif_step` and matrix products: spikes and membranes to the last bit, gradients to rounding.
+"""Populations with their projections as one operator against `functional.lif_step` and matrix
+products: spikes and membranes to the last bit, gradients to rounding.
 
 Weights, currents and biases are multiples of 1/64, whose sums are exact in any order.
 """
@@ -27,7 +28,9 @@ def coarse(shape, generator, scale=1.0):
     return (torch.randn(shape, generator=generator) * scale * 64).round() / 64
 
 
-def in_pytorch(neuron, constants, spikes, weight, delay, loop, loop_delay, bias, currents, spike, detach):
+def in_pytorch(
+    neuron, constants, spikes, weight, delay, loop, loop_delay, bias, currents, spike, detach
+):
     """Spikes and membranes, step by step."""
     if currents is None:
         currents = bias + delayed(spikes, delay) @ weight.T
@@ -52,7 +55,9 @@ def in_pytorch(neuron, constants, spikes, weight, delay, loop, loop_delay, bias,
     name=st.sampled_from(sorted(SLOPES)),
     detach=st.booleans(),
     single=st.booleans(),
-    shape=st.sampled_from([(1, 1, 1, 1), (7, 3, 5, 4), (9, 2, 15, 33), (6, 17, 40, 16), (5, 33, 20, 130)]),
+    shape=st.sampled_from(
+        [(1, 1, 1, 1), (7, 3, 5, 4), (9, 2, 15, 33), (6, 17, 40, 16), (5, 33, 20, 130)]
+    ),
     density=st.sampled_from([0.0, 0.05, 0.2]),
     most=st.sampled_from([1, 3]),
     delay=st.sampled_from([0, 1, 4, 20]),
@@ -62,7 +67,18 @@ def in_pytorch(neuron, constants, spikes, weight, delay, loop, loop_delay, bias,
     seed=st.integers(0, 99),
 )
 def test_as_in_pytorch(
-    neuron, name, detach, single, shape, density, most, delay, loop_delay, from_currents, threads, seed
+    neuron,
+    name,
+    detach,
+    single,
+    shape,
+    density,
+    most,
+    delay,
+    loop_delay,
+    from_currents,
+    threads,
+    seed,
 ):
     steps, samples, sources, neurons = shape
     generator = torch.Generator().manual_seed(seed)
@@ -79,14 +95,20 @@ def test_as_in_pytorch(
     weight, bias = coarse((neurons, sources), generator), coarse(neurons, generator)
     recurrent = coarse((neurons, neurons), generator, 0.5)
     currents = coarse((steps, samples, neurons), generator) if from_currents else None
-    by_spikes, by_membrane = (torch.randn((steps, samples, neurons), generator=generator) for _ in range(2))
+    by_spikes, by_membrane = (
+        torch.randn((steps, samples, neurons), generator=generator) for _ in range(2)
+    )
     results = []
     for ours in (True, False):
         x, w, r, b = (t.clone().requires_grad_() for t in (spikes, weight, recurrent, bias))
         i = None if currents is None else currents.clone().requires_grad_()
         loop = None if loop_delay is None else r
         if ours:
-            fed = (w, delay, loop, loop_delay or 0, b) if i is None else (None, 0, loop, loop_delay or 0, None)
+            fed = (
+                (w, delay, loop, loop_delay or 0, b)
+                if i is None
+                else (None, 0, loop, loop_delay or 0, None)
+            )
             member = Member(neuron, constants, *fed, True, True)
             with torch_threads(threads):
                 (record_,) = run_chain([member], x, found, i, (name, None), detach)
@@ -94,9 +116,13 @@ def test_as_in_pytorch(
                 ((result[0] * by_spikes).sum() + (result[1] * by_membrane).sum()).backward()
         else:
             spike = surrogate(name)
-            result = in_pytorch(neuron, constants, x, w, delay, loop, loop_delay, b, i, spike, detach)
+            result = in_pytorch(
+                neuron, constants, x, w, delay, loop, loop_delay, b, i, spike, detach
+            )
             ((result[0] * by_spikes).sum() + (result[1] * by_membrane).sum()).backward()
-        results.append(([t.detach() for t in result], [t.grad for t in (x, w, r, b, i) if t is not None]))
+        results.append(
+            ([t.detach() for t in result], [t.grad for t in (x, w, r, b, i) if t is not None])
+        )
     (ours, ours_gradients), (plain, plain_gradients) = results
     assert torch.equal(ours[0], plain[0])
     assert torch.equal(ours[1], plain[1])
@@ -124,7 +150,9 @@ def recurrent_network(neuron, skip=True):
         Projection("second", "second", delay=1),
         Projection("second", "output"),
     )
-    return Network(populations, (*projections, Projection("input", "second")) if skip else projections)
+    return Network(
+        populations, (*projections, Projection("input", "second")) if skip else projections
+    )
 
 
 def module_of(network, seed=0):
@@ -137,7 +165,9 @@ def module_of(network, seed=0):
 
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("density", [0.1, 0.9])
-@pytest.mark.parametrize("neuron", [Lif(0.5), Lif(0.75, delayed_reset=True), Lif(0.5, reset="hard", refractory=2)])
+@pytest.mark.parametrize(
+    "neuron", [Lif(0.5), Lif(0.75, delayed_reset=True), Lif(0.5, reset="hard", refractory=2)]
+)
 def test_a_recurrent_module_is_the_one_that_steps_in_pytorch(neuron, density, skip):
     network = recurrent_network(neuron, skip)
     spikes = (torch.rand(15, 18, 40, generator=torch.Generator().manual_seed(1)) < density).float()
@@ -158,14 +188,19 @@ def test_a_recurrent_module_is_the_one_that_steps_in_pytorch(neuron, density, sk
     assert results[0]["spikes.second"].any()
 
 
-@pytest.mark.parametrize("density", [0.1, 0.9])  # events from the input on, or behind a matrix product
+# events from the input on, or behind a matrix product
+@pytest.mark.parametrize("density", [0.1, 0.9])
 @pytest.mark.parametrize("kind", [torch.uint8, torch.bool, torch.float64])
 def test_a_stimulus_of_any_type(kind, density):
     populations = [p for p in recurrent_network(Lif(0.5)).populations]
-    plain = tuple(Projection(a.name, b.name) for a, b in zip(populations, populations[1:], strict=False))
+    plain = tuple(
+        Projection(a.name, b.name) for a, b in zip(populations, populations[1:], strict=False)
+    )
     network = Network(tuple(populations), (*plain, Projection("input", "second", delay=1)))
     for graph in (Network(tuple(populations), plain), network, recurrent_network(Lif(0.5))):
-        spikes = (torch.rand(300, 9, 40, generator=torch.Generator().manual_seed(1)) < density).float()
+        spikes = (
+            torch.rand(300, 9, 40, generator=torch.Generator().manual_seed(1)) < density
+        ).float()
         results, gradients = [], []
         for stimulus, options in (
             (spikes, {}),
@@ -176,12 +211,16 @@ def test_a_stimulus_of_any_type(kind, density):
             results.append(module(stimulus, **options))
             results[-1]["v.output"][-1].square().sum().backward()
             gradients.append({n: p.grad for n, p in module.named_parameters()})
-        assert results[1]["spikes.input"].dtype == torch.float32 and "spikes.input" not in results[2]
+        assert (
+            results[1]["spikes.input"].dtype == torch.float32 and "spikes.input" not in results[2]
+        )
         for fewer, other in zip(results[1:], gradients[1:], strict=True):
             assert all(torch.equal(results[0][name], value) for name, value in fewer.items())
             for name, gradient in gradients[0].items():
                 scale = max(1.0, float(gradient.abs().max()))
-                torch.testing.assert_close(other[name] / scale, gradient / scale, rtol=1e-5, atol=1e-5)
+                torch.testing.assert_close(
+                    other[name] / scale, gradient / scale, rtol=1e-5, atol=1e-5
+                )
 
 
 @pytest.fixture(params=["x86-64", "x86-64-v3"])
@@ -191,8 +230,12 @@ def older_processor(request, monkeypatch):
         pytest.skip("other processors have one kind of kernels")
     caches = (chain._library, events._library)
     for module in (native_library, chain):
-        monkeypatch.setattr(module, "FLAGS", tuple(f.replace("native", request.param) for f in native_library.FLAGS))
-    monkeypatch.setattr(events, "compiled", lambda source: native_library.compiled(source, chain.FLAGS))
+        monkeypatch.setattr(
+            module, "FLAGS", tuple(f.replace("native", request.param) for f in native_library.FLAGS)
+        )
+    monkeypatch.setattr(
+        events, "compiled", lambda source: native_library.compiled(source, chain.FLAGS)
+    )
     for cached in caches:
         cached.cache_clear()
     yield

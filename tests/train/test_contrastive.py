@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contrastive projections: the loss against a computation without torch, and classes held out that are really never seen."""
+"""The contrastive projections: the loss against a computation without torch, and classes held out
+that are really never seen.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from neurohw.reservoir import retrieve
 from neurohw.train.contrastive import Contrastive, fit_contrastive, info_nce
 
 
-def loss_by_hand(first: np.ndarray, second: np.ndarray, same: np.ndarray, temperature: float) -> float:
+def loss_by_hand(
+    first: np.ndarray, second: np.ndarray, same: np.ndarray, temperature: float
+) -> float:
     """Sample by sample, with sums of exponentials."""
     terms = []
     for a, b, positive in ((first, second, same), (second, first, same.T)):
@@ -35,7 +39,9 @@ def test_the_loss_is_that_of_its_definition(seed: int) -> None:
     labels = [np.concatenate([np.arange(3), rng.integers(0, 3, n)]) for n in rng.integers(1, 6, 2)]
     first, second = (unit(rng, len(y), 4) for y in labels)
     same, temperature = labels[0][:, None] == labels[1][None, :], float(rng.uniform(0.1, 2.0))
-    got = info_nce(torch.from_numpy(first), torch.from_numpy(second), torch.from_numpy(same), temperature)
+    got = info_nce(
+        torch.from_numpy(first), torch.from_numpy(second), torch.from_numpy(same), temperature
+    )
     assert float(got) == pytest.approx(loss_by_hand(first, second, same, temperature), rel=1e-12)
 
 
@@ -45,7 +51,9 @@ def test_one_sample_of_a_class_makes_it_the_symmetric_cross_entropy() -> None:
     similarity, own = first @ second.T / 0.3, torch.arange(6)
     entropy = torch.nn.functional.cross_entropy
     expected = (entropy(similarity, own) + entropy(similarity.T, own)) / 2
-    assert float(info_nce(first, second, torch.eye(6, dtype=torch.bool), 0.3)) == pytest.approx(float(expected))
+    assert float(info_nce(first, second, torch.eye(6, dtype=torch.bool), 0.3)) == pytest.approx(
+        float(expected)
+    )
 
 
 def test_its_gradient_is_that_of_differences() -> None:
@@ -64,7 +72,9 @@ def test_its_gradient_is_that_of_differences() -> None:
                 ends.append(loss_by_hand(moved[0], moved[1], same, float(moved[2])))
             gradient = leaves[which].grad
             assert gradient is not None
-            assert float(gradient[place]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-8)
+            assert float(gradient[place]) == pytest.approx(
+                (ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-8
+            )
 
 
 def two_modalities(seed: int, classes: int = 5, samples: int = 40) -> tuple[np.ndarray, ...]:
@@ -89,7 +99,9 @@ def same_heads(a: Contrastive, b: Contrastive) -> bool:
 def test_trained_classes_are_found_across_modalities() -> None:
     x, x_labels, y, y_labels = two_modalities(0)
     train = [np.arange(len(labels)) < 120 for labels in (x_labels, y_labels)]
-    model = fit_contrastive(x[train[0]], x_labels[train[0]], y[train[1]], y_labels[train[1]], range(5), steps=60)
+    model = fit_contrastive(
+        x[train[0]], x_labels[train[0]], y[train[1]], y_labels[train[1]], range(5), steps=60
+    )
     a, b = model.first.embed(x[~train[0]]), model.second.embed(y[~train[1]])
     assert a.shape == (80, 64) and np.allclose(np.linalg.norm(a, axis=1), 1)
     for found in (
@@ -105,14 +117,20 @@ def test_classes_held_out_are_never_seen() -> None:
     poisoned = [a.astype(np.float64) for a in (x, y)]
     for a, labels in zip(poisoned, (x_labels, y_labels), strict=True):
         a[np.isin(labels, [1, 4])] = np.nan
-    assert same_heads(model, fit_contrastive(poisoned[0], x_labels, poisoned[1], y_labels, [0, 2, 3], steps=10))
+    assert same_heads(
+        model, fit_contrastive(poisoned[0], x_labels, poisoned[1], y_labels, [0, 2, 3], steps=10)
+    )
     # and so is whether they are there at all, and which labels they have
     kept = [np.isin(labels, [0, 2, 3]) for labels in (x_labels, y_labels)]
-    alone = fit_contrastive(x[kept[0]], x_labels[kept[0]], y[kept[1]], y_labels[kept[1]], [3, 2, 0], steps=10)
+    alone = fit_contrastive(
+        x[kept[0]], x_labels[kept[0]], y[kept[1]], y_labels[kept[1]], [3, 2, 0], steps=10
+    )
     assert same_heads(model, alone) and model.info["classes"] == [0, 2, 3]
     # one sample of a trained class that is nan is enough
     poisoned[0][np.flatnonzero(x_labels == 2)[0]] = np.nan
-    assert not same_heads(model, fit_contrastive(poisoned[0], x_labels, poisoned[1], y_labels, [0, 2, 3], steps=10))
+    assert not same_heads(
+        model, fit_contrastive(poisoned[0], x_labels, poisoned[1], y_labels, [0, 2, 3], steps=10)
+    )
 
 
 def test_the_seed_decides() -> None:
@@ -123,7 +141,9 @@ def test_the_seed_decides() -> None:
 
 def test_temperature_is_fixed_or_learned() -> None:
     data, seen = two_modalities(3), []
-    fixed = fit_contrastive(*data, range(5), steps=30, temperature=0.5, progress=lambda *at: seen.append(at))
+    fixed = fit_contrastive(
+        *data, range(5), steps=30, temperature=0.5, progress=lambda *at: seen.append(at)
+    )
     learned = fit_contrastive(*data, range(5), steps=30, temperature=0.5, learn_temperature=True)
     assert fixed.info["temperature"] == pytest.approx(0.5) and learned.info["temperature"] < 0.499
     assert seen == [(step, 30) for step in range(1, 31)]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decays of astrocytes that learn: gradients by hand, whole shifts, the same network in every engine."""
+"""Decays of astrocytes that learn: gradients by hand, whole shifts, the same network in every
+engine.
+"""
 
 import math
 from pathlib import Path
@@ -8,7 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, TrainedNetwork, feed_forward, quantize
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    TrainedNetwork,
+    feed_forward,
+    quantize,
+)
 from neurohw.data import Encoder, delayed_recall
 from neurohw.errors import InvalidModel
 from neurohw.integers.to_float import decay_factor
@@ -43,17 +55,25 @@ def unit(neurons: int = 8, inputs: int = 11) -> Network:
             Population("astrocyte", neurons, Astrocyte(0.9375)),
             Population("output", 2, Integrator(0.75)),
         ),
-        (Projection("input", "hidden"), Projection("hidden", "astrocyte"), Projection("hidden", "output")),
+        (
+            Projection("input", "hidden"),
+            Projection("hidden", "astrocyte"),
+            Projection("hidden", "output"),
+        ),
         modulations=(Modulation("astrocyte", "hidden", "gain", 2.0),),
     )
 
 
 def with_decays(trained: TrainedNetwork, name: str, decays: np.ndarray) -> TrainedNetwork:
-    return TrainedNetwork(trained.network, {**trained.parameters, f"{name}.decay": decays}, trained.steps)
+    return TrainedNetwork(
+        trained.network, {**trained.parameters, f"{name}.decay": decays}, trained.steps
+    )
 
 
 def test_the_gradient_is_that_of_the_decay() -> None:
-    """By the shift k of 1 - 2^-k: ln 2 * 2^-k times the derivative by the decay, which the reference has by differences."""
+    """By the shift k of 1 - 2^-k: ln 2 * 2^-k times the derivative by the decay, which the
+    reference has by differences.
+    """
     rng = np.random.default_rng(0)
     decays = 1 - 2.0 ** -np.array([1, 3, 5])
     trained = with_decays(random_trained(rng, smooth(), 12), "slow", decays)
@@ -67,7 +87,11 @@ def test_the_gradient_is_that_of_the_decay() -> None:
         for domain in range(3):
             change = np.eye(3)[domain] * 1e-6
             losses = [
-                float(np.square(run_reference(with_decays(trained, "slow", d), spikes).states["v.output"]).sum())
+                float(
+                    np.square(
+                        run_reference(with_decays(trained, "slow", d), spikes).states["v.output"]
+                    ).sum()
+                )
                 for d in (decays + change, decays - change)
             ]
             by_decay = (losses[0] - losses[1]) / 2e-6
@@ -89,7 +113,9 @@ def test_shifts_are_whole_in_the_forward_pass_and_exact_in_integers() -> None:
     spikes = random_stimulus(rng, trained.network, 20, 4)
     trace = assert_agrees(back, spikes)
     with torch.no_grad():
-        assert np.array_equal(module(torch.from_numpy(spikes))["spikes.hidden"].numpy(), trace.spikes["hidden"])
+        assert np.array_equal(
+            module(torch.from_numpy(spikes))["spikes.hidden"].numpy(), trace.spikes["hidden"]
+        )
     assert trace.spikes["hidden"].any()
     integers = quantize(back, 8).populations["astrocyte"].decay
     assert np.array_equal(decay_factor(integers), decays)
@@ -98,15 +124,23 @@ def test_shifts_are_whole_in_the_forward_pass_and_exact_in_integers() -> None:
 def test_decays_learn_beside_quantized_weights() -> None:
     dataset = delayed_recall(2, 5, gap=10, samples=12, seed=1)
     assert dataset.steps is not None
-    config = TrainConfig(epochs=2, batch_size=12, weight_bits=4, learn_decays=True, decay_learning_rate=0.5)
+    config = TrainConfig(
+        epochs=2, batch_size=12, weight_bits=4, learn_decays=True, decay_learning_rate=0.5
+    )
     trained = fit(unit(), dataset, Encoder("spikes", dataset.steps), config)
     quantized = quantize(trained, 4)
-    assert np.array_equal(decay_factor(quantized.populations["astrocyte"].decay), trained.parameters["astrocyte.decay"])
+    assert np.array_equal(
+        decay_factor(quantized.populations["astrocyte"].decay),
+        trained.parameters["astrocyte.decay"],
+    )
     assert (trained.parameters["astrocyte.decay"] != 0.9375).any()
     for projection in trained.network.projections:
         step = trained.parameters[f"{projection.name}.step"][:, None]
         weight = trained.parameters[f"{projection.name}.weight"]
-        assert np.array_equal(quantized.projections[projection.name].weight * step, weight) and weight.any()
+        assert (
+            np.array_equal(quantized.projections[projection.name].weight * step, weight)
+            and weight.any()
+        )
 
 
 def test_an_interrupted_training_of_decays_ends_as_if_it_had_never_stopped(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delays that learn: against the published package, the C++ against PyTorch, rounding, annealing, and a task that only delays solve."""
+"""Delays that learn: against the published package, the C++ against PyTorch, rounding, annealing,
+and a task that only delays solve.
+"""
 
 import dataclasses
 import math
@@ -14,7 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, first_mismatch, run_reference
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    first_mismatch,
+    run_reference,
+)
 from neurohw.connections import Convolution, Sparse
 from neurohw.data import Encoder, coincidences
 from neurohw.engines import torch as torch_engine
@@ -24,7 +35,9 @@ from neurohw.train.recipes import delayed
 from tests.random_networks import random_stimulus
 
 
-def case(seed: int, steps: int, sources: int, targets: int, shortest: int, longest: int) -> tuple[Tensor, ...]:
+def case(
+    seed: int, steps: int, sources: int, targets: int, shortest: int, longest: int
+) -> tuple[Tensor, ...]:
     """Spikes, weight, delay and a gradient of the current, float32."""
     generator = torch.Generator().manual_seed(seed)
     spikes = (torch.rand(steps, 3, sources, generator=generator) < 0.2) * torch.randint(
@@ -36,7 +49,9 @@ def case(seed: int, steps: int, sources: int, targets: int, shortest: int, longe
     return spikes.float(), weight, delay, torch.randn(steps, 3, targets, generator=generator)
 
 
-def current_and_gradients(spikes: Tensor, weight: Tensor, delay: Tensor, given: Tensor, *limits: Any) -> list[Tensor]:
+def current_and_gradients(
+    spikes: Tensor, weight: Tensor, delay: Tensor, given: Tensor, *limits: Any
+) -> list[Tensor]:
     leaves = [t.clone().requires_grad_() for t in (spikes, weight, delay)]
     current = delays.gaussian_current(*leaves, *limits)
     return [current.detach(), *torch.autograd.grad(current, leaves, given)]
@@ -45,9 +60,13 @@ def current_and_gradients(spikes: Tensor, weight: Tensor, delay: Tensor, given: 
 @pytest.mark.parametrize("length", [5, 25])
 @pytest.mark.parametrize("spread", [0.0, 0.23, 2.0, 12.0])
 def test_the_published_package_gives_the_same(length: int, spread: float) -> None:
-    """Dcls1d 0.1.1 with d = floor(L/2) - P and sigma = |SIG| + 0.27, in current and in all three gradients, to float32 rounding."""
+    """Dcls1d 0.1.1 with d = floor(L/2) - P and sigma = |SIG| + 0.27, in current and in all three
+    gradients, to float32 rounding.
+    """
     spikes, weight, delay, given = case(1, 30, 7, 6, 0, length - 1)
-    layer = Dcls1d(7, 6, kernel_count=1, dilated_kernel_size=length, padding=0, bias=False, version="gauss")
+    layer = Dcls1d(
+        7, 6, kernel_count=1, dilated_kernel_size=length, padding=0, bias=False, version="gauss"
+    )
     with torch.no_grad():
         layer.weight.copy_(weight[..., None])
         layer.P.copy_((length // 2 - delay)[None, ..., None])
@@ -58,9 +77,13 @@ def test_the_published_package_gives_the_same(length: int, spread: float) -> Non
     expected = layer(padded).permute(2, 0, 1)
     expected.backward(given)
     wanted = [expected.detach(), source.grad, layer.weight.grad[..., 0], -layer.P.grad[0, ..., 0]]
-    actual = current_and_gradients(spikes, weight, delay, given, spread + 0.27, 0, length - 1, length)
+    actual = current_and_gradients(
+        spikes, weight, delay, given, spread + 0.27, 0, length - 1, length
+    )
     for left, right in zip(wanted, actual, strict=True):
-        assert left is not None and torch.allclose(left, right, rtol=2e-4, atol=2e-5 * float(left.abs().max()))
+        assert left is not None and torch.allclose(
+            left, right, rtol=2e-4, atol=2e-5 * float(left.abs().max())
+        )
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,7 +91,11 @@ def test_the_published_package_gives_the_same(length: int, spread: float) -> Non
 def test_the_cpp_operators_equal_pytorch(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shortest, span = int(rng.integers(0, 4)), int(rng.choice([0, 1, 3, 9, 24, 40]))
-    steps, sources, targets = int(rng.choice([1, 5, 40, 130])), int(rng.integers(1, 20)), int(rng.integers(1, 40))
+    steps, sources, targets = (
+        int(rng.choice([1, 5, 40, 130])),
+        int(rng.integers(1, 20)),
+        int(rng.integers(1, 40)),
+    )
     sigma = float(rng.choice([0.27, 0.5, 1.1, 3.0, 12.0]))
     arrays = case(seed, steps, sources, targets, shortest, shortest + span)
     limits = (sigma, shortest, shortest + span)
@@ -78,17 +105,23 @@ def test_the_cpp_operators_equal_pytorch(seed: int) -> None:
         assert float((left - right).abs().max()) <= 2e-5 * max(1.0, float(left.abs().max()))
     whole = arrays[2].round()
     late = delays.whole_current(arrays[0], arrays[1], whole, shortest, shortest + span)
-    exact = delays.whole_current(arrays[0].double(), arrays[1].double(), whole.double(), shortest, shortest + span)
+    exact = delays.whole_current(
+        arrays[0].double(), arrays[1].double(), whole.double(), shortest, shortest + span
+    )
     assert torch.allclose(late.double(), exact, atol=1e-4)
 
 
 def test_what_is_cut_off_is_as_small_as_stated() -> None:
-    """A window of CUT sigmas against all steps: the current of a spike differs by less than 4e-4 of its weight."""
+    """A window of CUT sigmas against all steps: the current of a spike differs by less than 4e-4 of
+    its weight.
+    """
     for sigma in (0.5, 1.0, 2.0):
         delay = torch.linspace(0, 24, 999, dtype=torch.float64)
         cut = delays.gaussian(delay, sigma, 25, delays.taps_for(sigma, 25))
         full = delays.gaussian(delay, sigma, 25, 25)
-        assert float((cut - full).abs().sum(1).max()) < 8e-4 and float((cut - full).abs().max()) < 4e-4
+        assert (
+            float((cut - full).abs().sum(1).max()) < 8e-4 and float((cut - full).abs().max()) < 4e-4
+        )
     assert [delays.taps_for(s, 25) for s in (0.5, 1.0, 2.0, 12.0)] == [4, 8, 16, 25]
 
 
@@ -96,7 +129,10 @@ def test_one_spike_arrives_after_its_delay() -> None:
     spikes = torch.zeros(12, 1, 2)
     spikes[3, 0, 1] = 2
     weight, delay = torch.tensor([[1.0, 0.5]]), torch.tensor([[0.0, 5.0]])
-    assert delays.whole_current(spikes, weight, delay, 0, 6)[:, 0, 0].tolist() == [0.0] * 8 + [1.0] + [0.0] * 3
+    assert (
+        delays.whole_current(spikes, weight, delay, 0, 6)[:, 0, 0].tolist()
+        == [0.0] * 8 + [1.0] + [0.0] * 3
+    )
     smooth = delays.gaussian_current(spikes, weight, delay + 0.3, 0.5, 0, 6)[:, 0, 0]
     # METHODS: shares of a delay 0.3 steps later than a whole one
     assert torch.allclose(smooth[7:11], torch.tensor([0.0268, 0.6694, 0.3007, 0.0029]), atol=4e-3)
@@ -112,7 +148,9 @@ def test_threads_do_not_change_a_bit() -> None:
             results.append(current_and_gradients(*arrays, 0.5, 0, 9))
     finally:
         torch.set_num_threads(before)
-    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+    assert all(
+        torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True)
+    )
 
 
 def test_without_a_compiler_pytorch_does_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +173,18 @@ def test_without_a_compiler_pytorch_does_it_and_says_so(monkeypatch: pytest.Monk
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(native, slow, strict=True))
 
 
-# --- the module ----------------------------------------------------------------------------------------------------------
+# --- the module
+# --------------------------------------------------------------------------------------------------
 
 
 def network(**more: Any) -> Network:
     hidden = Population("hidden", 9, Lif(0.5))
     return Network(
         (Population("input", 6, Source()), hidden, Population("output", 4, Integrator(0.5))),
-        (Projection("input", "hidden", 1, max_delay=7, **more), Projection("hidden", "output", max_delay=5)),
+        (
+            Projection("input", "hidden", 1, max_delay=7, **more),
+            Projection("hidden", "output", max_delay=5),
+        ),
     )
 
 
@@ -176,7 +218,9 @@ def test_evaluation_rounds_and_equals_the_reference(per: str, recurrent: bool) -
 
 
 def test_float32_training_equals_float64() -> None:
-    """The C++ way and the PyTorch way through the whole module: the same loss and gradients, but for rounding."""
+    """The C++ way and the PyTorch way through the whole module: the same loss and gradients, but
+    for rounding.
+    """
     net = dataclasses.replace(network())
     spikes = torch.from_numpy(random_stimulus(np.random.default_rng(0), net, 20, 8, 2))
     results = []
@@ -189,7 +233,10 @@ def test_float32_training_equals_float64() -> None:
         module.annealing = 1.0
         loss = module(spikes)["v.output"][-1].square().mean()
         loss.backward()
-        results.append([loss.detach().double()] + [p.grad.double() for p in module.parameters() if p.grad is not None])
+        results.append(
+            [loss.detach().double()]
+            + [p.grad.double() for p in module.parameters() if p.grad is not None]
+        )
     for left, right in zip(*results, strict=True):
         assert torch.allclose(left, right, rtol=1e-3, atol=1e-4 * float(right.abs().max()) + 1e-7)
 
@@ -206,27 +253,39 @@ def test_the_spread_narrows_as_published() -> None:
         module.annealing = min(1.0, epoch / (0.25 * 150))
         sigmas.append(module.sigma(net.projections[0]) - 0.27)
     assert sigmas[0] == pytest.approx(12) and sigmas[50] == pytest.approx(0.23)
-    assert sigmas[11] / sigmas[10] == pytest.approx((0.23 / 12) ** (1 / 37.5)) == pytest.approx(0.9, abs=2e-3)
+    assert (
+        sigmas[11] / sigmas[10]
+        == pytest.approx((0.23 / 12) ** (1 / 37.5))
+        == pytest.approx(0.9, abs=2e-3)
+    )
 
 
 def test_delays_are_kept_in_their_range_and_have_their_own_rate() -> None:
     from neurohw.train.fitting import _make_optimizer
 
     module = SpikingModule(network(), learn_delays=True)
-    optimizer = _make_optimizer(module, TrainConfig(learn_delays=True, delay_learning_rate=0.7, weight_decay=0.1))
+    optimizer = _make_optimizer(
+        module, TrainConfig(learn_delays=True, delay_learning_rate=0.7, weight_decay=0.1)
+    )
     group = optimizer.param_groups[2]
     assert group["lr"] == 0.7 and group["weight_decay"] == 0.0 and len(group["params"]) == 2
     with torch.no_grad():
         module.array("input_to_hidden.delay").fill_(99.0)
         module.array("hidden_to_output.delay").fill_(-3.0)
     module.clamp()
-    assert module.array("input_to_hidden.delay").max() == 7 and module.array("hidden_to_output.delay").min() == 0
+    assert (
+        module.array("input_to_hidden.delay").max() == 7
+        and module.array("hidden_to_output.delay").min() == 0
+    )
 
 
 def test_what_cannot_learn_is_named() -> None:
     with pytest.raises(InvalidModel, match="no projection has delays"):
         SpikingModule(
-            Network((Population("input", 3, Source()), Population("o", 2, Lif())), (Projection("input", "o"),)),
+            Network(
+                (Population("input", 3, Source()), Population("o", 2, Lif())),
+                (Projection("input", "o"),),
+            ),
             learn_delays=True,
         )
     for connection in (Sparse(5), Convolution((1, 2, 3), 9, (2, 3))):
@@ -234,7 +293,12 @@ def test_what_cannot_learn_is_named() -> None:
             SpikingModule(network(connection=connection), learn_delays=True)
     # axons may learn in front of anything
     SpikingModule(network(connection=Sparse(5), delay_per="source"), learn_delays=True)
-    for wrong in ({"dropout": 1.0}, {"delay_annealing": 0.0}, {"delay_learning_rate": 0.0}, {"time_shift": -1}):
+    for wrong in (
+        {"dropout": 1.0},
+        {"delay_annealing": 0.0},
+        {"delay_learning_rate": 0.0},
+        {"time_shift": -1},
+    ):
         with pytest.raises(InvalidModel):
             TrainConfig(**wrong)
 
@@ -270,7 +334,9 @@ def accuracy_on_coincidences(seed: int, delayed_steps: int | None) -> float:
     return evaluate(module, encoder, dataset.x_test, dataset.y_test, "membrane")[0]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4))]
+)
 def test_coincidences_need_delays(seed: int) -> None:
     """The same 8-32-4 network: learned delays at least 99 %, no delays exactly at chance."""
     assert accuracy_on_coincidences(seed, 16) >= 0.99

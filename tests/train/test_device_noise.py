@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Noise of devices in training: nothing without noise, the devices' own distribution with it, and networks that survive on chips."""
+"""Noise of devices in training: nothing without noise, the devices' own distribution with it, and
+networks that survive on chips.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -52,19 +54,27 @@ def small() -> Dataset:
 
 def with_batch_norm() -> Network:
     return Network(
-        (Population("input", 64, Source()), Population("hidden", 16, Lif(0.5)), Population("output", 10, Integrator())),
+        (
+            Population("input", 64, Source()),
+            Population("hidden", 16, Lif(0.5)),
+            Population("output", 10, Integrator()),
+        ),
         (Projection("input", "hidden", batch_norm=True), Projection("hidden", "output")),
     )
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("scheme", ["differential", "offset_column"])
-def test_a_device_without_noise_changes_no_bit_of_a_training(small: Dataset, batch_norm: bool, scheme: str) -> None:
+def test_a_device_without_noise_changes_no_bit_of_a_training(
+    small: Dataset, batch_norm: bool, scheme: str
+) -> None:
     network = with_batch_norm() if batch_norm else NETWORK
     config = TrainConfig(epochs=2, shift=1, rotation=5, dropout=0.1, weight_decay=0.01)
     mapping = CrossbarMapping(scheme, "column", tile_rows=20, tile_columns=6)  # type: ignore[arg-type]
     noise = DeviceNoise(without_noise(PCM), mapping, compensate=True)
-    plain, noisy = (fit(network, small, ENCODER, c) for c in (config, replace(config, device_noise=noise)))
+    plain, noisy = (
+        fit(network, small, ENCODER, c) for c in (config, replace(config, device_noise=noise))
+    )
     assert plain.info["history"] == noisy.info["history"]
     for name, array in plain.parameters.items():
         assert np.array_equal(array, noisy.parameters[name]), name
@@ -76,24 +86,34 @@ def test_a_device_without_noise_changes_no_bit_of_a_training(small: Dataset, bat
 def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     tmp_path: Path, small: Dataset, bits: int | None
 ) -> None:
-    noise = DeviceNoise(PCM, CrossbarMapping(scale_per="column"), Faults(stuck_low=0.01), compensate=True)
+    noise = DeviceNoise(
+        PCM, CrossbarMapping(scale_per="column"), Faults(stuck_low=0.01), compensate=True
+    )
     config = TrainConfig(epochs=3, shift=1, device_noise=noise, weight_clip=2.0, weight_bits=bits)
     expected = fit(NETWORK, small, ENCODER, config)
     with pytest.raises(KeyboardInterrupt):
         fit(NETWORK, small, ENCODER, config, tmp_path, StopAfter(2))
     seen: list[int] = []
-    actual = fit(NETWORK, small, ENCODER, config, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch))
+    actual = fit(
+        NETWORK, small, ENCODER, config, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch)
+    )
     assert seen == [3]
     assert_equal(expected, actual)
 
 
 def test_windows_of_truncation_see_one_chip(small: Dataset) -> None:
-    """A network without memory between steps has the same gradient in windows of one step as over all steps: only if every window is on the same chip."""
+    """A network without memory between steps has the same gradient in windows of one step as over
+    all steps: only if every window is on the same chip.
+    """
     network = feed_forward([64, 10], output=Integrator(1.0))
     config = TrainConfig(epochs=1, device_noise=DeviceNoise(PCM))
-    whole, windows = (fit(network, small, ENCODER, replace(config, truncation=n)) for n in (None, 1))
+    whole, windows = (
+        fit(network, small, ENCODER, replace(config, truncation=n)) for n in (None, 1)
+    )
     name = "input_to_output.weight"
-    np.testing.assert_allclose(windows.parameters[name], whole.parameters[name], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        windows.parameters[name], whole.parameters[name], rtol=1e-3, atol=1e-5
+    )
 
 
 def draws_of(trained: TrainedNetwork, noise: DeviceNoise, count: int) -> dict[str, np.ndarray]:
@@ -116,13 +136,19 @@ def test_the_noise_of_training_is_that_of_programmed_chips(kind: str) -> None:
     rng = np.random.default_rng(7)
     network = with_batch_norm()
     trained = random_trained(rng, network)
-    mapping = CrossbarMapping(scale_per="column" if kind == "hermes_two" else "tile", tile_rows=40, tile_columns=9)
+    mapping = CrossbarMapping(
+        scale_per="column" if kind == "hermes_two" else "tile", tile_rows=40, tile_columns=9
+    )
     drawn = draws_of(trained, DeviceNoise(device_named(kind), mapping, times_seconds=(DAY,)), 400)
     chips = [program(trained, device_named(kind), seed, mapping) for seed in range(400)]
     for name, ours in drawn.items():
         theirs = np.stack([c.network(DAY, read=0).parameters[f"{name}.weight"] for c in chips])
         scale = np.abs(trained.folded().parameters[f"{name}.weight"]).max()
-        limit = np.sqrt(ours.var(axis=0) / 400 + theirs.var(axis=0) / 400) + 0.01 * theirs.std(axis=0) + 1e-3 * scale
+        limit = (
+            np.sqrt(ours.var(axis=0) / 400 + theirs.var(axis=0) / 400)
+            + 0.01 * theirs.std(axis=0)
+            + 1e-3 * scale
+        )
         assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) / limit).max() < 5
         assert ours.std(axis=0).mean() == pytest.approx(theirs.std(axis=0).mean(), rel=0.03)
         heavy = theirs.std(axis=0) > 0.01 * scale
@@ -132,7 +158,9 @@ def test_the_noise_of_training_is_that_of_programmed_chips(kind: str) -> None:
 
 @pytest.mark.parametrize("options", ["compensate", "levels", "offset_column", "faults"])
 def test_what_surrounds_the_devices_is_in_the_noise(options: str) -> None:
-    """The current of each neuron under a fixed input, over draws and over chips: also what weights have in common is in it."""
+    """The current of each neuron under a fixed input, over draws and over chips: also what weights
+    have in common is in it.
+    """
     rng = np.random.default_rng(8)
     weight = rng.normal(size=(12, 60)) * np.geomspace(1, 3, 12)[:, None]
     trained = TrainedNetwork(
@@ -146,18 +174,26 @@ def test_what_surrounds_the_devices_is_in_the_noise(options: str) -> None:
         tile_rows=30,
         tile_columns=8,
     )
-    faults, compensate = Faults(0.05, 0.02, 0.01) if options == "faults" else Faults(), options == "compensate"
+    faults, compensate = (
+        Faults(0.05, 0.02, 0.01) if options == "faults" else Faults(),
+        options == "compensate",
+    )
     noise = DeviceNoise(PCM, mapping, faults, (DAY,), compensate)
     probe = (rng.random(60) < 0.5).astype(float)
     ours = draws_of(trained, noise, 600)["input_to_output"] @ probe
     chips = [program(trained, PCM, seed, mapping, faults) for seed in range(600)]
-    theirs = np.stack([c.network(DAY, 0, compensate).parameters["input_to_output.weight"] @ probe for c in chips])
+    theirs = np.stack(
+        [c.network(DAY, 0, compensate).parameters["input_to_output.weight"] @ probe for c in chips]
+    )
     deviation = theirs.std(axis=0)
     assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) / deviation).max() < 0.25
     np.testing.assert_allclose(ours.std(axis=0), deviation, rtol=0.12)
-    common = [np.corrcoef(currents[:, :8].T)[np.triu_indices(8, 1)].mean() for currents in (ours, theirs)]
+    common = [
+        np.corrcoef(currents[:, :8].T)[np.triu_indices(8, 1)].mean() for currents in (ours, theirs)
+    ]
     assert common[0] == pytest.approx(common[1], abs=0.05)
-    assert (common[1] > 0.2) == (options == "offset_column")  # neighbours share the devices of the offset column
+    # neighbours share the devices of the offset column
+    assert (common[1] > 0.2) == (options == "offset_column")
 
 
 def test_sampled_weights_of_single_devices_agree(kind: str = "pcm") -> None:
@@ -165,21 +201,36 @@ def test_sampled_weights_of_single_devices_agree(kind: str = "pcm") -> None:
     trained = random_trained(rng, NETWORK)
     projection = NETWORK.projections[0]
     device, weight = device_named(kind), trained.parameters["input_to_hidden1.weight"]
-    ours = draws_of(trained, DeviceNoise(device, times_seconds=(25.0,)), 100)["input_to_hidden1"] - weight
+    ours = (
+        draws_of(trained, DeviceNoise(device, times_seconds=(25.0,)), 100)["input_to_hidden1"]
+        - weight
+    )
     layout = layout_of(trained, projection)
-    theirs = np.stack([sample_weights(weight, layout, device, rng, time_seconds=25.0) for _ in range(100)]) - weight
+    theirs = (
+        np.stack(
+            [sample_weights(weight, layout, device, rng, time_seconds=25.0) for _ in range(100)]
+        )
+        - weight
+    )
     assert ours.std() == pytest.approx(theirs.std(), rel=0.01)
-    assert np.abs((ours * np.sign(weight)).mean() - (theirs * np.sign(weight)).mean()) < 0.01 * theirs.std()
+    assert (
+        np.abs((ours * np.sign(weight)).mean() - (theirs * np.sign(weight)).mean())
+        < 0.01 * theirs.std()
+    )
 
 
 def test_tables_are_exact_where_there_is_no_noise() -> None:
     for kind in KINDS:
         if kind == "forming":
             continue  # its devices ignore their targets
-        found = weight_moments(without_noise(device_named(kind)), CrossbarMapping(), Faults(), (0.0, DAY))
+        found = weight_moments(
+            without_noise(device_named(kind)), CrossbarMapping(), Faults(), (0.0, DAY)
+        )
         assert not found.shift.any() and not found.deviation.any() and found.shared is None
     rounded = weight_moments(without_noise(PCM), CrossbarMapping(levels=3), Faults(), (0.0,))
-    assert np.allclose(np.unique((rounded.shift[0] + np.linspace(-1, 1, 4097)).round(6)), [-1, -0.5, 0, 0.5, 1])
+    assert np.allclose(
+        np.unique((rounded.shift[0] + np.linspace(-1, 1, 4097)).round(6)), [-1, -0.5, 0, 0.5, 1]
+    )
 
 
 def test_the_gradient_passes_straight_to_the_clean_weights() -> None:
@@ -195,7 +246,9 @@ def test_the_gradient_passes_straight_to_the_clean_weights() -> None:
 
     def gradients() -> dict[str, torch.Tensor]:
         module.zero_grad()
-        torch.nn.functional.cross_entropy(module(spikes, states=False)["v.output"][-1], labels).backward()
+        torch.nn.functional.cross_entropy(
+            module(spikes, states=False)["v.output"][-1], labels
+        ).backward()
         return {n: w.grad.clone() for n, w in clean.items() if w.grad is not None}
 
     of_perturbed = gradients()
@@ -217,12 +270,20 @@ def test_every_network_can_be_trained_with_noise() -> None:
         trained = random_trained(rng, random_graph(rng))
         module = SpikingModule.from_trained(trained)
         sampler = ChipNoise(
-            module, DeviceNoise(PCM, CrossbarMapping(tile_rows=4, tile_columns=3), compensate=bool(index % 2)), index
+            module,
+            DeviceNoise(
+                PCM, CrossbarMapping(tile_rows=4, tile_columns=3), compensate=bool(index % 2)
+            ),
+            index,
         )
         spikes = torch.from_numpy(rng.integers(0, 2, (5, 2, trained.network.input.size)))
         clean = module(spikes)
         sampler.draw(0)
-        names = {p.name for p in trained.network.projections if trained.parameters[f"{p.name}.weight"].any()}
+        names = {
+            p.name
+            for p in trained.network.projections
+            if trained.parameters[f"{p.name}.weight"].any()
+        }
         assert names <= set(module.perturbation)
         module(spikes)
         sampler.clear()
@@ -235,13 +296,17 @@ def test_clipping_bounds_every_group(small: Dataset, per: str) -> None:
     mapping = CrossbarMapping(tile_rows=30, tile_columns=7)
     noise = DeviceNoise(without_noise(PCM), mapping)
     config = TrainConfig(epochs=2, learning_rate=1e-2, device_noise=noise, weight_clip_per=per)  # type: ignore[arg-type]
-    free, clipped = (fit(NETWORK, small, ENCODER, replace(config, weight_clip=c)) for c in (None, 1.5))
+    free, clipped = (
+        fit(NETWORK, small, ENCODER, replace(config, weight_clip=c)) for c in (None, 1.5)
+    )
     for projection in NETWORK.projections:
         layout = layout_of(free, projection)
         tile_row, tile_column = layout.tile(mapping)
-        key = {"layer": 0 * tile_row, "tile": 100 * tile_row + tile_column, "column": 100 * tile_row + layout.column}[
-            per
-        ]
+        key = {
+            "layer": 0 * tile_row,
+            "tile": 100 * tile_row + tile_column,
+            "column": 100 * tile_row + layout.column,
+        }[per]
         largest = []
         for trained in (free, clipped):
             weight = trained.parameters[f"{projection.name}.weight"]
@@ -259,7 +324,9 @@ def test_clipping_is_at_the_deviations_of_the_group() -> None:
     clip_at_deviations(weight, 2.0, torch.from_numpy(group).reshape(-1), 3)
     for k in range(3):
         limit = 2.0 * values[group == k].std()
-        np.testing.assert_allclose(weight.numpy()[group == k], np.clip(values[group == k], -limit, limit), rtol=1e-12)
+        np.testing.assert_allclose(
+            weight.numpy()[group == k], np.clip(values[group == k], -limit, limit), rtol=1e-12
+        )
     whole = torch.from_numpy(values.copy())
     clip_at_deviations(whole, 2.0)
     limit = 2.0 * values.std()
@@ -299,7 +366,11 @@ def test_recipes_for_pcm_are_those_of_their_names_with_noise(name: str, small: D
         if before is None or after is None:
             assert before is after
             continue
-        assert after.device_noise is not None and after.device_noise.device == PCM and after.weight_clip is None
+        assert (
+            after.device_noise is not None
+            and after.device_noise.device == PCM
+            and after.weight_clip is None
+        )
         assert replace(after, device_noise=None, weight_clip=None) == before
         assert TrainConfig.from_json(after.to_json()) == after
     if name == "digits":
@@ -307,26 +378,36 @@ def test_recipes_for_pcm_are_those_of_their_names_with_noise(name: str, small: D
         assert trained.info["config"]["device_noise"]["device"] == {"kind": "pcm"}
 
 
-def mean_accuracy(trained: TrainedNetwork, dataset: Dataset, device: Device, time: float, chips: int) -> float:
+def mean_accuracy(
+    trained: TrainedNetwork, dataset: Dataset, device: Device, time: float, chips: int
+) -> float:
     spikes = ENCODER.encode(dataset.x_test)
     found = []
     for seed in range(chips):
         network = program(trained, device, seed).network(time, read=0)
-        found.append(accuracy(scores(run_reference(network, spikes), network.network), dataset.y_test))
+        found.append(
+            accuracy(scores(run_reference(network, spikes), network.network), dataset.y_test)
+        )
     return float(np.mean(found))
 
 
 def test_a_network_that_met_the_devices_in_training_is_better_on_chips() -> None:
     dataset, device = digits(), device_named("hermes_one", programming_scale=2.0)
-    plain = fit(NETWORK, dataset, ENCODER, TrainConfig(epochs=12, batch_size=32, learning_rate=5e-3))
+    plain = fit(
+        NETWORK, dataset, ENCODER, TrainConfig(epochs=12, batch_size=32, learning_rate=5e-3)
+    )
     noise = DeviceNoise(device, times_seconds=(DAY,))
     tuned = fit(
         plain,
         dataset,
         ENCODER,
-        TrainConfig(epochs=12, batch_size=32, learning_rate=3e-3, device_noise=noise, weight_clip=2.5),
+        TrainConfig(
+            epochs=12, batch_size=32, learning_rate=3e-3, device_noise=noise, weight_clip=2.5
+        ),
     )
-    same_again = fit(plain, dataset, ENCODER, TrainConfig(epochs=12, batch_size=32, learning_rate=3e-3))
+    same_again = fit(
+        plain, dataset, ENCODER, TrainConfig(epochs=12, batch_size=32, learning_rate=3e-3)
+    )
     on_chips = [mean_accuracy(t, dataset, device, DAY, 20) for t in (plain, same_again, tuned)]
     print(on_chips)
     assert on_chips[2] > max(on_chips[:2]) + 0.05

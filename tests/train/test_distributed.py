@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two processes under `torchrun` against one: gradients, trainings, interruptions, the command line."""
+"""Two processes under `torchrun` against one: gradients, trainings, interruptions, the command
+line.
+"""
 
 import importlib
 import os
@@ -22,9 +24,24 @@ ROOT = Path(__file__).parents[2]
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine, with a free port of their own."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=600)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *arguments,
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+    }
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=600
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +66,13 @@ def test_gradients_are_those_of_the_joined_batch(both: list[dict], name: str) ->
         assert set(together) == set(alone)
         for key, value in alone.items():
             torch.testing.assert_close(together[key].to(value.dtype), value, rtol=1e-10, atol=1e-12)
-    assert all(torch.equal(both[0]["gradients"][name][key], both[1]["gradients"][name][key]) for key in alone)
-    assert any(float(value.abs().sum()) > 0 for key, value in alone.items() if key.endswith("weight"))
+    assert all(
+        torch.equal(both[0]["gradients"][name][key], both[1]["gradients"][name][key])
+        for key in alone
+    )
+    assert any(
+        float(value.abs().sum()) > 0 for key, value in alone.items() if key.endswith("weight")
+    )
 
 
 def test_distributed_data_parallel_takes_the_module(both: list[dict]) -> None:
@@ -66,26 +88,39 @@ def test_two_processes_train_the_network_of_one(both: list[dict]) -> None:
         for epoch, expected in zip(found["history"], alone.info["history"], strict=True):
             assert epoch == pytest.approx(expected, rel=1e-9)
         for key, value in alone.parameters.items():
-            np.testing.assert_allclose(found["parameters"][key].numpy(), value, rtol=1e-7, atol=1e-9)
-    assert all(torch.equal(both[0]["parameters"][key], both[1]["parameters"][key]) for key in alone.parameters)
+            np.testing.assert_allclose(
+                found["parameters"][key].numpy(), value, rtol=1e-7, atol=1e-9
+            )
+    assert all(
+        torch.equal(both[0]["parameters"][key], both[1]["parameters"][key])
+        for key in alone.parameters
+    )
     assert [found["seen"] for found in both] == [[1, 2, 3], []]  # only the first shows progress
 
 
 def test_another_training_in_one_process_is_refused(both: list[dict]) -> None:
-    assert all("processes [1] have another network, dataset or configuration" in found["refused"] for found in both)
+    assert all(
+        "processes [1] have another network, dataset or configuration" in found["refused"]
+        for found in both
+    )
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on(folder: Path, both: list[dict]) -> None:
     """Only the first process has a checkpoint; the others have it from there."""
-    assert (folder / "checkpoint-0" / "checkpoint.pt").is_file() and not (folder / "checkpoint-1").exists()
+    assert (folder / "checkpoint-0" / "checkpoint.pt").is_file() and not (
+        folder / "checkpoint-1"
+    ).exists()
     done = torchrun("tests/train/distributed_cases.py", str(folder), "interrupted")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (folder / "checkpoint-1").exists()
     for rank, found in enumerate(both):
         resumed = torch.load(folder / f"resumed-{rank}.pt")
         assert resumed["history"] == found["history"]
-        assert all(torch.equal(resumed["parameters"][key], value) for key, value in found["parameters"].items())
+        assert all(
+            torch.equal(resumed["parameters"][key], value)
+            for key, value in found["parameters"].items()
+        )
         assert resumed["seen"] == ([3] if rank == 0 else [])
 
 
@@ -104,7 +139,9 @@ def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
     assert not (run / "checkpoints").exists()
 
 
-def test_stages_that_processes_cannot_share_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_that_processes_cannot_share_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cli = importlib.import_module("neurohw.cli.runs")
     folder = RunFolder(tmp_path, RunConfig("digits"))
     monkeypatch.setenv("WORLD_SIZE", "2")

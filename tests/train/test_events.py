@@ -79,7 +79,9 @@ def test_bytes_are_as_floats(rows, sources, density, most, seed):
 def test_registered_operators():
     arguments = (torch.eye(5).requires_grad_(), torch.randn(3, 5, requires_grad=True))
     torch.library.opcheck(
-        events.event_product, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
+        events.event_product,
+        arguments,
+        test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
 
 

@@ -45,7 +45,9 @@ def test_an_interrupted_training_ends_as_if_it_had_never_stopped(
     with pytest.raises(KeyboardInterrupt):
         fit(NETWORK, small, encoder, config, tmp_path, StopAfter(2))
     seen: list[int] = []
-    actual = fit(NETWORK, small, encoder, config, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch))
+    actual = fit(
+        NETWORK, small, encoder, config, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch)
+    )
     assert seen == [3, 4]
     assert_equal(expected, actual)
 
@@ -54,7 +56,9 @@ def test_an_interrupted_training_of_delays_ends_as_if_it_had_never_stopped(tmp_p
     dataset = coincidences(samples=20)
     assert dataset.steps is not None
     encoder, network = Encoder("spikes", dataset.steps), delayed([8, 12, 4], Lif(0.5), 9)
-    config = TrainConfig(epochs=4, learn_delays=True, dropout=0.2, time_shift=2, channel_shift=1, event_drop=0.1)
+    config = TrainConfig(
+        epochs=4, learn_delays=True, dropout=0.2, time_shift=2, channel_shift=1, event_drop=0.1
+    )
     expected = fit(network, dataset, encoder, config)
     with pytest.raises(KeyboardInterrupt):
         fit(network, dataset, encoder, config, tmp_path, StopAfter(2))
@@ -67,13 +71,17 @@ def test_another_training_does_not_use_the_checkpoint(tmp_path: Path, small: Dat
     fit(NETWORK, small, ENCODER, TrainConfig(epochs=1), tmp_path)
     seen: list[int] = []
     other = TrainConfig(epochs=1, seed=5)
-    actual = fit(NETWORK, small, ENCODER, other, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch))
+    actual = fit(
+        NETWORK, small, ENCODER, other, tmp_path, lambda epoch, epochs, metrics: seen.append(epoch)
+    )
     assert seen == [1]
     assert_equal(actual, fit(NETWORK, small, ENCODER, other))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
-def test_a_broken_checkpoint_is_named(tmp_path: Path, small: Dataset, content: bytes | None) -> None:
+def test_a_broken_checkpoint_is_named(
+    tmp_path: Path, small: Dataset, content: bytes | None
+) -> None:
     config = TrainConfig(epochs=1)
     fit(NETWORK, small, ENCODER, config, tmp_path)
     path = tmp_path / "checkpoint.pt"
@@ -107,9 +115,15 @@ def test_the_best_epoch_is_kept_and_patience_stops(small: Dataset) -> None:
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_quantize_finds_the_integers_that_were_trained(small: Dataset, bits: int, batch_norm: bool) -> None:
+def test_quantize_finds_the_integers_that_were_trained(
+    small: Dataset, bits: int, batch_norm: bool
+) -> None:
     network = Network(
-        (Population("input", 64, Source()), Population("hidden", 16, Lif(0.5)), Population("output", 10, Integrator())),
+        (
+            Population("input", 64, Source()),
+            Population("hidden", 16, Lif(0.5)),
+            Population("output", 10, Integrator()),
+        ),
         (Projection("input", "hidden", batch_norm=batch_norm), Projection("hidden", "output")),
     )
     trained = fit(network, small, ENCODER, TrainConfig(epochs=2, weight_bits=bits))
@@ -118,20 +132,25 @@ def test_quantize_finds_the_integers_that_were_trained(small: Dataset, bits: int
     for projection in network.projections:
         step = folded.parameters[f"{projection.name}.step"]
         integers = quantized.projections[projection.name].weight
-        np.testing.assert_allclose(integers * step[:, None], folded.parameters[f"{projection.name}.weight"], rtol=1e-9)
+        np.testing.assert_allclose(
+            integers * step[:, None], folded.parameters[f"{projection.name}.weight"], rtol=1e-9
+        )
         assert len(np.unique(integers)) > 2
     assert len(np.unique(trained.parameters["hidden_to_output.step"])) == 1
     module = SpikingModule.from_trained(trained, weight_bits=bits)
     again = module.to_trained(trained.steps)
     assert all(
-        np.array_equal(quantize(again, bits).projections[n].weight, p.weight) for n, p in quantized.projections.items()
+        np.array_equal(quantize(again, bits).projections[n].weight, p.weight)
+        for n, p in quantized.projections.items()
     )
 
 
 def test_the_result_can_be_saved_and_trained_on(tmp_path: Path, small: Dataset) -> None:
     first = fit(NETWORK, small, ENCODER, TrainConfig(epochs=8, batch_size=20))
     save(first, tmp_path / "first")
-    tuned = fit(load_trained(tmp_path / "first"), small, ENCODER, TrainConfig(epochs=1, weight_bits=4))
+    tuned = fit(
+        load_trained(tmp_path / "first"), small, ENCODER, TrainConfig(epochs=1, weight_bits=4)
+    )
     assert tuned.info["initial"] == first.digest()
     # One epoch from scratch reaches far less than one epoch on top of the float training.
     scratch = fit(NETWORK, small, ENCODER, TrainConfig(epochs=1, weight_bits=4))
@@ -142,14 +161,25 @@ def test_the_result_can_be_saved_and_trained_on(tmp_path: Path, small: Dataset) 
 @pytest.mark.parametrize("surrogate", ["arctan", "fast_sigmoid", "triangular"])
 def test_every_readout_and_surrogate_learns(small: Dataset, readout: str, surrogate: str) -> None:
     network = feed_forward([64, 32, 10], Lif(0.5), Lif(0.5))
-    config = TrainConfig(epochs=8, batch_size=20, learning_rate=1e-2, readout=readout, surrogate=surrogate)  # type: ignore[arg-type]
+    config = TrainConfig(
+        epochs=8, batch_size=20, learning_rate=1e-2, readout=readout, surrogate=surrogate
+    )  # type: ignore[arg-type]
     history = fit(network, small, Encoder("phase", 6), config).info["history"]
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
     assert max(m["validation_accuracy"] for m in history) > 0.3  # chance is 0.1
 
 
 def test_what_does_not_suit_is_refused(small: Dataset) -> None:
-    flat = Dataset("flat", small.x_train, small.y_train, small.x_test, small.y_test, small.x_test, small.y_test, 10)
+    flat = Dataset(
+        "flat",
+        small.x_train,
+        small.y_train,
+        small.x_test,
+        small.y_test,
+        small.x_test,
+        small.y_test,
+        10,
+    )
     with pytest.raises(InvalidData, match="64 features, but the network 63 inputs"):
         fit(feed_forward([63, 10]), small, ENCODER)
     with pytest.raises(InvalidData, match="10 classes, but the network 9 outputs"):
@@ -166,7 +196,13 @@ def test_what_does_not_suit_is_refused(small: Dataset) -> None:
     )
     with pytest.raises(InvalidModel, match="output_to_output"):
         fit(shared, small, ENCODER, TrainConfig(weight_bits=4))
-    for wrong in ({"epochs": 0}, {"learning_rate": 0.0}, {"optimizer": "sgd"}, {"patience": 0}, {"shift": -1.0}):
+    for wrong in (
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"optimizer": "sgd"},
+        {"patience": 0},
+        {"shift": -1.0},
+    ):
         with pytest.raises(InvalidModel):
             TrainConfig.from_json(wrong)
     with pytest.raises(InvalidModel, match="colour"):
@@ -190,7 +226,9 @@ def test_a_checkpoint_of_somebody_else_is_not_replaced(tmp_path: Path, small: Da
     config, path = TrainConfig(epochs=1), tmp_path / "checkpoint.pt"
     torch.save({"model": torch.ones(3)}, path)
     before = path.read_bytes()
-    with pytest.raises(BrokenFile, match=r"checkpoint\.pt: not a checkpoint of neurohw; move it away"):
+    with pytest.raises(
+        BrokenFile, match=r"checkpoint\.pt: not a checkpoint of neurohw; move it away"
+    ):
         fit(NETWORK, small, ENCODER, config, tmp_path)
     assert path.read_bytes() == before
     path.rename(tmp_path / "theirs.pt")

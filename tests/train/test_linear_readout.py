@@ -20,15 +20,17 @@ def problem(samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_targets_are_a_softmax_of_one_hot() -> None:
     target = soft_targets(torch.tensor([3, 0]), 10)
     assert torch.allclose(target.sum(1), torch.ones(2))
-    assert float(target[0, 3]) == pytest.approx(np.e / (np.e + 9)) and float(target[0, 0]) == pytest.approx(
-        1 / (np.e + 9)
-    )
+    assert float(target[0, 3]) == pytest.approx(np.e / (np.e + 9)) and float(
+        target[0, 0]
+    ) == pytest.approx(1 / (np.e + 9))
 
 
 def test_it_learns_and_keeps_its_best_epoch() -> None:
     train, check, test = (problem(n, seed) for n, seed in ((600, 0), (200, 1), (600, 2)))
     seen: list[float] = []
-    found = fit_linear_readout(*train, *check, epochs=60, progress=lambda epoch, epochs, a: seen.append(a))
+    found = fit_linear_readout(
+        *train, *check, epochs=60, progress=lambda epoch, epochs, a: seen.append(a)
+    )
     assert len(seen) == 60 and found.info["validation_accuracy"] == max(seen)
     assert found.info["epoch"] == seen.index(max(seen)) + 1
     assert (found.predict(check[0]) == check[1]).mean() == max(seen)
@@ -37,12 +39,16 @@ def test_it_learns_and_keeps_its_best_epoch() -> None:
     assert not found.bias.any()
     again = fit_linear_readout(*train, *check, epochs=60)
     assert np.array_equal(found.weight, again.weight)
-    assert not np.array_equal(found.weight, fit_linear_readout(*train, *check, epochs=60, seed=1).weight)
+    assert not np.array_equal(
+        found.weight, fit_linear_readout(*train, *check, epochs=60, seed=1).weight
+    )
 
 
 def test_one_step_is_the_gradient_of_the_definition() -> None:
     counts, labels = problem(50, 3)
-    found = fit_linear_readout(counts, labels, counts, labels, epochs=1, batch_size=50, weight_decay=0.0)
+    found = fit_linear_readout(
+        counts, labels, counts, labels, epochs=1, batch_size=50, weight_decay=0.0
+    )
     x = normalised(counts)
     target = np.full((50, 4), 1 / (np.e + 3))
     target[np.arange(50), labels] = np.e / (np.e + 3)

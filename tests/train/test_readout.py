@@ -40,8 +40,13 @@ def test_torch_gives_the_same_scores_and_a_gradient() -> None:
     network = feed_forward([2, 5], output=Lif())
     trace = Trace({"output": spikes.astype(np.uint8)}, {"v.output": spikes * 0.5})
     for kind in ("rate", "membrane", "first_spike"):
-        result = {"spikes.output": torch.from_numpy(spikes), "v.output": torch.from_numpy(spikes * 0.5)}
-        assert np.array_equal(torch_readout.scores(result, network, kind).numpy(), scores(trace, network, kind))  # type: ignore[arg-type]
+        result = {
+            "spikes.output": torch.from_numpy(spikes),
+            "v.output": torch.from_numpy(spikes * 0.5),
+        }
+        assert np.array_equal(
+            torch_readout.scores(result, network, kind).numpy(), scores(trace, network, kind)
+        )  # type: ignore[arg-type]
 
 
 def test_accuracy_prefers_the_lowest_index_among_equals() -> None:

@@ -44,13 +44,21 @@ def matrix_of(module: SpikingModule, sizes: tuple[int, int]) -> np.ndarray:
         return dense
 
     a, b = sizes
-    return np.block([[block("a_to_a", (a, a)), block("b_to_a", (a, b))], [block("a_to_b", (b, a)), np.zeros((b, b))]])
+    return np.block(
+        [
+            [block("a_to_a", (a, a)), block("b_to_a", (a, b))],
+            [block("a_to_b", (b, a)), np.zeros((b, b))],
+        ]
+    )
 
 
 @pytest.mark.parametrize("connection", [Dense(), Sparse(40)])
 @pytest.mark.parametrize("radius", [0.5, 1.2])
-@pytest.mark.parametrize("sizes", [(20, 12), (300, 200)])  # all eigenvalues, and the largest by iteration
-def test_the_group_has_the_spectral_radius(connection: Dense | Sparse, radius: float, sizes: tuple[int, int]) -> None:
+# all eigenvalues, and the largest by iteration
+@pytest.mark.parametrize("sizes", [(20, 12), (300, 200)])
+def test_the_group_has_the_spectral_radius(
+    connection: Dense | Sparse, radius: float, sizes: tuple[int, int]
+) -> None:
     module = SpikingModule(loop(sizes, connection), dtype=torch.float64)
     before = {n: p.detach().clone() for n, p in module.named_parameters()}
     scale_recurrence(module, radius)
@@ -60,7 +68,8 @@ def test_the_group_has_the_spectral_radius(connection: Dense | Sparse, radius: f
         factors = (values / before[name])[before[name] != 0]
         inner = name in ("a_to_a__weight", "a_to_b__weight", "b_to_a__weight")
         torch.testing.assert_close(
-            factors, torch.full_like(factors, factors.detach().flatten()[0].item() if inner else 1.0)
+            factors,
+            torch.full_like(factors, factors.detach().flatten()[0].item() if inner else 1.0),
         )
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scan in C++ against the scan of `functional.lif_step` in PyTorch: spikes and membranes to the last bit, gradients to rounding."""
+"""The scan in C++ against the scan of `functional.lif_step` in PyTorch: spikes and membranes to the
+last bit, gradients to rounding.
+"""
 
 from dataclasses import replace
 
@@ -22,12 +24,19 @@ NEURONS = st.builds(
     v_reset=st.sampled_from([0.0, -0.5]),
     synapse_decay=st.none() | DECAYS,
     refractory=st.integers(0, 3),
-    adaptation=st.none() | st.builds(Adaptation, decay=DECAYS, strength=st.sampled_from([0.0, 0.4])),
+    adaptation=st.none()
+    | st.builds(Adaptation, decay=DECAYS, strength=st.sampled_from([0.0, 0.4])),
     strict=st.booleans(),
     integrates_refractory=st.booleans(),
 )
 
-LATE = st.builds(Lif, decay=DECAYS, synapse_decay=st.none() | DECAYS, strict=st.booleans(), delayed_reset=st.just(True))
+LATE = st.builds(
+    Lif,
+    decay=DECAYS,
+    synapse_decay=st.none() | DECAYS,
+    strict=st.booleans(),
+    delayed_reset=st.just(True),
+)
 
 
 def constants_of(neuron, neurons, dtype, single):
@@ -36,14 +45,20 @@ def constants_of(neuron, neurons, dtype, single):
         return Constants(neuron.decay, neuron.synapse_decay)
     rises = neuron.adaptation or Adaptation(0.0, 0.0)
     threshold = torch.linspace(0.5, 1.5, neurons, dtype=dtype) if single else 1.0
-    return Constants(neuron.decay, neuron.synapse_decay, threshold, neuron.v_reset, rises.decay, rises.strength)
+    return Constants(
+        neuron.decay, neuron.synapse_decay, threshold, neuron.v_reset, rises.decay, rises.strength
+    )
 
 
 def both(neuron, currents, name, slope, detach, single):
-    """Spikes, membranes and gradient by the currents from the fast and the slow scan, of the same random loss."""
+    """Spikes, membranes and gradient by the currents from the fast and the slow scan, of the same
+    random loss.
+    """
     constants = constants_of(neuron, currents.shape[2], currents.dtype, single)
     generator = torch.Generator().manual_seed(5)
-    by_spikes, by_membrane = (torch.randn(currents.shape, generator=generator, dtype=currents.dtype) for _ in range(2))
+    by_spikes, by_membrane = (
+        torch.randn(currents.shape, generator=generator, dtype=currents.dtype) for _ in range(2)
+    )
     results = []
     for fast in (True, False):
         given = currents.clone().requires_grad_()
@@ -86,7 +101,11 @@ def test_as_in_pytorch(neuron, name, slope, detach, single, shape, dtype, coarse
 
 def test_registered_operators():
     currents = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
-    constants = torch.tensor([0.9, 0.5, 1.0, 0.0, 0.8, 0.1], dtype=torch.float64)[:, None].expand(6, 3).contiguous()
+    constants = (
+        torch.tensor([0.9, 0.5, 1.0, 0.0, 0.8, 0.1], dtype=torch.float64)[:, None]
+        .expand(6, 3)
+        .contiguous()
+    )
     torch.library.opcheck(
         scan.lif_scan,
         (currents, constants, 1, 0, 2.0, 0, False, False, False, True),
@@ -95,7 +114,8 @@ def test_registered_operators():
 
 
 @pytest.mark.parametrize(
-    "conventions", [{"delayed_reset": True, "reset": "hard"}, {"delayed_current": True}, {"clears_current": True}]
+    "conventions",
+    [{"delayed_reset": True, "reset": "hard"}, {"delayed_current": True}, {"clears_current": True}],
 )
 def test_conventions_of_other_simulators_stay_in_pytorch(conventions):
     neuron = replace(Lif(synapse_decay=0.5), **conventions)
@@ -108,7 +128,9 @@ def test_module_without_states_is_the_module():
     Membranes are equal up to the order of float32 sums, which differs between processors.
     """
     network = recipes.spoken_digits_recipe().network
-    spikes = (torch.rand(20, 3, network.input.size, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    spikes = (
+        torch.rand(20, 3, network.input.size, generator=torch.Generator().manual_seed(1)) < 0.3
+    ).float()
     results, gradients = [], []
     for states in (True, False):
         module = SpikingModule(network, seed=2)
@@ -123,4 +145,6 @@ def test_module_without_states_is_the_module():
         torch.testing.assert_close(results[0][name], value, rtol=1e-5, atol=1e-5)
     for name, gradient in gradients[0].items():
         scale = max(1.0, float(gradient.abs().max()))
-        torch.testing.assert_close(gradients[1][name] / scale, gradient / scale, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            gradients[1][name] / scale, gradient / scale, rtol=1e-4, atol=1e-5
+        )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scan on a GPU: its kernels run by Triton's interpreter, compiled to PTX without a GPU, and called by the registered operators."""
+"""The scan on a GPU: its kernels run by Triton's interpreter, compiled to PTX without a GPU, and
+called by the registered operators.
+"""
 
 import importlib.util
 import os
@@ -29,11 +31,26 @@ needs_triton = pytest.mark.skipif(
 
 @needs_triton
 def test_kernels_as_in_pytorch():
-    """In a process of its own, because Triton reads TRITON_INTERPRET when it is first imported; on a GPU where there is one."""
+    """In a process of its own, because Triton reads TRITON_INTERPRET when it is first imported; on
+    a GPU where there is one.
+    """
     interpret = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/train/interpreted_scan.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "tests/train/interpreted_scan.py",
+    ]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **interpret, "OMP_NUM_THREADS": "1"}
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **interpret, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b\d\d passed", done.stdout) and "skipped" not in done.stdout
@@ -49,17 +66,29 @@ def compiled(kernel, pointers, constants, target, element):
 
     names = kernel.arg_names
     constants = {**constants, "block": scan_triton.BLOCK, "stages": scan_triton.STAGES}
-    types = {n: "constexpr" if n in constants else f"*{element}" if n in pointers else "i32" for n in names}
-    source = ASTSource(fn=kernel, signature=types, constexprs={(names.index(n),): v for n, v in constants.items()})
-    return compile_kernel(source, target=GPUTarget("cuda", target, 32), options=scan_triton.OPTIONS).asm["ptx"]
+    types = {
+        n: "constexpr" if n in constants else f"*{element}" if n in pointers else "i32"
+        for n in names
+    }
+    source = ASTSource(
+        fn=kernel, signature=types, constexprs={(names.index(n),): v for n, v in constants.items()}
+    )
+    return compile_kernel(
+        source, target=GPUTarget("cuda", target, 32), options=scan_triton.OPTIONS
+    ).asm["ptx"]
 
 
 @needs_triton
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter replaces the compiler")
+@pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter replaces the compiler"
+)
 @pytest.mark.parametrize(("target", "element"), [(80, "fp32"), (90, "fp64")])
 @pytest.mark.parametrize("reset", [0, 1, 2, 3])
 def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch, target, element, reset):
-    """What the interpreter accepts, the compiler may not. No multiply-add is fused, and the states are in registers: no local memory."""
+    """What the interpreter accepts, the compiler may not.
+
+    No multiply-add is fused, and the states are in registers: no local memory.
+    """
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     from neurohw.train import scan_triton
 
@@ -101,7 +130,10 @@ class Recorded(TorchDispatchMode):
 
 
 def test_operators_are_registered_for_a_gpu():
-    """Run with tensors that have a device and a shape alone; PyTorch's autograd for CUDA needs a GPU."""
+    """Run with tensors that have a device and a shape alone;
+
+    PyTorch's autograd for CUDA needs a GPU.
+    """
     for name in ("neurohw::lif_scan", "neurohw::lif_scan_gradient"):
         assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "CUDA")
     values = Constants(0.9, None, 1.0, 0.0, torch.full((5,), 0.9), 0.1)
@@ -110,8 +142,13 @@ def test_operators_are_registered_for_a_gpu():
         neuron = Lif(0.9, reset="soft", refractory=1)
         spikes, v = scan.fast_scan(neuron, values, currents, "arctan", None, True, True)
         rows = recorded.calls[0][1][1]
-        gradient = scan.lif_scan_gradient(currents, rows, spikes, None, 1, 0, 2.0, 1, True, False, False)
-    assert [name for name, _ in recorded.calls] == ["neurohw.lif_scan.default", "neurohw.lif_scan_gradient.default"]
+        gradient = scan.lif_scan_gradient(
+            currents, rows, spikes, None, 1, 0, 2.0, 1, True, False, False
+        )
+    assert [name for name, _ in recorded.calls] == [
+        "neurohw.lif_scan.default",
+        "neurohw.lif_scan_gradient.default",
+    ]
     assert rows.device.type == "cuda" and rows.shape == (6, 5)
     for value in (spikes, v, gradient):
         assert value.device.type == "cuda" and value.shape == (4, 3, 5)
@@ -162,7 +199,9 @@ def test_what_a_gpu_has_no_kernel_for_is_named(fresh_warnings, changes, detach, 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_the_benchmark_measures_nothing_without_a_gpu(tmp_path):
-    specification = importlib.util.spec_from_file_location("gpu_scan", ROOT / "benchmarks" / "gpu_scan.py")
+    specification = importlib.util.spec_from_file_location(
+        "gpu_scan", ROOT / "benchmarks" / "gpu_scan.py"
+    )
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
     with pytest.raises(SystemExit, match="finds no GPU"):
@@ -173,11 +212,17 @@ def test_the_benchmark_measures_nothing_without_a_gpu(tmp_path):
 @pytest.mark.parametrize("recipe", ["digits-cnn", "shd"])
 @pytest.mark.parametrize("training", [False, True])
 def test_a_module_works_where_its_parameters_are(recipe, training):
-    """On the device `meta`, which has no numbers: a tensor that stayed on the processor could not be added to one of it."""
+    """On the device `meta`, which has no numbers: a tensor that stayed on the processor could not
+    be added to one of it.
+    """
     made = recipe_named(recipe)
-    module = SpikingModule(made.network, learn_delays=made.config.learn_delays, dropout=0.1).to("meta")
+    module = SpikingModule(made.network, learn_delays=made.config.learn_delays, dropout=0.1).to(
+        "meta"
+    )
     module.train(training)
-    result = module(torch.empty(4, 3, made.network.input.size, dtype=torch.uint8, device="meta"), states=False)
+    result = module(
+        torch.empty(4, 3, made.network.input.size, dtype=torch.uint8, device="meta"), states=False
+    )
     assert {value.device.type for value in result.values()} == {"meta"}
     result[f"v.{made.network.output.name}"].sum().backward()
     assert {p.grad.device.type for p in module.parameters() if p.grad is not None} == {"meta"}

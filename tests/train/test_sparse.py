@@ -40,10 +40,19 @@ def test_products_and_both_gradients_equal_the_dense_ones(seed: int) -> None:
     given_ = torch.from_numpy(rng.normal(size=(*shape[:2], targets)))
 
     def dense() -> torch.Tensor:
-        return spikes @ torch.zeros(targets, sources).double().index_put((target, source), weight, accumulate=True).T
+        return (
+            spikes
+            @ torch.zeros(targets, sources)
+            .double()
+            .index_put((target, source), weight, accumulate=True)
+            .T
+        )
 
     results = []
-    for current in (dense(), sparse_product(spikes, weight, layout(target, source, (targets, sources)))):
+    for current in (
+        dense(),
+        sparse_product(spikes, weight, layout(target, source, (targets, sources))),
+    ):
         gradient = torch.autograd.grad(current, (weight, spikes), given_)
         results.append((current.detach(), *gradient))
     torch.testing.assert_close(results[1], results[0])
@@ -67,7 +76,11 @@ class Largest(TorchDispatchMode):
 def test_no_step_of_training_makes_a_dense_matrix(longest: int | None) -> None:
     size, synapses, samples, steps = 400, 3000, 2, 5
     network = Network(
-        (Population("input", size, Source()), Population("hidden", size, Lif()), Population("output", 2, Integrator())),
+        (
+            Population("input", size, Source()),
+            Population("hidden", size, Lif()),
+            Population("output", 2, Integrator()),
+        ),
         (
             Projection("input", "hidden", connection=Sparse(synapses), max_delay=longest),
             Projection("hidden", "hidden", 1, connection=Sparse(synapses), max_delay=longest),
@@ -76,7 +89,9 @@ def test_no_step_of_training_makes_a_dense_matrix(longest: int | None) -> None:
     )
     module = SpikingModule(network)
     optimizer = torch.optim.AdamW(module.parameters())
-    spikes = (torch.rand(steps, samples, size, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    spikes = (
+        torch.rand(steps, samples, size, generator=torch.Generator().manual_seed(0)) < 0.3
+    ).float()
     with Largest() as seen:
         loss = module(spikes, states=False)["v.output"][-1].square().sum()
         loss.backward()
@@ -90,14 +105,22 @@ def test_no_step_of_training_makes_a_dense_matrix(longest: int | None) -> None:
 def liquid(neurons: int, synapses: int) -> TrainedNetwork:
     """A recurrent population with random synapses, weights in eighths."""
     rng = np.random.default_rng(3)
-    populations = (Population("input", 50, Source()), Population("liquid", neurons, Lif(0.875, refractory=2, integrates_refractory=True)))  # fmt: skip
+    populations = (
+        Population("input", 50, Source()),
+        Population("liquid", neurons, Lif(0.875, refractory=2, integrates_refractory=True)),
+    )
     counts = {"input": neurons * 5, "liquid": synapses}
-    network = Network(populations, tuple(Projection(n, "liquid", int(n == "liquid"), connection=Sparse(c)) for n, c in counts.items()))  # fmt: skip
+    network = Network(populations, tuple(Projection(n, "liquid", int(n == "liquid"),
+        connection=Sparse(c)) for n, c in counts.items()))  # fmt: skip
     parameters = {"liquid.bias": np.zeros(neurons), "liquid.threshold": np.full(neurons, 2.0)}
     for name, count in counts.items():
         size = network.population(name).size
         pairs = rng.choice(size * neurons, count, replace=False)
-        ends = {"source": pairs % size, "target": pairs // size, "weight": rng.integers(-7, 8, count) / 8}
+        ends = {
+            "source": pairs % size,
+            "target": pairs // size,
+            "weight": rng.integers(-7, 8, count) / 8,
+        }
         parameters |= {f"{name}_to_liquid.{k}": v.astype(float) for k, v in ends.items()}
     return TrainedNetwork(network, parameters, 12)
 
@@ -112,7 +135,9 @@ def test_a_thousand_recurrent_neurons_are_one_network_in_every_engine() -> None:
 
 
 def test_eight_thousand_neurons_learn_without_a_dense_matrix() -> None:
-    """A matrix of 8,000 x 8,000 would take 256 MB; the largest tensor of a training step holds the synapses."""
+    """A matrix of 8,000 x 8,000 would take 256 MB; the largest tensor of a training step holds the
+    synapses.
+    """
     trained = liquid(8000, 1_200_000)
     module = SpikingModule.from_trained(trained, dtype=torch.float32)
     module.train()

@@ -23,7 +23,13 @@ def test_the_spike_is_a_step_that_includes_the_threshold(name: str) -> None:
     [
         (arctan, 2.0, lambda x, k: torch.atan(math.pi / 2 * k * x) / math.pi),
         (fast_sigmoid, 5.0, lambda x, k: x / (1 + k * x.abs())),
-        (triangular, 1.5, lambda x, k: torch.where(x.abs() < 1 / k, k * x - k * k * x * x.abs() / 2, x.sign() / 2)),
+        (
+            triangular,
+            1.5,
+            lambda x, k: torch.where(
+                x.abs() < 1 / k, k * x - k * k * x * x.abs() / 2, x.sign() / 2
+            ),
+        ),
     ],
 )
 def test_the_derivative_is_that_of_the_smooth_step(function, slope, antiderivative) -> None:  # type: ignore[no-untyped-def]
@@ -52,7 +58,12 @@ def test_a_detached_soft_reset_leaves_the_gradient_of_the_membrane_alone() -> No
     gradients = []
     for detach in (True, False):
         _, state = lif_step(
-            Lif(0.5), Constants(0.5, threshold=threshold), current, NeuronState(zero, zero, zero, zero), arctan, detach
+            Lif(0.5),
+            Constants(0.5, threshold=threshold),
+            current,
+            NeuronState(zero, zero, zero, zero),
+            arctan,
+            detach,
         )
         gradients.append(torch.autograd.grad(state.v.sum(), current)[0].item())
     bump = 1 / (1 + (math.pi * 0.5) ** 2)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Truncated backpropagation through time: the forward pass of all steps, gradients that stop at the borders of windows."""
+"""Truncated backpropagation through time: the forward pass of all steps, gradients that stop at the
+borders of windows.
+"""
 
 from pathlib import Path
 
@@ -29,10 +31,15 @@ def module_of(rng: np.random.Generator, steps: int) -> SpikingModule:
 
 
 def gradients(module: SpikingModule) -> dict[str, torch.Tensor]:
-    return {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in module.named_parameters()}
+    return {
+        n: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for n, p in module.named_parameters()
+    }
 
 
-def whole(module: SpikingModule, spikes: torch.Tensor, readout: Readout, labels: torch.Tensor) -> torch.Tensor:
+def whole(
+    module: SpikingModule, spikes: torch.Tensor, readout: Readout, labels: torch.Tensor
+) -> torch.Tensor:
     module.zero_grad()
     values = scores(module(spikes), module.network, readout)
     loss = cross_entropy(values, labels)
@@ -45,7 +52,9 @@ def in_windows(
     module: SpikingModule, spikes: torch.Tensor, window: int, readout: Readout, labels: torch.Tensor
 ) -> torch.Tensor:
     module.zero_grad()
-    return backward_in_windows(module, spikes, window, readout, lambda values: cross_entropy(values, labels))[0]
+    return backward_in_windows(
+        module, spikes, window, readout, lambda values: cross_entropy(values, labels)
+    )[0]
 
 
 def readouts_of(network: Network) -> tuple[Readout, ...]:
@@ -55,9 +64,11 @@ def readouts_of(network: Network) -> tuple[Readout, ...]:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_windows_put_together_are_the_whole(seed: int) -> None:
-    """Every spike and state of random graphs, with delays longer than a window, recurrence and all neuron models.
+    """Every spike and state of random graphs, with delays longer than a window, recurrence and all
+    neuron models.
 
-    To the last bit, but where a gain is a sigmoid, which PyTorch rounds otherwise in a long tensor than in a short one.
+    To the last bit, but where a gain is a sigmoid, which PyTorch rounds otherwise in a long tensor
+    than in a short one.
     """
     rng = np.random.default_rng(seed)
     steps, window = int(rng.integers(1, 12)), int(rng.integers(1, 6))
@@ -71,7 +82,9 @@ def test_windows_put_together_are_the_whole(seed: int) -> None:
             parts.append(part)
     tolerance = 1e-12 if any(m.effect == "gain" for m in module.network.modulations) else 0.0
     for name, values in expected.items():
-        torch.testing.assert_close(torch.cat([p[name] for p in parts]), values, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(
+            torch.cat([p[name] for p in parts]), values, rtol=tolerance, atol=tolerance
+        )
 
 
 @settings(max_examples=12, deadline=None)
@@ -97,10 +110,17 @@ def test_the_readout_carries_the_gradient_over_borders_exactly(seed: int) -> Non
     """A network whose only memory is its readout loses nothing in windows, for every readout."""
     rng = np.random.default_rng(seed)
     readout = READOUTS[seed % 3]
-    neurons = (Source(), Lif(0.0, reset="none"), Integrator(0.9, 0.5) if readout == "membrane" else Lif(0.7))
+    neurons = (
+        Source(),
+        Lif(0.0, reset="none"),
+        Integrator(0.9, 0.5) if readout == "membrane" else Lif(0.7),
+    )
     names = ("input", "hidden", "output")
     network = Network(
-        tuple(Population(n, size, neuron) for n, size, neuron in zip(names, (4, 6, 3), neurons, strict=True)),
+        tuple(
+            Population(n, size, neuron)
+            for n, size, neuron in zip(names, (4, 6, 3), neurons, strict=True)
+        ),
         (Projection("input", "hidden"), Projection("hidden", "output")),
     )
     steps = int(rng.integers(2, 12))
@@ -117,7 +137,9 @@ def test_the_readout_carries_the_gradient_over_borders_exactly(seed: int) -> Non
 
 
 def remembering(delay: int) -> SpikingModule:
-    """One input, one neuron with memory (or a delay behind it), one readout that sees the last step alone."""
+    """One input, one neuron with memory (or a delay behind it), one readout that sees the last step
+    alone.
+    """
     network = Network(
         (
             Population("input", 1, Source()),
@@ -135,7 +157,9 @@ def remembering(delay: int) -> SpikingModule:
 
 @pytest.mark.parametrize("delay", [0, 5])
 def test_windows_cut_the_gradient_and_nothing_else(delay: int) -> None:
-    """The only input spike comes at step 0 and acts at step 5: a window that begins after it sees no gradient by its weight."""
+    """The only input spike comes at step 0 and acts at step 5: a window that begins after it sees
+    no gradient by its weight.
+    """
     module, spikes = remembering(delay), torch.zeros(6, 1, 1)
     spikes[0] = 1.0
     found = {}
@@ -145,7 +169,8 @@ def test_windows_cut_the_gradient_and_nothing_else(delay: int) -> None:
         weight = module.array("input_to_hidden.weight").grad
         found[window] = 0.0 if weight is None else float(weight)
         assert torch.equal(values, scores(module(spikes), module.network, "membrane"))
-    # 3: windows 0-2 and 3-5; 5: windows 0-4 and 5. A spike on its way over the border is a constant, too.
+    # 3: windows 0-2 and 3-5; 5: windows 0-4 and 5. A spike on its way over the border is a
+    # constant, too.
     assert all(found[window] == 0.0 for window in range(1, 6))
     assert found[6] == found[7] > 0.0
 
@@ -172,13 +197,24 @@ def saved_bytes(run: object) -> int:
 
 def test_memory_falls_with_the_window() -> None:
     network = Network(
-        (Population("input", 8, Source()), Population("hidden", 16, Lif(0.9)), Population("output", 4, Integrator())),
-        (Projection("input", "hidden"), Projection("hidden", "hidden", 1), Projection("hidden", "output")),
+        (
+            Population("input", 8, Source()),
+            Population("hidden", 16, Lif(0.9)),
+            Population("output", 4, Integrator()),
+        ),
+        (
+            Projection("input", "hidden"),
+            Projection("hidden", "hidden", 1),
+            Projection("hidden", "output"),
+        ),
     )
     module, rng = SpikingModule(network), np.random.default_rng(0)
     spikes = torch.from_numpy(random_stimulus(rng, network, 160, 8))
     labels = torch.from_numpy(rng.integers(4, size=8))
-    by_window = {w: saved_bytes(lambda w=w: in_windows(module, spikes, w, "membrane", labels)) for w in (160, 40, 10)}
+    by_window = {
+        w: saved_bytes(lambda w=w: in_windows(module, spikes, w, "membrane", labels))
+        for w in (160, 40, 10)
+    }
     assert by_window[40] < 0.3 * by_window[160] and by_window[10] < 0.3 * by_window[40]
 
 
@@ -187,21 +223,29 @@ def test_an_interrupted_training_in_windows_ends_as_if_it_had_never_stopped(tmp_
     assert dataset.steps is not None
     encoder = Encoder("spikes", dataset.steps)
     network = Network(
-        (Population("input", 8, Source()), Population("hidden", 12, Lif(0.9)), Population("output", 4, Integrator())),
+        (
+            Population("input", 8, Source()),
+            Population("hidden", 12, Lif(0.9)),
+            Population("output", 4, Integrator()),
+        ),
         (
             Projection("input", "hidden", max_delay=9),
             Projection("hidden", "hidden", 1),
             Projection("hidden", "output"),
         ),
     )
-    config = TrainConfig(epochs=3, learn_delays=True, dropout=0.2, event_drop=0.1, truncation=7, spectral_radius=0.9)
+    config = TrainConfig(
+        epochs=3, learn_delays=True, dropout=0.2, event_drop=0.1, truncation=7, spectral_radius=0.9
+    )
 
     def stop(epoch: int, epochs: int, metrics: object) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
     def equal(a: TrainedNetwork, b: TrainedNetwork) -> bool:
-        return a.info == b.info and all(np.array_equal(b.parameters[n], v) for n, v in a.parameters.items())
+        return a.info == b.info and all(
+            np.array_equal(b.parameters[n], v) for n, v in a.parameters.items()
+        )
 
     expected = fit(network, dataset, encoder, config)
     with pytest.raises(KeyboardInterrupt):
@@ -212,9 +256,15 @@ def test_an_interrupted_training_in_windows_ends_as_if_it_had_never_stopped(tmp_
 
 
 def test_dropout_is_the_same_in_both_passes() -> None:
-    """Each window is run twice: with the first run's draws the scores of windows are those of one pass."""
+    """Each window is run twice: with the first run's draws the scores of windows are those of one
+    pass.
+    """
     network = Network(
-        (Population("input", 8, Source()), Population("hidden", 16, Lif(0.9)), Population("output", 4, Integrator())),
+        (
+            Population("input", 8, Source()),
+            Population("hidden", 16, Lif(0.9)),
+            Population("output", 4, Integrator()),
+        ),
         (Projection("input", "hidden"), Projection("hidden", "output")),
     )
     module, rng = SpikingModule(network, dropout=0.5, dtype=torch.float64), np.random.default_rng(0)
@@ -228,7 +278,8 @@ def test_dropout_is_the_same_in_both_passes() -> None:
     module.generator.manual_seed(4)
     values, _ = backward_in_windows(module, spikes, 4, "membrane", lambda v: v.square().sum())
     assert torch.equal(values, last.detach()) and torch.equal(module.generator.get_state(), after)
-    # The gradient is that of the same draws: of the readout's weights it is exact, 2 v times the spikes that passed.
+    # The gradient is that of the same draws: of the readout's weights it is exact, 2 v times the
+    # spikes that passed.
     module.zero_grad()
     module.generator.manual_seed(4)
     carried, last = Carried({}, {}), torch.zeros(())

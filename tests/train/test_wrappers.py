@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module inside what PyTorch wraps modules in: compiled, under autocast, in DataParallel (DistributedDataParallel: `test_distributed.py`)."""
+"""The module inside what PyTorch wraps modules in: compiled, under autocast, in DataParallel
+(DistributedDataParallel: `test_distributed.py`).
+"""
 
 import pytest
 import torch
@@ -32,7 +34,9 @@ def check(found, gradients, arrays, expected):
 
 
 def test_compiled(plain):
-    """By the operators that are registered with PyTorch: their shapes and gradients are traced, not their code."""
+    """By the operators that are registered with PyTorch: their shapes and gradients are traced, not
+    their code.
+    """
     module, spikes, arrays, gradients = plain
     torch._dynamo.reset()
     check(*outcome(module, torch.compile(module, backend="aot_eager"), spikes), arrays, gradients)

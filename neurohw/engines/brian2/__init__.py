@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Brian2 as an engine, in runtime mode, and as an exported script.
 
-float64 models equal the reference: the same rasters, membranes within 1e-9 (Brian2 adds the currents of a step in its own order). Quantized models
-equal the golden model on every spike and state. Populations are updated in the network's order, each in slots of its own, so that there is no
+float64 models equal the reference: the same rasters, membranes within 1e-9 (Brian2 adds the
+currents of a step in its own order). Quantized models equal the golden model on every spike and
+state. Populations are updated in the network's order, each in slots of its own, so that there is no
 offset in time.
 """
 
@@ -31,7 +32,8 @@ from neurohw.trace import Trace
 __all__ = ["check", "export", "run"]
 
 Target = Literal["auto", "numpy", "cython"]
-CYTHON_STEPS = 20_000  # a first compilation takes as long as about this many steps of the NumPy target
+# a first compilation takes as long as about this many steps of the NumPy target
+CYTHON_STEPS = 20_000
 CHUNK_SYNAPSES = 4_000_000  # samples are simulated side by side, up to this many synapses
 
 
@@ -41,13 +43,20 @@ def _preferences(target: str) -> Iterator[Any]:
     try:
         import brian2
     except ImportError as error:
-        raise MissingTool(f"Brian2 is not installed or does not load ({error}): {cure_of('brian2')}") from error
+        raise MissingTool(
+            f"Brian2 is not installed or does not load ({error}): {cure_of('brian2')}"
+        ) from error
     prefs = brian2.prefs
     with tempfile.TemporaryDirectory() as cache:
         wanted: dict[str, Any] = {"codegen.target": target}
         if target == "cython":
             # -ffast-math, Brian2's default, changes the last bits of a membrane
-            wanted["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O3", "-ffp-contract=off", "-std=c++11"]
+            wanted["codegen.cpp.extra_compile_args_gcc"] = [
+                "-w",
+                "-O3",
+                "-ffp-contract=off",
+                "-std=c++11",
+            ]
             wanted["codegen.runtime.cython.cache_dir"] = cache
         before = {name: prefs[name] for name in wanted}
         try:
@@ -68,8 +77,9 @@ def run(
 ) -> Trace:
     """Spikes and states of Brian2 for counts [time, sample, input neuron].
 
-    target: code generation, "numpy" or "cython" (slow to compile, fast to run); "auto" takes Cython for long runs. Counts above 1 are sent by
-    copies of the input neurons. beyond_proof: as of `neurohw.golden.run_golden`, for integers.
+    target: code generation, "numpy" or "cython" (slow to compile, fast to run); "auto" takes Cython
+        for long runs. Counts above 1 are sent by copies of the input neurons.
+    beyond_proof: as of `neurohw.golden.run_golden`, for integers.
     Raises MissingTool without Brian2.
     """
     check(model)
@@ -113,7 +123,9 @@ def _run_side_by_side(
     copies = max(1, int(spikes.max()))
     fires = np.concatenate([spikes > k for k in range(copies)], axis=2).reshape(steps, -1)
     when, which = np.nonzero(fires)
-    source = brian2.SpikeGeneratorGroup(fires.shape[1], which, when * dt, clock=clock, when="input", sorted=True)
+    source = brian2.SpikeGeneratorGroup(
+        fires.shape[1], which, when * dt, clock=clock, when="input", sorted=True
+    )
     groups: dict[str, Any] = {network.input.name: source}
     objects: list[Any] = [source]
     schedule = [
@@ -134,7 +146,8 @@ def _run_side_by_side(
             code.model(),
             threshold=code.threshold or None,
             reset=code.reset if code.threshold else None,
-            namespace=code.namespace() | {n: brian2.TimedArray(t, dt=brian2.second) for n, t in code.tables.items()},
+            namespace=code.namespace()
+            | {n: brian2.TimedArray(t, dt=brian2.second) for n, t in code.tables.items()},
             clock=clock,
             name=f"population_{name}*",  # Brian2 adds a number where the name is taken
         )
@@ -160,7 +173,9 @@ def _run_side_by_side(
         code, group = codes[population.name], groups[population.name]
         for variable, astrocyte in code.levels.items():
             domains = network.population(astrocyte).size
-            index = np.concatenate([s * domains + spread(np.arange(domains), population.size) for s in range(samples)])
+            index = np.concatenate(
+                [s * domains + spread(np.arange(domains), population.size) for s in range(samples)]
+            )
             setattr(group, variable, brian2.linked_var(groups[astrocyte], "v", index=index))
         if code.modulate:  # before any population advances
             objects.append(group.run_regularly(code.modulate, clock=clock, when="modulate"))
@@ -179,7 +194,9 @@ def _run_side_by_side(
             clock=clock,
             name=f"projection_{projection.name}*",
         )
-        i = np.concatenate([s * per_sample + k * size + found.source for s in range(samples) for k in ways])
+        i = np.concatenate(
+            [s * per_sample + k * size + found.source for s in range(samples) for k in ways]
+        )
         j = np.concatenate([s * targets + found.target for s in range(samples) for k in ways])
         repeats = len(i) // len(found.weight)
         connection.connect(i=i, j=j)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The step of a population as Brian2 code: one text for the engine and for the exported script.
 
-All numbers are float64. A quantized network's integers stay exact there: every product stays below 2^53 (`MAX_STATE_BITS`), decays round with
-`floor` as the arithmetic shift or toward zero as Loihi, and states are clipped to their formats.
+All numbers are float64. A quantized network's integers stay exact there: every product stays below
+2^53 (`MAX_STATE_BITS`), decays round with `floor` as the arithmetic shift or toward zero as Loihi,
+and states are clipped to their formats.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,15 @@ from numpy.typing import NDArray
 
 from neurohw.connections import MATRICES
 from neurohw.errors import Unsupported
-from neurohw.fixedpoint import MULTIPLY_UNIT, Decay, IntFormat, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
+from neurohw.fixedpoint import (
+    MULTIPLY_UNIT,
+    Decay,
+    IntFormat,
+    MultiplyDecay,
+    MultiplyDecays,
+    NoDecay,
+    ShiftDecay,
+)
 from neurohw.integers import QuantizedNetwork
 from neurohw.modulation import Modulation, spread
 from neurohw.network import GRAPH, Population, TrainedNetwork
@@ -27,8 +36,8 @@ IMPLEMENTS = Implements(
     | MATRICES
     | {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-            "delayed_current clears_current integrates_refractory",
+            "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+            "membrane_bias delayed_current clears_current integrates_refractory",
             reset=("soft", "hard", "none"),
         ),
         Adaptation: attributes("decay strength"),
@@ -50,9 +59,15 @@ Values = NDArray[np.float64]
 class Code:
     """One population for Brian2.
 
-    modulate: statements at the beginning of a step, before any population advances: what astrocytes do. levels: for every one of them the variable that is
-    linked to its membranes, and its name. tables: look-up tables of integer gains, by the name of the function. update: statements that take the summed input I into the membrane v. threshold: condition of a spike. reset: statements after one; both
-    empty for a readout that never fires. variables: state variables. constants: values that the code names, a number or one for every neuron.
+    modulate: statements at the beginning of a step, before any population advances: what astrocytes
+        do.
+    levels: for every one of them the variable that is linked to its membranes, and its name.
+    tables: look-up tables of integer gains, by the name of the function.
+    update: statements that take the summed input I into the membrane v.
+    threshold: condition of a spike.
+    reset: statements after one; both empty for a readout that never fires.
+    variables: state variables.
+    constants: values that the code names, a number or one for every neuron.
     """
 
     update: str
@@ -65,7 +80,9 @@ class Code:
     tables: dict[str, Values] = field(default_factory=dict)
 
     def model(self) -> str:
-        """The model text of the NeuronGroup: its variables, and the constants that differ between neurons."""
+        """The model text of the NeuronGroup: its variables, and the constants that differ between
+        neurons.
+        """
         own = [name for name, value in self.constants.items() if not isinstance(value, float)]
         texts = [f"{n} : 1" for n in self.variables] + [f"{n} : 1 (constant)" for n in own]
         return "\n".join(texts + [f"{n} : 1 (linked)" for n in self.levels])
@@ -80,7 +97,9 @@ def _shared(values: NDArray[Any]) -> float | Values:
     return float(array[0]) if np.all(array == array[0]) else array
 
 
-def _integer_decay(name: str, variable: str, decay: Decay, population: Population) -> tuple[str, dict[str, Any]]:
+def _integer_decay(
+    name: str, variable: str, decay: Decay, population: Population
+) -> tuple[str, dict[str, Any]]:
     match decay:
         case NoDecay():
             return variable, {}
@@ -98,17 +117,25 @@ def _clip(text: str, limits: IntFormat) -> str:
 
 
 class _Numbers:
-    """How the numbers of a population behave: decays by name, saturations, and the constants they need."""
+    """How the numbers of a population behave: decays by name, saturations, and the constants they
+    need.
+    """
 
     def __init__(self, model: TrainedNetwork | QuantizedNetwork, population: Population) -> None:
         self.constants: dict[str, Any] = {}
         self.population = population
-        self.quantized = model.populations[population.name] if isinstance(model, QuantizedNetwork) else None
+        self.quantized = (
+            model.populations[population.name] if isinstance(model, QuantizedNetwork) else None
+        )
         self.trained = None if isinstance(model, QuantizedNetwork) else model
 
     def value(self, name: str) -> None:
         """Define the constant `name`: bias, threshold, v_reset or adaptation_strength."""
-        values = getattr(self.quantized, name) if self.quantized else self.trained.values(self.population, name)  # type: ignore[union-attr]
+        values = (
+            getattr(self.quantized, name)
+            if self.quantized
+            else self.trained.values(self.population, name)
+        )  # type: ignore[union-attr]
         self.constants[name] = _shared(self.population.expand(np.asarray(values, np.float64)))
 
     def decayed(self, name: str, variable: str) -> str:
@@ -120,7 +147,9 @@ class _Numbers:
                 return variable
             self.constants[name] = factor
             return f"{name}*{variable}"
-        text, constants = _integer_decay(name, variable, getattr(self.quantized, name), self.population)
+        text, constants = _integer_decay(
+            name, variable, getattr(self.quantized, name), self.population
+        )
         self.constants |= constants
         return text
 
@@ -135,7 +164,9 @@ class _Numbers:
 
 @dataclass
 class _Acting:
-    """What astrocytes do to a population: the statements, and the levels, tables and constants that they need."""
+    """What astrocytes do to a population: the statements, and the levels, tables and constants that
+    they need.
+    """
 
     statements: list[str] = field(default_factory=list)
     levels: dict[str, str] = field(default_factory=dict)
@@ -144,12 +175,16 @@ class _Acting:
 
 
 def _acting(model: TrainedNetwork | QuantizedNetwork, population: Population) -> _Acting:
-    """The factor `gain` of the sum (in 256ths where it is an integer) and the `rise` of the threshold."""
+    """The factor `gain` of the sum (in 256ths where it is an integer) and the `rise` of the
+    threshold.
+    """
     network, result = model.network, _Acting()
     for modulation in (m for m in network.modulations if m.target == population.name):
         source, kind = network.population(modulation.source), modulation.effect
         result.levels[f"v_{kind}"] = source.name
-        integers = model.modulations[modulation.name] if isinstance(model, QuantizedNetwork) else None
+        integers = (
+            model.modulations[modulation.name] if isinstance(model, QuantizedNetwork) else None
+        )
         offset = (
             model.populations[source.name].offset
             if isinstance(model, QuantizedNetwork)
@@ -176,7 +211,9 @@ def _acting(model: TrainedNetwork | QuantizedNetwork, population: Population) ->
 
 
 def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) -> Code:
-    """The Brian2 code of one population of a (folded) model, in the order of `neurohw.step.advance`."""
+    """The Brian2 code of one population of a (folded) model, in the order of
+    `neurohw.step.advance`.
+    """
     neuron = population.neuron
     assert not isinstance(neuron, Source)
     numbers = _Numbers(model, population)
@@ -203,7 +240,11 @@ def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) 
     scaled = "I*gain" if numbers.quantized is None else "floor(I*gain/256)"
     total = scaled if has_gain else "I"
     arriving = total if lif.membrane_bias else f"{total} + bias"
-    current = numbers.current(f"{numbers.decayed('synapse_decay', 'c')} + {arriving}") if has_synapse else arriving
+    current = (
+        numbers.current(f"{numbers.decayed('synapse_decay', 'c')} + {arriving}")
+        if has_synapse
+        else arriving
+    )
     if lif.clears_current and lif.refractory:
         current = f"(1 - held)*({current})"
     if lif.clears_current and lif.delayed_reset:
@@ -239,7 +280,9 @@ def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) 
         reset.append(f"r = {lif.refractory}")
     if adaptive:
         reset.append(f"a = {numbers.membrane('a + adaptation_strength')}")
-    condition = f"v {'>' if lif.strict else '>='} {theta}" + (" and held < 0.5" if lif.refractory else "")
+    condition = f"v {'>' if lif.strict else '>='} {theta}" + (
+        " and held < 0.5" if lif.refractory else ""
+    )
     variables = ["v", "c", "I", "r"] + ["a"] * adaptive + ["theta"] * (theta == "theta")
     variables += ["held"] * bool(lif.refractory) + ["gain"] * has_gain + ["rise"] * has_rise
     return Code(
@@ -255,22 +298,29 @@ def equations(model: TrainedNetwork | QuantizedNetwork, population: Population) 
 
 
 def check(model: TrainedNetwork | QuantizedNetwork) -> None:
-    """Raise Unsupported, naming the node, for what `IMPLEMENTS` does not name, and for integers that float64 would not hold exactly."""
+    """Raise Unsupported, naming the node, for what `IMPLEMENTS` does not name, and for integers
+    that float64 would not hold exactly.
+    """
     if not isinstance(model, QuantizedNetwork):
         IMPLEMENTS.check(model.network)
         return
     IMPLEMENTS.check(model.network, model.populations)
     for name, q in model.populations.items():
-        for what, limits in (("membrane", q.membrane), ("current", q.current), ("accumulator", q.accumulator)):
+        for what, limits in (
+            ("membrane", q.membrane),
+            ("current", q.current),
+            ("accumulator", q.accumulator),
+        ):
             if limits.bits > MAX_STATE_BITS:
                 raise Unsupported(
-                    f"population {name!r}: the {what} has {limits.bits} bits, Brian2's float64 holds integers exactly up to "
-                    f"{MAX_STATE_BITS}: set a membrane cap"
+                    f"population {name!r}: the {what} has {limits.bits} bits, Brian2's float64 "
+                    f"holds integers exactly up to {MAX_STATE_BITS}: set a membrane cap"
                 )
     for modulation in model.network.modulations:
         integers = model.modulations[modulation.name]
         bits = model.populations[modulation.source].membrane.bits + 1 + max(0, -integers.shift)
         if integers.table is None and bits > MAX_STATE_BITS:
             raise Unsupported(
-                f"modulation {modulation.name!r}: the rise of the threshold has {bits} bits, Brian2's float64 holds integers exactly up to {MAX_STATE_BITS}"
+                f"modulation {modulation.name!r}: the rise of the threshold has {bits} bits, "
+                f"Brian2's float64 holds integers exactly up to {MAX_STATE_BITS}"
             )

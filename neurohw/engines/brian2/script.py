@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model as a Brian2 script that stands alone: a readable .py file with its synapses in an .npz beside it."""
+"""A model as a Brian2 script that stands alone: a readable .py file with its synapses in an .npz
+beside it.
+"""
 
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from neurohw.storage import ARRAYS_SHA256, write_script
 def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write the script `path` and its arrays, and return both paths.
 
-    The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or
-    [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the same axes.
-    It refuses axes that may be exchanged, and more steps than integers are proved for, unless
-    started with --beyond-proof. Raises Unsupported as the engine does, CannotWrite if something else
-    than an export stands there, unless `force`.
+    The script needs brian2 and numpy only. `python SCRIPT --input spikes.npz --out trace.npz
+    [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
+    `spikes.<population>` (and `v.<population>`) of the same axes. It refuses axes that may be
+    exchanged, and more steps than integers are proved for, unless started with --beyond-proof.
+    Raises Unsupported as the engine does, CannotWrite if something else than an export stands
+    there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -53,7 +56,12 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = F
         found = synapse_list(folded, projection)
         if not len(found.weight):
             continue
-        for kind, array in (("i", found.source), ("j", found.target), ("w", found.weight), ("delay", found.delay)):
+        for kind, array in (
+            ("i", found.source),
+            ("j", found.target),
+            ("w", found.weight),
+            ("delay", found.delay),
+        ):
             arrays[f"{projection.name}.{kind}"] = array
         projections.append(projection)
     environment = jinja2.Environment(

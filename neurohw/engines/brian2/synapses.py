@@ -16,8 +16,9 @@ from neurohw.network import CONNECTION_FIELDS, Projection, TrainedNetwork
 class SynapseList:
     """Synapses of one projection, arrays [synapse]; delay in steps of Brian2's queue.
 
-    Within a step, populations are updated in order, each directly after its synapses. A spike of an earlier population can therefore
-    arrive in its own step; one of the same or a later population is first seen by the queue in the step after, which takes one step off its delay.
+    Within a step, populations are updated in order, each directly after its synapses. A spike of an
+    earlier population can therefore arrive in its own step; one of the same or a later population
+    is first seen by the queue in the step after, which takes one step off its delay.
     """
 
     source: NDArray[np.int64]
@@ -37,10 +38,23 @@ def synapse_list(model: TrainedNetwork | QuantizedNetwork, projection: Projectio
         weight, arrays = quantized.weight << quantized.exponent, quantized.arrays()
     else:
         weight = model.parameters[f"{projection.name}.weight"]
-        arrays = {k: v for k in CONNECTION_FIELDS if (v := model.parameters.get(f"{projection.name}.{k}")) is not None}
-    found = synapses(projection.connection, source.size, target.size, arrays, projection.delay, projection.delay_per)
+        arrays = {
+            k: v
+            for k in CONNECTION_FIELDS
+            if (v := model.parameters.get(f"{projection.name}.{k}")) is not None
+        }
+    found = synapses(
+        projection.connection,
+        source.size,
+        target.size,
+        arrays,
+        projection.delay,
+        projection.delay_per,
+    )
     order = [network.input.name, *(p.name for p in network.update_order())]
     late = order.index(projection.source) >= order.index(projection.target)
     values = weight.ravel()[found.weight_index].astype(np.float64)
     used = values != 0
-    return SynapseList(found.source[used], found.target[used], values[used], found.delay[used] - late)
+    return SynapseList(
+        found.source[used], found.target[used], values[used], found.delay[used] - late
+    )

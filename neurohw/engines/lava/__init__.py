@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lava as an engine: quantized networks in its fixed-point simulation of Loihi 2, and as exported scripts.
+"""Lava as an engine: quantized networks in its fixed-point simulation of Loihi 2, and as exported
+scripts.
 
-Equal to the golden model on every spike and state. Lava's own LIF, Dense, DelayDense, Sparse, DelaySparse and Conv run whatever they compute exactly; the rest,
-soft resets first of all, runs in `SoftResetLIF` and `IntegerSynapses`, which any Lava network may use. See `plan` for which is which and for
-the offsets of populations, which a Trace no longer has. Importing this package does not import Lava; the two processes do when they are asked for.
+Equal to the golden model on every spike and state. Lava's own LIF, Dense, DelayDense, Sparse,
+DelaySparse and Conv run whatever they compute exactly; the rest, soft resets first of all, runs in
+`SoftResetLIF` and `IntegerSynapses`, which any Lava network may use. See `plan` for which is which
+and for the offsets of populations, which a Trace no longer has. Importing this package does not
+import Lava; the two processes do when they are asked for.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,17 @@ from neurohw.model_files import digest_of
 from neurohw.stimulus import Spikes, is_beyond, stimulus_of
 from neurohw.trace import Trace
 
-__all__ = ["IntegerSynapses", "Plan", "SoftResetLIF", "check", "export", "offsets", "plan", "run", "run_many"]
+__all__ = [
+    "IntegerSynapses",
+    "Plan",
+    "SoftResetLIF",
+    "check",
+    "export",
+    "offsets",
+    "plan",
+    "run",
+    "run_many",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -48,14 +61,16 @@ def run(
     side_by_side: bool = True,
     beyond_proof: bool = False,
 ) -> Trace:
-    """Spikes and states of Lava for counts [time, sample, input neuron], without the offsets of populations.
+    """Spikes and states of Lava for counts [time, sample, input neuron], without the offsets of
+    populations.
 
-    timeout: seconds. side_by_side: all samples in one Lava network, where Sparse and IntegerSynapses take the place of Dense and Conv; else one after the
-    other, each in a network of its own. beyond_proof: allow more steps than the widths are proved
-    for, as in `neurohw.golden.run_golden`.
+    timeout: seconds.
+    side_by_side: all samples in one Lava network, where Sparse and IntegerSynapses take the place
+        of Dense and Conv; else one after the other, each in a network of its own.
+    beyond_proof: allow more steps than the widths are proved for, as in
+        `neurohw.golden.run_golden`.
     Raises Unsupported as `check` and for counts above the model's max_count, MissingTool without
-    Lava,
-    NeurohwError with Lava's last words if it fails or takes too long.
+    Lava, NeurohwError with Lava's last words if it fails or takes too long.
     """
     return run_many([(model, spikes)], states, timeout, side_by_side, beyond_proof)[0]
 
@@ -81,10 +96,15 @@ def run_many(
             )
         known.append((model, given.counts))
     results = run_jobs(known, states, side_by_side, timeout)
-    return [_trace(model, arrays, b) for (model, _), arrays, b in zip(known, results, beyond, strict=True)]
+    return [
+        _trace(model, arrays, b)
+        for (model, _), arrays, b in zip(known, results, beyond, strict=True)
+    ]
 
 
 def _trace(model: QuantizedNetwork, arrays: dict[str, NDArray[Any]], beyond: bool) -> Trace:
-    spikes = {p.name: arrays[f"spikes.{p.name}"].astype(np.uint8) for p in model.network.populations}
+    spikes = {
+        p.name: arrays[f"spikes.{p.name}"].astype(np.uint8) for p in model.network.populations
+    }
     states = {name: array for name, array in arrays.items() if not name.startswith("spikes.")}
     return Trace(spikes, states, digest_of(model), beyond_proof=beyond)

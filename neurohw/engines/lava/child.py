@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that Lava runs in: `python -m neurohw.engines.lava.child FOLDER PREFIX` runs the jobs that `session` wrote."""
+"""The process that Lava runs in:
+
+`python -m neurohw.engines.lava.child FOLDER PREFIX` runs the jobs that `session` wrote.
+"""
 
 import json
 import sys
@@ -16,7 +19,9 @@ FAILED = 3  # exit code with an error file, which the caller raises again
 
 
 def name_shared_memory(prefix: str) -> None:
-    """Give all shared memory of this process and its children names that the caller can find if they are killed."""
+    """Give all shared memory of this process and its children names that the caller can find if
+    they are killed.
+    """
     shared_memory._SHM_NAME_PREFIX = prefix  # type: ignore[attr-defined]
     shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + 16  # type: ignore[attr-defined]
 
@@ -29,7 +34,10 @@ def main(folder: Path) -> None:
     for job in json.loads((folder / "jobs.json").read_text()):
         place = folder / job["folder"]
         arrays = simulate(
-            load_quantized(place / "model"), np.load(place / "spikes.npy"), job["states"], job["side_by_side"]
+            load_quantized(place / "model"),
+            np.load(place / "spikes.npy"),
+            job["states"],
+            job["side_by_side"],
         )
         np.savez(place / "result.npz", **arrays)  # type: ignore[arg-type]
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lava 0.10 on Python 3.11 and later: one dataclass default that newer Pythons refuse (docs/adr/0004).
+"""Lava 0.10 on Python 3.11 and later: one dataclass default that newer Pythons refuse
+(docs/adr/0004).
 
-    python -m neurohw.engines.lava.compat SCRIPT [ARGUMENTS]
+python -m neurohw.engines.lava.compat SCRIPT [ARGUMENTS]
 
 runs a Lava script with `enable` called before.
 """
@@ -17,12 +18,15 @@ from typing import Any
 from neurohw.errors import MissingTool
 
 INSTALL = "`pip install --no-deps --ignore-requires-python lava-nc==0.10.0`"
-REFUSED_IN = "lava.magma.compiler.var_model"  # the one module whose dataclasses have an unhashable default
+# the one module whose dataclasses have an unhashable default
+REFUSED_IN = "lava.magma.compiler.var_model"
 
 
 @contextmanager
 def _defaults_allowed() -> Iterator[None]:
-    """Give default values of Lava's dataclasses a hash while they are defined; other classes are checked as ever."""
+    """Give default values of Lava's dataclasses a hash while they are defined; other classes are
+    checked as ever.
+    """
     original = getattr(dataclasses, "_get_field", None)
     if sys.version_info < (3, 11) or original is None:
         yield
@@ -31,7 +35,11 @@ def _defaults_allowed() -> Iterator[None]:
     def get_field(cls: type, name: str, *arguments: Any) -> Any:
         default = getattr(cls, name, None)
         kind = type(default)
-        if cls.__module__.startswith("lava.") and kind.__module__.startswith("lava.") and kind.__hash__ is None:
+        if (
+            cls.__module__.startswith("lava.")
+            and kind.__module__.startswith("lava.")
+            and kind.__hash__ is None
+        ):
             kind.__hash__ = object.__hash__  # type: ignore[method-assign]
         return original(cls, name, *arguments)
 
@@ -43,12 +51,17 @@ def _defaults_allowed() -> Iterator[None]:
 
 
 def enable() -> None:
-    """Make `import lava...` work in this interpreter; MissingTool, saying how to install it, without Lava."""
+    """Make `import lava...` work in this interpreter;
+
+    MissingTool, saying how to install it, without Lava.
+    """
     with _defaults_allowed():
         try:
             importlib.import_module(REFUSED_IN)
         except ImportError as error:
-            raise MissingTool(f"Lava is not installed ({error}): {INSTALL}, Python 3.10 or later") from error
+            raise MissingTool(
+                f"Lava is not installed ({error}): {INSTALL}, Python 3.10 or later"
+            ) from error
 
 
 if __name__ == "__main__":

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Lava process computes which part of a quantized network exactly, and in which Lava step. No Lava is needed here.
+"""Which Lava process computes which part of a quantized network exactly, and in which Lava step.
+
+No Lava is needed here.
 
 Lava's own processes are taken wherever their integers are the network's:
 
-    LIF       u = trunc0(u (4095 - du) / 4096) + 64 a,  v = trunc0(v (4096 - dv) / 4096) + u + bias,  fires where v > 64 vth, then v = 0
-    Dense, DelayDense, Sparse, DelaySparse    a[t] = (sum of w s[t - 1 - delay]) 2^weight_exp, weights even in -256..254
+LIF       u = trunc0(u (4095 - du) / 4096) + 64 a,  v = trunc0(v (4096 - dv) / 4096) + u + bias,
+fires where v > 64 vth, then v = 0
+    Dense, DelayDense, Sparse, DelaySparse    a[t] = (sum of w s[t - 1 - delay]) 2^weight_exp,
+    weights even in -256..254
     Conv      a[t] = sum of w s[t - 1], weights in -128..127
 
-Everything else runs in the processes of `neurohw.engines.lava.processes`. A hop costs one step in both, so that a population runs some
-steps late: its offset. A projection's delay in Lava is delay + offset(target) - offset(source) - 1. The level of an astrocyte is no hop: it goes straight from
-one process to the other and lags by offset(target) - offset(source) + 1.
+Everything else runs in the processes of `neurohw.engines.lava.processes`. A hop costs one step in
+both, so that a population runs some steps late: its offset. A projection's delay in Lava is delay +
+offset(target) - offset(source) - 1. The level of an astrocyte is no hop: it goes straight from one
+process to the other and lags by offset(target) - offset(source) + 1.
 """
 
 from collections.abc import Mapping
@@ -37,7 +42,10 @@ LAVA_LIF = Implements(
     "Lava's LIF",
     {
         Lif: attributes(
-            "decay threshold v_reset synapse_decay refractory strict membrane_bias integrates_refractory",
+            (
+                "decay threshold v_reset synapse_decay refractory strict membrane_bias "
+                "integrates_refractory"
+            ),
             reset=("hard",),
             adaptation=(None,),
             delayed_reset=(False,),
@@ -56,12 +64,17 @@ BIAS_EXPONENTS = range(8)
 WEIGHT_EXPONENTS = range(-8, 8)
 CONV_EXTENT = 127  # Lava's Conv computes shapes in int8
 
-ConnectionProcess = Literal["Dense", "DelayDense", "Sparse", "DelaySparse", "Conv", "IntegerSynapses"]
+ConnectionProcess = Literal[
+    "Dense", "DelayDense", "Sparse", "DelaySparse", "Conv", "IntegerSynapses"
+]
 
 
 @dataclass(frozen=True)
 class LifPlan:
-    """Parameters of Lava's LIF. bias_mant, bias_exp: [neuron]; they take effect from step `offset` on."""
+    """Parameters of Lava's LIF.
+
+    bias_mant, bias_exp: [neuron]; they take effect from step `offset` on.
+    """
 
     du: int
     dv: int
@@ -72,7 +85,10 @@ class LifPlan:
 
 @dataclass(frozen=True)
 class PopulationPlan:
-    """A population: Lava's LIF with `lif`, else SoftResetLIF for the reason `why`. offset: Lava steps behind the input."""
+    """A population: Lava's LIF with `lif`, else SoftResetLIF for the reason `why`.
+
+    offset: Lava steps behind the input.
+    """
 
     population: Population
     offset: int
@@ -82,9 +98,11 @@ class PopulationPlan:
 
 @dataclass(frozen=True)
 class ProjectionPlan:
-    """A projection: the Lava process, its matrices [target, source] by delay in Lava, and the exponent left for the process.
+    """A projection: the Lava process, its matrices [target, source] by delay in Lava, and the
+    exponent left for the process.
 
-    weights of Lava's Dense and Sparse are twice `matrices`. conv_weight: of Conv, [channel, x, y, input channel / groups], turned for a convolution.
+    weights of Lava's Dense and Sparse are twice `matrices`.
+    conv_weight: of Conv, [channel, x, y, input channel / groups], turned for a convolution.
     """
 
     projection: Projection
@@ -100,7 +118,9 @@ class ProjectionPlan:
 class Levels:
     """How a SoftResetLIF takes the levels of an astrocyte.
 
-    integers: what they do. rest: levels [domain] before the astrocyte's first step. lag: Lava steps from a message, sent after the astrocyte's step, to its use.
+    integers: what they do.
+    rest: levels [domain] before the astrocyte's first step.
+    lag: Lava steps from a message, sent after the astrocyte's step, to its use.
     """
 
     integers: QuantizedModulation
@@ -110,7 +130,10 @@ class Levels:
 
 @dataclass(frozen=True)
 class Plan:
-    """All processes of a network for runs of up to `steps` steps. levels: by the names of modulations."""
+    """All processes of a network for runs of up to `steps` steps.
+
+    levels: by the names of modulations.
+    """
 
     populations: dict[str, PopulationPlan]
     projections: dict[str, ProjectionPlan]
@@ -141,7 +164,8 @@ def _edges(model: QuantizedNetwork) -> list[_Edge]:
 
 
 def offsets(model: QuantizedNetwork) -> dict[str, int]:
-    """Population -> Lava steps that it runs behind the input; the smallest for which no projection and no astrocyte's level would need a negative delay.
+    """Population -> Lava steps that it runs behind the input; the smallest for which no projection
+    and no astrocyte's level would need a negative delay.
 
     Raises Unsupported, naming the projections, for a loop with less delay than hops.
     """
@@ -165,14 +189,16 @@ def offsets(model: QuantizedNetwork) -> dict[str, int]:
         names = ", ".join(repr(e.name) for e in loop)
         what = "projections" if all(e.hops for e in loop) else "projections and modulations"
         raise Unsupported(
-            f"{what} {names} form a loop of {hops} hops with a delay of {delay}: every hop costs a step in Lava, "
-            f"so the loop needs a delay of at least {hops}"
+            f"{what} {names} form a loop of {hops} hops with a delay of {delay}: every hop costs "
+            f"a step in Lava, so the loop needs a delay of at least {hops}"
         )
     return result
 
 
 def check(model: QuantizedNetwork) -> None:
-    """Raise Unsupported, naming node and value, for what `IMPLEMENTS` does not name, and for what Lava's fixed point does not hold."""
+    """Raise Unsupported, naming node and value, for what `IMPLEMENTS` does not name, and for what
+    Lava's fixed point does not hold.
+    """
     IMPLEMENTS.check(model.network, model.populations)
     offsets(model)
     for population in model.network.populations[1:]:
@@ -180,15 +206,17 @@ def check(model: QuantizedNetwork) -> None:
         for state, bits in (("membrane", q.membrane.bits), ("current", q.current.bits)):
             if bits > STATE_BITS:
                 raise Unsupported(
-                    f"population {population.name!r}: its {state} has {bits} bits, Lava's states have {STATE_BITS}; quantize with "
-                    "fewer weight bits, a smaller resolution_bits or a membrane_cap"
+                    f"population {population.name!r}: its {state} has {bits} bits, Lava's states "
+                    f"have {STATE_BITS}; quantize with fewer weight bits, a smaller "
+                    "resolution_bits or a membrane_cap"
                 )
         for projection in model.network.into(population.name):
             bits = q.accumulator.bits + model.projections[projection.name].exponent
             if bits > MESSAGE_BITS:
                 raise Unsupported(
-                    f"projection {projection.name!r}: its shifted sums have {bits} bits, Lava's messages {MESSAGE_BITS}; quantize with "
-                    "fewer weight bits or a smaller resolution_bits"
+                    f"projection {projection.name!r}: its shifted sums have {bits} bits, Lava's "
+                    f"messages {MESSAGE_BITS}; quantize with fewer weight bits or a smaller "
+                    "resolution_bits"
                 )
 
 
@@ -209,7 +237,9 @@ def _multiply_delta(decay: Decay | None) -> int | None:
 
 
 def lif_bias(bias: IntArray) -> tuple[IntArray, IntArray] | None:
-    """Mantissas and exponents with bias = mantissa << exponent, or None where some bias has no such pair."""
+    """Mantissas and exponents with bias = mantissa << exponent, or None where some bias has no such
+    pair.
+    """
     mantissa, exponent = np.zeros_like(bias), np.zeros_like(bias)
     limit = 1 << (BIAS_BITS - 1)
     found = np.zeros(bias.shape, bool)
@@ -270,10 +300,13 @@ def _lif_parameters(
         exponent = model.projections[projection.name].exponent
         if exponent + _trailing_zeros(matrices[projection.name]) < THRESHOLD_SHIFT:
             return f"sums of {projection.name!r}, shifted by {exponent}, are no multiples of {unit}"
-    # Lava's states have 24 bits and saturate or wrap there: in a narrower format nothing may saturate at all
+    # Lava's states have 24 bits and saturate or wrap there: in a narrower format nothing may
+    # saturate at all
     drives = [
         Drive.of(
-            matrices[p.name], model.projections[p.name].exponent, count if p.source == model.network.input.name else 1
+            matrices[p.name],
+            model.projections[p.name].exponent,
+            count if p.source == model.network.input.name else 1,
         )
         for p in incoming
     ]
@@ -284,17 +317,24 @@ def _lif_parameters(
         ("current", proved.current.bits, q.current.bits),
     ):
         if wanted > given:
-            return f"the {given}-bit {state} can saturate: {wanted} bits are needed for {steps} steps"
+            return (
+                f"the {given}-bit {state} can saturate: {wanted} bits are needed for {steps} steps"
+            )
     return LifPlan(decay_c - 1, decay_v, threshold // unit, *bias)
 
 
 def _conv_weight(connection: Convolution, weight: IntArray) -> IntArray:
-    """[channel, x, y, input channel / groups] of Lava's Conv, which turns the kernel (a true convolution)."""
+    """[channel, x, y, input channel / groups] of Lava's Conv, which turns the kernel (a true
+    convolution).
+    """
     return weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).copy()
 
 
 def _conv_fits(connection: Convolution, matrices: list[tuple[int, Matrix]]) -> bool:
-    extents = [size + 2 * pad for size, pad in zip(connection.input_shape[1:], connection.padding, strict=True)]
+    extents = [
+        size + 2 * pad
+        for size, pad in zip(connection.input_shape[1:], connection.padding, strict=True)
+    ]
     reach = [d * k for d, k in zip(connection.dilation, connection.kernel, strict=True)]
     return [d for d, _ in matrices] == [0] and max(*extents, *reach) <= CONV_EXTENT
 
@@ -307,7 +347,10 @@ def _projection_plan(
     samples: int,
     message_bits: int,
 ) -> ProjectionPlan:
-    """The process that computes (sum << exponent) / 2^shift of a projection. matrices: by delay in Lava."""
+    """The process that computes (sum << exponent) / 2^shift of a projection.
+
+    matrices: by delay in Lava.
+    """
     connection = projection.connection
     exponent = model.projections[projection.name].exponent - shift
     weights = model.projections[projection.name].weight
@@ -331,18 +374,26 @@ def _projection_plan(
         return custom("a sum of weights is no 8-bit weight")
     # mixed signs lose the last bit in Lava, so weights go in doubled
     if exponent - 1 not in WEIGHT_EXPONENTS:
-        return custom(f"a weight exponent of {exponent - 1} lies outside {WEIGHT_EXPONENTS[0]}..{WEIGHT_EXPONENTS[-1]}")
+        return custom(
+            f"a weight exponent of {exponent - 1} lies outside "
+            f"{WEIGHT_EXPONENTS[0]}..{WEIGHT_EXPONENTS[-1]}"
+        )
     if matrices[-1][0] > LARGEST_DELAY:
         return custom(f"a delay of {matrices[-1][0]} is above {LARGEST_DELAY}")
     if samples > 1 and delayed:
         return custom("delays of several samples side by side")
     if samples > 1 or not isinstance(connection, Dense):
-        return ProjectionPlan(projection, "DelaySparse" if delayed else "Sparse", matrices, exponent - 1, message_bits)
-    return ProjectionPlan(projection, "DelayDense" if delayed else "Dense", matrices, exponent - 1, message_bits)
+        return ProjectionPlan(
+            projection, "DelaySparse" if delayed else "Sparse", matrices, exponent - 1, message_bits
+        )
+    return ProjectionPlan(
+        projection, "DelayDense" if delayed else "Dense", matrices, exponent - 1, message_bits
+    )
 
 
 def plan(model: QuantizedNetwork, steps: int, count: int = 1, samples: int = 1) -> Plan:
-    """The processes for runs of `steps` steps with counts up to `count`, `samples` samples side by side.
+    """The processes for runs of `steps` steps with counts up to `count`, `samples` samples side by
+    side.
 
     Raises Unsupported as `check`.
     """
@@ -365,8 +416,13 @@ def plan(model: QuantizedNetwork, steps: int, count: int = 1, samples: int = 1) 
             )
     levels = {}
     for modulation in network.modulations:
-        source, offset = network.population(modulation.source), model.populations[modulation.source].offset
+        source, offset = (
+            network.population(modulation.source),
+            model.populations[modulation.source].offset,
+        )
         assert offset is not None
         lag = late[modulation.target] - late[modulation.source] + 1
-        levels[modulation.name] = Levels(model.modulations[modulation.name], source.expand(offset), lag)
+        levels[modulation.name] = Levels(
+            model.modulations[modulation.name], source.expand(offset), lag
+        )
     return Plan(populations, projections, levels)

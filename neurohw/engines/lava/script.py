@@ -23,11 +23,13 @@ IN_ARITHMETIC = ("decay", "threshold", "v_reset")  # numbers of a neuron that it
 def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write the script `path` and its arrays, and return both paths.
 
-    `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time, neuron] or [sample, time, neuron] and writes
-    `spikes.<population>` (and `v.<population>`) of the same axes. The script needs Lava only, unless some node is not one of Lava's own: then it imports
-    `SoftResetLIF` or `IntegerSynapses` from here. It refuses axes that may be exchanged, and more
-    steps than the integers are proved for, unless started with --beyond-proof. Raises Unsupported as
-    the engine does, CannotWrite if something else than an export stands there, unless `force`.
+    `python SCRIPT --input spikes.npz --out trace.npz [--states]` reads the array `spikes` [time,
+    neuron] or [sample, time, neuron] and writes `spikes.<population>` (and `v.<population>`) of the
+    same axes. The script needs Lava only, unless some node is not one of Lava's own: then it
+    imports `SoftResetLIF` or `IntegerSynapses` from here. It refuses axes that may be exchanged,
+    and more steps than the integers are proved for, unless started with --beyond-proof.
+    Raises Unsupported as the engine does, CannotWrite if something else than an export stands
+    there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -76,7 +78,9 @@ def _decays(model: QuantizedNetwork, p: PopulationPlan) -> tuple[Any, ...]:
 
 
 def _conventions(p: PopulationPlan) -> str:
-    """The neuron model as source text, with what steers the integer step; its decays and thresholds are in the arithmetic."""
+    """The neuron model as source text, with what steers the integer step; its decays and thresholds
+    are in the arithmetic.
+    """
     neuron = p.population.neuron
     if not isinstance(neuron, Lif):
         return f"{type(neuron).__name__}(synapse_decay={getattr(neuron, 'synapse_decay', None)!r})"
@@ -89,7 +93,12 @@ def _population_arrays(model: QuantizedNetwork, p: PopulationPlan) -> dict[str, 
         return {"bias_mant": p.lif.bias_mant, "bias_exp": p.lif.bias_exp}
     q = model.populations[p.population.name]
     strength = np.zeros_like(q.bias) if q.adaptation_strength is None else q.adaptation_strength
-    values = {"bias": q.bias, "threshold": q.threshold, "v_reset": q.v_reset, "adaptation_strength": strength}
+    values = {
+        "bias": q.bias,
+        "threshold": q.threshold,
+        "v_reset": q.v_reset,
+        "adaptation_strength": strength,
+    }
     values |= {} if q.offset is None else {"offset": q.offset}
     return {key: p.population.expand(value) for key, value in values.items()}
 

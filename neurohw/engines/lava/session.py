@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs Lava in a process of its own: it starts many processes, takes over signals and may hang, which must not reach the caller."""
+"""Runs Lava in a process of its own: it starts many processes, takes over signals and may hang,
+which must not reach the caller.
+"""
 
 import json
 import os
@@ -25,15 +27,20 @@ from neurohw.model_files import save
 SHARED_MEMORY = Path("/dev/shm")
 LAST_WORDS = 1500  # characters
 DYING = 5.0  # seconds that killed processes get to disappear
-PACKAGE_ROOT = Path(errors.__file__).parents[1]  # the child runs this very package, installed or not
+# the child runs this very package, installed or not
+PACKAGE_ROOT = Path(errors.__file__).parents[1]
 Job = tuple[QuantizedNetwork, NDArray[Any]]
 
 
-def run_jobs(jobs: Sequence[Job], states: bool, side_by_side: bool, timeout: float) -> list[dict[str, NDArray[Any]]]:
-    """The arrays of a trace for every (model, counts [time, sample, input neuron]), all simulated by one child process.
+def run_jobs(
+    jobs: Sequence[Job], states: bool, side_by_side: bool, timeout: float
+) -> list[dict[str, NDArray[Any]]]:
+    """The arrays of a trace for every (model, counts [time, sample, input neuron]), all simulated
+    by one child process.
 
-    timeout: seconds for all jobs together. Raises NeurohwError with the last words of the child if it fails or takes longer; nothing of it, neither
-    processes nor shared memory, is left then.
+    timeout: seconds for all jobs together.
+    Raises NeurohwError with the last words of the child if it fails or takes longer; nothing of it,
+    neither processes nor shared memory, is left then.
     """
     with tempfile.TemporaryDirectory(prefix="lava") as name:
         folder = Path(name)
@@ -53,11 +60,16 @@ def run_jobs(jobs: Sequence[Job], states: bool, side_by_side: bool, timeout: flo
 
 
 def run_child(command: list[str], folder: Path, timeout: float) -> None:
-    """Run `command FOLDER PREFIX` and wait for it; NeurohwError with its last words unless it succeeds within `timeout` seconds."""
+    """Run `command FOLDER PREFIX` and wait for it;
+
+    NeurohwError with its last words unless it succeeds within `timeout` seconds.
+    """
     prefix = f"/nhw_{secrets.token_hex(4)}_"
     log = folder / "log"
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     with log.open("wb") as output:
         child = subprocess.Popen(
             [*command, str(folder), prefix],
@@ -80,7 +92,11 @@ def run_child(command: list[str], folder: Path, timeout: float) -> None:
     if code == FAILED and error.is_file():
         report = json.loads(error.read_text())
         raise getattr(errors, report["kind"], NeurohwError)(report["message"])
-    how = f"did not finish within {timeout:g} s and was stopped" if code is None else f"failed (code {code})"
+    how = (
+        f"did not finish within {timeout:g} s and was stopped"
+        if code is None
+        else f"failed (code {code})"
+    )
     words = log.read_text(errors="replace").strip()[-LAST_WORDS:]
     raise NeurohwError(f"the Lava process {how}. Its last words: {words or '(none)'}")
 

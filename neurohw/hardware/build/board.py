@@ -19,7 +19,11 @@ BLOCK_SHAPES = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What a device has. bram_bits: data bits of one block RAM in its widest shapes. dsp: blocks with a multiplier."""
+    """What a device has.
+
+    bram_bits: data bits of one block RAM in its widest shapes.
+    dsp: blocks with a multiplier.
+    """
 
     lut: int
     ff: int
@@ -30,7 +34,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class Board:
-    """A board: device, clocks in MHz, UART rate, resources, and the folder with pins and top module."""
+    """A board: device, clocks in MHz, UART rate, resources, and the folder with pins and top
+    module.
+    """
 
     name: str
     description: str
@@ -55,7 +61,8 @@ def board_names() -> list[str]:
 def load_board(name: str) -> Board:
     """The board of that name.
 
-    Raises InvalidData for an unknown board, BrokenFile naming file and field for a board.toml that lacks one or has an unknown one.
+    Raises InvalidData for an unknown board, BrokenFile naming file and field for a board.toml that
+    lacks one or has an unknown one.
     """
     folder = boards_folder() / name
     file = folder / "board.toml"
@@ -67,7 +74,9 @@ def load_board(name: str) -> Board:
         raise BrokenFile(f"{file}: {error}") from error
     expected = {f.name for f in fields(Board)} - {"folder"}
     if set(value) != expected:
-        raise BrokenFile(f"{file}: fields differ from what a board needs: {sorted(set(value) ^ expected)}")
+        raise BrokenFile(
+            f"{file}: fields differ from what a board needs: {sorted(set(value) ^ expected)}"
+        )
     try:
         resources = Resources(**value.pop("resources"))
     except TypeError as error:
@@ -78,7 +87,9 @@ def load_board(name: str) -> Board:
 
 
 def block_rams(family: str, rows: int, bits: int) -> int:
-    """Block RAMs of a memory of `rows` words of `bits` bits: as many columns and layers of the shape that needs fewest."""
+    """Block RAMs of a memory of `rows` words of `bits` bits: as many columns and layers of the
+    shape that needs fewest.
+    """
     return min(-(-rows // words) * -(-bits // width) for words, width in BLOCK_SHAPES[family])
 
 
@@ -87,24 +98,35 @@ def check_block_ram(board: Board, memories: Mapping[str, Sequence[tuple[int, int
 
     memories: name -> (rows, bits of a row) of every bank. Each bank is a memory of its own.
     """
-    need = {name: sum(block_rams(board.family, *bank) for bank in banks) for name, banks in memories.items()}
+    need = {
+        name: sum(block_rams(board.family, *bank) for bank in banks)
+        for name, banks in memories.items()
+    }
     if sum(need.values()) > board.resources.bram:
         worst = max(need, key=lambda name: need[name])
         bits = sum(rows * width for rows, width in memories[worst])
         raise DoesNotFit(
-            f"board {board.name!r} has {board.resources.bram} block RAMs of {board.resources.bram_bits} bits; the weights need "
-            f"{sum(need.values())} ({worst}: {need[worst]} for {bits:,} bits). Use fewer weight bits or a smaller layer."
+            f"board {board.name!r} has {board.resources.bram} block RAMs of "
+            f"{board.resources.bram_bits} bits; the weights need {sum(need.values())} ({worst}: "
+            f"{need[worst]} for {bits:,} bits). Use fewer weight bits or a smaller layer."
         )
 
 
-def check_utilization(board: Board, used: Mapping[str, int], in_logic: Mapping[str, int] | None = None) -> None:
+def check_utilization(
+    board: Board, used: Mapping[str, int], in_logic: Mapping[str, int] | None = None
+) -> None:
     """Raise DoesNotFit if synthesis used more than the device has.
 
     used: lut, ff, bram, dsp. in_logic: multipliers by population for which there was no DSP block.
     """
     over = [
         f"{used[kind]:,} of {getattr(board.resources, kind):,} {label}"
-        for kind, label in (("lut", "LUTs"), ("ff", "flip-flops"), ("bram", "block RAMs"), ("dsp", "DSP blocks"))
+        for kind, label in (
+            ("lut", "LUTs"),
+            ("ff", "flip-flops"),
+            ("bram", "block RAMs"),
+            ("dsp", "DSP blocks"),
+        )
         if used[kind] > getattr(board.resources, kind)
     ]
     if not over:
@@ -113,7 +135,9 @@ def check_utilization(board: Board, used: Mapping[str, int], in_logic: Mapping[s
     if in_logic:
         names = ", ".join(f"{name} {count}" for name, count in in_logic.items())
         advice = (
-            f"Beyond its {board.resources.dsp} DSP blocks these multipliers are logic: {names}. Give those populations decays that are shifts "
-            f"(1 - 2^-k, such as 0.875), which need no multiplier, or use fewer lanes: every update lane has multipliers of its own."
+            f"Beyond its {board.resources.dsp} DSP blocks these multipliers are logic: {names}. "
+            "Give those populations decays that are shifts (1 - 2^-k, such as 0.875), which "
+            "need no multiplier, or use fewer lanes: every update lane has multipliers of its "
+            "own."
         )
     raise DoesNotFit(f"the design needs {', '.join(over)} of board {board.name!r}. {advice}")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many DSP blocks a package asks for, and which populations multiply in logic where a board has fewer.
+"""How many DSP blocks a package asks for, and which populations multiply in logic where a board has
+fewer.
 
-A multiplier stands in every update lane of a population for each decay that is no shift, and for a gain; in a convolution twice, and in a learning core for the
-traces and the astrocyte.
+A multiplier stands in every update lane of a population for each decay that is no shift, and for a
+gain; in a convolution twice, and in a learning core for the traces and the astrocyte.
 """
 
 from collections.abc import Sequence
@@ -23,12 +24,16 @@ def _is_shift(factor: int) -> bool:
 
 def _decay_blocks(parameters: dict[str, Any], prefix: str, width: int, block: int) -> int:
     kind, value = parameters[f"{prefix}_KIND"], parameters[f"{prefix}_VALUE"]
-    multiplies = kind == MULTIPLY_EACH or (kind == MULTIPLY and not _is_shift(MULTIPLY_UNIT - value))
+    multiplies = kind == MULTIPLY_EACH or (
+        kind == MULTIPLY and not _is_shift(MULTIPLY_UNIT - value)
+    )
     return -(-width // block) if multiplies else 0
 
 
 def dsp_blocks(package: RtlPackage, family: str) -> dict[str, int]:
-    """DSP blocks of every population that needs any, with the convolutions into it: an estimate from the parameters, before any tool runs."""
+    """DSP blocks of every population that needs any, with the convolutions into it: an estimate
+    from the parameters, before any tool runs.
+    """
     block, result = BLOCK_BITS[family], {}
     for layer in package.layers():
         p, name = layer["parameters"], layer["population"]
@@ -39,10 +44,18 @@ def dsp_blocks(package: RtlPackage, family: str) -> dict[str, int]:
             lane += _decay_blocks(p, "ADAPTATION", p["MEMBRANE_BITS"], block)
         if p.get("GAIN"):
             lane += -(-p["ACCUMULATOR_BITS"] // block)
-        once = 2 * sum(q["core"] == "nhw_convolution_rows" and q["target"] == name for q in package.projections())
+        once = 2 * sum(
+            q["core"] == "nhw_convolution_rows" and q["target"] == name
+            for q in package.projections()
+        )
         if package.manifest.get("learning"):
-            # of a trace its own decay, a constant potentiation and a depression that the astrocyte sets
-            lane += 1 + (not _is_shift(MULTIPLY_UNIT - p["TRACE_DECAY"])) + (not _is_shift(p["POTENTIATION"]))
+            # of a trace its own decay, a constant potentiation and a depression that the astrocyte
+            # sets
+            lane += (
+                1
+                + (not _is_shift(MULTIPLY_UNIT - p["TRACE_DECAY"]))
+                + (not _is_shift(p["POTENTIATION"]))
+            )
             once += not _is_shift(abs(p["ASTROCYTE_GAIN"]))
         if lane or once:
             result[name] = lane * p["UPDATE_LANES"] + once
@@ -62,7 +75,9 @@ def instances(package: RtlPackage, populations: Sequence[str]) -> list[str]:
 
 
 def without_blocks(blocks: dict[str, int], available: int) -> list[str]:
-    """The populations that have to multiply in logic, so that the others fit in the blocks; the largest get theirs first."""
+    """The populations that have to multiply in logic, so that the others fit in the blocks; the
+    largest get theirs first.
+    """
     result: list[str] = []
     left = available
     for name in sorted(blocks, key=lambda n: (-blocks[n], n)):

@@ -19,30 +19,54 @@ class Command:
 
 
 def yosys_script(
-    sources: Sequence[str], top: str, synthesis: str, parameters: Mapping[str, int | str], logic: Sequence[str] = ()
+    sources: Sequence[str],
+    top: str,
+    synthesis: str,
+    parameters: Mapping[str, int | str],
+    logic: Sequence[str] = (),
 ) -> str:
-    """Yosys passes that read `sources`, set top parameters, synthesise, and write design.json and stat.json.
+    """Yosys passes that read `sources`, set top parameters, synthesise, and write design.json and
+    stat.json.
 
-    logic: names of instances whose multipliers are made of logic, before the synthesis looks for DSP blocks.
+    logic: names of instances whose multipliers are made of logic, before the synthesis looks for
+        DSP blocks.
     """
     # -defer: a module is elaborated with the parameters of its instances only
-    macros = "-DSYNTHESIS -DNHW_NO_LUT_RAM" if synthesis.startswith("synth_ice40") else "-DSYNTHESIS"
+    macros = (
+        "-DSYNTHESIS -DNHW_NO_LUT_RAM" if synthesis.startswith("synth_ice40") else "-DSYNTHESIS"
+    )
     lines = [f"read_verilog -sv -defer {macros} {' '.join(sources)}"]
     lines += [f"chparam -set {name} {value} {top}" for name, value in sorted(parameters.items())]
     if logic:
-        lines += [f"hierarchy -check -top {top}", "proc", "flatten", *[f"booth */c:*{name}.*" for name in logic]]
+        lines += [
+            f"hierarchy -check -top {top}",
+            "proc",
+            "flatten",
+            *[f"booth */c:*{name}.*" for name in logic],
+        ]
     lines += [f"{synthesis} -top {top} -json design.json", "tee -q -o stat.json stat -json"]
     return "\n".join(lines) + "\n"
 
 
 def board_parameters(board: Board, pll: PllSetting) -> dict[str, int]:
-    """Parameters of the board's top for a PLL setting: its dividers and the UART's clocks per bit."""
+    """Parameters of the board's top for a PLL setting: its dividers and the UART's clocks per
+    bit.
+    """
     return {**pll.parameters, "CLOCKS_PER_BIT": round(pll.clock_mhz * 1e6 / board.baud)}
 
 
 def route_commands(board: Board, clock_mhz: float, seed: int = 1) -> list[Command]:
     """nextpnr and the bitstream packer for a synthesised board top."""
-    common = ("--json", "design.json", "--report", "route.json", "--seed", str(seed), "--freq", f"{clock_mhz:g}")
+    common = (
+        "--json",
+        "design.json",
+        "--report",
+        "route.json",
+        "--seed",
+        str(seed),
+        "--freq",
+        f"{clock_mhz:g}",
+    )
     if board.family == "ecp5":
         return [
             Command(
@@ -61,7 +85,9 @@ def route_commands(board: Board, clock_mhz: float, seed: int = 1) -> list[Comman
                 ),
                 "route.log",
             ),
-            Command("pack", "yowasp-ecppack", ("--compress", "board.config", "board.bit"), "pack.log"),
+            Command(
+                "pack", "yowasp-ecppack", ("--compress", "board.config", "board.bit"), "pack.log"
+            ),
         ]
     return [
         Command(

@@ -15,9 +15,11 @@ class PllSetting:
 
 
 def ecp5_pll(input_mhz: float, wish_mhz: float) -> PllSetting:
-    """EHXPLLL with feedback from its output: f = input / reference * feedback, f * output inside 400..800 MHz.
+    """EHXPLLL with feedback from its output: f = input / reference * feedback, f * output inside
+    400..800 MHz.
 
-    The phase detector takes 3.125..400 MHz. Raises InvalidData if no setting gives a clock at or below the wish.
+    The phase detector takes 3.125..400 MHz.
+    Raises InvalidData if no setting gives a clock at or below the wish.
     """
     best: PllSetting | None = None
     for reference in range(1, 129):
@@ -26,7 +28,11 @@ def ecp5_pll(input_mhz: float, wish_mhz: float) -> PllSetting:
         for feedback in range(1, 81):
             clock = input_mhz / reference * feedback
             output = round(600 / clock)
-            if clock > wish_mhz + 1e-9 or not 1 <= output <= 128 or not 400 <= clock * output <= 800:
+            if (
+                clock > wish_mhz + 1e-9
+                or not 1 <= output <= 128
+                or not 400 <= clock * output <= 800
+            ):
                 continue
             if best is None or clock > best.clock_mhz + 1e-9:
                 best = PllSetting(
@@ -38,18 +44,23 @@ def ecp5_pll(input_mhz: float, wish_mhz: float) -> PllSetting:
                     },
                 )
     if best is None:
-        raise InvalidData(f"no ECP5 PLL setting gives a clock at or below {wish_mhz} MHz from {input_mhz} MHz")
+        raise InvalidData(
+            f"no ECP5 PLL setting gives a clock at or below {wish_mhz} MHz from {input_mhz} MHz"
+        )
     return best
 
 
-# upper limits in MHz of the phase detector frequency for each loop filter setting, from the device's documentation
+# upper limits in MHz of the phase detector frequency for each loop filter setting, from the
+# device's documentation
 _ICE40_FILTER = ((17.0, 1), (26.0, 2), (44.0, 3), (66.0, 4), (101.0, 5), (133.0, 6))
 
 
 def ice40_pll(input_mhz: float, wish_mhz: float) -> PllSetting:
-    """SB_PLL40 in simple feedback: f = input (DIVF + 1) / (2^DIVQ (DIVR + 1)), VCO 533..1066 MHz, detector 10..133 MHz.
+    """SB_PLL40 in simple feedback: f = input (DIVF + 1) / (2^DIVQ (DIVR + 1)), VCO 533..1066 MHz,
+    detector 10..133 MHz.
 
-    Raises InvalidData if no setting gives a clock at or below the wish; the slowest clock is about 16 MHz / 2.
+    Raises InvalidData if no setting gives a clock at or below the wish; the slowest clock is about
+    16 MHz / 2.
     """
     best: PllSetting | None = None
     for divr in range(16):
@@ -64,10 +75,17 @@ def ice40_pll(input_mhz: float, wish_mhz: float) -> PllSetting:
             for divq in range(1, 7):
                 clock = vco / 2**divq
                 if clock <= wish_mhz + 1e-9 and (best is None or clock > best.clock_mhz + 1e-9):
-                    settings = {"PLL_DIVR": divr, "PLL_DIVF": divf, "PLL_DIVQ": divq, "PLL_FILTER_RANGE": filter_range}
+                    settings = {
+                        "PLL_DIVR": divr,
+                        "PLL_DIVF": divf,
+                        "PLL_DIVQ": divq,
+                        "PLL_FILTER_RANGE": filter_range,
+                    }
                     best = PllSetting(clock, settings)
     if best is None:
-        raise InvalidData(f"no iCE40 PLL setting gives a clock at or below {wish_mhz} MHz from {input_mhz} MHz")
+        raise InvalidData(
+            f"no iCE40 PLL setting gives a clock at or below {wish_mhz} MHz from {input_mhz} MHz"
+        )
     return best
 
 

@@ -18,7 +18,9 @@ DSP_CELLS = ("MULT18X18D", "ICESTORM_DSP")
 
 @dataclass(frozen=True)
 class BoardResult:
-    """One board: cells used and available, routed Fmax and chosen clock in MHz, bitstream with size and digest."""
+    """One board: cells used and available, routed Fmax and chosen clock in MHz, bitstream with size
+    and digest.
+    """
 
     lut: int
     lut_available: int
@@ -38,7 +40,9 @@ class BoardResult:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """The boards of a build, tool versions, and the digest of the RTL package they were built from."""
+    """The boards of a build, tool versions, and the digest of the RTL package they were built
+    from.
+    """
 
     boards: dict[str, BoardResult]
     tools: dict[str, str]
@@ -57,7 +61,10 @@ class BuildReport:
 
     @staticmethod
     def load(path: Path) -> "BuildReport":
-        """The saved report; BrokenFile naming the file if it is missing, truncated or of another version."""
+        """The saved report;
+
+        BrokenFile naming the file if it is missing, truncated or of another version.
+        """
         try:
             value: dict[str, Any] = json.loads(Path(path).read_text())
             if value["kind"] != "build":
@@ -65,20 +72,29 @@ class BuildReport:
             check_format(path, "build", value["format_version"])
             return BuildReport.from_json(value)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFile(f"{path}: not a readable build report ({error}); run `neurohw build` again") from error
+            raise BrokenFile(
+                f"{path}: not a readable build report ({error}); run `neurohw build` again"
+            ) from error
 
 
 def parse_nextpnr(text: str, source: str) -> tuple[dict[str, tuple[int, int]], float]:
-    """Utilization {lut, ff, bram, dsp: (used, available)} and the slowest clock's Fmax in MHz from nextpnr's JSON report.
+    """Utilization {lut, ff, bram, dsp:
 
-    iCE40 logic cells hold LUT and flip-flop together, so that both count them. Raises BrokenFile naming `source`.
+    (used, available)} and the slowest clock's Fmax in MHz from nextpnr's JSON report.
+
+    iCE40 logic cells hold LUT and flip-flop together, so that both count them.
+    Raises BrokenFile naming `source`.
     """
     try:
         value = json.loads(text)
-        cells = {name: (int(c["used"]), int(c["available"])) for name, c in value["utilization"].items()}
+        cells = {
+            name: (int(c["used"]), int(c["available"])) for name, c in value["utilization"].items()
+        }
         fmax = min(float(clock["achieved"]) for clock in value["fmax"].values())
     except (ValueError, KeyError, TypeError) as error:
-        raise BrokenFile(f"{source}: not a nextpnr report with utilization and fmax ({error})") from error
+        raise BrokenFile(
+            f"{source}: not a nextpnr report with utilization and fmax ({error})"
+        ) from error
 
     def first(names: tuple[str, ...]) -> tuple[int, int] | None:
         return next((cells[n] for n in names if n in cells), None)
@@ -86,14 +102,22 @@ def parse_nextpnr(text: str, source: str) -> tuple[dict[str, tuple[int, int]], f
     lut, bram = first(LUT_CELLS), first(BRAM_CELLS)
     if lut is None or bram is None:
         raise BrokenFile(f"{source}: no known logic or block RAM cells in {sorted(cells)}")
-    return {"lut": lut, "ff": first(FF_CELLS) or lut, "bram": bram, "dsp": first(DSP_CELLS) or (0, 0)}, fmax
+    return {
+        "lut": lut,
+        "ff": first(FF_CELLS) or lut,
+        "bram": bram,
+        "dsp": first(DSP_CELLS) or (0, 0),
+    }, fmax
 
 
 def parse_stat(text: str, family: str, source: str) -> dict[str, int]:
-    """Cells after synthesis from `stat -json`: {lut, ff, bram, dsp}, an estimate of what packing will need.
+    """Cells after synthesis from `stat -json`: {lut, ff, bram, dsp}, an estimate of what packing
+    will need.
 
-    ECP5: LUT4, two per carry cell, six per distributed RAM with its write port. iCE40: the larger of LUTs and flip-flops plus carries
-    that no LUT shares is not known before packing, so LUTs are counted. Raises BrokenFile naming `source`.
+    ECP5: LUT4, two per carry cell, six per distributed RAM with its write port. iCE40: the larger
+    of LUTs and flip-flops plus carries that no LUT shares is not known before packing, so LUTs are
+    counted.
+    Raises BrokenFile naming `source`.
     """
     try:
         cells: dict[str, int] = json.loads(text)["design"]["num_cells_by_type"]

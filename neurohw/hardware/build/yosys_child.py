@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a Yosys script through pyosys. A Yosys error ends the process, hence a process of its own: python -m neurohw.hardware.build.yosys_child SCRIPT."""
+"""Runs a Yosys script through pyosys.
+
+A Yosys error ends the process, hence a process of its own: python -m
+neurohw.hardware.build.yosys_child SCRIPT.
+"""
 
 import sys
 from pathlib import Path

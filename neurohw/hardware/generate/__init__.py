@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a quantized network to an RTL package: plan, images, text. The generator computes no behaviour."""
+"""From a quantized network to an RTL package: plan, images, text.
+
+The generator computes no behaviour.
+"""
 
 from neurohw.hardware.generate.package import RtlPackage, emit
 

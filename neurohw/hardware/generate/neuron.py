@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The neuron parameters of one layer of hardware, by their names in `nhw_neuron_update` (see docs/hardware.md)."""
+"""The neuron parameters of one layer of hardware, by their names in `nhw_neuron_update` (see
+docs/hardware.md).
+"""
 
 from neurohw.fixedpoint import Decay, MultiplyDecay, MultiplyDecays, NoDecay, ShiftDecay
 from neurohw.integers import QuantizedPopulation
@@ -10,8 +12,8 @@ from neurohw.support import attributes
 # what `nhw_neuron_update` computes of `neuron_parameters`
 NEURONS = {
     Lif: attributes(
-        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset membrane_bias "
-        "delayed_current clears_current integrates_refractory",
+        "decay threshold v_reset synapse_decay refractory adaptation strict delayed_reset "
+        "membrane_bias delayed_current clears_current integrates_refractory",
         reset=("soft", "hard", "none"),
     ),
     Adaptation: attributes("decay strength"),
@@ -41,7 +43,9 @@ ABSENT, SHIFT, MULTIPLY, NO_DECAY, MULTIPLY_EACH = range(5)
 
 
 def decay_parameters(decay: Decay | None) -> tuple[int, int]:
-    """(KIND, VALUE) of a decay: 0 no such state, 1 shift, 2 multiply, 3 state without decay, 4 multiply by a factor per neuron.
+    """(KIND, VALUE) of a decay:
+
+    0 no such state, 1 shift, 2 multiply, 3 state without decay, 4 multiply by a factor per neuron.
 
     Equal deltas of single neurons are one delta of the layer, which costs no memory.
     """
@@ -68,7 +72,11 @@ def neuron_parameters(population: Population, quantized: QuantizedPopulation) ->
         "ADAPTATION": decay_parameters(quantized.adaptation_decay),
     }
     return {
-        **{f"{name}_{field}": pair[i] for name, pair in decays.items() for i, field in enumerate(("KIND", "VALUE"))},
+        **{
+            f"{name}_{field}": pair[i]
+            for name, pair in decays.items()
+            for i, field in enumerate(("KIND", "VALUE"))
+        },
         "HARD_RESET": int(lif.reset == "hard"),
         "RESET_NONE": int(neuron.spiking and lif.reset == "none"),
         "DELAYED_RESET": int(lif.delayed_reset),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory images: the only place that knows how integers lie in the hardware's memories (see docs/hardware.md)."""
+"""Memory images: the only place that knows how integers lie in the hardware's memories (see
+docs/hardware.md).
+"""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +18,9 @@ FACTOR_BITS = 13  # 0 to 4096
 
 
 def word_text(values: list[int], bits: int, width: int) -> str:
-    """One image line: values from the least significant end, `bits` bits each in two's complement, in a word of `width` bits."""
+    """One image line: values from the least significant end, `bits` bits each in two's complement,
+    in a word of `width` bits.
+    """
     mask = (1 << bits) - 1
     word = 0
     for position, value in enumerate(values):
@@ -25,7 +29,9 @@ def word_text(values: list[int], bits: int, width: int) -> str:
 
 
 def target_bits(parameters: dict[str, Any]) -> int:
-    """Bits of the target of an entry of compressed rows: the update word above the lane of the word; 0 for rows of groups."""
+    """Bits of the target of an entry of compressed rows: the update word above the lane of the
+    word; 0 for rows of groups.
+    """
     if not parameters["COMPRESSED"]:
         return 0
     words = -(-parameters["NEURONS"] // parameters["UPDATE_LANES"])
@@ -37,7 +43,9 @@ def _part_bits(parameters: dict[str, Any]) -> int:
 
 
 def row_fields(parameters: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """(name, values in a row, bits of each) of the weights, targets and delays of a row, from the least significant bit; only those that are there."""
+    """(name, values in a row, bits of each) of the weights, targets and delays of a row, from the
+    least significant bit; only those that are there.
+    """
     lanes, delay_bits = parameters["LANES"], (parameters["SLOTS"] - 1).bit_length()
     fields = [
         ("weights", lanes, parameters["WEIGHT_BITS"]),
@@ -48,9 +56,14 @@ def row_fields(parameters: dict[str, Any]) -> list[tuple[str, int, int]]:
 
 
 def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str, bytes]:
-    """Files of the weight banks of a population, the rows of all its projections one after the other, with the fields of `row_fields`."""
+    """Files of the weight banks of a population, the rows of all its projections one after the
+    other, with the fields of `row_fields`.
+    """
     bank_rows, part_bits = parameters["BANK_ROWS"], _part_bits(parameters)
-    weights, delays = np.concatenate([r.weights for r in rows]), np.concatenate([r.delays for r in rows])
+    weights, delays = (
+        np.concatenate([r.weights for r in rows]),
+        np.concatenate([r.delays for r in rows]),
+    )
     # a lane without a synapse has no delay
     delays = np.where(weights != 0, delays, 0)
     values = {
@@ -72,22 +85,32 @@ def weight_images(rows: Sequence[Rows], parameters: dict[str, Any]) -> dict[str,
             at += width
         lines.append(f"{word:0{digits}x}")
     return {
-        f"{parameters['WEIGHT_FILE']}{bank:02d}.hex": ("\n".join(lines[start : start + bank_rows]) + "\n").encode()
+        f"{parameters['WEIGHT_FILE']}{bank:02d}.hex": (
+            "\n".join(lines[start : start + bank_rows]) + "\n"
+        ).encode()
         for bank, start in enumerate(range(0, len(lines), bank_rows))
     }
 
 
 def read_weight_images(files: dict[str, bytes], parameters: dict[str, Any]) -> dict[str, IntArray]:
-    """Weights, slots of the targets and delays [row, lane] that `weight_images` packed, as far as the rows have them; a shared delay in one column."""
-    bank = re.compile(re.escape(parameters["WEIGHT_FILE"]) + r"\d+\.hex")  # and no file of a population of a longer name
+    """Weights, slots of the targets and delays [row, lane] that `weight_images` packed, as far as
+    the rows have them; a shared delay in one column.
+    """
+    # and no file of a population of a longer name
+    bank = re.compile(re.escape(parameters["WEIGHT_FILE"]) + r"\d+\.hex")
     names = sorted(n for n in files if bank.fullmatch(n))
     lines = [line for name in names for line in files[name].decode().split()]
     result, at = {}, 0
     for name, count, bits in row_fields(parameters):
-        values = [[int(line, 16) >> (at + i * bits) & ((1 << bits) - 1) for i in range(count)] for line in lines]
+        values = [
+            [int(line, 16) >> (at + i * bits) & ((1 << bits) - 1) for i in range(count)]
+            for line in lines
+        ]
         result[name] = np.array(values, np.int64)
         at += count * bits
-    result["weights"] -= (result["weights"] >> (parameters["WEIGHT_BITS"] - 1)) << parameters["WEIGHT_BITS"]
+    result["weights"] -= (result["weights"] >> (parameters["WEIGHT_BITS"] - 1)) << parameters[
+        "WEIGHT_BITS"
+    ]
     if "targets" in result:
         part_bits = _part_bits(parameters)
         part = result["targets"] & ((1 << part_bits) - 1)
@@ -101,18 +124,25 @@ def table_image(words: list[int]) -> bytes:
 
 
 def lane_image(values: IntArray, lanes: int, bits: int) -> bytes:
-    """Words of `lanes` values of `bits` bits each, the first least significant; 0 in the lanes that are left over."""
+    """Words of `lanes` values of `bits` bits each, the first least significant;
+
+    0 in the lanes that are left over.
+    """
     padded = np.append(values, np.zeros(-len(values) % lanes, np.int64)).reshape(-1, lanes)
-    return ("\n".join(word_text(row, bits, lanes * bits) for row in padded.tolist()) + "\n").encode()
+    return (
+        "\n".join(word_text(row, bits, lanes * bits) for row in padded.tolist()) + "\n"
+    ).encode()
 
 
 def parameter_image(
     population: QuantizedPopulation, parameters: dict[str, Any], slots: IntArray | None = None
 ) -> bytes:
-    """The neuron parameter file: one word per UPDATE_LANES slots; from the least significant end every field of `parameter_fields`, of all lanes.
+    """The neuron parameter file: one word per UPDATE_LANES slots; from the least significant end
+    every field of `parameter_fields`, of all lanes.
 
-    slots: the neuron in every slot of the hardware, -1 where there is none; by default, and in one dimension, neuron n is in slot n.
-    An empty slot has the largest threshold and otherwise zeros, and never fires.
+    slots: the neuron in every slot of the hardware, -1 where there is none; by default, and in one
+        dimension, neuron n is in slot n. An empty slot has the largest threshold and otherwise
+        zeros, and never fires.
     """
     update_lanes = parameters["UPDATE_LANES"]
     order = np.arange(parameters["NEURONS"]) if slots is None else np.asarray(slots)
@@ -133,8 +163,11 @@ def parameter_image(
     return ("\n".join(lines) + "\n").encode()
 
 
-def parameter_fields(population: QuantizedPopulation, parameters: dict[str, Any]) -> list[tuple[IntArray, int, int]]:
-    """(values per parameter, bits, value of an empty slot) of each field that the neuron uses, least significant first.
+def parameter_fields(
+    population: QuantizedPopulation, parameters: dict[str, Any]
+) -> list[tuple[IntArray, int, int]]:
+    """(values per parameter, bits, value of an empty slot) of each field that the neuron uses,
+    least significant first.
 
     The widths are those of the hardware, at least 2, which may be more than a format needs.
     """

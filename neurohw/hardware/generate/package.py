@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RTL package: relative paths and their contents, written as a folder that synthesis and simulation run in."""
+"""The RTL package: relative paths and their contents, written as a folder that synthesis and
+simulation run in.
+"""
 
 import hashlib
 import json
@@ -11,7 +13,13 @@ import numpy as np
 
 from neurohw.errors import BrokenFile
 from neurohw.formats import FORMATS, check_format
-from neurohw.hardware.generate.pack import lane_image, parameter_image, row_fields, table_image, weight_images
+from neurohw.hardware.generate.pack import (
+    lane_image,
+    parameter_image,
+    row_fields,
+    table_image,
+    weight_images,
+)
 from neurohw.hardware.generate.plan import plan
 from neurohw.hardware.generate.text import network_text, package_text
 from neurohw.integers import QuantizedNetwork
@@ -32,7 +40,9 @@ class RtlPackage:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Sources in order, layers with their parameters, the digest of the quantized network, file digests."""
+        """Sources in order, layers with their parameters, the digest of the quantized network, file
+        digests.
+        """
         return json.loads(self.files[MANIFEST])
 
     def digest(self) -> str:
@@ -47,12 +57,18 @@ class RtlPackage:
         return list(self.manifest["sources"])
 
     def layers(self) -> list[dict[str, Any]]:
-        """Per population, in the order of the step: `population`, `parameters`, `slots` (the neuron of every slot, -1 for none; None: in order), `adaptive` and
-        `capped` (the membrane has a user's cap instead of a proved width)."""
+        """Per population, in the order of the step:
+
+        `population`, `parameters`, `slots` (the neuron of every slot, -1 for none; None: in order),
+        `adaptive` and `capped` (the membrane has a user's cap instead of a proved width).
+        """
         return list(self.manifest["populations"])
 
     def projections(self) -> list[dict[str, Any]]:
-        """Per projection, in the order of the registers: `projection`, `source`, `target`, `core`, `delay` and `parameters`."""
+        """Per projection, in the order of the registers:
+
+        `projection`, `source`, `target`, `core`, `delay` and `parameters`.
+        """
         return list(self.manifest["projections"])
 
     def inputs(self) -> int:
@@ -60,11 +76,15 @@ class RtlPackage:
         return int(self.manifest["inputs"])
 
     def steps(self) -> int:
-        """Steps of a sample for which the widths are proved: in a longer one states may saturate."""
+        """Steps of a sample for which the widths are proved: in a longer one states may
+        saturate.
+        """
         return int(self.manifest["steps"])
 
     def max_count(self) -> int:
-        """The largest input count of one step for which the widths are proved: sums of more would wrap around."""
+        """The largest input count of one step for which the widths are proved: sums of more would
+        wrap around.
+        """
         return int(self.manifest["max_count"])
 
     def lanes(self) -> int:
@@ -73,7 +93,10 @@ class RtlPackage:
 
     def weight_bits(self) -> dict[str, int]:
         """Bits of each weight memory by population, targets, delays and padding lanes included."""
-        return {name: sum(rows * bits for rows, bits in banks) for name, banks in self.weight_banks().items()}
+        return {
+            name: sum(rows * bits for rows, bits in banks)
+            for name, banks in self.weight_banks().items()
+        }
 
     def weight_banks(self) -> dict[str, list[tuple[int, int]]]:
         """(rows, bits of a row) of each bank of the weight memories by population."""
@@ -82,7 +105,9 @@ class RtlPackage:
             p = layer["parameters"]
             bits = sum(count * bits for _, count, bits in row_fields(p))
             bank = p.get("BANK_ROWS", p["ROWS"])  # the weights of a learning core lie in one memory
-            result[layer["population"]] = [(min(bank, p["ROWS"] - at), bits) for at in range(0, p["ROWS"], bank)]
+            result[layer["population"]] = [
+                (min(bank, p["ROWS"] - at), bits) for at in range(0, p["ROWS"], bank)
+            ]
         return result
 
     def write(self, folder: Path | str, force: bool = False) -> None:
@@ -115,7 +140,8 @@ class RtlPackage:
                 raise BrokenFile(f"{folder / path}: missing; run `neurohw emit` again") from error
             if hashlib.sha256(files[path]).hexdigest() != sha:
                 raise BrokenFile(
-                    f"{folder / path}: altered or truncated since it was emitted; `neurohw emit --force` writes it again"
+                    f"{folder / path}: altered or truncated since it was emitted; `neurohw "
+                    "emit --force` writes it again"
                 )
         return RtlPackage(files)
 
@@ -123,15 +149,20 @@ class RtlPackage:
 def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") -> RtlPackage:
     """The RTL package of a quantized network; equal models give equal bytes.
 
-    lanes: synaptic operations per clock of the first population. Raises Unsupported, naming the node, for what the cores cannot express.
+    lanes: synaptic operations per clock of the first population.
+    Raises Unsupported, naming the node, for what the cores cannot express.
     """
     populations = plan(model, lanes, memory_style)
     network, digest = model.network, digest_of(model)
     files: dict[str, bytes] = {
         "nhw_network_pkg.sv": package_text(populations, network.input.size, digest).encode(),
-        "nhw_network.sv": network_text(populations, network.input.name, network.output.name).encode(),
+        "nhw_network.sv": network_text(
+            populations, network.input.name, network.output.name
+        ).encode(),
     }
-    cores = [p for p in sorted(rtl_folder().glob("nhw_*.sv")) if not p.name.startswith(NOT_IN_PACKAGES)]
+    cores = [
+        p for p in sorted(rtl_folder().glob("nhw_*.sv")) if not p.name.startswith(NOT_IN_PACKAGES)
+    ]
     files |= {core.name: core.read_bytes() for core in cores}
     for population in populations:
         files |= weight_images([q.rows for q in population.projections], population.parameters)
@@ -140,7 +171,10 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             model.populations[population.name], population.parameters, slots
         )
         for projection in population.projections:
-            files |= {projection.parameters[k]: table_image(words) for k, words in projection.rows.tables.items()}
+            files |= {
+                projection.parameters[k]: table_image(words)
+                for k, words in projection.rows.tables.items()
+            }
         for modulation in population.modulations:
             p = modulation.parameters
             files[p["OFFSET_FILE"]] = lane_image(modulation.offsets, p["LANES"], p["OFFSET_BITS"])
@@ -179,10 +213,17 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             for q in p.projections
         ],
         "modulations": [
-            {"modulation": m.name, "source": m.source, "target": m.target, "parameters": m.parameters}
+            {
+                "modulation": m.name,
+                "source": m.source,
+                "target": m.target,
+                "parameters": m.parameters,
+            }
             for p in populations
             for m in p.modulations
         ],
-        "files": {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())},
+        "files": {
+            path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())
+        },
     }
     return RtlPackage({**files, MANIFEST: canonical_json(manifest)})

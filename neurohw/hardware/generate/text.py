@@ -33,7 +33,16 @@ AXIL_IN = {
     "araddr": 8,
     "rready": 1,
 }
-AXIL_OUT = {"awready": 1, "wready": 1, "bvalid": 1, "bresp": 2, "arready": 1, "rvalid": 1, "rdata": 32, "rresp": 2}
+AXIL_OUT = {
+    "awready": 1,
+    "wready": 1,
+    "bvalid": 1,
+    "bresp": 2,
+    "arready": 1,
+    "rvalid": 1,
+    "rdata": 32,
+    "rresp": 2,
+}
 OPERATION = ("valid", "ready", "barrier", "sample_end", "row", "group")
 INPUT, OUTPUT = "s_axis", "m_axis"
 
@@ -54,7 +63,9 @@ def instance(module: str, name: str, parameters: dict[str, str], ports: dict[str
 
 
 def _constant(owner: str, key: str) -> str:
-    """`owner` keeps its letters: two names that differ only in underscores or capitals are two constants."""
+    """`owner` keeps its letters: two names that differ only in underscores or capitals are two
+    constants.
+    """
     return owner + "_" + "".join(word.capitalize() for word in key.split("_"))
 
 
@@ -62,13 +73,27 @@ def _groups(populations: Sequence[PlannedPopulation]) -> list[tuple[str, str, di
     """(prefix of the constants, comment, parameters) of every instance with parameters."""
     entries = []
     for population in populations:
-        entries.append((f"Population_{population.name}", f"population {population.name}", population.parameters))
+        entries.append(
+            (
+                f"Population_{population.name}",
+                f"population {population.name}",
+                population.parameters,
+            )
+        )
         for projection in population.projections:
             text = f"projection {projection.name}"
             entries.append((f"Projection_{projection.name}", text, projection.parameters))
-            entries.append((f"Delay_{projection.name}", f"{text}, delay", projection.delay_parameters))
+            entries.append(
+                (f"Delay_{projection.name}", f"{text}, delay", projection.delay_parameters)
+            )
         for modulation in population.modulations:
-            entries.append((f"Modulation_{modulation.name}", f"modulation {modulation.name}", modulation.parameters))
+            entries.append(
+                (
+                    f"Modulation_{modulation.name}",
+                    f"modulation {modulation.name}",
+                    modulation.parameters,
+                )
+            )
     return entries
 
 
@@ -79,7 +104,9 @@ def package_text(populations: Sequence[PlannedPopulation], inputs: int, digest: 
         "package nhw_network_pkg;",
     ]
     lines.append(f"  localparam logic [255:0] Digest = 256'h{digest};")
-    lines.append(f"  localparam int unsigned Projections = {sum(len(p.projections) for p in populations)};")
+    lines.append(
+        f"  localparam int unsigned Projections = {sum(len(p.projections) for p in populations)};"
+    )
     lines.append(f"  localparam int unsigned Populations = {len(populations)};")
     lines.append(f"  localparam int unsigned Inputs = {inputs};")
     for owner, comment, parameters in _groups(populations):
@@ -96,9 +123,13 @@ def _range(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
-def _parameters(owner: str, parameters: dict[str, Any], leave: tuple[str, ...] = ()) -> dict[str, str]:
+def _parameters(
+    owner: str, parameters: dict[str, Any], leave: tuple[str, ...] = ()
+) -> dict[str, str]:
     return {
-        key: literal(value) if isinstance(value, str) else f"nhw_network_pkg::{_constant(owner, key)}"
+        key: literal(value)
+        if isinstance(value, str)
+        else f"nhw_network_pkg::{_constant(owner, key)}"
         for key, value in parameters.items()
         if key not in leave
     }
@@ -110,7 +141,10 @@ def _stream(prefix: str, name: str) -> dict[str, str]:
 
 def _declare_stream(name: str, bits: int = 16) -> list[str]:
     return [
-        "  /* verilator lint_off UNUSEDSIGNAL */  // an address needs the low bits only, and not every stream is read",
+        (
+            "  /* verilator lint_off UNUSEDSIGNAL */  // an address needs the low bits only, and "
+            "not every stream is read"
+        ),
         f"  logic {name}_tvalid, {name}_tready, {name}_tlast, {name}_tuser;",
         f"  logic [{bits - 1}:0] {name}_tdata;",
         "  /* verilator lint_on UNUSEDSIGNAL */",
@@ -121,7 +155,9 @@ CLOCK = {"clk_i": "clk_i", "rst_ni": "rst_ni"}
 
 
 class _Top:
-    """The signals and the instances of the top; signals come first, because a feedback uses them before their source."""
+    """The signals and the instances of the top; signals come first, because a feedback uses them
+    before their source.
+    """
 
     def __init__(self, populations: Sequence[PlannedPopulation], inputs: str, output: str) -> None:
         self.signals: list[str] = []
@@ -132,7 +168,9 @@ class _Top:
         self.input = inputs
 
     def fork(self, source: str, stream: str) -> None:
-        """Lead a stream of events to every projection of `source`, and to the output of the network."""
+        """Lead a stream of events to every projection of `source`, and to the output of the
+        network.
+        """
         consumers = [q for q in self.every if q.source == source]
         targets = [_projection_stream(q) for q in consumers] + [OUTPUT] * (source == self.output)
         for name in targets:
@@ -143,7 +181,11 @@ class _Top:
             return
         if len(targets) == 1:
             for signal in ("tvalid", "tdata", "tlast", "tuser"):
-                low = "[15:0]" if signal == "tdata" and targets[0] != OUTPUT and source != self.input else ""
+                low = (
+                    "[15:0]"
+                    if signal == "tdata" and targets[0] != OUTPUT and source != self.input
+                    else ""
+                )
                 self.lines.append(f"  assign {targets[0]}_{signal} = {stream}_{signal}{low};")
             self.lines.append(f"  assign {stream}_tready = {targets[0]}_tready;")
             return
@@ -171,7 +213,11 @@ class _Top:
                 {
                     **CLOCK,
                     **_stream("s_axis", stream),
-                    **({} if source == self.input or bits == 32 else {"s_axis_tdata": f"{stream}_tdata[15:0]"}),
+                    **(
+                        {}
+                        if source == self.input or bits == 32
+                        else {"s_axis_tdata": f"{stream}_tdata[15:0]"}
+                    ),
                     **_stream("m_axis", fork),
                 },
             )
@@ -196,15 +242,26 @@ class _Top:
         operation = f"op_{name}"
         row_bits = projection.parameters["ROW_BITS"]
         self.signals += [
-            f"  logic {operation}_valid, {operation}_ready, {operation}_barrier, {operation}_sample_end;",
+            (
+                f"  logic {operation}_valid, {operation}_ready, {operation}_barrier, "
+                f"{operation}_sample_end;"
+            ),
             f"  logic [{row_bits - 1}:0] {operation}_row;",
             f"  logic [{group_bits - 1}:0] {operation}_group;",
         ]
         ports = {**CLOCK, **_stream("s_axis", stream)}
         ports |= {f"op_{s}_{'i' if s == 'ready' else 'o'}": f"{operation}_{s}" for s in OPERATION}
-        ports |= {"event_o": f"projection_event[{number}]", "waiting_o": f"projection_waiting[{number}]"}
+        ports |= {
+            "event_o": f"projection_event[{number}]",
+            "waiting_o": f"projection_waiting[{number}]",
+        }
         self.lines.append(
-            instance(projection.core, f"u_rows_{name}", _parameters(f"Projection_{name}", projection.parameters), ports)
+            instance(
+                projection.core,
+                f"u_rows_{name}",
+                _parameters(f"Projection_{name}", projection.parameters),
+                ports,
+            )
         )
 
     def population(self, population: PlannedPopulation) -> None:
@@ -218,14 +275,24 @@ class _Top:
             operation = f"merged_{name}"
             row_bits = projections[0].parameters["ROW_BITS"]
             self.signals += [
-                f"  logic {operation}_valid, {operation}_ready, {operation}_barrier, {operation}_sample_end;",
+                (
+                    f"  logic {operation}_valid, {operation}_ready, {operation}_barrier, "
+                    f"{operation}_sample_end;"
+                ),
                 f"  logic [{row_bits - 1}:0] {operation}_row;",
                 f"  logic [{group_bits - 1}:0] {operation}_group;",
             ]
-            joined = {s: ", ".join(f"op_{q.name}_{s}" for q in reversed(projections)) for s in OPERATION}
+            joined = {
+                s: ", ".join(f"op_{q.name}_{s}" for q in reversed(projections)) for s in OPERATION
+            }
             bases = ", ".join(f"32'd{q.row_base}" for q in reversed(projections))
-            ports = {**CLOCK, **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{{{joined[s]}}}" for s in OPERATION}}
-            ports |= {f"op_{s}_{'i' if s == 'ready' else 'o'}": f"{operation}_{s}" for s in OPERATION}
+            ports = {
+                **CLOCK,
+                **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{{{joined[s]}}}" for s in OPERATION},
+            }
+            ports |= {
+                f"op_{s}_{'i' if s == 'ready' else 'o'}": f"{operation}_{s}" for s in OPERATION
+            }
             self.lines.append(
                 instance(
                     "nhw_operation_merge",
@@ -240,9 +307,14 @@ class _Top:
                 )
             )
         stream = f"out_{name}"
-        ports = {**CLOCK, **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{operation}_{s}" for s in OPERATION}}
+        ports = {
+            **CLOCK,
+            **{f"in_{s}_{'o' if s == 'ready' else 'i'}": f"{operation}_{s}" for s in OPERATION},
+        }
         ports |= self.modulation_ports(population) | {"saturated_o": f"saturated_{name}"}
-        self.signals.append(f"  logic {_range(saturated_bits(population.parameters))}saturated_{name};")
+        self.signals.append(
+            f"  logic {_range(saturated_bits(population.parameters))}saturated_{name};"
+        )
         if name == self.output and not population.parameters["SPIKING"]:
             ports |= _stream("m_axis", OUTPUT)
         else:
@@ -262,17 +334,28 @@ class _Top:
             self.modulation(modulation)
 
     def modulation_ports(self, population: PlannedPopulation) -> dict[str, str]:
-        """What a population tells and is told of modulations; its step waits for the levels, and an astrocyte's for room for new ones."""
+        """What a population tells and is told of modulations; its step waits for the levels, and an
+        astrocyte's for room for new ones.
+        """
         name, p = population.name, population.parameters
         lanes = p["UPDATE_LANES"]
-        values = {"gain": (lanes * GAIN_BITS, p["GAIN"]), "addition": (lanes * p["ADDITION_BITS"], p["ADDITION"])}
+        values = {
+            "gain": (lanes * GAIN_BITS, p["GAIN"]),
+            "addition": (lanes * p["ADDITION_BITS"], p["ADDITION"]),
+        }
         waits = [f"room_{m.name}" for m in self.modulations if m.source == name]
         waits += [f"levels_{m.name}" for m in population.modulations]
         self.signals += [
-            "  /* verilator lint_off UNUSEDSIGNAL */  // not every population modulates, or is modulated",
+            (
+                "  /* verilator lint_off UNUSEDSIGNAL */  // not every population modulates, or "
+                "is modulated"
+            ),
             f"  logic step_{name}, word_valid_{name}, word_last_{name};",
             f"  logic [{lanes * p['MEMBRANE_BITS'] - 1}:0] membranes_{name};",
-            f"  logic gain_read_{name}, gain_last_{name}, addition_read_{name}, addition_last_{name};",
+            (
+                f"  logic gain_read_{name}, gain_last_{name}, addition_read_{name}, "
+                f"addition_last_{name};"
+            ),
             "  /* verilator lint_on UNUSEDSIGNAL */",
         ]
         ports = {"allowed_i": " && ".join(waits) or "1'b1"}
@@ -289,7 +372,9 @@ class _Top:
         name, source, target = modulation.name, modulation.source, modulation.target
         value = "gain" if modulation.parameters["GAIN"] else "addition"
         self.signals.append(f"  logic room_{name}, levels_{name};")
-        ports = {f"{s}_i": f"{s}_{source}" for s in ("word_valid", "word_last", "membranes", "step")}
+        ports = {
+            f"{s}_i": f"{s}_{source}" for s in ("word_valid", "word_last", "membranes", "step")
+        }
         ports |= {f"{s}_o": f"{s}_{name}" for s in ("room", "levels")}
         ports |= {"target_step_i": f"step_{target}", "values_o": f"{value}s_{target}"}
         ports |= {"read_i": f"{value}_read_{target}", "read_last_i": f"{value}_last_{target}"}
@@ -322,7 +407,9 @@ def network_text(populations: Sequence[PlannedPopulation], network_input: str, o
     ):
         for signal in STREAM:
             direction = backward if signal == "tready" else forward
-            ports.append(f"  {direction} logic {_range(widths[signal] or data_width)}{prefix}_{signal}")
+            ports.append(
+                f"  {direction} logic {_range(widths[signal] or data_width)}{prefix}_{signal}"
+            )
     ports += [f"  input  logic {_range(width)}s_axil_{name}" for name, width in AXIL_IN.items()]
     ports += [f"  output logic {_range(width)}s_axil_{name}" for name, width in AXIL_OUT.items()]
     top = _Top(populations, network_input, output)
@@ -347,8 +434,13 @@ def network_text(populations: Sequence[PlannedPopulation], network_input: str, o
     for side, prefix in (("input", INPUT), ("output", OUTPUT)):
         connections |= {f"{side}_{s}_i": f"{prefix}_{s}" for s in STREAM if s != "tdata"}
     connections |= {"input_tdata_i": f"{INPUT}_tdata"}
-    connections |= {"projection_event_i": "projection_event", "projection_waiting_i": "projection_waiting"}
-    saturated = ", ".join(f"{saturated_bits(most)}'(saturated_{p.name})" for p in reversed(populations))
+    connections |= {
+        "projection_event_i": "projection_event",
+        "projection_waiting_i": "projection_waiting",
+    }
+    saturated = ", ".join(
+        f"{saturated_bits(most)}'(saturated_{p.name})" for p in reversed(populations)
+    )
     connections["population_saturated_i"] = f"{{{saturated}}}"
     top.lines.append(instance("nhw_registers", "u_registers", parameters, connections))
     return "\n".join([*head, *top.signals, *top.lines, "endmodule", ""])

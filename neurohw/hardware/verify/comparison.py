@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams a test set through the RTL and compares it, spike for spike and state for state, with the golden model."""
+"""Streams a test set through the RTL and compares it, spike for spike and state for state, with the
+golden model.
+"""
 
 import dataclasses
 import os
@@ -43,11 +45,17 @@ Progress = Callable[[str, float], None]
 class VerifyResult:
     """What was compared, what differed, and what it cost in clocks.
 
-    spikes_compared, states_compared: entries compared; the membranes or spikes that left through the output stream count too.
-    cycles_per_inference: clocks of the whole run divided by samples, with the pipeline kept full. latency_cycles: mean over samples of the
-    clocks from the first beat accepted to the last output beat. synaptic_operations, effective_synaptic_operations: by projection, see `Operations`;
-    synaptic_operations_per_cycle: of the first projection, while events wait. saturations: by population, neuron updates in which a state has saturated, as
-    counted by the registers of the RTL. proved_steps: for which the widths are proved; 0 saturations are certain in no longer samples of uncapped populations.
+    spikes_compared, states_compared: entries compared; the membranes or spikes that left through
+        the output stream count too.
+    cycles_per_inference: clocks of the whole run divided by samples, with the pipeline kept full.
+    latency_cycles: mean over samples of the clocks from the first beat accepted to the last output
+        beat.
+    synaptic_operations, effective_synaptic_operations: by projection, see `Operations`;
+    synaptic_operations_per_cycle: of the first projection, while events wait.
+    saturations: by population, neuron updates in which a state has saturated, as counted by the
+        registers of the RTL.
+    proved_steps: for which the widths are proved; 0 saturations are certain in no longer samples of
+        uncapped populations.
     scores: [sample, class] from the output stream of the RTL, not from the golden model.
     """
 
@@ -70,7 +78,9 @@ class VerifyResult:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the scores."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "scores"}
+        return {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "scores"
+        }
 
 
 @dataclass
@@ -79,11 +89,14 @@ class _Tally:
     states_compared: int = 0
     mismatches: int = 0
     first: tuple[int, str] | None = None
-    spikes: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # of all samples [time, neuron], by population
+    # of all samples [time, neuron], by population
+    spikes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def chunk_size(samples: int, steps: int, neurons: int) -> int:
-    """Samples for one process: few processes, but enough for many cores, and the same on every machine, since clocks of a chunk end with its last output."""
+    """Samples for one process: few processes, but enough for many cores, and the same on every
+    machine, since clocks of a chunk end with its last output.
+    """
     fewest, most = CHUNK
     return min(max(fewest, min(most, -(-samples // 16))), max(1, CELLS // (steps * neurons)))
 
@@ -92,13 +105,18 @@ def _saturations_differ(golden: Trace, rtl: HarnessResult) -> list[str]:
     """In words, every population whose register counted other saturations than the golden model."""
     expected = {name: min(golden.saturations[name], LARGEST_COUNT) for name in rtl.saturations}
     return [
-        f"saturations of population {name!r}, samples of one process: expected {expected[name]}, got {n}"
+        (
+            f"saturations of population {name!r}, samples of one process: expected "
+            f"{expected[name]}, got {n}"
+        )
         for name, n in rtl.saturations.items()
         if n != expected[name]
     ]
 
 
-def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally) -> None:
+def _compare(
+    model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessResult, tally: _Tally
+) -> None:
     """Count the differences between both results of the samples from `first` on."""
     integrator = isinstance(model.network.output.neuron, Integrator)
     for name, spikes in golden.spikes.items():
@@ -132,13 +150,25 @@ def _compare(model: QuantizedNetwork, golden: Trace, first: int, rtl: HarnessRes
         else:
             where = np.argwhere(sent_differs)[0]
             sample = int(where[0] if integrator else where[1]) + first
-            text = f"output stream of population {output!r}, sample {sample}, neuron {int(where[-1])}: expected {expected_sent[tuple(where)]}, got {rtl.sent[tuple(where)]}"
+            text = (
+                f"output stream of population {output!r}, sample {sample}, neuron "
+                f"{int(where[-1])}: expected {expected_sent[tuple(where)]}, got "
+                f"{rtl.sent[tuple(where)]}"
+            )
         tally.first = (sample, text)
 
 
-def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: NDArray[np.uint8]) -> None:
-    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold identity, flags, the model's digest and the counts of the stimulus."""
-    samples, steps, events = spikes.shape[1], spikes.shape[0] * spikes.shape[1], int(spikes.sum(dtype=np.int64))
+def _check_registers(
+    results: list[HarnessResult], package: RtlPackage, spikes: NDArray[np.uint8]
+) -> None:
+    """Raise NeurohwError unless the registers, read over AXI4-Lite, hold identity, flags, the
+    model's digest and the counts of the stimulus.
+    """
+    samples, steps, events = (
+        spikes.shape[1],
+        spikes.shape[0] * spikes.shape[1],
+        int(spikes.sum(dtype=np.int64)),
+    )
     counted = {
         "samples": sum(r.counters["samples"] for r in results),
         "steps": sum(r.counters["steps"] for r in results),
@@ -152,17 +182,24 @@ def _check_registers(results: list[HarnessResult], package: RtlPackage, spikes: 
     found = {"events": 0, **counted}
     if found != {"samples": samples, "steps": steps, "events": events, "invalid_events": 0}:
         raise NeurohwError(
-            f"the registers counted {found}, the stimulus has {samples} samples, {steps} steps, {events} events"
+            f"the registers counted {found}, the stimulus has {samples} samples, {steps} "
+            f"steps, {events} events"
         )
     for result in results:
-        flags = SATURATED * any(result.saturations.values()) | INVALID * (result.counters["invalid_events"] > 0)
+        flags = SATURATED * any(result.saturations.values()) | INVALID * (
+            result.counters["invalid_events"] > 0
+        )
         if (result.counters["identity"], result.counters["status"]) != (IDENTITY, flags):
             raise NeurohwError(
-                f"IDENTITY and STATUS hold {result.counters['identity']:#x} and {result.counters['status']}, expected are {IDENTITY:#x} and {flags}"
+                f"IDENTITY and STATUS hold {result.counters['identity']:#x} and "
+                f"{result.counters['status']}, expected are {IDENTITY:#x} and {flags}"
             )
     digest = "".join(f"{results[0].counters[f'digest{i}']:08x}" for i in range(8))
     if digest != package.manifest["parent"]:
-        raise NeurohwError(f"the digest register holds {digest}, the model's digest is {package.manifest['parent']}")
+        raise NeurohwError(
+            f"the digest register holds {digest}, the model's digest is "
+            f"{package.manifest['parent']}"
+        )
 
 
 def verify(
@@ -179,11 +216,14 @@ def verify(
 ) -> VerifyResult:
     """Compare the written package with the golden model on counts [time, sample, input neuron].
 
-    Builds the native harness once per package (kept beside it in `<package>.sim`), runs chunks of samples in `jobs` processes (default: the
-    machine's cores), and compares every spike, the output stream, the counters of saturations, and with `states` every membrane, current and refractory count.
-    After a mismatch the first wrong sample is run again with a waveform. optimize: False compiles faster and simulates slower.
+    Builds the native harness once per package (kept beside it in `<package>.sim`), runs chunks of
+    samples in `jobs` processes (default: the machine's cores), and compares every spike, the output
+    stream, the counters of saturations, and with `states` every membrane, current and refractory
+    count. After a mismatch the first wrong sample is run again with a waveform.
+    optimize: False compiles faster and simulates slower.
     beyond_proof: as of `neurohw.golden.run_golden`; states may saturate then.
-    Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the RTL hangs.
+    Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the
+    RTL hangs.
     """
     report = progress or (lambda text, fraction: None)
     spikes = proved_stimulus(model, spikes, beyond_proof)[0].counts
@@ -203,9 +243,20 @@ def verify(
     def run(start: int) -> tuple[int, HarnessResult, Trace]:
         part = spikes[:, start : start + size]
         rtl = run_harness(
-            program, package, part, states, idle, backpressure, seed=start + 1, beyond_proof=beyond_proof
+            program,
+            package,
+            part,
+            states,
+            idle,
+            backpressure,
+            seed=start + 1,
+            beyond_proof=beyond_proof,
         )
-        return start, rtl, run_native(model, Spikes(part), recorded, threads=1, beyond_proof=beyond_proof)
+        return (
+            start,
+            rtl,
+            run_native(model, Spikes(part), recorded, threads=1, beyond_proof=beyond_proof),
+        )
 
     with workers(jobs or os.cpu_count() or 1) as submit:
         pending = {submit(run, start) for start in starts}
@@ -217,7 +268,10 @@ def verify(
                 # spikes and states are compared; only clocks and outputs are needed further
                 results[start] = dataclasses.replace(result, spikes={}, states={})
                 report(
-                    f"{len(results) * size if pending else total} of {total} samples, {tally.mismatches} mismatches",
+                    (
+                        f"{len(results) * size if pending else total} of {total} samples, "
+                        f"{tally.mismatches} mismatches"
+                    ),
                     len(results) / len(starts),
                 )
     first_text = waveform = None
@@ -234,7 +288,9 @@ def verify(
     _check_registers(ordered, contents, spikes)
     by_name = {p.name: p for p in model.network.projections}
     ordered_projections = [by_name[q["projection"]] for q in contents.projections()]
-    operations = {p.name: count_operations(model, p, tally.spikes[p.source]) for p in ordered_projections}
+    operations = {
+        p.name: count_operations(model, p, tally.spikes[p.source]) for p in ordered_projections
+    }
     waiting = sum(r.waiting[0] for r in ordered)
     first_projection = ordered_projections[0].name
     latency = np.concatenate([r.left - r.entered for r in ordered]).astype(np.int64)
@@ -256,10 +312,14 @@ def verify(
         cycles_per_inference=cycles / total,
         latency_cycles=float(latency.mean()),
         latency_cycles_max=int(latency.max()),
-        synaptic_operations_per_cycle=operations[first_projection].synaptic / waiting if waiting else 0.0,
+        synaptic_operations_per_cycle=operations[first_projection].synaptic / waiting
+        if waiting
+        else 0.0,
         synaptic_operations={name: o.synaptic for name, o in operations.items()},
         effective_synaptic_operations={name: o.effective for name, o in operations.items()},
-        saturations={name: sum(r.saturations[name] for r in ordered) for name in ordered[0].saturations},
+        saturations={
+            name: sum(r.saturations[name] for r in ordered) for name in ordered[0].saturations
+        },
         proved_steps=contents.steps(),
         scores=values,
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learning core in Verilator against its golden model: every spike, state, trace, weight and the astrocyte."""
+"""A learning core in Verilator against its golden model: every spike, state, trace, weight and the
+astrocyte.
+"""
 
 import tempfile
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ from neurohw.step import letters
 from neurohw.trace import Trace, first_mismatch
 
 COUNTERS = (
-    "identity", "status", "cycles", "steps", "samples", "output_spikes", "saturations", "invalid_events", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
+    "identity", "status", "cycles", "steps", "samples", "output_spikes", "saturations",
+    "invalid_events", "learning", "astrocyte", "shape", "events", "passing", "sources", "rows",
     *[f"digest{i}" for i in range(8)],
 )  # fmt: skip
 
@@ -30,8 +33,11 @@ COUNTERS = (
 class LearningResult:
     """What the RTL did, shaped as the golden model's, and its counters.
 
-    done: spikes, states, traces, astrocyte, weights (as the host read them back) and snapshots (as they lay in the memory). sent: spikes that left through m_axis
-    [time, sample, neuron]. counters: events of the input, clocks of passes, sources and rows visited, and those of every network.
+    done: spikes, states, traces, astrocyte, weights (as the host read them back) and snapshots (as
+        they lay in the memory).
+    sent: spikes that left through m_axis [time, sample, neuron].
+    counters: events of the input, clocks of passes, sources and rows visited, and those of every
+        network.
     """
 
     done: PlasticTrace
@@ -51,22 +57,38 @@ def run_learning(
     optimize: bool = True,
     beyond_proof: bool = False,
 ) -> LearningResult:
-    """Stream spikes [time, sample, input neuron] through the RTL of a written package; arguments as of `run_plastic_golden`.
+    """Stream spikes [time, sample, input neuron] through the RTL of a written package; arguments as
+    of `run_plastic_golden`.
 
-    idle, backpressure: share of clocks in which the source offers nothing and the sink takes nothing. beyond_proof: run more steps than the widths are proved for.
-    Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs or breaks the stream protocol.
+    idle, backpressure: share of clocks in which the source offers nothing and the sink takes
+        nothing.
+    beyond_proof: run more steps than the widths are proved for.
+    Raises InvalidData as `check_proof`, NeurohwError with the harness's words if the design hangs
+    or breaks the stream protocol.
     """
     contents = RtlPackage.load(package)
     check_proof(contents, spikes != 0, beyond_proof)
     program = build_harness(
-        package, package.parent / "harness", optimize=optimize, harness=sim_folder() / "learning_harness.cpp"
+        package,
+        package.parent / "harness",
+        optimize=optimize,
+        harness=sim_folder() / "learning_harness.cpp",
     )
     parameters = contents.layers()[0]["parameters"]
     network = quantized.model.network
     layout = learning_layout(quantized, parameters["LANES"], parameters["UPDATE_LANES"])
     steps, samples, _ = spikes.shape
     rows, lanes, neurons, sources = *layout.weights.shape, network.output.size, len(layout.first)
-    header = [samples, steps, neurons, sources, rows, lanes, every, *np.broadcast_to(learning, samples).astype(int)]
+    header = [
+        samples,
+        steps,
+        neurons,
+        sources,
+        rows,
+        lanes,
+        every,
+        *np.broadcast_to(learning, samples).astype(int),
+    ]
     words = [np.array(header, np.uint32), event_words((spikes != 0).astype(np.uint8))]
     with tempfile.TemporaryDirectory() as name:
         stimulus, result = Path(name) / "stimulus", Path(name) / "result"
@@ -81,7 +103,9 @@ def run_learning(
         ]
         done = run_child(arguments, package)
         if done.returncode != 0:
-            raise NeurohwError(f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}")
+            raise NeurohwError(
+                f"the simulated RTL failed (code {done.returncode}): {done.stderr.strip()[-500:]}"
+            )
         content = result.read_bytes()
     position = 0
 
@@ -108,7 +132,9 @@ def run_learning(
     numbers = source_numbers(quantized, parameters["UPDATE_LANES"])
     return LearningResult(
         PlasticTrace(
-            Trace({network.input.name: spikes.astype(np.uint8), name: own.astype(np.uint8)}, states),
+            Trace(
+                {network.input.name: spikes.astype(np.uint8), name: own.astype(np.uint8)}, states
+            ),
             {n: traces[..., numbers[n]] for n in numbers},
             astrocyte,
             {p: fetched[layout.row[p], layout.lane[p]] for p in layout.row},
@@ -120,7 +146,9 @@ def run_learning(
 
 
 def learning_mismatch(expected: PlasticTrace, result: LearningResult) -> str | None:
-    """The first difference between the golden model and the RTL in words, None where every number is equal."""
+    """The first difference between the golden model and the RTL in words, None where every number
+    is equal.
+    """
     mismatch = first_mismatch(expected.trace, result.done.trace)
     if mismatch is not None:
         return str(mismatch)
@@ -129,7 +157,10 @@ def learning_mismatch(expected: PlasticTrace, result: LearningResult) -> str | N
         "spikes sent": (expected.trace.spikes[population], result.sent),
         "astrocyte": (expected.astrocyte, result.done.astrocyte),
         **{f"trace of {n}": (a, result.done.traces[n]) for n, a in expected.traces.items()},
-        **{f"weights of {n} on the way": (a, result.done.snapshots[n]) for n, a in expected.snapshots.items()},
+        **{
+            f"weights of {n} on the way": (a, result.done.snapshots[n])
+            for n, a in expected.snapshots.items()
+        },
         **{f"weights of {n}": (a, result.done.weights[n]) for n, a in expected.weights.items()},
     }
     for what, (wanted, got) in arrays.items():

@@ -286,9 +286,9 @@ def row_of(tool: Tool, node: str, kind: str, looped: bool, changes: dict[str, An
     if not rows:
         written = ", ".join(dict.fromkeys(r.node for r in tool.rows))
         raise Unsupported(
-            f"node {node!r}: {tool.name} {tool.version} writes no {kind} that is known here, only "
-            f"{written}: if another tool wrote this graph, name that one; else take {PLAIN} and give "
-            "the conventions yourself"
+            f"node {node!r}: {tool.name} {tool.version} writes no {kind} that is known here, "
+            f"only {written}: if another tool wrote this graph, name that one; else take {PLAIN} "
+            "and give the conventions yourself"
         )
     return next((r for r in rows if _agrees(r, changes)), rows[0])
 

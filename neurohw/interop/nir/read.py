@@ -219,8 +219,8 @@ class Import:
                         raise Blocked
                     if kind_of(self.flat.nodes[way[0]]) in READOUT:
                         raise Unsupported(
-                            f"node {way[0]!r} hands its membrane to {name!r}, and only spikes can be "
-                            "handed on: put a LIF, CubaLIF or IF in its place"
+                            f"node {way[0]!r} hands its membrane to {name!r}, and only spikes "
+                            "can be handed on: put a LIF, CubaLIF or IF in its place"
                         )
                     chain = self._chain(shapes[way[0]], way)
                     if math.prod(chain.shape) != math.prod(shapes[name]):

@@ -31,8 +31,10 @@ class DoubtfulImport(UserWarning):
 class Taken:
     """Where the conventions of an import came from.
 
-    tool: that wrote the graph. otherwise: who says them without one, "" if nobody does. given: those
-    chosen by hand. step: in words, where the dt was found in the graph's numbers.
+    tool: that wrote the graph.
+    otherwise: who says them without one, "" if nobody does.
+    given: those chosen by hand.
+    step: in words, where the dt was found in the graph's numbers.
     """
 
     tool: Tool | None

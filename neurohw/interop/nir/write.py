@@ -459,7 +459,8 @@ def write_nir(
 ) -> None:
     """Write the NIR graph of a network as an HDF5 file, whole or not at all. target: see `to_nir`.
 
-    Raises CannotWrite if something else than a graph that was exported stands there, unless `force`.
+    Raises CannotWrite if something else than a graph that was exported stands there, unless
+    `force`.
     """
     import nir
 

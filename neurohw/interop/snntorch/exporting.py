@@ -256,9 +256,9 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
 def export(model: TrainedNetwork, path: Path, force: bool = False) -> list[Path]:
     """Write a script that builds the network of snnTorch layers, and its weights as .npz beside it.
 
-    Returns both paths. The script needs snntorch, torch and numpy only. Raises Unsupported naming the
-    population and what snnTorch cannot say, CannotWrite if something else than an export stands there,
-    unless `force`.
+    Returns both paths. The script needs snntorch, torch and numpy only.
+    Raises Unsupported naming the population and what snnTorch cannot say, CannotWrite if something
+    else than an export stands there, unless `force`.
     """
     path = Path(path)
     if path.suffix != ".py":

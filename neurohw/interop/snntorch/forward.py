@@ -79,8 +79,8 @@ def layers_by_running(
             break
     else:
         raise Unsupported(
-            f"layer {silent[0]!r} never fires on random counts, so that nobody can see what forward "
-            f"does with its spikes; {ADVICE}"
+            f"layer {silent[0]!r} never fires on random counts, so that nobody can see what "
+            f"forward does with its spikes; {ADVICE}"
         )
     first = run.steps[0]
     names = [call.name for call in first]

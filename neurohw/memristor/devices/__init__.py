@@ -33,13 +33,18 @@ KINDS: dict[str, type[Device]] = {
 
 
 def device_named(kind: str, **parameters: Any) -> Device:
-    """The device model of a name, with its parameters at their defaults unless given; InvalidModel naming those that exist."""
+    """The device model of a name, with its parameters at their defaults unless given;
+
+    InvalidModel naming those that exist.
+    """
     return device_from_json({"kind": kind, **parameters})
 
 
 def device_from_json(value: dict[str, Any]) -> Device:
     """The device that `Device.to_json` wrote; InvalidModel for an unknown kind or parameter."""
-    parameters: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in value.items()}
+    parameters: dict[str, Any] = {
+        n: tuple(v) if isinstance(v, list) else v for n, v in value.items()
+    }
     kind = parameters.pop("kind", None)
     if kind not in KINDS:
         raise InvalidModel(f"unknown device {kind!r}: known are {', '.join(KINDS)}")

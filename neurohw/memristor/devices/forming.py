@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices whose conductance is what forming left: the randomness that a random array is made of.
 
-    formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
+formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
 
-Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric about it. `g_max_microsiemens` is the mean of a formed
-device, so that a formed device against an unformed one is the largest weight of the network that is programmed. Model of the 40 nm TaOx array whose spread
-of forming voltages makes a random subset conduct: Lin et al., resistive memory-based zero-shot liquid state machine; probability and spread are of its
-order and no fit.
+Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric
+about it. `g_max_microsiemens` is the mean of a formed device, so that a formed device against an
+unformed one is the largest weight of the network that is programmed. Model of the 40 nm TaOx array
+whose spread of forming voltages makes a random subset conduct: Lin et al., resistive memory-based
+zero-shot liquid state machine; probability and spread are of its order and no fit.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from neurohw.memristor.devices.base import Array, GaussianProgramming, Kept, gau
 
 @dataclass(frozen=True)
 class Forming(GaussianProgramming):
-    """See the module. programming_scale scales the spread; read_fraction is the deviation of a read in units of the device's own conductance."""
+    """See the module. programming_scale scales the spread; read_fraction is the deviation of a read
+    in units of the device's own conductance.
+    """
 
     g_max_microsiemens: float = 25.0
     probability: float = 0.5
@@ -38,7 +41,8 @@ class Forming(GaussianProgramming):
         formed = (rng.random(target.shape) < self.probability).astype(target.dtype)
         mean = np.full_like(target, self.g_max_microsiemens)
         return {
-            "programmed": formed * gaussian(mean, self.programming_scale * self.programming_deviation(mean), rng),
+            "programmed": formed
+            * gaussian(mean, self.programming_scale * self.programming_deviation(mean), rng),
             "formed": formed,
         }
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices without a technology: Gaussian errors of a constant or proportional size, and log-normal ones. No drift."""
+"""Devices without a technology:
+
+Gaussian errors of a constant or proportional size, and log-normal ones. No drift.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +15,10 @@ from neurohw.memristor.devices.base import Array, Device, GaussianProgramming, K
 
 @dataclass(frozen=True)
 class Additive(GaussianProgramming):
-    """G = max(0, target + N(0, (fraction (g_max - g_min))^2)): CrossSim's generic independent error."""
+    """G = max(0, target + N(0, (fraction (g_max - g_min))^2)):
+
+    CrossSim's generic independent error.
+    """
 
     g_max_microsiemens: float = 25.0
     fraction: float = 0.05
@@ -22,7 +28,9 @@ class Additive(GaussianProgramming):
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma, microsiemens."""
-        return np.full_like(target, self.fraction * (self.g_max_microsiemens - self.g_min_microsiemens))
+        return np.full_like(
+            target, self.fraction * (self.g_max_microsiemens - self.g_min_microsiemens)
+        )
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,9 @@ class Proportional(GaussianProgramming):
 class LogNormal(Device):
     """G = target exp(N(-sigma^2 / 2, sigma^2)), whose mean is the target.
 
-    sigma goes linearly in r = target / g_max from high_resistance_sigma (r = 0) to low_resistance_sigma (r = 1): the high-resistance state spreads more.
-    The defaults are of the order that is usually reported for ReRAM, and no fit to one device.
+    sigma goes linearly in r = target / g_max from high_resistance_sigma (r = 0) to
+    low_resistance_sigma (r = 1): the high-resistance state spreads more. The defaults are of the
+    order that is usually reported for ReRAM, and no fit to one device.
     """
 
     g_max_microsiemens: float = 25.0
@@ -53,7 +62,11 @@ class LogNormal(Device):
     high_resistance_sigma: float = 0.5
 
     kind: ClassVar[str] = "log_normal"
-    ranges = {**Device.ranges, "low_resistance_sigma": at_least(0), "high_resistance_sigma": at_least(0)}
+    ranges = {
+        **Device.ranges,
+        "low_resistance_sigma": at_least(0),
+        "high_resistance_sigma": at_least(0),
+    }
 
     def sigma(self, target: Array) -> Array:
         """sigma of the logarithm, without unit."""

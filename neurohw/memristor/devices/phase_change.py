@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phase-change memory: the model of Nandakumar et al., and its fits to two chips.
 
-    programming   G = max(0, target + sigma N),  sigma a polynomial of r = target / g_max
+programming   G = max(0, target + sigma N),  sigma a polynomial of r = target / g_max
     drift         G(t) = G ((t + t0) / t0)^-nu,  nu = |N(mu(r), s(r)^2)|, drawn once per device
     read          + G(t) Q(G / g_max) sqrt(ln((t + t0 + t_read) / (2 t_read))) N
 
-Source of form and coefficients: Nandakumar et al., "Phase-change memory models for deep learning training and inference" (ICECS 2019), as published in aihwkit
-(`inference/noise/pcm.py`, `hermes.py`), with two differences that are tested against it: every device keeps its exponent, and a scale is what it says.
+Source of form and coefficients: Nandakumar et al., "Phase-change memory models for deep learning
+training and inference" (ICECS 2019), as published in aihwkit (`inference/noise/pcm.py`,
+`hermes.py`), with two differences that are tested against it: every device keeps its exponent, and
+a scale is what it says.
 """
 
 from abc import abstractmethod
@@ -26,7 +28,11 @@ SMALLEST_RELATIVE = 1e-7  # under the logarithms of the fits
 
 @dataclass(frozen=True)
 class PhaseChange(Device):
-    """What the fits have in common. t0_seconds: first read of the drift measurement. t_read_seconds: duration of a read in the 1/f fit."""
+    """What the fits have in common.
+
+    t0_seconds: first read of the drift measurement.
+    t_read_seconds: duration of a read in the 1/f fit.
+    """
 
     t0_seconds: float = 20.0
     t_read_seconds: float = 250e-9
@@ -52,8 +58,12 @@ class PhaseChange(Device):
     def program(self, target: Array, rng: np.random.Generator) -> Kept:
         """See `Device.program`; `exponent` is the drift exponent of every device."""
         relative = np.maximum(self.relative(target), SMALLEST_RELATIVE)
-        programmed = gaussian(target, self.programming_scale * self.programming_deviation(target), rng)
-        exponent = folded_normal(self.exponent_mean(relative), self.exponent_deviation(relative), rng)
+        programmed = gaussian(
+            target, self.programming_scale * self.programming_deviation(target), rng
+        )
+        exponent = folded_normal(
+            self.exponent_mean(relative), self.exponent_deviation(relative), rng
+        )
         return {"programmed": programmed, "exponent": self.drift_scale * exponent}
 
     def drifted(self, kept: Kept, time_seconds: float) -> Array:
@@ -62,16 +72,27 @@ class PhaseChange(Device):
 
     def read_deviation(self, kept: Kept, conductance: Array, time_seconds: float) -> Array | None:
         """See `Device.read_deviation`."""
-        growth = self.read_scale * flicker_growth(time_seconds + self.t0_seconds, self.t_read_seconds)
-        return conductance * self.read_fraction(self.relative(kept["programmed"])) * growth if growth else None
+        growth = self.read_scale * flicker_growth(
+            time_seconds + self.t0_seconds, self.t_read_seconds
+        )
+        return (
+            conductance * self.read_fraction(self.relative(kept["programmed"])) * growth
+            if growth
+            else None
+        )
 
 
 @dataclass(frozen=True)
 class Pcm(PhaseChange):
-    """A PCM of 25 microsiemens, doped Ge2Sb2Te5 of one million devices (Nandakumar et al. 2019; aihwkit `PCMLikeNoiseModel`).
+    """A PCM of 25 microsiemens, doped Ge2Sb2Te5 of one million devices (Nandakumar et al.
 
-    sigma = (0.26348 + 1.9650 r - 1.1731 r^2) reference / 25, mu = clip(-0.0155 ln r + 0.0244, 0.049, 0.1), s = clip(-0.0125 ln r - 0.0059, 0.008, 0.045),
-    Q = min(0.0088 / max(r^0.65, 0.001), 0.2). coefficients: of sigma in microsiemens at a range of reference_microsiemens; sigma scales with g_max.
+    2019; aihwkit `PCMLikeNoiseModel`).
+
+    sigma = (0.26348 + 1.9650 r - 1.1731 r^2) reference / 25, mu = clip(-0.0155 ln r + 0.0244,
+    0.049, 0.1), s = clip(-0.0125 ln r - 0.0059, 0.008, 0.045), Q = min(0.0088 / max(r^0.65, 0.001),
+    0.2).
+    coefficients: of sigma in microsiemens at a range of reference_microsiemens; sigma scales with
+        g_max.
     """
 
     g_max_microsiemens: float = 25.0
@@ -84,7 +105,9 @@ class Pcm(PhaseChange):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.coefficients:
-            raise InvalidModel(f"device {self.kind!r}: coefficients are those of a polynomial, at least one")
+            raise InvalidModel(
+                f"device {self.kind!r}: coefficients are those of a polynomial, at least one"
+            )
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma, microsiemens."""
@@ -104,7 +127,9 @@ class Pcm(PhaseChange):
         return np.minimum(0.0088 / np.maximum(relative**0.65, 1e-3), 0.2)
 
 
-def _clipped_logarithm(relative: Array, slope: float, constant: float, low: float, high: float) -> Array:
+def _clipped_logarithm(
+    relative: Array, slope: float, constant: float, low: float, high: float
+) -> Array:
     return np.clip(slope * np.log(np.maximum(relative, SMALLEST_RELATIVE)) + constant, low, high)
 
 
@@ -116,9 +141,11 @@ def _hermes_exponent_mean(relative: Array) -> Array:
 
 @dataclass(frozen=True)
 class HermesTwo(PhaseChange):
-    """IBM HERMES chip, two PCM devices in the place of one, programmed by the method of Vasilopoulos et al. (TED 2023).
+    """IBM HERMES chip, two PCM devices in the place of one, programmed by the method of
+    Vasilopoulos et al. (TED 2023).
 
-    Fits of aihwkit `HermesNoiseModel(num_devices=2)`; chip: Le Gallo et al., Nature Electronics 2023; Khaddam-Aljameh et al., JSSC 2022.
+    Fits of aihwkit `HermesNoiseModel(num_devices=2)`;
+    chip: Le Gallo et al., Nature Electronics 2023; Khaddam-Aljameh et al., JSSC 2022.
     """
 
     g_max_microsiemens: float = 20.7
@@ -145,12 +172,16 @@ class HermesTwo(PhaseChange):
     def read_fraction(self, relative: Array) -> Array:
         """Q(r)."""
         low = _clipped_logarithm(relative, -0.0117, -0.0069, 0.015, 0.04)
-        return np.where(relative < 0.16, low, polynomial(relative, (0.0123, 0.0211, -0.0280, 0.0069)))
+        return np.where(
+            relative < 0.16, low, polynomial(relative, (0.0123, 0.0211, -0.0280, 0.0069))
+        )
 
 
 @dataclass(frozen=True)
 class HermesOne(PhaseChange):
-    """IBM HERMES chip, one PCM device; fits of aihwkit `HermesNoiseModel(num_devices=1)`, sources as `HermesTwo`."""
+    """IBM HERMES chip, one PCM device; fits of aihwkit `HermesNoiseModel(num_devices=1)`, sources
+    as `HermesTwo`.
+    """
 
     g_max_microsiemens: float = 10.35
     t0_seconds: float = 200.0
@@ -176,4 +207,6 @@ class HermesOne(PhaseChange):
     def read_fraction(self, relative: Array) -> Array:
         """Q(r)."""
         low = _clipped_logarithm(relative, -0.0078, 0.0038, 0.0179, 0.04)
-        return np.where(relative < 0.1591, low, polynomial(relative, (0.0088, 0.0768, -0.1352, 0.0664)))
+        return np.where(
+            relative < 0.1591, low, polynomial(relative, (0.0088, 0.0768, -0.1352, 0.0664))
+        )

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ReRAM of Wan et al. 2022: deviations from the target measured 1 second, 1 day and 2 days after programming.
+"""ReRAM of Wan et al.
 
-    G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max
+2022: deviations from the target measured 1 second, 1 day and 2 days after programming.
 
-At the three times sigma is a polynomial of r; between them it is interpolated in ln t, before the first it is the first, after the last the last (which is
-an extrapolation). The measurement says nothing of how deviations of one device at two times belong together. Here they are a walk, so that a device has
-one history: where sigma grows, an independent increment supplies what is missing; where it shrinks, X shrinks with it. Every marginal is the measured one.
+G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max
 
-Source: Wan et al., "A compute-in-memory chip based on resistive random-access memory" (Nature 2022); coefficients as in aihwkit
-(`inference/noise/reram.py`, `ReRamWan2022NoiseModel`), which never applies its own rescaling from 40 microsiemens; here sigma scales with g_max. Read
-noise of about 1 % of the range is the same file's advice.
+At the three times sigma is a polynomial of r; between them it is interpolated in ln t, before the
+first it is the first, after the last the last (which is an extrapolation). The measurement says
+nothing of how deviations of one device at two times belong together. Here they are a walk, so that
+a device has one history: where sigma grows, an independent increment supplies what is missing;
+where it shrinks, X shrinks with it. Every marginal is the measured one.
+
+Source: Wan et al., "A compute-in-memory chip based on resistive random-access memory" (Nature
+2022); coefficients as in aihwkit (`inference/noise/reram.py`, `ReRamWan2022NoiseModel`), which
+never applies its own rescaling from 40 microsiemens; here sigma scales with g_max. Read noise of
+about 1 % of the range is the same file's advice.
 """
 
 import math
@@ -42,15 +47,24 @@ class ReramWan(GaussianProgramming):
         """sigma at the measured time k, microsiemens, without programming_scale."""
         r, scale = self.relative(target), self.g_max_microsiemens / 40.0
         first = polynomial(r, MEASURED[0][1]) * scale
-        return first if k == 0 else first + self.drift_scale * (polynomial(r, MEASURED[k][1]) * scale - first)
+        return (
+            first
+            if k == 0
+            else first + self.drift_scale * (polynomial(r, MEASURED[k][1]) * scale - first)
+        )
 
     def programming_deviation(self, target: Array) -> Array:
         """sigma one second after programming, microsiemens."""
         return self.deviation(target, 0)
 
     def program(self, target: Array, rng: np.random.Generator) -> Kept:
-        """See `Device.program`; `target`, and in `walk<k>` the standard normal draws of the walk."""
-        walk = {f"walk{k}": rng.standard_normal(target.shape, dtype=target.dtype.type) for k in range(len(MEASURED))}
+        """See `Device.program`; `target`, and in `walk<k>` the standard normal draws of the
+        walk.
+        """
+        walk = {
+            f"walk{k}": rng.standard_normal(target.shape, dtype=target.dtype.type)
+            for k in range(len(MEASURED))
+        }
         kept = {"target": target, **walk}
         return {"programmed": np.maximum(self.drifted(kept, 0.0), 0), **kept}
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from neurohw.errors import BrokenFile, CannotWrite, DoesNotFit, InvalidData, MissingTool, NeurohwError
+from neurohw.errors import (
+    BrokenFile,
+    CannotWrite,
+    DoesNotFit,
+    InvalidData,
+    MissingTool,
+    NeurohwError,
+)
 from neurohw.hardware.build import BoardResult, BuildReport, build, load_board
 from neurohw.hardware.build.bitstream import place_and_route_network, synthesise
 from neurohw.hardware.build.board import block_rams, board_names, check_block_ram, check_utilization
@@ -17,12 +24,16 @@ from neurohw.hardware.build.tools import program, run_tool
 from neurohw.paths import rtl_folder
 
 
-def test_boards_load_and_unknown_ones_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boards_load_and_unknown_ones_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert board_names() == ["icebreaker", "ulx3s"]
     for name in board_names():
         board = load_board(name)
         assert (board.folder / board.pins).exists() and (board.folder / f"{board.top}.sv").exists()
-    with pytest.raises(InvalidData, match="unknown board 'vcu118': known boards are icebreaker, ulx3s"):
+    with pytest.raises(
+        InvalidData, match="unknown board 'vcu118': known boards are icebreaker, ulx3s"
+    ):
         load_board("vcu118")
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "board.toml").write_text('name = "half"\n')
@@ -49,7 +60,9 @@ def test_ecp5_pll_agrees_with_ecppll(wish: float) -> None:
     setting = ecp5_pll(25.0, wish)
     p = setting.parameters
     assert setting.clock_mhz <= wish
-    assert setting.clock_mhz == pytest.approx(25.0 / p["PLL_REFERENCE_DIVIDER"] * p["PLL_FEEDBACK_DIVIDER"])
+    assert setting.clock_mhz == pytest.approx(
+        25.0 / p["PLL_REFERENCE_DIVIDER"] * p["PLL_FEEDBACK_DIVIDER"]
+    )
     assert 400 <= setting.clock_mhz * p["PLL_OUTPUT_DIVIDER"] <= 800
     arguments = [program("yowasp-ecppll"), "-i", "25", "-o", f"{setting.clock_mhz}"]
     output = subprocess.run(arguments, capture_output=True, text=True, check=True)
@@ -82,16 +95,20 @@ def test_early_fit_check_gives_numbers_and_advice() -> None:
     board = load_board("icebreaker")
     check_block_ram(board, {"hidden1": [(512, 64)]})
     with pytest.raises(
-        DoesNotFit, match=r"has 30 block RAMs of 4096 bits.*need 104 .*fewer weight bits or a smaller layer"
+        DoesNotFit,
+        match=r"has 30 block RAMs of 4096 bits.*need 104 .*fewer weight bits or a smaller layer",
     ):
         check_block_ram(board, {"hidden1": [(3136, 128)]})  # 13 layers of 8 columns of 256 x 16
 
 
 def test_block_rams_of_the_shapes_that_devices_have() -> None:
-    """MNIST on 32 lanes: three banks of 1024 rows of 128 bits take 8 blocks of 1024 x 18 each, the 64 rows that are left 4 of 512 x 36."""
+    """MNIST on 32 lanes: three banks of 1024 rows of 128 bits take 8 blocks of 1024 x 18 each, the
+    64 rows that are left 4 of 512 x 36.
+    """
     assert [block_rams("ecp5", rows, 128) for rows in (1024, 64)] == [8, 4]
     assert block_rams("ecp5", 512, 36) == block_rams("ecp5", 2048, 9) == 1  # 18,432 bits
-    assert block_rams("ecp5", 16384, 1) == 1 and block_rams("ecp5", 16385, 1) == 2  # in narrow ones 16,384
+    # in narrow ones 16,384
+    assert block_rams("ecp5", 16384, 1) == 1 and block_rams("ecp5", 16385, 1) == 2
     assert [block_rams("ice40", 256, bits) for bits in (16, 17)] == [1, 2]
     full = {"a": [(1024, 18)] * 208}
     check_block_ram(load_board("ulx3s"), full)
@@ -113,19 +130,34 @@ def test_nextpnr_report_is_parsed() -> None:
                 "DP16KD": {"used": 2, "available": 8},
                 "MULT18X18D": {"used": 3, "available": 156},
             },
-            "fmax": {"clk": {"achieved": 101.5, "constraint": 100}, "slow": {"achieved": 55.0, "constraint": 25}},
+            "fmax": {
+                "clk": {"achieved": 101.5, "constraint": 100},
+                "slow": {"achieved": 55.0, "constraint": 25},
+            },
         }
     )
-    assert parse_nextpnr(text, "x") == ({"lut": (10, 100), "ff": (5, 90), "bram": (2, 8), "dsp": (3, 156)}, 55.0)
+    assert parse_nextpnr(text, "x") == (
+        {"lut": (10, 100), "ff": (5, 90), "bram": (2, 8), "dsp": (3, 156)},
+        55.0,
+    )
     with pytest.raises(BrokenFile, match="route.json: not a nextpnr report"):
         parse_nextpnr(text[:50], "route.json")
 
 
 def test_yosys_statistics_are_parsed() -> None:
-    cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7, "DP16KD": 1, "MULT18X18D": 5}
+    cells = {
+        "LUT4": 10,
+        "CCU2C": 3,
+        "TRELLIS_DPR16X4": 2,
+        "TRELLIS_FF": 7,
+        "DP16KD": 1,
+        "MULT18X18D": 5,
+    }
     text = json.dumps({"design": {"num_cells_by_type": cells}})
     assert parse_stat(text, "ecp5", "x") == {"lut": 28, "ff": 7, "bram": 1, "dsp": 5}
-    small = json.dumps({"design": {"num_cells_by_type": {"SB_LUT4": 9, "SB_DFFE": 2, "SB_MAC16": 4}}})
+    small = json.dumps(
+        {"design": {"num_cells_by_type": {"SB_LUT4": 9, "SB_DFFE": 2, "SB_MAC16": 4}}}
+    )
     assert parse_stat(small, "ice40", "x") == {"lut": 9, "ff": 2, "bram": 0, "dsp": 4}
     with pytest.raises(BrokenFile, match="stat.json"):
         parse_stat("{}", "ecp5", "stat.json")
@@ -152,9 +184,12 @@ def test_a_memory_kept_in_luts_is_synthesised_for_chips_without_lut_ram(
     """The states of 100 words; one package serves all boards."""
     top = tmp_path / "top.sv"
     top.write_text(
-        "module top(input logic clk_i, we_i, input logic [6:0] write_i, read_i, input logic [19:0] data_i, output logic [19:0] data_o);\n"
-        'nhw_memory #(.WORDS(100), .BITS(20), .MEMORY_STYLE("distributed")) u_memory(.clk_i, .write_enable_i(we_i), .write_address_i(write_i),'
-        " .write_data_i(data_i), .read_enable_i(1'b1), .read_clear_i(1'b0), .read_address_i(read_i), .read_data_o(data_o));\nendmodule\n"
+        "module top(input logic clk_i, we_i, input logic [6:0] write_i, read_i, input logic "
+        "[19:0] data_i, output logic [19:0] data_o);\n"
+        'nhw_memory #(.WORDS(100), .BITS(20), .MEMORY_STYLE("distributed")) u_memory(.clk_i, '
+        ".write_enable_i(we_i), .write_address_i(write_i),"
+        " .write_data_i(data_i), .read_enable_i(1'b1), .read_clear_i(1'b0), "
+        ".read_address_i(read_i), .read_data_o(data_o));\nendmodule\n"
     )
     synthesise(tmp_path, [str(rtl_folder() / "nhw_memory.sv"), "top.sv"], "top", synthesis, {})
     assert cell in (tmp_path / "stat.json").read_text()
@@ -180,11 +215,16 @@ def test_build_report_survives_saving(tmp_path: Path) -> None:
         BuildReport.load(tmp_path / "build.json")
 
 
-def test_a_build_does_not_replace_a_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_does_not_replace_a_folder_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`place_and_route_network` removed whatever its output tree was; both are told before a tool
     runs.
     """
-    monkeypatch.setattr("neurohw.hardware.build.bitstream.synthesise", lambda *_: pytest.fail("synthesis was started"))
+    monkeypatch.setattr(
+        "neurohw.hardware.build.bitstream.synthesise",
+        lambda *_: pytest.fail("synthesis was started"),
+    )
     package, out = tmp_path / "rtl", tmp_path / "out"
     package.mkdir()
     (package / "a.sv").write_text("module a; endmodule")
@@ -207,5 +247,7 @@ def test_a_report_of_builds_does_not_replace_another_file(tmp_path: Path) -> Non
     BuildReport({}, {}, "other").save(path)
     assert BuildReport.load(path).parent == "other"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
-    with pytest.raises(BrokenFile, match="a report of builds of format version 9, this program reads 1"):
+    with pytest.raises(
+        BrokenFile, match="a report of builds of format version 9, this program reads 1"
+    ):
         BuildReport.load(path)

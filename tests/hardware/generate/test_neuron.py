@@ -28,7 +28,13 @@ def adaptive() -> QuantizedPopulation:
     )
 
 
-NEURON = Lif(reset="hard", synapse_decay=0.5, adaptation=Adaptation(0.5, 1.0), strict=True, clears_current=True)
+NEURON = Lif(
+    reset="hard",
+    synapse_decay=0.5,
+    adaptation=Adaptation(0.5, 1.0),
+    strict=True,
+    clears_current=True,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +54,10 @@ def test_decay_parameters(decay: Decay | None, expected: tuple[int, int]) -> Non
 
 def test_parameters_of_a_neuron() -> None:
     assert neuron_parameters(Population("p", 4, NEURON, 2), adaptive()) == {
-        "DECAY_KIND": 4, "DECAY_VALUE": 0, "SYNAPSE_KIND": 4, "SYNAPSE_VALUE": 0, "ADAPTATION_KIND": 4, "ADAPTATION_VALUE": 0,
-        "HARD_RESET": 1, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 1, "MEMBRANE_BIAS": 0, "DELAYED_CURRENT": 0,
+        "DECAY_KIND": 4, "DECAY_VALUE": 0, "SYNAPSE_KIND": 4, "SYNAPSE_VALUE": 0,
+        "ADAPTATION_KIND": 4, "ADAPTATION_VALUE": 0,
+        "HARD_RESET": 1, "RESET_NONE": 0, "DELAYED_RESET": 0, "STRICT": 1, "MEMBRANE_BIAS": 0,
+        "DELAYED_CURRENT": 0,
         "CLEARS_CURRENT": 1, "INTEGRATES_REFRACTORY": 0, "REFRACTORY_STEPS": 0, "SPIKING": 1,
     }  # fmt: skip
 
@@ -91,16 +99,24 @@ def test_the_image_holds_only_what_the_neuron_uses() -> None:
     eight = IntFormat(8)
     bias, threshold, v_reset = (np.array([n]) for n in (1, 2, 3))
     plain = QuantizedPopulation(bias, threshold, v_reset, ShiftDecay(1), None, eight, eight, eight)
-    for neuron, text in ((Lif(), b"0201\n"), (Lif(reset="hard"), b"030201\n"), (Integrator(), b"01\n")):
+    for neuron, text in (
+        (Lif(), b"0201\n"),
+        (Lif(reset="hard"), b"030201\n"),
+        (Integrator(), b"01\n"),
+    ):
         sizes = {"UPDATE_LANES": 1, "NEURONS": 1, "CURRENT_BITS": 8, "MEMBRANE_BITS": 8}
         parameters = {**sizes, **neuron_parameters(Population("p", 1, neuron), plain)}
         assert parameter_image(plain, parameters) == text
 
 
 def test_the_image_is_as_wide_as_the_hardware() -> None:
-    """A current that is always 0 needs 1 bit, the hardware has 2 at least: the threshold lies above both lanes of 2 bits."""
+    """A current that is always 0 needs 1 bit, the hardware has 2 at least: the threshold lies above
+    both lanes of 2 bits.
+    """
     one, zero = IntFormat(1), np.array([0])
-    plain = QuantizedPopulation(zero, np.array([5]), zero, ShiftDecay(1), None, IntFormat(4), one, one)
+    plain = QuantizedPopulation(
+        zero, np.array([5]), zero, ShiftDecay(1), None, IntFormat(4), one, one
+    )
     sizes = {"UPDATE_LANES": 2, "NEURONS": 2, "CURRENT_BITS": 2, "MEMBRANE_BITS": 4}
     parameters = {**sizes, **neuron_parameters(Population("p", 2, Lif()), plain)}
     assert fields(parameter_image(plain, parameters), [2, 4], 2) == [[[0, 0], [5, 5]]]

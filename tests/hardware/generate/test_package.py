@@ -20,7 +20,9 @@ GROUPS = {"UPDATE_LANES": 1, "COMPRESSED": 0, "SHARED_DELAYS": 0}
 
 @pytest.fixture
 def package() -> RtlPackage:
-    return emit(quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4)
+    return emit(
+        quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4
+    )
 
 
 def test_words_by_hand() -> None:
@@ -33,10 +35,21 @@ def test_words_by_hand() -> None:
     ("neurons", "inputs", "lanes", "bits", "bank"),
     [(7, 5, 4, 3, 4), (1, 1, 1, 2, 1024), (33, 70, 32, 4, 64), (10, 6, 2, 8, 8)],
 )
-def test_images_hold_every_weight(neurons: int, inputs: int, lanes: int, bits: int, bank: int) -> None:
-    weight = np.random.default_rng(1).integers(-(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs))
+def test_images_hold_every_weight(
+    neurons: int, inputs: int, lanes: int, bits: int, bank: int
+) -> None:
+    weight = np.random.default_rng(1).integers(
+        -(1 << (bits - 1)), 1 << (bits - 1), (neurons, inputs)
+    )
     place = Layout(tuple(range(neurons)), lanes)
-    parameters = {"LANES": lanes, "WEIGHT_BITS": bits, "BANK_ROWS": bank, "WEIGHT_FILE": "w_", "SLOTS": 1, **GROUPS}
+    parameters = {
+        "LANES": lanes,
+        "WEIGHT_BITS": bits,
+        "BANK_ROWS": bank,
+        "WEIGHT_FILE": "w_",
+        "SLOTS": 1,
+        **GROUPS,
+    }
     files = weight_images([dense_rows(weight, place)], parameters)
     assert len(files) == -(-inputs * place.groups // bank)
     read = read_weight_images(files, parameters)["weights"].reshape(inputs, place.groups * lanes)
@@ -61,7 +74,9 @@ def test_images_hold_every_delay_beside_its_weight(shared: int) -> None:
     assert len(files["w_00.hex"].split()[0]) == -(-(3 * 4 + (1 if shared else 3) * 3) // 4)
     read = read_weight_images(files, parameters)
     assert set(read) == {"weights", "delays"}
-    weights, delays = (np.broadcast_to(a, (15, 3)).reshape(5, 9).T[:7] for a in (read["weights"], read["delays"]))
+    weights, delays = (
+        np.broadcast_to(a, (15, 3)).reshape(5, 9).T[:7] for a in (read["weights"], read["delays"])
+    )
     assert np.array_equal(weights, weight)
     there = weight != 0
     assert np.array_equal(delays[there], np.broadcast_to(delay, weight.shape)[there])
@@ -101,12 +116,18 @@ def test_images_of_compressed_rows_hold_every_synapse(seed: int) -> None:
         number, first = word >> first_bits, word & (1 << first_bits) - 1
         assert number == -(-np.count_nonzero(values[found.source == source]) // lanes)
         own = slice(first, first + number)
-        np.add.at(matrices[1, :, :, source], (read["delays"][own], read["targets"][own]), read["weights"][own])
+        np.add.at(
+            matrices[1, :, :, source],
+            (read["delays"][own], read["targets"][own]),
+            read["weights"][own],
+        )
     assert np.array_equal(matrices[0], matrices[1])
 
 
 def test_emission_is_byte_identical(package: RtlPackage) -> None:
-    again = emit(quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4)
+    again = emit(
+        quantize(random_trained(np.random.default_rng(0), feed_forward([9, 7, 3], Lif()))), lanes=4
+    )
     assert again.files == package.files
 
 
@@ -131,7 +152,9 @@ def test_written_package_is_checked(package: RtlPackage, tmp_path: Path) -> None
         RtlPackage.load(tmp_path / "rtl")
 
 
-def test_a_file_that_the_user_put_into_a_package_is_not_lost(package: RtlPackage, tmp_path: Path) -> None:
+def test_a_file_that_the_user_put_into_a_package_is_not_lost(
+    package: RtlPackage, tmp_path: Path
+) -> None:
     """`emit --run .` deleted a user's rtl/mine.sv."""
     package.write(tmp_path / "rtl")
     package.write(tmp_path / "rtl")
@@ -144,10 +167,14 @@ def test_a_file_that_the_user_put_into_a_package_is_not_lost(package: RtlPackage
     assert sorted(p.name for p in (tmp_path / "rtl").iterdir()) == sorted(package.files)
 
 
-def test_a_file_that_the_user_has_changed_in_a_package_is_not_lost(package: RtlPackage, tmp_path: Path) -> None:
+def test_a_file_that_the_user_has_changed_in_a_package_is_not_lost(
+    package: RtlPackage, tmp_path: Path
+) -> None:
     package.write(tmp_path / "rtl")
     (tmp_path / "rtl" / "nhw_network.sv").write_text("module nhw_network; endmodule  // an idea")
-    with pytest.raises(CannotWrite, match=r"rtl: it holds nhw_network\.sv, changed since neurohw wrote it"):
+    with pytest.raises(
+        CannotWrite, match=r"rtl: it holds nhw_network\.sv, changed since neurohw wrote it"
+    ):
         package.write(tmp_path / "rtl")
     assert (tmp_path / "rtl" / "nhw_network.sv").read_text().endswith("an idea")
     (tmp_path / "rtl" / "nhw_network.sv").write_text("")  # of an empty one there is nothing to lose
@@ -156,7 +183,9 @@ def test_a_file_that_the_user_has_changed_in_a_package_is_not_lost(package: RtlP
     assert RtlPackage.load(tmp_path / "rtl").digest() == package.digest()
 
 
-def test_a_package_with_a_truncated_manifest_is_written_again(package: RtlPackage, tmp_path: Path) -> None:
+def test_a_package_with_a_truncated_manifest_is_written_again(
+    package: RtlPackage, tmp_path: Path
+) -> None:
     package.write(tmp_path / "rtl")
     for left in ("", "{", package.files["manifest.json"].decode()[:200]):
         (tmp_path / "rtl" / "manifest.json").write_text(left)
@@ -168,7 +197,9 @@ def test_a_package_with_a_truncated_manifest_is_written_again(package: RtlPackag
         package.write(tmp_path / "rtl")
 
 
-def test_the_cores_of_a_checkout_are_never_replaced(package: RtlPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cores_of_a_checkout_are_never_replaced(
+    package: RtlPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The example of the README, run in a checkout, wrote its package over `rtl/`: 41 files became
     32.
     """

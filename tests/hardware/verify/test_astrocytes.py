@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Astrocytes in RTL: every spike and every state of graphs in which levels are late, early, shared, and for several populations."""
+"""Astrocytes in RTL: every spike and every state of graphs in which levels are late, early, shared,
+and for several populations.
+"""
 
 import dataclasses
 from typing import Any
@@ -32,7 +34,9 @@ NALSM = Lif(0.75, refractory=2, integrates_refractory=True)
 
 
 def loop() -> Network:
-    """Recurrent cells with both effects: from an astrocyte of their own size that they feed, and from one for blocks, which reads the input and acts on the output, too."""
+    """Recurrent cells with both effects: from an astrocyte of their own size that they feed, and
+    from one for blocks, which reads the input and acts on the output, too.
+    """
     populations = (
         Population("input", 12, Source()),
         Population("own", 24, Astrocyte(0.9)),
@@ -41,8 +45,10 @@ def loop() -> Network:
         Population("output", 8, Integrator(0.75)),
     )
     projections = (
-        Projection("input", "cells"), Projection("cells", "cells", 1, connection=Sparse(100)), Projection("cells", "own"),
-        Projection("input", "blocks"), Projection("cells", "blocks", 2), Projection("cells", "output"), Projection("input", "own"),
+        Projection("input", "cells"), Projection("cells", "cells", 1, connection=Sparse(100)),
+        Projection("cells", "own"),
+        Projection("input", "blocks"), Projection("cells", "blocks", 2),
+        Projection("cells", "output"), Projection("input", "own"),
     )  # fmt: skip
     modulations = (
         Modulation("own", "cells", "gain", 2.0),
@@ -53,7 +59,9 @@ def loop() -> Network:
 
 
 def images() -> Network:
-    """A gain for every channel and one threshold for all of an image, a gain for every neuron of the next; levels of spikes to come, and of those long gone."""
+    """A gain for every channel and one threshold for all of an image, a gain for every neuron of
+    the next; levels of spikes to come, and of those long gone.
+    """
     populations = (
         Population("input", 25, Source()),
         Population("first", 108, Lif(0.5, adaptation=Adaptation(0.5, 0.25)), 3),
@@ -64,8 +72,10 @@ def images() -> Network:
         Population("output", 5, Lif(0.9, synapse_decay=0.5)),
     )
     projections = (
-        Projection("input", "first", connection=FIRST), Projection("first", "second", connection=SECOND),
-        Projection("second", "channels"), Projection("first", "all", 3), Projection("input", "all"), Projection("first", "every"),
+        Projection("input", "first", connection=FIRST),
+        Projection("first", "second", connection=SECOND),
+        Projection("second", "channels"), Projection("first", "all", 3), Projection("input", "all"),
+        Projection("first", "every"),
         Projection("second", "output"),
     )  # fmt: skip
     modulations = (
@@ -78,7 +88,9 @@ def images() -> Network:
 
 
 def apart() -> Network:
-    """A large astrocyte, and one neuron that modulates many cells: one side waits, and then the other. Rows of `large` and `many` are compressed."""
+    """A large astrocyte, and one neuron that modulates many cells: one side waits, and then the
+    other. Rows of `large` and `many` are compressed.
+    """
     populations = (
         Population("input", 3, Source()),
         Population("large", 60, Astrocyte(0.96875)),
@@ -87,8 +99,10 @@ def apart() -> Network:
         Population("output", 120, NALSM),
     )
     projections = (
-        Projection("input", "large", connection=Sparse(90)), Projection("input", "many", connection=Sparse(120)), Projection("input", "one"),
-        Projection("many", "output"), Projection("many", "large", 1, connection=Sparse(400)), Projection("output", "one", 1),
+        Projection("input", "large", connection=Sparse(90)),
+        Projection("input", "many", connection=Sparse(120)), Projection("input", "one"),
+        Projection("many", "output"), Projection("many", "large", 1, connection=Sparse(400)),
+        Projection("output", "one", 1),
     )  # fmt: skip
     modulations = (
         Modulation("large", "output", "gain"),
@@ -114,7 +128,9 @@ def case(network: Network, seed: int) -> tuple[Any, Any]:
 )
 def test_every_spike_and_state(make: Any, lanes: int, idle: float, backpressure: float) -> None:
     model, spikes = case(make(), lanes)
-    trace = rtl.run(model, spikes, lanes=lanes, optimize=False, idle=idle, backpressure=backpressure)
+    trace = rtl.run(
+        model, spikes, lanes=lanes, optimize=False, idle=idle, backpressure=backpressure
+    )
     assert first_mismatch(run_golden(model, spikes), trace) is None
     assert all(f"v.{p.name}" in trace.states for p in model.network.populations[1:])
 
@@ -125,7 +141,13 @@ def test_every_modulation_matters(make: Any, lanes: int) -> None:
     model, spikes = case(make(), lanes)
     golden = run_golden(model, spikes)
     for name, modulation in model.modulations.items():
-        table = None if modulation.table is None else np.full_like(modulation.table, modulation.table[64])
-        flat = dataclasses.replace(modulation, table=table, shift=modulation.shift if table is not None else 62)
+        table = (
+            None
+            if modulation.table is None
+            else np.full_like(modulation.table, modulation.table[64])
+        )
+        flat = dataclasses.replace(
+            modulation, table=table, shift=modulation.shift if table is not None else 62
+        )
         changed = dataclasses.replace(model, modulations={**model.modulations, name: flat})
         assert first_mismatch(golden, run_golden(changed, spikes)) is not None, name

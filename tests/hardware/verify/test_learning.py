@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learning core against its golden model: every spike, state, trace, weight and the astrocyte, at every step."""
+"""A learning core against its golden model: every spike, state, trace, weight and the astrocyte, at
+every step.
+"""
 
 import dataclasses
 import hashlib
@@ -37,7 +39,10 @@ def mismatch(
 ) -> str | None:
     emit_plastic(q, lanes, update_lanes).write(folder / "rtl")
     result = run_learning(folder / "rtl", q, spikes, learning, 7, optimize=False, **conditions)  # type: ignore[arg-type]
-    assert result.counters["events"] == spikes.sum() and result.counters["steps"] == spikes.shape[0] * spikes.shape[1]
+    assert (
+        result.counters["events"] == spikes.sum()
+        and result.counters["steps"] == spikes.shape[0] * spikes.shape[1]
+    )
     given = Spikes(spikes)
     saturated = saturations_while(lambda: run_plastic_golden(q, given, learning), plastic_golden)
     assert [result.counters["saturations"]] == list(saturated.values())
@@ -48,7 +53,9 @@ def mismatch(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_liquids_with_idle_and_backpressure(seed: int, tmp_path: Path) -> None:
-    """Awkward sizes, formats and conventions; samples that learn and samples that do not; weights from a limit."""
+    """Awkward sizes, formats and conventions; samples that learn and samples that do not; weights
+    from a limit.
+    """
     rng = np.random.default_rng(30 + seed)
     learns = [(True, True), (True, False), (False, True)][seed]
     q = random_quantized(
@@ -64,7 +71,8 @@ def test_random_liquids_with_idle_and_backpressure(seed: int, tmp_path: Path) ->
     assert (
         mismatch(
             tmp_path, q, spikes, update_lanes * int(rng.integers(1, 4)), update_lanes,
-            np.array([True, False, True, True]), idle=0.4 * (seed % 2), backpressure=0.6 * (seed < 2),
+            np.array([True, False, True, True]), idle=0.4 * (seed % 2),
+            backpressure=0.6 * (seed < 2),
         )
         is None
     )  # fmt: skip
@@ -91,30 +99,55 @@ def test_saturations_are_counted_while_weights_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_more_random_liquids(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(300 + seed)
-    q = random_quantized(rng, at_limits=bool(rng.random() < 0.3), inhibitory=float(rng.choice([0, 0.5, 1])))
+    q = random_quantized(
+        rng, at_limits=bool(rng.random() < 0.3), inhibitory=float(rng.choice([0, 0.5, 1]))
+    )
     spikes = random_spikes(rng, q, 25, 6)
     learning = rng.random(6) < 0.7
     update_lanes = int(rng.integers(1, 5))
     lanes = update_lanes * int(rng.integers(1, 5))
     assert (
-        mismatch(tmp_path, q, spikes, lanes, update_lanes, learning, backpressure=float(rng.choice([0, 0.5]))) is None
+        mismatch(
+            tmp_path,
+            q,
+            spikes,
+            lanes,
+            update_lanes,
+            learning,
+            backpressure=float(rng.choice([0, 0.5])),
+        )
+        is None
     )
 
 
 MUTATIONS = {
-    "depression has the wrong sign": ("nhw_learning_traces.sv", "out_depression_o[lane] <= -amount", "out_depression_o[lane] <= amount"),
-    "both rules are the excitatory one": ("nhw_learning_pass.sv", ": inhibitory3 ? ChangeBits'(target_potentiation)", ": 1'b0 ? ChangeBits'(target_potentiation)"),
-    "no clip from above": ("nhw_learning_synapse.sv", "(sum2_q > SumBits'(high2)) ? high2 :", "1'b0 ? high2 :"),
-    "the first change is not clipped": ("nhw_learning_synapse.sv", "(sum1_q < SumBits'(low1)) ? low1 :", "1'b0 ? low1 :"),
-    "no clip from below": ("nhw_learning_synapse.sv", "(sum2_q < SumBits'(low2)) ? low2 :", "1'b0 ? low2 :"),
-    "weights delivered are truncated": ("nhw_learning_synapse.sv", "carry_o = weight_o[HIDDEN_BITS-1]", "carry_o = 1'b0"),
-    "traces learn before weights do": ("nhw_learning_traces.sv", "trace = {1'b0, traces[lane]}", "trace = {1'b0, traces[lane]} + (spikes_q[0][lane] ? (TRACE_BITS + 1)'(1) : '0)"),
-    "the astrocyte forgets to start anew": ("nhw_learning_depression.sv", "update_q[2] && sample_end_q[2]", "update_q[2] && sample_end_q[2] && update_q[1]"),
-    "the astrocyte rounds toward zero": ("nhw_learning_depression.sv", "(difference_q >>> LEAK)", "((difference_q + (difference_q[WideBits-1] ? WideBits'(1) : '0)) >>> LEAK)"),
-    "a sum needed at once is not forwarded": ("nhw_learning_accumulator.sv", "again_q ? sum_q", "again_q && sums[lane] == sum_q ? sum_q"),
-    "the last step is delivered to the next sample": ("nhw_learning_pass.sv", "spike6 && !sample_end_i", "spike6 && (sample_end_i || !sample_end_i)"),
-    "flags are not cleared": ("nhw_learning_flags.sv", "(read_data[bank] | set_bit_q) : '0", "(read_data[bank] | set_bit_q) : read_data[bank]"),
-    "frozen weights learn": ("nhw_learning_scan.sv", "field_now[FieldBits-4] && learning_i", "field_now[FieldBits-4]"),
+    "depression has the wrong sign": ("nhw_learning_traces.sv", "out_depression_o[lane] <= -amount",
+        "out_depression_o[lane] <= amount"),
+    "both rules are the excitatory one": ("nhw_learning_pass.sv",
+        ": inhibitory3 ? ChangeBits'(target_potentiation)",
+        ": 1'b0 ? ChangeBits'(target_potentiation)"),
+    "no clip from above": ("nhw_learning_synapse.sv", "(sum2_q > SumBits'(high2)) ? high2 :",
+        "1'b0 ? high2 :"),
+    "the first change is not clipped": ("nhw_learning_synapse.sv",
+        "(sum1_q < SumBits'(low1)) ? low1 :", "1'b0 ? low1 :"),
+    "no clip from below": ("nhw_learning_synapse.sv", "(sum2_q < SumBits'(low2)) ? low2 :",
+        "1'b0 ? low2 :"),
+    "weights delivered are truncated": ("nhw_learning_synapse.sv",
+        "carry_o = weight_o[HIDDEN_BITS-1]", "carry_o = 1'b0"),
+    "traces learn before weights do": ("nhw_learning_traces.sv", "trace = {1'b0, traces[lane]}",
+        "trace = {1'b0, traces[lane]} + (spikes_q[0][lane] ? (TRACE_BITS + 1)'(1) : '0)"),
+    "the astrocyte forgets to start anew": ("nhw_learning_depression.sv",
+        "update_q[2] && sample_end_q[2]", "update_q[2] && sample_end_q[2] && update_q[1]"),
+    "the astrocyte rounds toward zero": ("nhw_learning_depression.sv", "(difference_q >>> LEAK)",
+        "((difference_q + (difference_q[WideBits-1] ? WideBits'(1) : '0)) >>> LEAK)"),
+    "a sum needed at once is not forwarded": ("nhw_learning_accumulator.sv", "again_q ? sum_q",
+        "again_q && sums[lane] == sum_q ? sum_q"),
+    "the last step is delivered to the next sample": ("nhw_learning_pass.sv",
+        "spike6 && !sample_end_i", "spike6 && (sample_end_i || !sample_end_i)"),
+    "flags are not cleared": ("nhw_learning_flags.sv", "(read_data[bank] | set_bit_q) : '0",
+        "(read_data[bank] | set_bit_q) : read_data[bank]"),
+    "frozen weights learn": ("nhw_learning_scan.sv", "field_now[FieldBits-4] && learning_i",
+        "field_now[FieldBits-4]"),
 }  # fmt: skip
 
 
@@ -150,14 +183,19 @@ def test_mutations_of_the_rtl_are_noticed(tmp_path: Path) -> None:
     survivors = []
     for number, (name, change) in enumerate(MUTATIONS.items()):
         folder = mutated(tmp_path / "rtl" / "rtl", tmp_path / str(number) / "rtl", *change)
-        if learning_mismatch(golden, run_learning(folder, q, spikes, learning, 5, optimize=False)) is None:
+        if (
+            learning_mismatch(golden, run_learning(folder, q, spikes, learning, 5, optimize=False))
+            is None
+        ):
             survivors.append(name)
     assert not survivors
 
 
 @pytest.mark.slow
 def test_a_liquid_learns_for_ten_thousand_steps(tmp_path: Path) -> None:
-    """128 neurons, 64 inputs, 100 samples of 100 steps: all that there is, weights every 100 steps."""
+    """128 neurons, 64 inputs, 100 samples of 100 steps: all that there is, weights every 100
+    steps.
+    """
     rng = np.random.default_rng(1)
     trained, plasticity = random_learning(rng, 64, 128, 0.1, steps=100)
     q = quantize_plasticity(trained, plasticity)
@@ -189,5 +227,9 @@ def test_every_synapse_has_a_place_of_its_own(lanes: int, update_lanes: int) -> 
         assert np.array_equal(layout.groups[row, lane] * lanes + lane, q.target(projection))
         assert np.array_equal(layout.weights[row, lane], q.projections[name].weight)
         places |= set(zip(row.tolist(), lane.tolist(), strict=True))
-    assert len(places) == sum(len(q.source(p)) for p in q.model.network.projections) == np.sum(layout.groups >= 0)
+    assert (
+        len(places)
+        == sum(len(q.source(p)) for p in q.model.network.projections)
+        == np.sum(layout.groups >= 0)
+    )
     assert layout.count.sum() == len(layout.weights)

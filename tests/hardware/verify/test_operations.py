@@ -6,7 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurohw import Integrator, Lif, Network, Population, Projection, Source, feed_forward, quantize, run_golden
+from neurohw import (
+    Integrator,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Source,
+    feed_forward,
+    quantize,
+    run_golden,
+)
 from neurohw.connections import Convolution, Sparse, synapses
 from neurohw.hardware.generate import emit
 from neurohw.hardware.verify import verify
@@ -16,10 +26,14 @@ from tests.random_networks import random_graph, random_stimulus, random_trained
 
 
 def by_hand(model: QuantizedNetwork, projection: Projection, sent: np.ndarray) -> Operations:
-    """Every spike of [time, sample, neuron] is followed through every synapse of its neuron, weights of 0 of a sparse projection left out."""
+    """Every spike of [time, sample, neuron] is followed through every synapse of its neuron,
+    weights of 0 of a sparse projection left out.
+    """
     sizes = [model.network.population(n).size for n in (projection.source, projection.target)]
     q = model.projections[projection.name]
-    found = synapses(projection.connection, *sizes, q.arrays(), projection.delay, projection.delay_per)
+    found = synapses(
+        projection.connection, *sizes, q.arrays(), projection.delay, projection.delay_per
+    )
     steps, samples, _ = sent.shape
     synaptic = effective = 0
     for source, index, delay in zip(found.source, found.weight_index, found.delay, strict=True):
@@ -36,7 +50,9 @@ def by_hand(model: QuantizedNetwork, projection: Projection, sent: np.ndarray) -
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_graphs_are_counted_as_by_hand(seed: int) -> None:
-    """Delays of projections, synapses and sources; sparse, dense and convolutional; coarse weights, of which many are 0."""
+    """Delays of projections, synapses and sources; sparse, dense and convolutional; coarse weights,
+    of which many are 0.
+    """
     rng = np.random.default_rng(seed)
     model = quantize(random_trained(rng, random_graph(rng), 6), 2 + seed % 2)
     trace = run_golden(model, random_stimulus(rng, model.network, 6, 2))
@@ -48,10 +64,16 @@ def test_random_graphs_are_counted_as_by_hand(seed: int) -> None:
 
 
 def test_of_a_convolution_only_what_lies_in_the_image_counts() -> None:
-    """One spike in the corner of 3 x 3, kernel 3 x 3 with padding 1: it reaches 4 of the 9 positions, and 2 output channels."""
+    """One spike in the corner of 3 x 3, kernel 3 x 3 with padding 1: it reaches 4 of the 9
+    positions, and 2 output channels.
+    """
     network = Network(
         (Population("input", 9, Source()), Population("cells", 18, Lif(0.5))),
-        (Projection("input", "cells", connection=Convolution((1, 3, 3), 2, (3, 3), padding=(1, 1))),),
+        (
+            Projection(
+                "input", "cells", connection=Convolution((1, 3, 3), 2, (3, 3), padding=(1, 1))
+            ),
+        ),
     )
     model = quantize(random_trained(np.random.default_rng(0), network, 3), 8)
     sent = np.zeros((3, 9), np.int64)
@@ -61,9 +83,15 @@ def test_of_a_convolution_only_what_lies_in_the_image_counts() -> None:
 
 @pytest.mark.rtl
 def test_spikes_that_never_arrive_do_no_operation(tmp_path: Path) -> None:
-    """32 inputs that always fire, 32 neurons, 8 samples of 10 steps, a delay of 5: of 81,920 additions 40,960 take place, at most 2 a clock on 2 lanes."""
+    """32 inputs that always fire, 32 neurons, 8 samples of 10 steps, a delay of 5: of 81,920
+    additions 40,960 take place, at most 2 a clock on 2 lanes.
+    """
     network = Network(
-        (Population("input", 32, Source()), Population("h", 32, Lif(0.5)), Population("output", 3, Integrator(0.5))),
+        (
+            Population("input", 32, Source()),
+            Population("h", 32, Lif(0.5)),
+            Population("output", 3, Integrator(0.5)),
+        ),
         (Projection("input", "h", delay=5), Projection("h", "output")),
     )
     model = quantize(random_trained(np.random.default_rng(1), network, 10), 3)
@@ -79,7 +107,9 @@ def test_spikes_that_never_arrive_do_no_operation(tmp_path: Path) -> None:
 
 
 def test_a_dense_network_without_delays_counts_every_weight_of_every_spike() -> None:
-    """Events times fan-out, and, as NeuroBench counts effective accumulates, events times the weights other than 0."""
+    """Events times fan-out, and, as NeuroBench counts effective accumulates, events times the
+    weights other than 0.
+    """
     rng = np.random.default_rng(2)
     model = quantize(random_trained(rng, feed_forward([7, 5], output=Lif(0.5)), 4), 2)
     sent = rng.integers(0, 3, (4, 7))

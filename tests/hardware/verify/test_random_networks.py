@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden against RTL: every spike and every state at every step, over random networks and the awkward shapes."""
+"""Golden against RTL: every spike and every state at every step, over random networks and the
+awkward shapes.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -27,7 +29,9 @@ SHAPES = {
 }
 
 
-def assert_equal(model: QuantizedNetwork, stimulus: np.ndarray, lanes: int, **conditions: float) -> None:
+def assert_equal(
+    model: QuantizedNetwork, stimulus: np.ndarray, lanes: int, **conditions: float
+) -> None:
     trace = rtl.run(model, stimulus, lanes, optimize=False, **conditions)
     golden = run_golden(model, stimulus)
     assert set(golden.arrays()) == set(trace.arrays())
@@ -52,7 +56,13 @@ def test_random_networks_with_idle_and_backpressure(seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
     model = quantize(random_trained(rng, random_network(rng)), int(rng.integers(2, 9)))
     stimulus = random_stimulus(rng, model.network, 7, 15)
-    assert_equal(model, stimulus, int(rng.integers(1, 9)), idle=0.4 * (seed % 2), backpressure=0.5 * (seed % 3 > 0))
+    assert_equal(
+        model,
+        stimulus,
+        int(rng.integers(1, 9)),
+        idle=0.4 * (seed % 2),
+        backpressure=0.5 * (seed % 3 > 0),
+    )
 
 
 @pytest.mark.slow
@@ -71,7 +81,9 @@ def test_more_random_networks(seed: int) -> None:
 
 
 def test_extreme_weights_and_saturation_at_a_cap() -> None:
-    """Weights at both ends of int8, a capped membrane: the RTL saturates where golden does, after the whole sum."""
+    """Weights at both ends of int8, a capped membrane: the RTL saturates where golden does, after
+    the whole sum.
+    """
     rng = np.random.default_rng(7)
     trained = random_trained(rng, feed_forward([10, 9, 5], Lif(decay=1.0), Lif(decay=0.5)), steps=7)
     model = quantize(trained, 8, membrane_cap=9)
@@ -97,11 +109,16 @@ def test_a_wrong_weight_is_found_and_drawn(tmp_path: Path) -> None:
     projections = dict(model.projections)
     weight = projections["input_to_hidden1"].weight.copy()
     weight[2, 5] = -weight[2, 5] if weight[2, 5] else 100
-    projections["input_to_hidden1"] = dataclasses.replace(projections["input_to_hidden1"], weight=weight)
+    projections["input_to_hidden1"] = dataclasses.replace(
+        projections["input_to_hidden1"], weight=weight
+    )
     emit(dataclasses.replace(model, projections=projections), lanes=4).write(tmp_path / "rtl")
     result = verify(tmp_path / "rtl", model, stimulus, states=True, optimize=False)
     assert result.mismatches > 0
-    assert result.first_mismatch is not None and "population 'hidden1', neuron 2, sample" in result.first_mismatch
+    assert (
+        result.first_mismatch is not None
+        and "population 'hidden1', neuron 2, sample" in result.first_mismatch
+    )
     assert "expected" in result.first_mismatch and "got" in result.first_mismatch
     assert result.waveform is not None
     reader = pylibfst.lib.fstReaderOpen(result.waveform.encode())  # GTKWave's own reader

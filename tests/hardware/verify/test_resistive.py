@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A resistive liquid with its readout in integers: golden against RTL, every spike and every state at every step."""
+"""A resistive liquid with its readout in integers: golden against RTL, every spike and every state
+at every step.
+"""
 
 import numpy as np
 import pytest

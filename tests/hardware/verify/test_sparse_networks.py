@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sparse projections, golden against RTL: every spike and every state at every step, and the clocks that an event costs."""
+"""Sparse projections, golden against RTL: every spike and every state at every step, and the clocks
+that an event costs.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -32,26 +34,39 @@ pytestmark = pytest.mark.rtl
 
 
 def random_liquid(rng: np.random.Generator, delays: bool) -> TrainedNetwork:
-    """Two populations with sparse projections from the input, each other and themselves, and a dense or sparse readout."""
+    """Two populations with sparse projections from the input, each other and themselves, and a
+    dense or sparse readout.
+    """
     inputs, first, second = (int(n) for n in rng.integers(1, 40, 3))
     sizes = {"input": inputs, "a": first, "b": second, "out": 3}
 
-    def join(source: str, target: str, delay: int, connection: Connection | None = None) -> Projection:
+    def join(
+        source: str, target: str, delay: int, connection: Connection | None = None
+    ) -> Projection:
         pairs = sizes[source] * sizes[target]
         connection = connection or Sparse(int(rng.integers(1, 1 + min(pairs, 4 * sizes[target]))))
         most = delay + int(rng.integers(6)) if delays and rng.random() < 0.5 else None
         return Projection(source, target, delay, connection=connection, max_delay=most)
 
-    projections = [join("input", "a", int(rng.integers(2))), join("a", "b", 0), join("b", "a", 1), join("a", "a", 1)]
+    projections = [
+        join("input", "a", int(rng.integers(2))),
+        join("a", "b", 0),
+        join("b", "a", 1),
+        join("a", "a", 1),
+    ]
     if rng.random() < 0.5:
         projections.append(join("input", "b", 0, Dense() if rng.random() < 0.5 else None))
     projections.append(join("b", "out", 0, Dense() if rng.random() < 0.5 else None))
     neurons = (Source(), random_neuron(rng), random_neuron(rng), Integrator(0.75))
-    populations = tuple(Population(n, s, neuron) for (n, s), neuron in zip(sizes.items(), neurons, strict=True))
+    populations = tuple(
+        Population(n, s, neuron) for (n, s), neuron in zip(sizes.items(), neurons, strict=True)
+    )
     return random_trained(rng, Network(populations, tuple(projections)))
 
 
-def assert_equal(model: QuantizedNetwork, stimulus: np.ndarray, lanes: int, **conditions: float) -> None:
+def assert_equal(
+    model: QuantizedNetwork, stimulus: np.ndarray, lanes: int, **conditions: float
+) -> None:
     golden = run_golden(model, stimulus)
     mismatch = first_mismatch(golden, rtl.run(model, stimulus, lanes, optimize=False, **conditions))
     assert mismatch is None, str(mismatch)
@@ -62,7 +77,11 @@ def check_random_liquid(seed: int) -> None:
     model = quantize(random_liquid(rng, delays=seed % 2 == 1), int(rng.integers(2, 9)), max_count=2)
     stimulus = random_stimulus(rng, model.network, 7, 12, max_count=2)
     assert_equal(
-        model, stimulus, int(rng.integers(1, 10)), idle=0.4 * (seed % 3 == 0), backpressure=0.5 * (seed % 4 > 1)
+        model,
+        stimulus,
+        int(rng.integers(1, 10)),
+        idle=0.4 * (seed % 3 == 0),
+        backpressure=0.5 * (seed % 4 > 1),
     )
 
 
@@ -78,7 +97,8 @@ def test_more_random_sparse_graphs(seed: int) -> None:
 
 
 def hub(neurons: int, rng: np.random.Generator) -> TrainedNetwork:
-    """Source 0 reaches nobody, source 1 everybody, source 2 one neuron, the rest five each; a sparse recurrence.
+    """Source 0 reaches nobody, source 1 everybody, source 2 one neuron, the rest five each; a
+    sparse recurrence.
 
     Synapses of one pair come several times.
     """
@@ -94,7 +114,8 @@ def hub(neurons: int, rng: np.random.Generator) -> TrainedNetwork:
     trained = random_trained(rng, network)
     source, target = np.array(ends).T
     return dataclasses.replace(
-        trained, parameters={**trained.parameters, "input_to_a.source": source, "input_to_a.target": target}
+        trained,
+        parameters={**trained.parameters, "input_to_a.source": source, "input_to_a.target": target},
     )
 
 
@@ -102,11 +123,17 @@ def test_fan_out_of_nobody_and_everybody_at_the_ends_of_the_weights() -> None:
     rng = np.random.default_rng(5)
     model = quantize(hub(37, rng), 4, max_count=3)
     ends = {
-        name: dataclasses.replace(p, weight=rng.choice([IntFormat(4).min, IntFormat(4).max], p.weight.shape))
+        name: dataclasses.replace(
+            p, weight=rng.choice([IntFormat(4).min, IntFormat(4).max], p.weight.shape)
+        )
         for name, p in model.projections.items()
     }
     wide = dataclasses.replace(
-        model.populations["a"], accumulator=IntFormat(11), current=IntFormat(16), membrane=IntFormat(10), capped=True
+        model.populations["a"],
+        accumulator=IntFormat(11),
+        current=IntFormat(16),
+        membrane=IntFormat(10),
+        capped=True,
     )
     model = dataclasses.replace(model, projections=ends, populations={"a": wide})
     stimulus = random_stimulus(rng, model.network, 7, 12, max_count=3)
@@ -116,7 +143,9 @@ def test_fan_out_of_nobody_and_everybody_at_the_ends_of_the_weights() -> None:
 
 
 def test_an_event_costs_its_fan_out_over_the_lanes(tmp_path: Path) -> None:
-    """While events wait, ceil(F / LANES) clocks an event, and a few where a step begins: groups of lanes would cost twice as much."""
+    """While events wait, ceil(F / LANES) clocks an event, and a few where a step begins: groups of
+    lanes would cost twice as much.
+    """
     rng, lanes = np.random.default_rng(6), 4
     full = hub(64, rng)
     network = dataclasses.replace(full.network, projections=full.network.projections[:1])

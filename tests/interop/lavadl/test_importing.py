@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of lava-dl, read bit exact: against published recordings, an independent simulation, and broken files."""
+"""Files of lava-dl, read bit exact: against published recordings, an independent simulation, and
+broken files.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,8 @@ from neurohw.interop.lavadl import encode_input, from_lavadl, latency
 from neurohw.neurons import Integrator
 from tests.shared_data import shared_data
 
-SPIKE_MARK = 128  # what the recordings of PilotNet store as the membrane of a neuron that has just fired
+# what the recordings of PilotNet store as the membrane of a neuron that has just fired
+SPIKE_MARK = 128
 
 
 def arrays(name: str) -> dict[str, NDArray[Any]]:
@@ -46,7 +49,10 @@ def test_dense_layer_equals_the_recording() -> None:
 
 
 def test_oxford_equals_the_recording_of_its_training_tool() -> None:
-    """SLAYER recorded it, which fires at the threshold; `output` is the picture that it was trained to draw."""
+    """SLAYER recorded it, which fires at the threshold;
+
+    `output` is the picture that it was trained to draw.
+    """
     data = arrays("oxford_io")
     steps = 2000
     spikes = raster(data["input"], steps, 200)[:, None]
@@ -55,7 +61,9 @@ def test_oxford_equals_the_recording_of_its_training_tool() -> None:
     late = latency(model.network)["layer1"]
     assert late == 2 and expected.sum() == 10178
     assert np.array_equal(run_golden(model, spikes).spikes["layer1"][:-late, 0], expected[late:])
-    strict = run_native(from_lavadl(shared_data("models/lava_dl/oxford.net"), steps), spikes, states=False)
+    strict = run_native(
+        from_lavadl(shared_data("models/lava_dl/oxford.net"), steps), spikes, states=False
+    )
     assert np.count_nonzero(strict.spikes["layer1"][:-late, 0] != expected[late:]) > 1000
 
 
@@ -81,13 +89,19 @@ PILOTNET = {
 
 
 def pilotnet_steps(data: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """A recording [step, neuron]: images lie as (column, row, channel), ours are [channel, row, column]."""
+    """A recording [step, neuron]: images lie as (column, row, channel), ours are [channel, row,
+    column].
+    """
     array = data[name]
-    return (array.transpose(3, 2, 1, 0) if array.ndim == 4 else array.T).reshape(array.shape[-1], -1)
+    return (array.transpose(3, 2, 1, 0) if array.ndim == 4 else array.T).reshape(
+        array.shape[-1], -1
+    )
 
 
 def test_pilotnet_equals_the_recording_in_every_state() -> None:
-    """Layer k works one step after layer k - 1; its state was cleared at the start of steps k + 1 and k + 18."""
+    """Layer k works one step after layer k - 1; its state was cleared at the start of steps k + 1
+    and k + 18.
+    """
     data = arrays("pilotnet_lif_io")
     spikes = pilotnet_steps(data, "input")[:, None]
     model = from_lavadl(shared_data("models/lava_dl/pilotnet_lif.net"), steps=len(spikes))
@@ -105,7 +119,9 @@ def test_pilotnet_equals_the_recording_in_every_state() -> None:
                 continue
             fired = trace.spikes[population][:count, 0]
             assert np.array_equal(fired, pilotnet_steps(data, name)[steps]), (name, start)
-            assert np.array_equal(trace.states[f"c.{population}"][:count, 0], pilotnet_steps(data, f"{name}_u")[steps])
+            assert np.array_equal(
+                trace.states[f"c.{population}"][:count, 0], pilotnet_steps(data, f"{name}_u")[steps]
+            )
             v = np.where(fired == 1, SPIKE_MARK, trace.states[f"v.{population}"][:count, 0])
             assert np.array_equal(v, pilotnet_steps(data, f"{name}_v")[steps]), (name, start)
             compared += fired.size
@@ -113,18 +129,27 @@ def test_pilotnet_equals_the_recording_in_every_state() -> None:
 
 
 def test_the_recording_of_pilotnets_last_layer_contradicts_its_own_input() -> None:
-    """No network can meet it: the recorded currents are not those of the recorded spikes, at any latency."""
+    """No network can meet it: the recorded currents are not those of the recorded spikes, at any
+    latency.
+    """
     data = arrays("pilotnet_lif_io")
     model = from_lavadl(shared_data("models/lava_dl/pilotnet_lif.net"))
     q = model.projections["layer9_to_layer10"]
-    current = (pilotnet_steps(data, "fc_2").astype(np.int64) @ q.weight.T.astype(np.int64) << q.exponent)[:, 0]
+    current = (
+        pilotnet_steps(data, "fc_2").astype(np.int64) @ q.weight.T.astype(np.int64) << q.exponent
+    )[:, 0]
     recorded = data["fc_3_u"][0].astype(np.int64)
     mismatches = {
-        shift: int(np.count_nonzero(recorded[shift : shift + len(current)] != current[: len(recorded) - shift]))
+        shift: int(
+            np.count_nonzero(
+                recorded[shift : shift + len(current)] != current[: len(recorded) - shift]
+            )
+        )
         for shift in range(-0, 6)
     }
     assert min(mismatches.values()) > 0
-    # the current of a step without any spike: one recorded current has no spike that could have caused it
+    # the current of a step without any spike: one recorded current has no spike that could have
+    # caused it
     assert mismatches[1] == min(mismatches.values())
     caused = np.flatnonzero(recorded[1:] != 0)[:4]
     assert any(not pilotnet_steps(data, "fc_2")[t].any() for t in caused)
@@ -138,7 +163,9 @@ def test_input_layers_encode_their_images() -> None:
     for segment in (recorded[:17], recorded[17:]):  # the layer was cleared in between
         assert np.array_equal(encode_input(path, drive, len(segment))[:, 0], segment)
     tiny = arrays("tinynet_io")
-    spikes = encode_input(shared_data("models/lava_dl/tiny.net"), tiny["input_bias"].transpose(2, 1, 0), 15)
+    spikes = encode_input(
+        shared_data("models/lava_dl/tiny.net"), tiny["input_bias"].transpose(2, 1, 0), 15
+    )
     assert np.array_equal(spikes[:, 0], tiny["input"][0].reshape(-1, 16).T[1:])
     with pytest.raises(InvalidModel, match="drive has shape"):
         encode_input(path, drive[:1], 4)
@@ -158,7 +185,8 @@ def test_a_layer_without_neurons_is_a_readout() -> None:
     assert trace.spikes["layer2"].any() and np.array_equal(trace.states["v.layer3"], expected)
 
 
-# --- files of our own ------------------------------------------------------------------------------------------------
+# --- files of our own
+# ------------------------------------------------------------------------------------------------
 
 
 def write_net(path: Path, layers: list[dict[str, Any]], steps: int = 40) -> Path:
@@ -172,7 +200,9 @@ def write_net(path: Path, layers: list[dict[str, Any]], steps: int = 40) -> Path
     return path
 
 
-def dense_fields(rng: np.random.Generator, inputs: int, outputs: int, **more: Any) -> dict[str, Any]:
+def dense_fields(
+    rng: np.random.Generator, inputs: int, outputs: int, **more: Any
+) -> dict[str, Any]:
     fields = {
         "type": b"dense",
         "shape": np.array([outputs]),
@@ -238,11 +268,15 @@ def test_a_network_with_axonal_delays_equals_an_independent_simulation(tmp_path:
 
 def test_a_recurrent_layer_sees_its_spikes_a_step_later(tmp_path: Path) -> None:
     rng = np.random.default_rng(9)
-    layer = dense_fields(rng, 20, 30, type=b"dense_rec", weight_rec=2.0 * rng.integers(-60, 60, (30, 30)))
+    layer = dense_fields(
+        rng, 20, 30, type=b"dense_rec", weight_rec=2.0 * rng.integers(-60, 60, (30, 30))
+    )
     model = from_lavadl(write_net(tmp_path / "recurrent.net", [layer]))
     spikes = (rng.random((40, 20)) < 0.1).astype(np.uint8)
     [expected] = simulate([layer], spikes)
-    assert expected.any() and np.array_equal(run_golden(model, spikes[:, None]).spikes["layer0"][:, 0], expected)
+    assert expected.any() and np.array_equal(
+        run_golden(model, spikes[:, None]).spikes["layer0"][:, 0], expected
+    )
 
 
 def test_pooling_flattening_and_averaging(tmp_path: Path) -> None:
@@ -290,10 +324,18 @@ def drop(name: str) -> Callable[[list[dict[str, Any]]], None]:
     [
         (drop("weight"), BrokenFile, "layer 1: the field 'weight' is missing"),
         (drop("neuron/vDecay"), BrokenFile, "layer 1: the field 'neuron/vDecay' is missing"),
-        (change(weight=np.full((5, 6), np.nan)), InvalidModel, "layer 1: weight holds nan at .0, 0."),
+        (
+            change(weight=np.full((5, 6), np.nan)),
+            InvalidModel,
+            "layer 1: weight holds nan at .0, 0.",
+        ),
         (change(weight=np.full((5, 6), 0.5)), InvalidModel, "layer 1: weight holds 0.5"),
         (change(weight=np.ones((5, 7))), InvalidModel, r"layer 1: weight has shape \(5, 7\)"),
-        (change(weight=np.full((5, 6), 301.0)), Unsupported, "layer 1: weight 301 needs more than 8 bits"),
+        (
+            change(weight=np.full((5, 6), 301.0)),
+            Unsupported,
+            "layer 1: weight 301 needs more than 8 bits",
+        ),
         (change(inFeatures=9), InvalidModel, "layer 1: inFeatures is 9, the layer before has 6"),
         (change(bias=np.ones(4)), InvalidModel, "layer 1: bias holds 4 numbers, 5 are needed"),
         (change(type=b"attention"), Unsupported, "layer 1: layer type 'attention'"),
@@ -302,20 +344,60 @@ def drop(name: str) -> Callable[[list[dict[str, Any]]], None]:
         (change(**{"neuron/refDelay": 3}), Unsupported, "layer 1: refDelay 3"),
         (change(**{"neuron/vThMant": 0}), Unsupported, "layer 1: vThMant 0"),
         (change(**{"neuron/vDecay": 5000}), InvalidModel, "layer 1: vDecay holds 5000"),
-        (change(**{"neuron/vDecay": np.full(4, 9)}), InvalidModel, "layer 1: neuron/vDecay holds 4 numbers, 5"),
-        (change(**{"neuron/iDecay": np.full(6, 9)}), InvalidModel, "layer 1: neuron/iDecay holds 6 numbers, 5"),
-        (change(**{"neuron/vThMant": [9, 9]}), InvalidModel, "layer 1: neuron/vThMant holds 2 numbers, 5"),
+        (
+            change(**{"neuron/vDecay": np.full(4, 9)}),
+            InvalidModel,
+            "layer 1: neuron/vDecay holds 4 numbers, 5",
+        ),
+        (
+            change(**{"neuron/iDecay": np.full(6, 9)}),
+            InvalidModel,
+            "layer 1: neuron/iDecay holds 6 numbers, 5",
+        ),
+        (
+            change(**{"neuron/vThMant": [9, 9]}),
+            InvalidModel,
+            "layer 1: neuron/vThMant holds 2 numbers, 5",
+        ),
         (change(**{"neuron/vThMant": [9, 9, 0, 9, 9]}), Unsupported, "layer 1: vThMant 0"),
         (change(**{"neuron/vDecay": 1.5}), InvalidModel, "layer 1: neuron/vDecay holds 1.5"),
         (change(**{"neuron/refDelay": [1, 1, 1, 1, 2]}), Unsupported, "layer 1: refDelay 2"),
         (change(**{"neuron/messageBits": 8}), Unsupported, "layer 1: graded spikes .messageBits."),
-        (change(**{"neuron/weight_exp": 4}), Unsupported, "layer 1: neuron/weight_exp 4.*weight_exp_bits"),
-        (change(**{"neuron/weight_exp": [1, 1]}), InvalidModel, "layer 1: neuron/weight_exp holds 2 numbers, 1"),
-        (change(**{"neuron/weight_exp": 1}), Unsupported, "layer 1: neuron/weight_exp 1 with iDecay 1024"),
-        (change(**{"neuron/vReset": 7}), Unsupported, "layer 1: the field 'neuron/vReset' of a dense layer"),
-        (change(mask=np.ones((5, 6))), Unsupported, "layer 1: the field 'mask' of a dense layer is not known"),
-        (change(**{"weight/imag": np.ones((5, 6))}, weight=None), Unsupported, "the field 'weight/imag'"),
-        (change(shape=np.array([6])), InvalidModel, r"layer 1: shape is \(6,\), the layer gives \(5,\)"),
+        (
+            change(**{"neuron/weight_exp": 4}),
+            Unsupported,
+            "layer 1: neuron/weight_exp 4.*weight_exp_bits",
+        ),
+        (
+            change(**{"neuron/weight_exp": [1, 1]}),
+            InvalidModel,
+            "layer 1: neuron/weight_exp holds 2 numbers, 1",
+        ),
+        (
+            change(**{"neuron/weight_exp": 1}),
+            Unsupported,
+            "layer 1: neuron/weight_exp 1 with iDecay 1024",
+        ),
+        (
+            change(**{"neuron/vReset": 7}),
+            Unsupported,
+            "layer 1: the field 'neuron/vReset' of a dense layer",
+        ),
+        (
+            change(mask=np.ones((5, 6))),
+            Unsupported,
+            "layer 1: the field 'mask' of a dense layer is not known",
+        ),
+        (
+            change(**{"weight/imag": np.ones((5, 6))}, weight=None),
+            Unsupported,
+            "the field 'weight/imag'",
+        ),
+        (
+            change(shape=np.array([6])),
+            InvalidModel,
+            r"layer 1: shape is \(6,\), the layer gives \(5,\)",
+        ),
         (lambda layers: layers[1].pop("type"), BrokenFile, "layer 1: the field 'type' is missing"),
         (
             lambda layers: layers.append({"type": b"input", "shape": np.array([5])}),
@@ -339,11 +421,18 @@ def drop(name: str) -> Callable[[list[dict[str, Any]]], None]:
         ),
         (change(delay=np.ones(5)), Unsupported, "layer 1: an axonal delay of the last layer"),
         (lambda layers: layers[0].update(delay=np.full(6, -1.0)), InvalidModel, "layer 0: delay"),
-        (lambda layers: layers[0].update(delay=np.ones(3)), InvalidModel, "layer 0: delay holds 3 values"),
+        (
+            lambda layers: layers[0].update(delay=np.ones(3)),
+            InvalidModel,
+            "layer 0: delay holds 3 values",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_layer_and_reason(
-    tmp_path: Path, damage: Callable[[list[dict[str, Any]]], None], error: type[NeurohwError], message: str
+    tmp_path: Path,
+    damage: Callable[[list[dict[str, Any]]], None],
+    error: type[NeurohwError],
+    message: str,
 ) -> None:
     rng = np.random.default_rng(1)
     layers = [dense_fields(rng, 4, 6), dense_fields(rng, 6, 5)]
@@ -395,7 +484,9 @@ def test_a_pool_that_joins_rows_of_two_channels_is_refused(
     pool = {"kernelSize": [2, 2], "stride": [2, 2], "padding": [0, 0], "dilation": [1, 1]} | change
     layer = {"type": b"pool", "weight": 64.0, **pool, **neuron}
     path = write_net(tmp_path / "pool.net", [layer])
-    with pytest.raises(Unsupported, match="pool.net, layer 0: a pool of kernel.*rows of different channels"):
+    with pytest.raises(
+        Unsupported, match="pool.net, layer 0: a pool of kernel.*rows of different channels"
+    ):
         from_lavadl(path, input_shape=shape)
 
 

@@ -133,7 +133,10 @@ def test_a_convolution_survives_the_way_there_and_back() -> None:
         (Lif(0.5, refractory=1), "hidden1.*no neuron with soft reset.*1 refractory"),
         (Lif(0.5, adaptation=Adaptation(0.9, 0.1)), "hidden1.*no Lif with adaptation=Adaptation"),
         (Lif(0.5, membrane_bias=True), "hidden1.*no Lif with membrane_bias=True"),
-        (Lif(0.5, strict=True, reset="hard", delayed_reset=True, v_reset=-0.5), "hidden1.*v_reset -0.5"),
+        (
+            Lif(0.5, strict=True, reset="hard", delayed_reset=True, v_reset=-0.5),
+            "hidden1.*v_reset -0.5",
+        ),
         (Lif(0.5, strict=True, reset="hard", refractory=3), "hidden1.*3 refractory"),
         (
             Lif(0.5, strict=True, reset="hard", refractory=1, integrates_refractory=True),

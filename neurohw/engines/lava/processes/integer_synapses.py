@@ -18,13 +18,20 @@ from neurohw.connections import Matrix, apply_matrix
 
 
 class IntegerSynapses(AbstractProcess):
-    """a[t] = sum over (delay, W) of W s[t - 1 - delay], times 2^exponent (exact: the sums must be multiples where it is negative).
+    """a[t] = sum over (delay, W) of W s[t - 1 - delay], times 2^exponent (exact: the sums must be
+    multiples where it is negative).
 
-    matrices: (delay, W [target, source]) in increasing order. samples: how many lie side by side in s_in and a_out.
+    matrices: (delay, W [target, source]) in increasing order.
+    samples: how many lie side by side in s_in and a_out.
     """
 
     def __init__(
-        self, *, matrices: list[tuple[int, Matrix]], exponent: int = 0, samples: int = 1, **keywords: Any
+        self,
+        *,
+        matrices: list[tuple[int, Matrix]],
+        exponent: int = 0,
+        samples: int = 1,
+        **keywords: Any,
     ) -> None:
         super().__init__(matrices=matrices, exponent=exponent, samples=samples, **keywords)
         targets, sources = matrices[0][1].shape
@@ -37,7 +44,9 @@ class IntegerSynapses(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyIntegerSynapsesModel(PyLoihiProcessModel):
-    """Sends what was gathered up to the step before, then takes the new spikes, as Lava's Dense does, so that loops do not block."""
+    """Sends what was gathered up to the step before, then takes the new spikes, as Lava's Dense
+    does, so that loops do not block.
+    """
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spikes and states of a Lava LIF, written to a file: reading a Lava Var value by value from outside is slow."""
+"""Spikes and states of a Lava LIF, written to a file: reading a Lava Var value by value from
+outside is slow.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,13 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class LifRecorder(AbstractProcess):
-    """Writes `recording`, a .npy file int32 [array, step, neuron], from step `offset` on: the spikes, and v and u if it has three arrays."""
+    """Writes `recording`, a .npy file int32 [array, step, neuron], from step `offset` on: the
+    spikes, and v and u if it has three arrays.
+    """
 
-    def __init__(self, *, shape: tuple[int, ...], offset: int, recording: Path, **keywords: Any) -> None:
+    def __init__(
+        self, *, shape: tuple[int, ...], offset: int, recording: Path, **keywords: Any
+    ) -> None:
         super().__init__(shape=shape, offset=offset, recording=recording, **keywords)
         self.s_in = InPort(shape=shape)
         self.v = RefPort(shape=shape)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A population whose step is `neurohw.step.advance`: soft, hard or no reset, refractory steps, adaptation, every convention, and what astrocytes do."""
+"""A population whose step is `neurohw.step.advance`: soft, hard or no reset, refractory steps,
+adaptation, every convention, and what astrocytes do.
+"""
 
 from collections import deque
 from pathlib import Path
@@ -27,13 +29,20 @@ RECORDED = "vcra"
 class SoftResetLIF(AbstractProcess):
     """Integrate-and-fire neurons in integers, by default with a soft reset.
 
-    shape: (neurons,), or (samples * neurons,) for samples side by side. neuron: the neuron model and its conventions. arithmetic: its
-    integer constants [neuron], decays and saturations. offset: step from which on the neurons live; before, they do not even feel their bias.
-    recording: optional .npy file, int32 [array, step, neuron] with the spikes and the states v, c, r and a of every step from `offset` on.
+    shape: (neurons,), or (samples * neurons,) for samples side by side.
+    neuron: the neuron model and its conventions.
+    arithmetic: its integer constants [neuron], decays and saturations.
+    offset: step from which on the neurons live; before, they do not even feel their bias.
+    recording: optional .npy file, int32 [array, step, neuron] with the spikes and the states v, c,
+        r and a of every step from `offset` on.
 
-    gain, rise: how the levels of an astrocyte, a SoftResetLIF, too, act: its m_out is connected to gain_in or rise_in.
+    gain, rise: how the levels of an astrocyte, a SoftResetLIF, too, act: its m_out is connected to
+        gain_in or rise_in.
 
-    a_in: summed input, not shifted. s_out: 0 or 1. m_out: levels after the step, of an Astrocyte. v, c, r, a: the states of `neurohw.neurons`.
+    a_in: summed input, not shifted.
+    s_out: 0 or 1.
+    m_out: levels after the step, of an Astrocyte.
+    v, c, r, a: the states of `neurohw.neurons`.
     """
 
     def __init__(
@@ -59,7 +68,10 @@ class SoftResetLIF(AbstractProcess):
             **keywords,
         )
         samples = shape[0] // len(arithmetic.bias)
-        domains = {name: 1 if levels is None else samples * len(levels.rest) for name, levels in acting.items()}
+        domains = {
+            name: 1 if levels is None else samples * len(levels.rest)
+            for name, levels in acting.items()
+        }
         self.a_in = InPort(shape=shape)
         self.gain_in = InPort(shape=(domains["gain"],))
         self.rise_in = InPort(shape=(domains["rise"],))
@@ -93,18 +105,26 @@ class PySoftResetLifModel(PyLoihiProcessModel):
         self.arithmetic = proc_params["arithmetic"]
         self.offset = proc_params["offset"]
         self.neurons = len(self.arithmetic.bias)
-        self.acting = {name: levels for name, levels in proc_params["acting"].items() if levels is not None}
-        self.waiting = {name: deque([levels.rest] * levels.lag) for name, levels in self.acting.items()}
+        self.acting = {
+            name: levels for name, levels in proc_params["acting"].items() if levels is not None
+        }
+        self.waiting = {
+            name: deque([levels.rest] * levels.lag) for name, levels in self.acting.items()
+        }
         path = proc_params["recording"]
         self.record = None if path is None else np.load(path, mmap_mode="r+")
 
     def _received(self, name: str) -> np.ndarray | None:
-        """Gains or rises [sample, neuron] of this step, from the levels of the astrocyte after its step before; None without an astrocyte."""
+        """Gains or rises [sample, neuron] of this step, from the levels of the astrocyte after its
+        step before; None without an astrocyte.
+        """
         if name not in self.acting:
             return None
         levels, line = self.acting[name], self.waiting[name]
         line.append(getattr(self, f"{name}_in").recv())
-        return spread(levels.integers.values(line.popleft().reshape(-1, len(levels.rest))), self.neurons)
+        return spread(
+            levels.integers.values(line.popleft().reshape(-1, len(levels.rest))), self.neurons
+        )
 
     def _send_levels(self) -> None:
         if isinstance(self.neuron, Astrocyte):
