@@ -168,9 +168,9 @@ def sum_pool(
     stride: the kernel unless given.
     """
     channels = input_shape[0]
-    pool = Convolution(
-        input_shape, channels, kernel, kernel if stride is None else stride, groups=channels
-    )  # type: ignore[arg-type]
+    steps: Any = kernel if stride is None else stride  # a number is made a pair by Convolution
+    window: Any = kernel
+    pool = Convolution(input_shape, channels, window, steps, groups=channels)
     return pool, np.ones(pool.weight_shape(0, 0))
 
 

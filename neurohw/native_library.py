@@ -18,7 +18,8 @@ from neurohw.storage import write_atomically
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-pthread")
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """The folder of what is compiled once for all: `neurohw` in the user's cache folder."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "neurohw"
 
@@ -45,7 +46,7 @@ def compiled(source: Path, flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL:
         processor = ""
     texts = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
     key = hashlib.sha256("\0".join([*texts, version, processor, *flags]).encode()).hexdigest()[:16]
-    target = _cache() / f"{source.stem}-{key}.so"
+    target = cache_folder() / f"{source.stem}-{key}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder) / target.name

@@ -270,8 +270,8 @@ def run_chain(
         neurons = (
             currents.shape[2]
             if member.weight is None and currents is not None
-            else len(member.weight)
-        )  # type: ignore[arg-type]
+            else len(member.weight)  # type: ignore[arg-type]
+        )
         rows = constant_rows(member.neuron, member.constants, like, neurons)
         rest = torch.zeros(len(rows), -neurons % LINE)
         rest[2] = torch.inf  # neurons that fill the last line never fire

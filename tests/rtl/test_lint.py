@@ -71,7 +71,7 @@ def verilator_lint(module: str, *arguments: str) -> subprocess.CompletedProcess[
     ]
     return subprocess.run(
         [*command, *(str(path) for path in rtl_sources() if path.stem == module)],
-        env={"HOME": str(Path.home()), **tool_environment()},
+        env=tool_environment(),
         capture_output=True,
         text=True,
         check=False,

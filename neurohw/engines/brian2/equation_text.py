@@ -134,8 +134,8 @@ class _Numbers:
         values = (
             getattr(self.quantized, name)
             if self.quantized
-            else self.trained.values(self.population, name)
-        )  # type: ignore[union-attr]
+            else self.trained.values(self.population, name)  # type: ignore[union-attr]
+        )
         self.constants[name] = _shared(self.population.expand(np.asarray(values, np.float64)))
 
     def decayed(self, name: str, variable: str) -> str:

@@ -169,9 +169,8 @@ def _simulate_side_by_side(
     processes: dict[str, Any] = {network.input.name: source}
     recordings = {}
     for name, p in planned.populations.items():
-        rows = 1 + (
-            0 if not states else 2 if p.lif is not None else len(letters(p.population.neuron))
-        )  # type: ignore[arg-type]
+        neuron: Any = p.population.neuron
+        rows = 1 + (0 if not states else 2 if p.lif is not None else len(letters(neuron)))
         recordings[name] = folder / f"{name}.npy"
         shape = (rows, steps, samples * p.population.size)
         np.lib.format.open_memmap(recordings[name], "w+", np.int32, shape).flush()
@@ -200,9 +199,7 @@ def _simulate_side_by_side(
             if not getattr(neuron, "membrane_bias", False):
                 c = c + p.population.expand(q.bias)  # Lava keeps the bias out of u
             values = np.stack([v, c, np.zeros_like(v)])
-        result |= {
-            f"{k}.{name}": a for k, a in zip(letters(p.population.neuron), values, strict=True)
-        }  # type: ignore[arg-type]
+        result |= {f"{k}.{name}": a for k, a in zip(letters(neuron), values, strict=True)}
     return result
 
 

@@ -19,6 +19,7 @@ from neurohw.children import run_child
 from neurohw.errors import InvalidData, MissingTool, NeurohwError
 from neurohw.extras import cure_of
 from neurohw.hardware.generate import RtlPackage
+from neurohw.hardware.verify.runtime import shared_runtime
 from neurohw.paths import sim_folder
 from neurohw.storage import check_file, new_folder, write_file
 
@@ -123,11 +124,12 @@ def build_harness(
                 (folder / library).write_bytes(b"!<arch>\n")
             shutil.copytree(sim_folder() / "fst", folder / "fst")
             arguments += ["--trace-fst", "-CFLAGS", "-DNHW_TRACE -Ifst", "-LDFLAGS", "-L."]
-        result = run_child([*arguments, *contents.sources(), source.name], folder, environment)
-        if result.returncode != 0:
-            raise NeurohwError(
-                f"Verilator cannot build {package}:\n{(result.stderr or result.stdout)[-2000:]}"
-            )
+        with shared_runtime(folder, arguments, Path(environment["VERILATOR_ROOT"])):
+            command = [*arguments, *contents.sources(), source.name]
+            result = run_child(command, folder, environment)
+            if result.returncode != 0:
+                words = (result.stderr or result.stdout)[-2000:]
+                raise NeurohwError(f"Verilator cannot build {package}:\n{words}")
         if folder != finished:
             shutil.move(folder / program.name, finished)
     return program
@@ -316,6 +318,5 @@ def _parse(
     counters = dict(zip(COUNTERS, numbers, strict=False))
     saturations = {layer["population"]: n for layer, n in zip(layers, per_population, strict=True)}
     events, waiting = per_projection[::2], per_projection[1::2]
-    return HarnessResult(
-        spikes, values, sent, entered, left, counters, events, waiting, saturations
-    )  # type: ignore[arg-type]
+    arrays: Any = (spikes, values, sent, entered, left)
+    return HarnessResult(*arrays, counters, events, waiting, saturations)
