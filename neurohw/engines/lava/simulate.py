@@ -193,9 +193,10 @@ def _simulate_side_by_side(
         if not states:
             continue
         values = record[1:].astype(np.int64)
+        neuron = p.population.neuron
         if p.lif is not None:
             v, c = values
-            neuron, q = p.population.neuron, model.populations[name]
+            q = model.populations[name]
             if not getattr(neuron, "membrane_bias", False):
                 c = c + p.population.expand(q.bias)  # Lava keeps the bias out of u
             values = np.stack([v, c, np.zeros_like(v)])

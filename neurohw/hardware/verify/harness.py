@@ -318,5 +318,5 @@ def _parse(
     counters = dict(zip(COUNTERS, numbers, strict=False))
     saturations = {layer["population"]: n for layer, n in zip(layers, per_population, strict=True)}
     events, waiting = per_projection[::2], per_projection[1::2]
-    arrays: Any = (spikes, values, sent, entered, left)
-    return HarnessResult(*arrays, counters, events, waiting, saturations)
+    numbers_of = (counters, events, waiting, saturations)
+    return HarnessResult(spikes, values, sent, entered, left, *numbers_of)  # type: ignore[arg-type]
