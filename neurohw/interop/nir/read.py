@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Convolution
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
-from neurohw.interop.chain import Chain, ends_of, finish, kind_of_node, passed, scale_target, start
+from neurohw.interop.chain import (
+    WEIGHTED,
+    Chain,
+    ends_of,
+    finish,
+    kind_of_node,
+    passed,
+    scale_target,
+    start,
+)
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.cells import Cell, cell_of, own_shape
 from neurohw.interop.nir.conventions import (
@@ -213,6 +222,7 @@ class Import:
         chains: dict[str, list[tuple[str, Chain]]] = {}
         for name in order:
             chains[name] = []
+            added: set[str] = set()  # nodes whose bias is in one of the chains
             for way in ways[name]:
                 with self.problems.at(name):
                     if way[0] not in shapes or name not in shapes:
@@ -232,6 +242,10 @@ class Import:
                         raise Unsupported(
                             f"node {name!r}: two connections from {way[0]!r}; join them into one"
                         )
+                    # what arrives at a node is summed before its bias, which comes once then
+                    weighted = {n for n in way[1:-1] if kind_of(self.flat.nodes[n]) in WEIGHTED}
+                    chain = replace(chain, bias=None) if weighted & added else chain
+                    added |= weighted
                     chains[name].append((way[0], chain))
         return shapes, chains
 
