@@ -20,6 +20,7 @@ from neurohw.neurons import Reset
 FloatArray = NDArray[np.float64]
 Gain = Literal["nir", "one", "decay"]
 SNNTORCH_DT = 1e-4  # written into the source of snnTorch, beside SpikingJelly's default
+FLOAT32 = 2.0**-23  # relative rounding of the numbers in most tools' files
 NORSE_DT = 1e-3  # default of norse's cells, and of its to_nir
 
 
@@ -97,11 +98,10 @@ class Conventions:
             raise InvalidModel(
                 f"node {node!r}: a time constant of {float(np.min(tau))} s; it must be above 0"
             )
-        factor = (
-            np.exp(-self.dt / tau)
-            if self.discretisation == "exponential_euler"
-            else 1.0 - self.dt / tau
-        )
+        if self.discretisation == "exponential_euler":
+            return np.exp(-self.dt / tau)
+        factor = 1.0 - self.dt / tau
+        factor = np.where(np.abs(factor) <= FLOAT32, 0.0, factor)
         if np.any(factor < 0):
             raise InvalidModel(
                 f"node {node!r}: time constant {float(np.min(tau))} s is shorter than dt "
@@ -193,7 +193,9 @@ TOOLS: dict[str, Tool] = {
             Exported("Synaptic and RSynaptic, subtract", "CubaLIF", _SNNTORCH),
             Exported("Synaptic and RSynaptic, zero", "CubaLIF", _ZERO),
         ),
-        lost="reset_mechanism, reset_delay, inhibition, the padding of AvgPool2d",
+        lost="reset_mechanism, reset_delay, inhibition, state_quant, graded_spikes_factor, "
+        "padding_mode of Conv2d, padding, ceil_mode, count_include_pad and divisor_override of "
+        "AvgPool2d",
     ),
     "spikingjelly": Tool(
         "spikingjelly",
