@@ -24,6 +24,11 @@ FLOAT32 = 2.0**-23  # relative rounding of the numbers in most tools' files
 NORSE_DT = 1e-3  # default of norse's cells, and of its to_nir
 
 
+def _spelt(name: str) -> str:
+    """A convention as in Python, and as an option where that has other letters."""
+    return f"{name} (--{name.replace('_', '-')})" if "_" in name else name
+
+
 @dataclass(frozen=True)
 class Conventions:
     """One answer to everything that a NIR graph leaves open.
@@ -75,13 +80,13 @@ class Conventions:
         ):
             if getattr(self, name) not in allowed:
                 raise InvalidModel(
-                    f"{name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not "
+                    f"{_spelt(name)} is {', '.join(allowed[:-1])} or {allowed[-1]}, not "
                     f"{getattr(self, name)!r}"
                 )
         for name in ("dt", "seconds"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and np.isfinite(value)):
-                raise InvalidModel(f"{name} must be above 0 s and finite, not {value}")
+                raise InvalidModel(f"{_spelt(name)} must be above 0 s and finite, not {value}")
         for name, least in (
             ("recurrent_delay", 1),
             ("refractory", 0),
@@ -90,7 +95,7 @@ class Conventions:
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not float(value).is_integer() or value < least:
-                raise InvalidModel(f"{name} counts steps, {least} or more, not {value}")
+                raise InvalidModel(f"{_spelt(name)} counts steps, {least} or more, not {value}")
 
     def decay(self, tau: FloatArray, node: str) -> FloatArray:
         """Factor per step of a time constant in the file's unit; an infinite one never decays."""

@@ -37,6 +37,11 @@ NUMBERS = {
 SHAPES = {"Flatten": "input_type", "Input": "input_type", "Output": "output_type"}
 
 
+def label(population: str) -> str:
+    """The node of a population in a graph that `to_nir` makes."""
+    return f"population_{population}"
+
+
 def _digest(tree: Tree, description: dict[str, Any], parameters: dict[str, Any]) -> str:
     """Of every node and edge, and of the metadata: the description but its digest, the arrays."""
     flat = flatten(tree, Problems())

@@ -56,7 +56,7 @@ from neurohw.interop.nir.graph import (
     tree_of,
     ways_into,
 )
-from neurohw.interop.nir.report import Taken, describe, tell
+from neurohw.interop.nir.report import METADATA, Taken, describe, tell
 from neurohw.interop.nir.step_of import step_of
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
@@ -90,16 +90,12 @@ def from_nir(
     given = (
         changes if conventions is None else {n: getattr(conventions, n) for n in CHOICES} | changes
     )
-    chosen = written_by is not None or bool(set(given) - {"steps"})
     path = Path(graph) if isinstance(graph, str | Path) else None
     try:
         tree = tree_of(graph) if path is None else read_tree(path)
-        if use_metadata or (use_metadata is None and not chosen):
-            model = metadata.restored(tree)
-            if model is not None:
-                return replace(model, steps=given.get("steps", model.steps))
-            if use_metadata:
-                raise Unsupported("the graph holds no metadata of this program")
+        own = own_network(tree, written_by, given, use_metadata)
+        if own is not None:
+            return own
         model = Import(tree, written_by, given).network()
     except NeurohwError as error:
         if path is None or str(path) in str(error):
@@ -107,6 +103,21 @@ def from_nir(
         raise type(error)(f"{path}: {error}") from error
     tell(model)
     return model
+
+
+def own_network(
+    tree: Tree, written_by: str | None, given: dict[str, Any], use_metadata: bool | None = None
+) -> TrainedNetwork | None:
+    """The network of our own metadata, None where they are not to be used; see `from_nir`."""
+    chosen = written_by is not None or bool(set(given) - {"steps"})
+    if use_metadata is False or (use_metadata is None and chosen):
+        return None
+    model = metadata.restored(tree)
+    if model is not None:
+        return replace(model, steps=given.get("steps", model.steps))
+    if use_metadata:
+        raise Unsupported("the graph holds no metadata of this program")
+    return None
 
 
 class Import:
@@ -130,7 +141,9 @@ class Import:
         self.tool = None if written_by is None else tool_named(written_by)
         base = metadata.conventions_of(tree) if written_by is None else None
         self.base = base or Conventions()
-        otherwise = "NIR's definitions" if written_by else "metadata of the file" if base else ""
+        # a choice that means nothing is no node's problem
+        changed(self.tool.rows[0].conventions if self.tool else self.base, self.given)
+        otherwise = "NIR's definitions" if written_by else METADATA if base else ""
         self.taken = Taken(self.tool, otherwise, self.given)
         self.rows: dict[str, Exported] = {}
         self.found: dict[str, Any] = {}

@@ -247,7 +247,10 @@ def test_nobody_saying_anything_is_said_aloud(tmp_path: Path) -> None:
         ({"reset": "softly"}, "reset is soft, hard or none"),
         ({"gain": "two"}, "gain is nir, one or decay"),
         ({"refractory": -1}, "refractory counts steps, 0 or more"),
-        ({"recurrent_delay": 1.5}, "recurrent_delay counts steps, 1 or more"),
+        (
+            {"recurrent_delay": 1.5},
+            r"recurrent_delay \(--recurrent-delay\) counts steps, 1 or more",
+        ),
         ({"steps": 0}, "steps counts steps, 1 or more"),
         ({"flatten": "rows"}, "flatten is channels_first or channels_last"),
     ],
