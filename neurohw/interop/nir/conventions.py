@@ -159,7 +159,7 @@ class Tool:
     lost: what its exporter drops without a word. multiple: whether its neurons fire several spikes
     a step by default.
     rewires: its recurrent subgraphs lead the input through the recurrent weights, which the tool
-    itself does not.
+    itself does not. sums_padding: it writes the sum of both sides as the padding of a pooling.
     """
 
     name: str
@@ -169,6 +169,7 @@ class Tool:
     lost: str = ""
     multiple: str = ""
     rewires: bool = False
+    sums_padding: bool = False
 
 
 _SNNTORCH = Conventions(
@@ -224,7 +225,8 @@ TOOLS: dict[str, Tool] = {
             Exported("ExpLeak, norm_input=False", "LI", replace(_SINABS, gain="one")),
             Exported("ExpLeak, norm_input=True", "LI", _SINABS),
         ),
-        lost="norm_input, spike_fn, reset_fn, min_v_mem, tau_syn",
+        lost="norm_input, spike_fn, reset_fn, min_v_mem, tau_syn, padding_mode of convolutions, "
+        "ceil_mode of SumPool2d",
         multiple="spike_fn=MultiSpike",
     ),
     "norse": Tool(
@@ -237,7 +239,7 @@ TOOLS: dict[str, Tool] = {
             Exported("IAFCell", "IF", replace(_NORSE, gain="one")),
             Exported("LIBoxCell", "LI", _NORSE),
         ),
-        lost="v_reset, reset_method, the dt of the cells",
+        lost="v_reset, reset_method, the dt of the cells, padding_mode of Conv2d",
     ),
     "rockpool": Tool(
         "rockpool",
@@ -259,7 +261,9 @@ TOOLS: dict[str, Tool] = {
             Exported("CuBaLIF, RCuBaLIF", "CubaLIF", _SPYX),
             Exported("IF, RIF", "IF", _SPYX),
         ),
+        lost="layers that it does not know, kernel_dilation and an uneven padding of Conv",
         rewires=True,
+        sums_padding=True,
     ),
 }
 PLAIN = "nir"  # as a tool: NIR's own definitions, whatever metadata the file holds

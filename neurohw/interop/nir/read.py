@@ -272,6 +272,7 @@ class Import:
             with self.problems.at(name):
                 if isinstance(node, Broken):
                     raise Blocked
+                self._check_padding(name, node)
                 if (
                     kind_of_node(node) == "Flatten"
                     and self.conventions(name).flatten == "channels_last"
@@ -284,6 +285,15 @@ class Import:
                 raise Blocked
             chain = following
         return finish(chain, way[-2] if len(way) > 2 else way[-1])
+
+    def _check_padding(self, name: str, node: Any) -> None:
+        tool, pooling = self.tool, kind_of_node(node) in ("SumPool2d", "AvgPool2d")
+        if tool is not None and tool.sums_padding and pooling and np.any(node.padding):
+            raise Unsupported(
+                f"node {name!r}: padding {np.ravel(node.padding).tolist()} is the sum of both "
+                f"sides as {tool.name} {tool.version} writes it, and which side has how much is "
+                "not in the file: export the pooling with VALID"
+            )
 
     def _assemble(
         self,

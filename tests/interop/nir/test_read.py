@@ -339,3 +339,23 @@ def test_names_that_become_one_stay_apart() -> None:
     network = from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1e-3).network
     assert len({p.name for p in network.populations}) == 5
     assert [len(network.into(p.name)) for p in network.populations] == [0, 1, 1, 1, 1]
+
+
+@quietly
+def test_the_padding_of_a_pooling_that_spyx_wrote_is_refused() -> None:
+    """spyx 1.0.0 writes the sum of both sides: 1 for 5 rows in windows of 2, which JAX puts below.
+
+    Read as NIR's padding it would move every window.
+    """
+
+    def pooled(padding: int, rows: int) -> Any:
+        window = nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([padding, padding]))
+        weight = nir.Affine(np.ones((2, 9)), np.zeros(2))
+        flatten = nir.Flatten({"input": np.array([1, 3, 3])}, 0, -1)
+        cells = nir.IF(np.ones(2), np.ones(2))
+        return graph_of(window, flatten, weight, cells, shape=(1, rows, rows))
+
+    with pytest.raises(Unsupported, match=r"'n0'.*padding \[1, 1\] is the sum.*spyx 1.0.0"):
+        from_nir(pooled(1, 5), written_by="spyx")
+    assert from_nir(pooled(0, 6), written_by="spyx").network.output.size == 2
+    assert from_nir(pooled(1, 5), dt=1.0).network.output.size == 2
