@@ -273,6 +273,7 @@ class Import:
                 if isinstance(node, Broken):
                     raise Blocked
                 self._check_padding(name, node)
+                _check_held_back(chain, name, node)
                 if (
                     kind_of_node(node) == "Flatten"
                     and self.conventions(name).flatten == "channels_last"
@@ -354,6 +355,17 @@ def _channels_first(node: Any, image: tuple[int, ...]) -> Any:
     channels, rows, columns = image
     turned = weight.reshape(-1, rows, columns, channels).transpose(0, 3, 1, 2).reshape(weight.shape)
     return replace(node, weight=turned)
+
+
+def _check_held_back(chain: Chain, name: str, node: Any) -> None:
+    """A bias here arrives in every step: refuse one that a Delay would keep away at first."""
+    if kind_of_node(node) != "Delay" or chain.bias is None:
+        return
+    if np.any(chain.bias != 0) and np.any(np.asarray(node.delay) != 0):
+        raise Unsupported(
+            f"node {name!r}: a delay of {float(np.max(node.delay))} s behind a bias keeps it away "
+            "in the first steps, which cannot be expressed: put the Delay before the weighted node"
+        )
 
 
 def _latencies(

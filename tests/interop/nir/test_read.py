@@ -359,3 +359,18 @@ def test_the_padding_of_a_pooling_that_spyx_wrote_is_refused() -> None:
         from_nir(pooled(1, 5), written_by="spyx")
     assert from_nir(pooled(0, 6), written_by="spyx").network.output.size == 2
     assert from_nir(pooled(1, 5), dt=1.0).network.output.size == 2
+
+
+@quietly
+def test_a_delay_behind_a_bias_is_refused() -> None:
+    """It would keep the bias away in its first steps; before the weights it keeps only spikes."""
+    affine, delay = nir.Affine(np.ones((2, 3)), np.ones(2)), nir.Delay(np.full(2, 2e-3))
+    cells = nir.IF(np.ones(2), np.full(2, 1e6))
+    with pytest.raises(Unsupported, match="'n1': a delay of 0.002 s behind a bias.*before the"):
+        from_nir(graph_of(affine, delay, cells), dt=1e-3)
+    for layers in (
+        (nir.Delay(np.full(3, 2e-3)), affine, cells),
+        (nir.Linear(np.ones((2, 3))), delay, cells),
+        (affine, nir.Delay(np.zeros(2)), cells),
+    ):
+        assert from_nir(graph_of(*layers), dt=1e-3).network.output.size == 2
