@@ -8,8 +8,8 @@ from typing import Any
 from neurohw.interop.findings import Checked, Finding
 from neurohw.interop.nir.conventions import CHOICES
 from neurohw.interop.nir.graph import CELLS, WHOLE, Problems, kind_of, read_tree
-from neurohw.interop.nir.metadata import label
-from neurohw.interop.nir.read import Import, own_network
+from neurohw.interop.nir.metadata import label, own_network
+from neurohw.interop.nir.read import Import
 from neurohw.interop.nir.report import (
     DoubtfulImport,
     doubts,

@@ -9,6 +9,7 @@ parameters   the arrays that the graph does not hold as they are
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,21 @@ def restored(tree: Tree) -> TrainedNetwork | None:
         "the graph or its metadata were changed after this program wrote them, so that the exact "
         f"constants in the metadata may be another network's: {_AS_PLAIN}"
     )
+
+
+def own_network(
+    tree: Tree, written_by: str | None, given: dict[str, Any], use_metadata: bool | None = None
+) -> TrainedNetwork | None:
+    """The network of our own metadata, None where they are not to be used; see `read.from_nir`."""
+    chosen = written_by is not None or bool(set(given) - {"steps"})
+    if use_metadata is False or (use_metadata is None and chosen):
+        return None
+    model = restored(tree)
+    if model is not None:
+        return replace(model, steps=given.get("steps", model.steps))
+    if use_metadata:
+        raise Unsupported("the graph holds no metadata of this program")
+    return None
 
 
 def conventions_of(tree: Tree) -> Conventions | None:

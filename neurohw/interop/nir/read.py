@@ -93,7 +93,7 @@ def from_nir(
     path = Path(graph) if isinstance(graph, str | Path) else None
     try:
         tree = tree_of(graph) if path is None else read_tree(path)
-        own = own_network(tree, written_by, given, use_metadata)
+        own = metadata.own_network(tree, written_by, given, use_metadata)
         if own is not None:
             return own
         model = Import(tree, written_by, given).network()
@@ -103,21 +103,6 @@ def from_nir(
         raise type(error)(f"{path}: {error}") from error
     tell(model)
     return model
-
-
-def own_network(
-    tree: Tree, written_by: str | None, given: dict[str, Any], use_metadata: bool | None = None
-) -> TrainedNetwork | None:
-    """The network of our own metadata, None where they are not to be used; see `from_nir`."""
-    chosen = written_by is not None or bool(set(given) - {"steps"})
-    if use_metadata is False or (use_metadata is None and chosen):
-        return None
-    model = metadata.restored(tree)
-    if model is not None:
-        return replace(model, steps=given.get("steps", model.steps))
-    if use_metadata:
-        raise Unsupported("the graph holds no metadata of this program")
-    return None
 
 
 class Import:
