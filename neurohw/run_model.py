@@ -165,9 +165,12 @@ def run_model(
 
     out: an .npz of `trace_arrays`.
     beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading,
-        the engine's check and its run raise, and before them CannotWrite if something else than
-        such a file stands at `out`, unless `force`.
+        the engine's check and its run raise, and before them InvalidData for an `out` that is not
+        *.npz, CannotWrite if something else than such a file stands there, unless `force`.
     """
+    out = Path(out)
+    if out.suffix != ".npz":
+        raise InvalidData(f"{out}: a trace is to come here, name it {out.stem}.npz")
     check_file(out, "recording", force)
     chosen = engine_named(engine)
     model = model_for(path, chosen)

@@ -5,11 +5,18 @@ expressed is listed.
 
 from pathlib import Path
 
+import h5py
 import nir
 import numpy as np
 import pytest
+import typer
 
 from neurohw import Lif, feed_forward, load_trained, save
+from neurohw.cli.app import app
+from neurohw.interop import typed
+from neurohw.interop.nir import write_nir
+from neurohw.interop.nir.conventions import CHOICES
+from neurohw.interop.nir.report import doubts
 from tests.interop.nir.judges import JUDGES, Judge
 from tests.interop.test_nir import graph_of, lif
 from tests.random_networks import random_trained
@@ -92,20 +99,130 @@ def test_a_dead_network_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--refractory", "-1"), "refractory counts steps"),
         (("--reset", "softly"), "reset is soft, hard or none"),
         (("--dt", "nan"), "dt must be above 0"),
-        (("--input-shape", "3"), "no option input_shape"),
+        (("--input-shape", "3"), "no option --input-shape; it has --begins-at-reset"),
+        (("--current-gain", "two"), "current_gain (--current-gain) is nir, one or decay"),
     ],
 )
+@pytest.mark.parametrize("verb", ["import", "check"])
 def test_options_that_mean_nothing_are_one_line(
-    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    verb: str,
+    options: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = next(j for j in JUDGES if j.case == "iaf" and j.tool == "sinabs").write(tmp_path)
-    code, text = run(capsys, "import", path, "--out", tmp_path / "model", *options)
-    assert (
-        code == 1
-        and words in text
-        and text.startswith("error:")
-        and not (tmp_path / "model").exists()
+    out = ("--out", tmp_path / "model") if verb == "import" else ()
+    code, text = run(capsys, verb, path, *out, *options)
+    if verb == "check" and "writes no IF" in words:  # a problem of each node
+        assert code == 1 and "2 of 6 nodes cannot be expressed" in text
+        return
+    assert code == 1 and words in text and text.startswith("error:")
+    assert not (tmp_path / "model").exists()
+
+
+def test_import_and_check_have_the_same_options() -> None:
+    """Every convention has one, and the two verbs differ in where import writes."""
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    options = {v: {o.name: o.opts for o in verbs[v].params} for v in ("import", "check")}
+    assert options["import"] == options["check"] | {"out": ["--out"], "force": ["--force"]}
+    assert set(CHOICES) | {"written_by", "input_shape", "source"} == set(options["check"])
+    for name, spelt in options["check"].items():
+        assert name == "source" or typed(name) in spelt
+
+
+def test_check_says_what_import_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same table of conventions, notes and warnings, with and without options."""
+    path = next(j for j in JUDGES if j.case == "leaky").write(tmp_path)
+    for options in (
+        (),
+        ("--from", "snntorch"),
+        ("--from", "snntorch", "--gain", "nir", "--not-strict", "--latency", "1", "--steps", "7"),
+        ("--dt", "1e-4", "--discretisation", "forward_euler", "--no-delayed-reset"),
+    ):
+        _, imported = run(capsys, "import", path, *options, "--out", tmp_path / "m", "--force")
+        code, checked = run(capsys, "check", path, *options)
+        assert code == 0 and "all 6 nodes can be expressed" in checked
+        report = load_trained(tmp_path / "m").info["import"]
+        for row in report["conventions"]:
+            words = f"{row['what']} │ {row['value']} │ {row['from']}"
+            assert words in imported and words in checked
+        for text in [report["steps"], *report["notes"], *doubts(report)]:
+            assert text in imported and text in checked
+    code, text = run(capsys, "check", path)
+    assert "ASSUMED" in text and "with --from (snntorch, spikingjelly" in text
+
+
+def test_check_says_what_it_assumed_also_where_something_cannot_be_expressed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nir.write(tmp_path / "bad.nir", graph_of(nir.Linear(np.ones((4, 3))), lif(4, tau=np.zeros(4))))
+    code, text = run(capsys, "check", tmp_path / "bad.nir")
+    assert code == 1 and "Assumed: dt, discretisation, reset, its timing, comparison" in text
+    code, text = run(capsys, "check", tmp_path / "bad.nir", "--from", "nir")
+    assert code == 1 and "Assumed" not in text
+
+
+def test_check_of_our_own_file_is_what_import_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rebuilt from the metadata, and refused where the graph was changed."""
+    model = random_trained(
+        np.random.default_rng(1), feed_forward([4, 3, 2], Lif(0.875), Lif(0.875)), 20
     )
+    write_nir(model, tmp_path / "net.nir")
+    code, text = run(capsys, "check", tmp_path / "net.nir")
+    assert code == 0 and "rebuilt exactly" in text and "Assumed" not in text
+    assert "population hidden1: 3 Lif, decay 0.875" in text
+    with h5py.File(tmp_path / "net.nir", "r+") as file:
+        file["node/nodes/weight_hidden1_to_output/weight"][...] = 3.0
+    code, text = run(capsys, "import", "--out", tmp_path / "model", tmp_path / "net.nir")
+    assert code == 1 and "changed after this program wrote them" in text
+    code, text = run(capsys, "check", tmp_path / "net.nir")
+    assert code == 1 and "graph │ NIRGraph" in text and "1 of 7 nodes cannot" in text
+    assert run(capsys, "check", tmp_path / "net.nir", "--from", "nir")[0] == 0
+
+
+def test_an_import_says_what_it_replaced_and_how_long_a_sample_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(j for j in JUDGES if j.case == "leaky").write(tmp_path)
+    code, text = run(capsys, "import", path, "--from", "snntorch", "--out", tmp_path / "model")
+    assert code == 0 and "replaced" not in text
+    assert "100 steps a sample (default; --steps changes it)" in text
+    again = ("import", path, "--from", "snntorch", "--out", tmp_path / "model")
+    code, text = run(capsys, *again)
+    assert code == 0 and "replaced" not in text  # the same model
+    code, text = run(capsys, *again, "--reset", "zero", "--steps", "7")
+    assert code == 0 and "7 steps a sample (given)" in text
+    assert "replaced the model that stood there (written 20" in text
+    assert "read as snntorch 1.0.0, dt 0.0001 s" in text and "reset minus threshold" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (("export", "model", "--to", "nir", "--out", "net.txt"), "net.nir"),
+        (("export", "model", "--to", "nir", "--out", "net"), "net.nir"),
+        (("run", "model", "--engine", "reference", "--input", "x.npz", "--out", "t.txt"), "t.npz"),
+    ],
+)
+def test_a_file_of_another_suffix_is_refused_with_the_right_name(
+    arguments: tuple[str, ...],
+    right: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = random_trained(np.random.default_rng(1), feed_forward([4, 2], Lif(0.875)), 20)
+    save(model, tmp_path / "model")
+    np.savez(tmp_path / "x.npz", spikes=np.zeros((20, 4), np.uint8))
+    before = sorted(tmp_path.iterdir())
+    code, text = run(capsys, *arguments)
+    assert code == 1 and f"name it {right}" in text and sorted(tmp_path.iterdir()) == before
+    code, text = run(capsys, *arguments[:-1], right)
+    assert code == 0 and (tmp_path / right).exists()
 
 
 def test_a_shape_of_no_numbers_is_one_line(
@@ -155,7 +272,8 @@ def test_export_for_a_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     code, text = run(capsys, *common, "nir", "--for", "snntorch")
     assert code == 1 and "hidden1" in text and "reset='hard' instead of 'soft'" in text
     assert not (tmp_path / "net.nir").exists()
-    code, text = run(capsys, *common, "brian2", "--for", "sinabs")
+    script = ("export", tmp_path / "model", "--out", tmp_path / "net.py", "--to", "brian2")
+    code, text = run(capsys, *script, "--for", "sinabs")
     assert code == 1 and "--for sinabs says which tool reads a NIR graph" in text
     code, text = run(capsys, *common, "nir", "--for", "nengo")
     assert code == 1 and "no tool 'nengo'" in text

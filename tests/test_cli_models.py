@@ -213,7 +213,7 @@ def test_import_takes_the_conventions_and_says_what_it_made(
     value = load_trained(tmp_path / "model")
     assert value.steps == 33 and value.network.output.neuron == Lif(0.8, 1.0, "soft")
     code, text = run(capsys, "import", path, "--out", tmp_path / "model", "--input-shape", "3")
-    assert code == 1 and "has no option input_shape" in text
+    assert code == 1 and "has no option --input-shape" in text
 
 
 def test_import_of_lava_dl_and_snntorch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

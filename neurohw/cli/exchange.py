@@ -2,6 +2,9 @@
 """The verbs that exchange models with other tools: import, check, export."""
 
 import warnings
+from collections.abc import Callable
+from datetime import datetime
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +15,14 @@ from rich.text import Text
 from neurohw.cli.options import ForceOption
 from neurohw.cli.values import whole_numbers
 from neurohw.console import console
+from neurohw.engines import Model
+from neurohw.errors import NeurohwError
 from neurohw.export_model import export_model
-from neurohw.interop import EXPORTS, check_model, import_model
+from neurohw.formats import VALUE
+from neurohw.interop import EXPORTS, examine_model, import_model
 from neurohw.interop.nir import ORIGINS, TARGETS, DoubtfulImport
-from neurohw.interop.nir.report import assumptions_in_words, in_words, neurons_table
-from neurohw.model_files import save
+from neurohw.interop.nir.report import doubts, in_words, neurons_table
+from neurohw.model_files import digest_of, save
 from neurohw.network import TrainedNetwork
 from neurohw.run_model import load_model
 
@@ -24,154 +30,187 @@ SourceArgument = Annotated[
     str,
     typer.Argument(help="NIR graph (.nir), lava-dl network (.net), or FILE.py:NAME (snnTorch)."),
 ]
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        help="NIR: the tool that wrote the file, which sets everything below: "
-        f"{', '.join(ORIGINS)}.",
-    ),
-]
-DtOption = Annotated[
-    float | None, typer.Option("--dt", help="NIR: step in seconds. Default 0.001.")
-]
-DiscretisationOption = Annotated[
-    str | None,
-    typer.Option("--discretisation", help="NIR: exponential_euler (default) or forward_euler."),
-]
-ResetOption = Annotated[
-    str | None, typer.Option("--reset", help="NIR: hard or zero (default), soft or subtract, none.")
-]
-DelayedOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--delayed-reset/--no-delayed-reset", help="NIR: the reset acts one step after the spike."
-    ),
-]
-StrictOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--strict/--not-strict", help="NIR, lava-dl: fire above the threshold, or at it, too."
-    ),
-]
-RefractoryOption = Annotated[
-    int | None, typer.Option("--refractory", help="NIR: silent steps after a spike. Default 0.")
-]
-GainOption = Annotated[
-    str | None,
-    typer.Option(
-        "--gain",
-        help="NIR: factor of a neuron's input: nir ((1 - decay) r, default), one, or decay.",
-    ),
-]
-CurrentGainOption = Annotated[
-    str | None,
-    typer.Option(
-        "--current-gain",
-        help="NIR: the same for a synaptic current: nir ((1 - decay) w_in), one, or decay.",
-    ),
-]
-BeginsOption = Annotated[
-    bool | None,
-    typer.Option("--begins-at-reset/--begins-at-zero", help="NIR: the membrane of the first step."),
-]
-LatencyOption = Annotated[
-    int | None,
-    typer.Option("--latency", help="NIR: steps that the tool's neurons answer later. Default 0."),
-]
-FlattenOption = Annotated[
-    str | None, typer.Option("--flatten", help="NIR: channels_first (default) or channels_last.")
-]
-RecurrentOption = Annotated[
-    int | None,
-    typer.Option("--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1."),
-]
-StepsOption = Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")]
-ShapeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--input-shape",
-        help="snnTorch, lava-dl: shape of one step's input, such as 784 or 1,28,28.",
-    ),
-]
+# of import and check alike: by their names in Python
+READING: dict[str, Any] = {
+    "written_by": Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="NIR: the tool that wrote the file, which sets everything below: "
+            f"{', '.join(ORIGINS)}.",
+        ),
+    ],
+    "dt": Annotated[
+        float | None,
+        typer.Option("--dt", help="NIR: step in the file's unit of time. Default 0.001."),
+    ],
+    "seconds": Annotated[
+        float | None,
+        typer.Option("--seconds", help="NIR: a step in seconds, where the file's unit is another."),
+    ],
+    "discretisation": Annotated[
+        str | None,
+        typer.Option("--discretisation", help="NIR: exponential_euler (default) or forward_euler."),
+    ],
+    "reset": Annotated[
+        str | None,
+        typer.Option("--reset", help="NIR: hard or zero (default), soft or subtract, none."),
+    ],
+    "delayed_reset": Annotated[
+        bool | None,
+        typer.Option(
+            "--delayed-reset/--no-delayed-reset", help="NIR: the reset acts one step after a spike."
+        ),
+    ],
+    "strict": Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--not-strict", help="NIR, lava-dl: fire above the threshold, or at it, too."
+        ),
+    ],
+    "refractory": Annotated[
+        int | None, typer.Option("--refractory", help="NIR: silent steps after a spike. Default 0.")
+    ],
+    "gain": Annotated[
+        str | None,
+        typer.Option(
+            "--gain",
+            help="NIR: factor of a neuron's input: nir ((1 - decay) r, default), one, or decay.",
+        ),
+    ],
+    "current_gain": Annotated[
+        str | None,
+        typer.Option(
+            "--current-gain",
+            help="NIR: the same for a synaptic current: nir ((1 - decay) w_in), one, or decay.",
+        ),
+    ],
+    "begins_at_reset": Annotated[
+        bool | None,
+        typer.Option(
+            "--begins-at-reset/--begins-at-zero", help="NIR: the membrane of the first step."
+        ),
+    ],
+    "latency": Annotated[
+        int | None,
+        typer.Option(
+            "--latency", help="NIR: steps that the tool's neurons answer later. Default 0."
+        ),
+    ],
+    "flatten": Annotated[
+        str | None,
+        typer.Option("--flatten", help="NIR: channels_first (default) or channels_last."),
+    ],
+    "recurrent_delay": Annotated[
+        int | None,
+        typer.Option(
+            "--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1."
+        ),
+    ],
+    "steps": Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")],
+    "input_shape": Annotated[
+        str | None,
+        typer.Option(
+            "--input-shape",
+            help="snnTorch, lava-dl: shape of one step's input, such as 784 or 1,28,28.",
+        ),
+    ],
+}
 
 
-def show_import(value: Any) -> None:
-    """Print what an import took for granted, who says it, the neurons, and what is doubtful."""
-    report = value.info.get("import") if isinstance(value, TrainedNetwork) else None
+def _with_reading_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb whose `**options` are READING: as its signature, which typer reads."""
+    own = [p for p in signature(verb).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    shared = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in READING.items()
+    ]
+    verb.__signature__ = signature(verb).replace(parameters=own + shared)  # type: ignore[attr-defined]
+    verb.__annotations__ = {p.name: p.annotation for p in own + shared} | {"return": None}
+    return verb
 
-    def show(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, soft_wrap=True)
 
-    if report is not None:
-        if report["written_by"]:
-            show(f"read as {report['written_by']} writes NIR")
-        table = Table("what", "value", "from")
-        for row in report["conventions"]:
-            table.add_row(row["what"], row["value"], row["from"])
-        console.print(table)
-    elif isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
-        show("rebuilt exactly from the metadata that this program wrote into the file")
+def _values(options: dict[str, Any]) -> dict[str, Any]:
+    return options | {"input_shape": whole_numbers(options["input_shape"])}
+
+
+def _show(text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
+
+
+def _report_of(value: Model) -> dict[str, Any] | None:
+    return value.info.get("import") if isinstance(value, TrainedNetwork) else None
+
+
+def _show_reading(value: Model) -> None:
+    """What an import took for granted, and who says it."""
+    report = _report_of(value)
     if report is None:
-        show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
+        if isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
+            _show("rebuilt exactly from the metadata that this program wrote into the file")
+        _show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
+        return
+    if report["written_by"]:
+        _show(f"read as {report['written_by']} writes NIR")
+    table = Table("what", "value", "from")
+    for row in report["conventions"]:
+        table.add_row(row["what"], row["value"], row["from"])
+    console.print(table)
+    _show(report["steps"])
+
+
+def _show_neurons(value: Model) -> None:
+    report = _report_of(value)
     for row in neurons_table(value) if report is None else report["populations"]:
-        show(in_words(row))
-    for text in value.info.get("notes", []) if report is None else report["notes"]:
-        show(f"note: {text}")
+        _show(in_words(row))
+
+
+def _show_doubts(value: Model) -> None:
+    """Notes of an import, and what is doubtful."""
+    report = _report_of(value)
+    for text in (value.info if report is None else report).get("notes", []):
+        _show(f"note: {text}")
+    for text in doubts(report):
+        _show(f"warning: {text}", "yellow")
+
+
+def _standing(out: Path) -> tuple[str, str] | None:
+    """Digest of the model saved at a place, and when and how it came there; None without one."""
+    try:
+        written = datetime.fromtimestamp((out / VALUE).stat().st_mtime)
+        model = load_model(out)
+    except (NeurohwError, OSError):
+        return None
+    words, report = [f"written {written:%Y-%m-%d %H:%M}"], _report_of(model)
     if report is not None:
-        for text in [*report["warnings"], assumptions_in_words(report)]:
-            if text:
-                show(f"warning: {text}", "yellow")
+        words += [f"read as {report['written_by']}"] if report["written_by"] else []
+        words += [f"{c['what']} {c['value']}" for c in report["conventions"]]
+    return digest_of(model), ", ".join(words)
 
 
+@_with_reading_options
 def import_verb(
     source: SourceArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
-    written_by: FromOption = None,
-    dt: DtOption = None,
-    discretisation: DiscretisationOption = None,
-    reset: ResetOption = None,
-    delayed_reset: DelayedOption = None,
-    strict: StrictOption = None,
-    refractory: RefractoryOption = None,
-    gain: GainOption = None,
-    current_gain: CurrentGainOption = None,
-    begins_at_reset: BeginsOption = None,
-    latency: LatencyOption = None,
-    flatten: FlattenOption = None,
-    recurrent_delay: RecurrentOption = None,
-    steps: StepsOption = None,
-    input_shape: ShapeOption = None,
     force: ForceOption = False,
+    **options: Any,
 ) -> None:
     """Take a model over from another tool: `neurohw import net.nir --from snntorch --out model`.
 
     NIR says neither step nor discretisation nor reset; --from sets what the tool means, every other
     option overrides it, and all of it is printed. What cannot be expressed exactly is refused by
-    name: `neurohw check net.nir` lists all of it.
+    name: `neurohw check net.nir` lists all of it, with the same options.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtfulImport)  # shown below
-        value = import_model(
-            source,
-            written_by=written_by,
-            dt=dt,
-            discretisation=discretisation,
-            reset=reset,
-            delayed_reset=delayed_reset,
-            strict=strict,
-            refractory=refractory,
-            gain=gain,
-            current_gain=current_gain,
-            begins_at_reset=begins_at_reset,
-            latency=latency,
-            flatten=flatten,
-            recurrent_delay=recurrent_delay,
-            steps=steps,
-            input_shape=whole_numbers(input_shape),
-        )
+        value = import_model(source, **_values(options))
+    before = _standing(out)
     digest = save(value, out, force)
-    show_import(value)
+    if before is not None and before[0] != digest:
+        _show(f"replaced the model that stood there ({before[1]})")
+    _show_reading(value)
+    _show_neurons(value)
+    _show_doubts(value)
     kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
     console.print(f"{kind} network {digest[:12]}: {out}", soft_wrap=True)
     engine = "reference" if kind == "trained" else "golden"
@@ -181,46 +220,32 @@ def import_verb(
     )
 
 
-def check_verb(
-    source: SourceArgument,
-    written_by: FromOption = None,
-    reset: ResetOption = None,
-    dt: DtOption = None,
-    discretisation: DiscretisationOption = None,
-    input_shape: ShapeOption = None,
-) -> None:
+@_with_reading_options
+def check_verb(source: SourceArgument, **options: Any) -> None:
     """List what becomes of a foreign model: `neurohw check net.nir --from snntorch`.
 
-    Every node, what it becomes, and all that cannot be expressed with what to do. Nothing is
-    written. Exit code 1 if anything cannot be expressed.
+    Takes the options of `import`, and prints the same assumptions and doubts. Every node, what it
+    becomes, and all that cannot be expressed with what to do. Nothing is written. Exit code 1 if
+    anything cannot be expressed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DoubtfulImport)
-        findings = check_model(
-            source,
-            written_by=written_by,
-            reset=reset,
-            dt=dt,
-            discretisation=discretisation,
-            input_shape=whole_numbers(input_shape),
-        )
+    checked = examine_model(source, **_values(options))
+    if checked.model is not None:
+        _show_reading(checked.model)
     table = Table("node", "type", "becomes")
-    for finding in findings:
+    for finding in checked.findings:
         what = Text(finding.problem, "red") if finding.problem else finding.becomes
         table.add_row(finding.node, finding.kind, what)
     console.print(table)
-    wrong = sum(bool(f.problem) for f in findings)
+    if checked.model is not None:
+        _show_doubts(checked.model)
+    else:
+        for text in checked.doubts:
+            _show(f"warning: {text}", "yellow")
+    wrong, nodes = sum(bool(f.problem) for f in checked.findings), len(checked.findings)
     if wrong:
-        console.print(
-            f"{source}: {wrong} of {len(findings)} nodes cannot be expressed",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
+        _show(f"{source}: {wrong} of {nodes} nodes cannot be expressed", "red")
         raise typer.Exit(1)
-    console.print(
-        f"{source}: all {len(findings)} nodes can be expressed", markup=False, soft_wrap=True
-    )
+    _show(f"{source}: all {nodes} nodes can be expressed")
 
 
 def export_verb(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError, Unsupported
 from neurohw.integers import QuantizedNetwork
-from neurohw.interop.findings import Finding
+from neurohw.interop.findings import Checked, Finding
 from neurohw.network import TrainedNetwork
 
 ExportFormat = Literal["nir", "snntorch", "brian2", "lava"]
@@ -89,14 +89,15 @@ def _options(source: str, options: dict[str, Any]) -> dict[str, Any]:
     foreign = sorted(set(given) - allowed)
     if foreign:
         raise Unsupported(
-            f"{source}: a {kind} model has no option {', '.join(_shown(foreign))}; "
-            f"it has {', '.join(_shown(sorted(allowed)))}"
+            f"{source}: a {kind} model has no option {', '.join(map(typed, foreign))}; "
+            f"it has {', '.join(map(typed, sorted(allowed)))}"
         )
     return given
 
 
-def _shown(options: list[str]) -> list[str]:
-    return ["from" if name == "written_by" else name for name in options]
+def typed(option: str) -> str:
+    """An option of an import as the command line has it."""
+    return "--from" if option == "written_by" else f"--{option.replace('_', '-')}"
 
 
 def check_model(source: str, **options: Any) -> list[Finding]:
@@ -109,19 +110,30 @@ def check_model(source: str, **options: Any) -> list[Finding]:
         from neurohw.interop.nir import check_nir
 
         return check_nir(source, **_options(source, options))
+    return examine_model(source, **options).findings
+
+
+def examine_model(source: str, **options: Any) -> Checked:
+    """What `check_model` finds, with the model that `import_model` would give."""
+    given = _options(source, options)
+    if recognise(source) == "nir":
+        from neurohw.interop.nir.check import examine_nir
+
+        return examine_nir(source, **given)
     try:
-        model = import_model(source, **options)
+        model = import_model(source, **given)
     except NeurohwError as error:
-        return [Finding(source, recognise(source), "", str(error))]
+        return Checked([Finding(source, recognise(source), "", str(error))])
     network = model.network
     neurons = [
         Finding(p.name, type(p.neuron).__name__, f"population {p.name}: {p.size} neurons")
         for p in network.populations
     ]
-    return neurons + [
+    projections = [
         Finding(p.name, type(p.connection).__name__, f"{p.source} to {p.target}, delay {p.delay}")
         for p in network.projections
     ]
+    return Checked(neurons + projections, model)
 
 
 def export_nir(

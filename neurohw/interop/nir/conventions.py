@@ -20,7 +20,13 @@ from neurohw.neurons import Reset
 FloatArray = NDArray[np.float64]
 Gain = Literal["nir", "one", "decay"]
 SNNTORCH_DT = 1e-4  # written into the source of snnTorch, beside SpikingJelly's default
+FLOAT32 = 2.0**-23  # relative rounding of the numbers in most tools' files
 NORSE_DT = 1e-3  # default of norse's cells, and of its to_nir
+
+
+def _spelt(name: str) -> str:
+    """A convention as in Python, and as an option where that has other letters."""
+    return f"{name} (--{name.replace('_', '-')})" if "_" in name else name
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,13 @@ class Conventions:
         ):
             if getattr(self, name) not in allowed:
                 raise InvalidModel(
-                    f"{name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not "
+                    f"{_spelt(name)} is {', '.join(allowed[:-1])} or {allowed[-1]}, not "
                     f"{getattr(self, name)!r}"
                 )
         for name in ("dt", "seconds"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and np.isfinite(value)):
-                raise InvalidModel(f"{name} must be above 0 s and finite, not {value}")
+                raise InvalidModel(f"{_spelt(name)} must be above 0 s and finite, not {value}")
         for name, least in (
             ("recurrent_delay", 1),
             ("refractory", 0),
@@ -89,7 +95,7 @@ class Conventions:
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not float(value).is_integer() or value < least:
-                raise InvalidModel(f"{name} counts steps, {least} or more, not {value}")
+                raise InvalidModel(f"{_spelt(name)} counts steps, {least} or more, not {value}")
 
     def decay(self, tau: FloatArray, node: str) -> FloatArray:
         """Factor per step of a time constant in the file's unit; an infinite one never decays."""
@@ -97,11 +103,10 @@ class Conventions:
             raise InvalidModel(
                 f"node {node!r}: a time constant of {float(np.min(tau))} s; it must be above 0"
             )
-        factor = (
-            np.exp(-self.dt / tau)
-            if self.discretisation == "exponential_euler"
-            else 1.0 - self.dt / tau
-        )
+        if self.discretisation == "exponential_euler":
+            return np.exp(-self.dt / tau)
+        factor = 1.0 - self.dt / tau
+        factor = np.where(np.abs(factor) <= FLOAT32, 0.0, factor)
         if np.any(factor < 0):
             raise InvalidModel(
                 f"node {node!r}: time constant {float(np.min(tau))} s is shorter than dt "
@@ -154,7 +159,7 @@ class Tool:
     lost: what its exporter drops without a word. multiple: whether its neurons fire several spikes
     a step by default.
     rewires: its recurrent subgraphs lead the input through the recurrent weights, which the tool
-    itself does not.
+    itself does not. sums_padding: it writes the sum of both sides as the padding of a pooling.
     """
 
     name: str
@@ -164,6 +169,7 @@ class Tool:
     lost: str = ""
     multiple: str = ""
     rewires: bool = False
+    sums_padding: bool = False
 
 
 _SNNTORCH = Conventions(
@@ -193,7 +199,9 @@ TOOLS: dict[str, Tool] = {
             Exported("Synaptic and RSynaptic, subtract", "CubaLIF", _SNNTORCH),
             Exported("Synaptic and RSynaptic, zero", "CubaLIF", _ZERO),
         ),
-        lost="reset_mechanism, reset_delay, inhibition, the padding of AvgPool2d",
+        lost="reset_mechanism, reset_delay, inhibition, state_quant, graded_spikes_factor, "
+        "padding_mode of Conv2d, padding, ceil_mode, count_include_pad and divisor_override of "
+        "AvgPool2d",
     ),
     "spikingjelly": Tool(
         "spikingjelly",
@@ -217,7 +225,8 @@ TOOLS: dict[str, Tool] = {
             Exported("ExpLeak, norm_input=False", "LI", replace(_SINABS, gain="one")),
             Exported("ExpLeak, norm_input=True", "LI", _SINABS),
         ),
-        lost="norm_input, spike_fn, reset_fn, min_v_mem, tau_syn",
+        lost="norm_input, spike_fn, reset_fn, min_v_mem, tau_syn, padding_mode of convolutions, "
+        "ceil_mode of SumPool2d",
         multiple="spike_fn=MultiSpike",
     ),
     "norse": Tool(
@@ -230,7 +239,7 @@ TOOLS: dict[str, Tool] = {
             Exported("IAFCell", "IF", replace(_NORSE, gain="one")),
             Exported("LIBoxCell", "LI", _NORSE),
         ),
-        lost="v_reset, reset_method, the dt of the cells",
+        lost="v_reset, reset_method, the dt of the cells, padding_mode of Conv2d",
     ),
     "rockpool": Tool(
         "rockpool",
@@ -252,7 +261,9 @@ TOOLS: dict[str, Tool] = {
             Exported("CuBaLIF, RCuBaLIF", "CubaLIF", _SPYX),
             Exported("IF, RIF", "IF", _SPYX),
         ),
+        lost="layers that it does not know, kernel_dilation and an uneven padding of Conv",
         rewires=True,
+        sums_padding=True,
     ),
 }
 PLAIN = "nir"  # as a tool: NIR's own definitions, whatever metadata the file holds

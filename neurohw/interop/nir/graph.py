@@ -186,7 +186,8 @@ def flatten(tree: Tree, problems: Problems, rewires: bool = False, prefix: str =
     for name, node in tree.nodes.items():
         full = prefix + name
         if not isinstance(node, Tree):
-            flat.nodes[full] = node
+            with problems.at(full):
+                _add(flat, {full: node})
             entry[name], leave[name] = [full], [full]
             continue
         entry[name], leave[name] = [], []
@@ -200,7 +201,7 @@ def flatten(tree: Tree, problems: Problems, rewires: bool = False, prefix: str =
                     "each is needed: split it"
                 )
             cells = [n for n, x in inner.nodes.items() if kind_of(x) in CELLS]
-            flat.nodes |= {n: x for n, x in inner.nodes.items() if n not in (*inputs, *outputs)}
+            _add(flat, {n: x for n, x in inner.nodes.items() if n not in (*inputs, *outputs)})
             entry[name] = (
                 cells
                 if rewires and len(cells) == 1
@@ -216,6 +217,16 @@ def flatten(tree: Tree, problems: Problems, rewires: bool = False, prefix: str =
             flat.edges += [(x, y) for x in leave[a] for y in entry[b]]
     flat.edges = list(dict.fromkeys(flat.edges))
     return flat
+
+
+def _add(flat: Flat, nodes: dict[str, Any]) -> None:
+    for name in nodes:
+        if name in flat.nodes:
+            raise Unsupported(
+                f"node {name!r} is there twice (a node of a subgraph has the subgraph's name, a "
+                "dot and its own): rename one of them"
+            )
+    flat.nodes |= nodes
 
 
 def ways_into(flat: Flat, target: str, ends: set[str]) -> list[list[str]]:

@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 
 from neurohw.connections import Convolution
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
-from neurohw.interop.chain import Chain, ends_of, finish, kind_of_node, passed, scale_target, start
+from neurohw.interop.chain import (
+    WEIGHTED,
+    Chain,
+    ends_of,
+    finish,
+    kind_of_node,
+    passed,
+    scale_target,
+    start,
+)
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.cells import Cell, cell_of, own_shape
 from neurohw.interop.nir.conventions import (
@@ -47,7 +56,7 @@ from neurohw.interop.nir.graph import (
     tree_of,
     ways_into,
 )
-from neurohw.interop.nir.report import Taken, describe, tell
+from neurohw.interop.nir.report import METADATA, Taken, describe, tell
 from neurohw.interop.nir.step_of import step_of
 from neurohw.network import Network, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
@@ -81,16 +90,12 @@ def from_nir(
     given = (
         changes if conventions is None else {n: getattr(conventions, n) for n in CHOICES} | changes
     )
-    chosen = written_by is not None or bool(set(given) - {"steps"})
     path = Path(graph) if isinstance(graph, str | Path) else None
     try:
         tree = tree_of(graph) if path is None else read_tree(path)
-        if use_metadata or (use_metadata is None and not chosen):
-            model = metadata.restored(tree)
-            if model is not None:
-                return replace(model, steps=given.get("steps", model.steps))
-            if use_metadata:
-                raise Unsupported("the graph holds no metadata of this program")
+        own = metadata.own_network(tree, written_by, given, use_metadata)
+        if own is not None:
+            return own
         model = Import(tree, written_by, given).network()
     except NeurohwError as error:
         if path is None or str(path) in str(error):
@@ -121,7 +126,9 @@ class Import:
         self.tool = None if written_by is None else tool_named(written_by)
         base = metadata.conventions_of(tree) if written_by is None else None
         self.base = base or Conventions()
-        otherwise = "NIR's definitions" if written_by else "metadata of the file" if base else ""
+        # a choice that means nothing is no node's problem
+        changed(self.tool.rows[0].conventions if self.tool else self.base, self.given)
+        otherwise = "NIR's definitions" if written_by else METADATA if base else ""
         self.taken = Taken(self.tool, otherwise, self.given)
         self.rows: dict[str, Exported] = {}
         self.found: dict[str, Any] = {}
@@ -213,6 +220,7 @@ class Import:
         chains: dict[str, list[tuple[str, Chain]]] = {}
         for name in order:
             chains[name] = []
+            added: set[str] = set()  # nodes whose bias is in one of the chains
             for way in ways[name]:
                 with self.problems.at(name):
                     if way[0] not in shapes or name not in shapes:
@@ -232,6 +240,10 @@ class Import:
                         raise Unsupported(
                             f"node {name!r}: two connections from {way[0]!r}; join them into one"
                         )
+                    # what arrives at a node is summed before its bias, which comes once then
+                    weighted = {n for n in way[1:-1] if kind_of(self.flat.nodes[n]) in WEIGHTED}
+                    chain = replace(chain, bias=None) if weighted & added else chain
+                    added |= weighted
                     chains[name].append((way[0], chain))
         return shapes, chains
 
@@ -245,6 +257,8 @@ class Import:
             with self.problems.at(name):
                 if isinstance(node, Broken):
                     raise Blocked
+                self._check_padding(name, node)
+                _check_held_back(chain, name, node)
                 if (
                     kind_of_node(node) == "Flatten"
                     and self.conventions(name).flatten == "channels_last"
@@ -257,6 +271,15 @@ class Import:
                 raise Blocked
             chain = following
         return finish(chain, way[-2] if len(way) > 2 else way[-1])
+
+    def _check_padding(self, name: str, node: Any) -> None:
+        tool, pooling = self.tool, kind_of_node(node) in ("SumPool2d", "AvgPool2d")
+        if tool is not None and tool.sums_padding and pooling and np.any(node.padding):
+            raise Unsupported(
+                f"node {name!r}: padding {np.ravel(node.padding).tolist()} is the sum of both "
+                f"sides as {tool.name} {tool.version} writes it, and which side has how much is "
+                "not in the file: export the pooling with VALID"
+            )
 
     def _assemble(
         self,
@@ -317,6 +340,17 @@ def _channels_first(node: Any, image: tuple[int, ...]) -> Any:
     channels, rows, columns = image
     turned = weight.reshape(-1, rows, columns, channels).transpose(0, 3, 1, 2).reshape(weight.shape)
     return replace(node, weight=turned)
+
+
+def _check_held_back(chain: Chain, name: str, node: Any) -> None:
+    """A bias here arrives in every step: refuse one that a Delay would keep away at first."""
+    if kind_of_node(node) != "Delay" or chain.bias is None:
+        return
+    if np.any(chain.bias != 0) and np.any(np.asarray(node.delay) != 0):
+        raise Unsupported(
+            f"node {name!r}: a delay of {float(np.max(node.delay))} s behind a bias keeps it away "
+            "in the first steps, which cannot be expressed: put the Delay before the weighted node"
+        )
 
 
 def _latencies(

@@ -20,6 +20,7 @@ from neurohw.neurons import Integrator, Lif, Neuron
 FloatArray = NDArray[np.float64]
 LABELS = {"delayed_reset": "its timing", "strict": "comparison", "gain": "input gain"}
 OPEN = ("dt", "discretisation", "reset", "delayed_reset", "strict", "gain")  # what no NIR file says
+METADATA = "metadata of the file"  # who says a convention
 FORGOTTEN = 0.01  # a decay below it leaves nothing of a step to the next
 
 
@@ -56,6 +57,16 @@ class Taken:
                 self.step if name == "dt" and self.step else f"{self.tool.name} {self.tool.version}"
             )
         return self.otherwise or "ASSUMED"
+
+    def names(self) -> list[str]:
+        """What nobody says, in words."""
+        return [LABELS.get(name, name) for name in self.assumed]
+
+    def steps(self) -> str:
+        """Who says the number of steps, which no tool writes."""
+        if "steps" in self.given:
+            return "given"
+        return METADATA if self.otherwise == METADATA else "default; --steps changes it"
 
 
 def in_words(row: dict[str, str]) -> str:
@@ -174,6 +185,7 @@ def describe(
     return {
         "written_by": "" if tool is None else f"{tool.name} {tool.version}",
         "conventions": conventions,
+        "steps": f"{model.steps} steps a sample ({taken.steps()})",
         "assumed": taken.assumed,
         "populations": rows,
         "notes": _notes(model, taken, kinds),
@@ -232,24 +244,28 @@ def _warnings(model: TrainedNetwork, common: Conventions) -> list[str]:
     return found
 
 
-def assumptions_in_words(report: dict[str, Any]) -> str:
-    """What nobody said, and how to say it; empty where nothing was assumed."""
-    assumed = report["assumed"]
-    if not assumed:
+def nobody_said(words: list[str]) -> str:
+    """What is assumed, in words, and how to say it; empty for nothing."""
+    if not words:
         return ""
-    said = {c["what"]: f"{c['what']} {c['value']}" for c in report["conventions"]}
-    words = [said[LABELS.get(name, name)] for name in assumed]
     return (
         "nobody said how this graph is to be read. "
         f"Assumed: {', '.join(words)}. NIR files say none "
-        "of it, and every tool means something else: name the tool that wrote the file "
-        f"({', '.join(ORIGINS)}), or give each convention"
+        "of it, and every tool means something else: name the tool that wrote the file with --from "
+        f"({', '.join(ORIGINS)}; written_by in Python), or give each convention"
     )
 
 
+def doubts(report: dict[str, Any] | None) -> list[str]:
+    """What an import found doubtful, and what it assumed; nothing for none."""
+    if report is None:
+        return []
+    said = {c["what"]: f"{c['what']} {c['value']}" for c in report["conventions"]}
+    assumed = nobody_said([said[LABELS.get(name, name)] for name in report["assumed"]])
+    return [*report["warnings"], *([assumed] if assumed else [])]
+
+
 def tell(model: TrainedNetwork) -> None:
-    """Warn of what an import found doubtful, and of what was assumed."""
-    report = model.info["import"]
-    for text in [*report["warnings"], assumptions_in_words(report)]:
-        if text:
-            warnings.warn(text, DoubtfulImport, stacklevel=3)
+    """Warn of the doubts of an import."""
+    for text in doubts(model.info["import"]):
+        warnings.warn(text, DoubtfulImport, stacklevel=3)

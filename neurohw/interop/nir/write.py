@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurohw.connections import MATRICES, Convolution
-from neurohw.errors import Unsupported
+from neurohw.errors import InvalidData, Unsupported
 from neurohw.interop.nir import metadata
 from neurohw.interop.nir.conventions import Conventions
 from neurohw.interop.nir.graph import tree_of
@@ -242,7 +242,7 @@ def to_nir(model: TrainedNetwork, target: str | None = None) -> Any:
     edges: list[tuple[str, str]] = []
     shapes = _image_shapes(network)
     nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(shapes[network.input.name])})}
-    labels = {p.name: f"population_{p.name}" for p in network.populations[1:]} | {
+    labels = {p.name: metadata.label(p.name) for p in network.populations[1:]} | {
         network.input.name: "input"
     }
     factors: dict[str, FloatArray] = {}
@@ -459,11 +459,14 @@ def write_nir(
 ) -> None:
     """Write the NIR graph of a network as an HDF5 file, whole or not at all. target: see `to_nir`.
 
-    Raises CannotWrite if something else than a graph that was exported stands there, unless
-    `force`.
+    Raises InvalidData for a name that is not *.nir, CannotWrite if something else than a graph that
+    was exported stands there, unless `force`.
     """
     import nir
 
+    path = Path(path)
+    if path.suffix != ".nir":
+        raise InvalidData(f"{path}: a NIR graph is to come here, name it {path.stem}.nir")
     buffer = io.BytesIO()
     nir.write(buffer, _Readable(to_nir(model, target)))
     write_file(path, buffer.getvalue(), "nir", force)

@@ -6,11 +6,14 @@ from pathlib import Path
 import h5py
 import nir
 import numpy as np
+import pytest
 
 from neurohw.interop import check_model
 from neurohw.interop.nir import check_nir
 from tests.interop.nir.judges import JUDGES
 from tests.interop.test_nir import graph_of, lif
+
+pytestmark = pytest.mark.filterwarnings("ignore::neurohw.interop.nir.DoubtfulImport")
 
 
 def test_a_good_file_says_what_everything_becomes(tmp_path: Path) -> None:

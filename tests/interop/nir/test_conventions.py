@@ -12,6 +12,7 @@ from neurohw.errors import InvalidModel, Unsupported
 from neurohw.interop.nir import TOOLS, Conventions, DoubtfulImport, from_nir
 from tests.interop.data.record_exports import SNNTORCH, snntorch_spikes
 from tests.interop.nir.judges import JUDGES, PAGE, Judge, measured, page_with_tables
+from tests.interop.test_nir import graph_of
 from tests.shared_data import shared_data
 
 PEERS = {  # file: tool, options beside --from, the file with its input and spikes
@@ -164,6 +165,58 @@ def test_the_wrong_tool_is_refused() -> None:
         Judge("sinabs", "lif", "").read(written_by="brian2")
 
 
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+def test_a_decay_of_0_is_read_from_snntorchs_rounded_numbers(kind: str) -> None:
+    """snnTorch computes tau = 1e-4 / (1 - beta) in float32: for beta 0 a little less than 1e-4."""
+    import nir
+
+    tau = np.float32(1e-4) / (1 - np.zeros(2, np.float32))
+    assert tau.dtype == np.float32 and np.all(tau.astype(np.float64) < 1e-4)
+    rest = {"v_leak": 0 * tau, "v_threshold": np.ones(2, np.float32), "r": tau / np.float32(1e-4)}
+    cell = (
+        nir.LIF(tau=tau, **rest)
+        if kind == "LIF"
+        else nir.CubaLIF(tau_syn=tau, tau_mem=tau, w_in=tau / np.float32(1e-4), **rest)
+    )
+    model = from_nir(graph_of(nir.Linear(np.ones((2, 3))), cell), written_by="snntorch")
+    neuron = model.network.output.neuron
+    assert isinstance(neuron, Lif)
+    assert (neuron.decay, neuron.synapse_decay) == (0, None if kind == "LIF" else 0)
+    assert np.all(model.parameters["input_to_n1.weight"] == 1)
+    conventions = Conventions(1e-4, "forward_euler")
+    with pytest.raises(InvalidModel, match="shorter than dt"):
+        conventions.decay(np.array([0.99999e-4]), "n1")
+    assert conventions.decay(np.array([1.00001e-4]), "n1")[0] > 0
+
+
+def test_every_option_of_snntorchs_modules_is_in_the_file_or_in_the_list() -> None:
+    import inspect
+
+    import snntorch
+    import torch
+
+    in_the_file = {
+        *("self", "beta", "alpha", "threshold", "V", "all_to_all", "linear_features"),
+        *("conv2d_channels", "in_channels", "out_channels", "kernel_size", "stride", "dilation"),
+        *("groups", "bias", "in_features", "out_features", "start_dim", "end_dim"),
+    }
+    of_the_training = {
+        *("spike_grad", "surrogate_disable", "init_hidden", "output", "device", "dtype"),
+        *("learn_alpha", "learn_beta", "learn_threshold", "learn_recurrent"),
+        "learn_graded_spikes_factor",
+    }
+    lost = TOOLS["snntorch"].lost.replace(",", "").split()
+    for module in (
+        *(snntorch.Leaky, snntorch.RLeaky, snntorch.Synaptic, snntorch.RSynaptic),
+        *(torch.nn.Linear, torch.nn.Conv2d, torch.nn.AvgPool2d, torch.nn.Flatten),
+    ):
+        options = set(inspect.signature(module.__init__).parameters)
+        missing = options - in_the_file - of_the_training
+        if module is torch.nn.Conv2d:
+            missing -= {"padding"}
+        assert missing <= set(lost), (module, missing)
+
+
 def test_nobody_saying_anything_is_said_aloud(tmp_path: Path) -> None:
     """snnTorch's own file without --from: step, discretisation and reset are then wrong."""
     judge = Judge("snntorch", "leaky", "Leaky, subtract")
@@ -194,7 +247,10 @@ def test_nobody_saying_anything_is_said_aloud(tmp_path: Path) -> None:
         ({"reset": "softly"}, "reset is soft, hard or none"),
         ({"gain": "two"}, "gain is nir, one or decay"),
         ({"refractory": -1}, "refractory counts steps, 0 or more"),
-        ({"recurrent_delay": 1.5}, "recurrent_delay counts steps, 1 or more"),
+        (
+            {"recurrent_delay": 1.5},
+            r"recurrent_delay \(--recurrent-delay\) counts steps, 1 or more",
+        ),
         ({"steps": 0}, "steps counts steps, 1 or more"),
         ({"flatten": "rows"}, "flatten is channels_first or channels_last"),
     ],

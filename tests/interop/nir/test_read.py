@@ -12,7 +12,7 @@ import torch
 
 from neurohw import run_reference
 from neurohw.errors import InvalidModel, Unsupported
-from neurohw.interop.nir import DoubtfulImport, from_nir
+from neurohw.interop.nir import DoubtfulImport, check_nir, from_nir
 from tests.interop.test_nir import STIMULUS, graph_of, lif, membranes
 
 quietly = pytest.mark.filterwarnings("ignore::neurohw.interop.nir.DoubtfulImport")
@@ -244,3 +244,133 @@ def test_gains_that_the_author_left_out() -> None:
         model = from_nir(graph_of(nir.Linear(weight), node), dt=1e-3, gain="one", current_gain=gain)
         assert np.allclose(model.parameters["input_to_n1.weight"], factor * weight)
         assert model.info["import"]["populations"][0]["gain"] == f"{factor:.6g}"
+
+
+@quietly
+def test_a_bias_behind_two_edges_is_added_once() -> None:
+    """What arrives at an Affine is summed before it: W (b + input) + bias.
+
+    The judge has the same weights in a node for each edge, and the bias in one of them.
+    """
+    weight, bias = np.array([[2.0, -1.0, 0.5], [1.0, 1.0, 1.0]]), np.array([50.0, 20.0])
+    shared: dict[str, Any] = {
+        "input": nir.Input({"input": np.array([3])}),
+        "b": nir.Linear(np.eye(3)),
+        "h": lif(3),
+        "a": nir.Affine(weight, bias),
+        "l": lif(2),
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    edges = [("input", "b"), ("b", "h"), ("h", "a"), ("input", "a"), ("a", "l"), ("l", "output")]
+    apart = shared | {"a2": nir.Linear(weight)}
+    other = [*edges[:3], ("input", "a2"), ("a", "l"), ("a2", "l"), edges[-1]]
+    one = from_nir(nir.NIRGraph(shared, edges, type_check=False), dt=1e-3)
+    two = from_nir(nir.NIRGraph(apart, other, type_check=False), dt=1e-3)
+    assert np.allclose(one.parameters["l.bias"], (1 - np.exp(-0.1)) * bias)
+    assert one.network == two.network
+    assert all(np.array_equal(one.parameters[k], v) for k, v in two.parameters.items())
+
+
+@quietly
+@pytest.mark.parametrize("convolution", [False, True])
+def test_a_bias_in_a_loop_is_added_once(convolution: bool) -> None:
+    """Input and spikes of the same neurons through one weighted node, and a Scale behind it."""
+    rng = np.random.default_rng(2)
+    shape = (2, 3, 3) if convolution else (4,)
+    node = (
+        nir.Conv2d((3, 3), rng.normal(size=(2, 2, 3, 3)), 1, 1, 1, 1, np.array([3.0, -5.0]))
+        if convolution
+        else nir.Affine(rng.normal(size=(4, 4)), np.arange(4.0))
+    )
+    nodes = {
+        "input": nir.Input({"input": np.array(shape)}),
+        "a": node,
+        "s": nir.Scale(np.full(shape, 2.0)),
+        "l": nir.IF(np.ones(shape), np.full(shape, 1e6)),
+        "output": nir.Output({"output": np.array(shape)}),
+    }
+    edges = [("input", "a"), ("a", "s"), ("s", "l"), ("l", "a"), ("l", "output")]
+    model = from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
+    assert len(model.network.projections) == 2
+    assert np.array_equal(model.parameters["l.bias"], 2 * node.bias)
+
+
+@quietly
+def test_two_nodes_of_one_name_are_refused(tmp_path: Path) -> None:
+    """A node called "s.lif" beside a subgraph "s" that holds "lif"."""
+    inner = nir.NIRGraph(
+        {
+            "input": nir.Input({"input": np.array([3])}),
+            "lif": lif(3),
+            "output": nir.Output({"output": np.array([3])}),
+        },
+        [("input", "lif"), ("lif", "output")],
+        type_check=False,
+    )
+    nodes = {
+        "input": nir.Input({"input": np.array([3])}),
+        "w": nir.Linear(np.eye(3)),
+        "s": inner,
+        "w2": nir.Linear(np.ones((2, 3))),
+        "s.lif": lif(2),
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    for order in (list(nodes), list(nodes)[::-1]):
+        turned = {name: nodes[name] for name in order}
+        names = list(nodes)
+        graph = nir.NIRGraph(turned, list(zip(names, names[1:], strict=False)), type_check=False)
+        with pytest.raises(Unsupported, match="'s.lif' is there twice.*rename"):
+            from_nir(graph)
+        nir.write(tmp_path / "net.nir", graph)
+        problems = [f.problem for f in check_nir(tmp_path / "net.nir") if f.problem]
+        assert any("rename" in p for p in problems)
+
+
+@quietly
+def test_names_that_become_one_stay_apart() -> None:
+    """A dot becomes an underscore in a population's name, which another node may have."""
+    layers = {"s.lif": lif(3), "s_lif": lif(3), "s lif": lif(3), "input": lif(3)}
+    nodes: dict[str, Any] = {"start": nir.Input({"input": np.array([3])})}
+    for place, (name, node) in enumerate(layers.items()):
+        nodes |= {f"w{place}": nir.Linear(np.eye(3)), name: node}
+    nodes["end"] = nir.Output({"output": np.array([3])})
+    names = list(nodes)
+    edges = list(zip(names, names[1:], strict=False))
+    network = from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1e-3).network
+    assert len({p.name for p in network.populations}) == 5
+    assert [len(network.into(p.name)) for p in network.populations] == [0, 1, 1, 1, 1]
+
+
+@quietly
+def test_the_padding_of_a_pooling_that_spyx_wrote_is_refused() -> None:
+    """spyx 1.0.0 writes the sum of both sides: 1 for 5 rows in windows of 2, which JAX puts below.
+
+    Read as NIR's padding it would move every window.
+    """
+
+    def pooled(padding: int, rows: int) -> Any:
+        window = nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([padding, padding]))
+        weight = nir.Affine(np.ones((2, 9)), np.zeros(2))
+        flatten = nir.Flatten({"input": np.array([1, 3, 3])}, 0, -1)
+        cells = nir.IF(np.ones(2), np.ones(2))
+        return graph_of(window, flatten, weight, cells, shape=(1, rows, rows))
+
+    with pytest.raises(Unsupported, match=r"'n0'.*padding \[1, 1\] is the sum.*spyx 1.0.0"):
+        from_nir(pooled(1, 5), written_by="spyx")
+    assert from_nir(pooled(0, 6), written_by="spyx").network.output.size == 2
+    assert from_nir(pooled(1, 5), dt=1.0).network.output.size == 2
+
+
+@quietly
+def test_a_delay_behind_a_bias_is_refused() -> None:
+    """It would keep the bias away in its first steps; before the weights it keeps only spikes."""
+    affine, delay = nir.Affine(np.ones((2, 3)), np.ones(2)), nir.Delay(np.full(2, 2e-3))
+    cells = nir.IF(np.ones(2), np.full(2, 1e6))
+    with pytest.raises(Unsupported, match="'n1': a delay of 0.002 s behind a bias.*before the"):
+        from_nir(graph_of(affine, delay, cells), dt=1e-3)
+    for layers in (
+        (nir.Delay(np.full(3, 2e-3)), affine, cells),
+        (nir.Linear(np.ones((2, 3))), delay, cells),
+        (affine, nir.Delay(np.zeros(2)), cells),
+    ):
+        assert from_nir(graph_of(*layers), dt=1e-3).network.output.size == 2

@@ -4,6 +4,7 @@ by everybody.
 """
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -244,7 +245,7 @@ def test_a_graph_that_was_changed_after_it_was_written(tmp_path: Path) -> None:
     graph.nodes["weight_hidden1_to_output"].weight *= 2
     nir.write(tmp_path / "changed.nir", graph)
     with pytest.raises(
-        Unsupported, match="changed.nir.*was changed after this program wrote it.*'nir'"
+        Unsupported, match="changed.nir.*changed after this program wrote them.*--from nir"
     ):
         from_nir(tmp_path / "changed.nir")
     again = from_nir(tmp_path / "changed.nir", written_by="nir", reset="soft", strict=False)
@@ -256,3 +257,44 @@ def test_a_graph_that_was_changed_after_it_was_written(tmp_path: Path) -> None:
     nir.write(tmp_path / "broken.nir", graph)
     with pytest.raises(BrokenFile, match="metadata are damaged"):
         from_nir(tmp_path / "broken.nir")
+
+
+def _metadata(file: Any, change: dict[str, Any]) -> None:
+    text = file["node/metadata/neurohw"]
+    text[()] = json.dumps(json.loads(text[()]) | change)
+
+
+CHANGES = [
+    lambda file: _metadata(file, {"steps": 7}),
+    lambda file: _metadata(file, {"conventions": {"dt": 0.5}}),
+    lambda file: file["node/metadata/parameters/hidden1.bias"].write_direct(np.ones(3)),
+    lambda file: file["node/nodes/input/shape"].write_direct(np.array([2])),
+    lambda file: file["node/nodes/output/shape"].write_direct(np.array([1])),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("target", [None, "sinabs"])
+def test_no_part_of_the_metadata_and_no_shape_can_be_changed(
+    change: Any, target: str | None, tmp_path: Path
+) -> None:
+    write_nir(dense(SINABS), tmp_path / "net.nir", target=target)
+    with h5py.File(tmp_path / "net.nir", "r+") as file:
+        change(file)
+    with pytest.raises(Unsupported, match="changed after this program wrote them"):
+        from_nir(tmp_path / "net.nir")
+
+
+def test_a_convolutions_shapes_are_in_the_digest(tmp_path: Path) -> None:
+    target, model = case_named("sinabs_image0")
+    for node, name in (("Flatten", "input_type"), ("Conv2d", "input_shape")):
+        write_nir(model, tmp_path / "net.nir", target=target, force=True)
+        from_nir(tmp_path / "net.nir")
+        with h5py.File(tmp_path / "net.nir", "r+") as file:
+            held = next(n for n in file["node/nodes"].values() if n["type"][()] == node.encode())
+            if name == "input_shape":
+                held[name][...] = np.asarray(held[name]) + 1
+            else:
+                held["start_dim"][...] = 1
+        with pytest.raises(Unsupported, match="changed after this program wrote them"):
+            from_nir(tmp_path / "net.nir")
