@@ -86,7 +86,10 @@ RecurrentOption = Annotated[
     int | None,
     typer.Option("--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1."),
 ]
-StepsOption = Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")]
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--steps", help="Steps of one sample. Default 100, or what the source says."),
+]
 ShapeOption = Annotated[
     str | None,
     typer.Option(
@@ -96,7 +99,16 @@ ShapeOption = Annotated[
 ]
 
 
-def show_import(value: Any) -> None:
+def _steps_in_words(value: Any, given: bool) -> str:
+    """The steps of a sample, and who says them; no file of NIR of another tool does."""
+    told = "given"
+    if not given:
+        of_file = value.info.get("source") != "snnTorch" and "import" not in value.info
+        told = "of the file" if of_file else value.info.get("steps", "default; --steps to change")
+    return f"{value.steps} steps a sample ({told})"
+
+
+def show_import(value: Any, steps_given: bool) -> None:
     """Print what an import took for granted, who says it, the neurons, and what is doubtful."""
     report = value.info.get("import") if isinstance(value, TrainedNetwork) else None
 
@@ -112,8 +124,8 @@ def show_import(value: Any) -> None:
         console.print(table)
     elif isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
         show("rebuilt exactly from the metadata that this program wrote into the file")
-    if report is None:
-        show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
+    steps = _steps_in_words(value, steps_given)
+    show(f"dt {value.network.dt:g} s, {steps}" if report is None else steps)
     for row in neurons_table(value) if report is None else report["populations"]:
         show(in_words(row))
     for text in value.info.get("notes", []) if report is None else report["notes"]:
@@ -171,7 +183,7 @@ def import_verb(
             input_shape=whole_numbers(input_shape),
         )
     digest = save(value, out, force)
-    show_import(value)
+    show_import(value, steps is not None)
     kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
     console.print(f"{kind} network {digest[:12]}: {out}", soft_wrap=True)
     engine = "reference" if kind == "trained" else "golden"
