@@ -8,7 +8,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,11 @@ from neurohw.engines import Engine, Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
-from neurohw.stimulus import Spikes, check_inputs, samples_first
+from neurohw.spike_files import read_counts
+from neurohw.stimulus import Spikes
 from neurohw.storage import check_file, write_file
 from neurohw.trace import Trace
 
-AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
 BEYOND = "beyond_proof"  # array of a trace's file, only where the trace is marked so
 FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
@@ -82,47 +81,9 @@ def model_for(path: Path, engine: Engine) -> Model:
 
 
 def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
-    """The counts of a file, and whether it has samples: array `spikes` [time, neuron] or [sample,
-    time, neuron].
-
-    An array `axes` beside it, one of AXES, says the order of three axes. Without it InvalidData is
-    raised where time and sample cannot be told apart, by the steps of the model; for anything else
-    that is no input of it, too.
-    """
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InvalidData(
-                f"{path} is one array without a name: save it with np.savez(path, spikes=array)"
-            )
-        with file:
-            spikes = np.asarray(file["spikes"])
-            axes = str(file["axes"]) if "axes" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
-    if spikes.ndim not in (2, 3):
-        raise InvalidData(
-            f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, "
-            "neuron] is needed"
-        )
-    if axes is not None and axes not in AXES:
-        raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
-    try:
-        if spikes.ndim == 2:
-            given = Spikes(spikes[:, None])
-        elif axes is not None:
-            given = Spikes.sample_first(spikes) if axes == AXES[0] else Spikes.time_first(spikes)
-        else:
-            given = samples_first(
-                spikes,
-                model.steps,
-                "the array",
-                f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}",
-            )
-        check_inputs(given, model.network)
-    except InvalidData as error:
-        raise InvalidData(f"{path}: {error}") from error
-    return given, spikes.ndim == 3
+    """The counts of a file for a model, and whether it has samples: see `read_counts`."""
+    counts, many = read_counts(path, model.steps, model.network.input.size)
+    return Spikes(counts), many
 
 
 def trace_arrays(trace: Trace, states: bool, many: bool) -> dict[str, NDArray[Any]]:

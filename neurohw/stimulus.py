@@ -115,22 +115,28 @@ def whole_counts(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def check_order(given: Spikes, steps: int, where: str, cure: str = CURE) -> None:
-    """Raise InvalidData unless an array that was read as `given` can only be in this order.
-
-    Taken are `steps` steps of another number of samples, and a single sample of any other length.
-    Everything else might as well have time and sample exchanged. where: the array, in words.
-    """
-    time, samples = given.steps, given.samples
+def why_exchanged(time: int, samples: int, steps: int) -> str:
+    """Why time and sample of an array may be exchanged, for a model of `steps`; "" if not."""
     if time == samples == 1 or (samples != steps and (time == steps or samples == 1)):
-        return
+        return ""
     if time == samples == steps:
         reason = f"both of its first axes have the {steps} steps of the model"
     elif samples == steps:
         reason = f"its samples are {steps}, the steps of the model, and its steps {time}"
     else:
         reason = f"neither of its first axes has the {steps} steps of the model"
-    raise InvalidData(f"{where}: {reason}, so that time and sample may be exchanged; {cure}")
+    return f"{reason}, so that time and sample may be exchanged"
+
+
+def check_order(given: Spikes, steps: int, where: str, cure: str = CURE) -> None:
+    """Raise InvalidData unless an array that was read as `given` can only be in this order.
+
+    Taken are `steps` steps of another number of samples, and a single sample of any other length.
+    Everything else might as well have time and sample exchanged. where: the array, in words.
+    """
+    reason = why_exchanged(given.steps, given.samples, steps)
+    if reason:
+        raise InvalidData(f"{where}: {reason}; {cure}")
 
 
 def samples_first(array: NDArray[Any], steps: int, where: str, cure: str = CURE) -> Spikes:

@@ -283,3 +283,53 @@ def test_export_for_a_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_help_teaches_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = run(capsys, verb, "--help")
     assert code == 0 and f"neurohw {verb}" in text
+
+
+LOOP = """
+import torch
+import snntorch as snn
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.lif = nn.Linear(4, 3), snn.Leaky(0.9, threshold=0.1)
+
+    def forward(self, x):
+        mem, out = self.lif.init_leaky(), []
+        for t in range(20):
+            spk, mem = self.lif(self.fc(x[t]), mem)
+            out.append(spk)
+        return torch.stack(out)
+
+def row():
+    net = Net()
+    return [net.fc, net.lif]
+"""
+
+
+def test_an_import_says_the_steps_and_who_says_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text(LOOP)
+    default = "100 steps a sample (default; --steps changes it)"
+    nir_file = next(j for j in JUDGES if j.case == "leaky").write(tmp_path)
+    cases = [
+        (
+            (f"{tmp_path / 'net.py'}:Net",),
+            "20 steps a sample (as forward says; --steps changes it)",
+        ),
+        ((f"{tmp_path / 'net.py'}:row",), default),
+        ((nir_file,), default),
+        ((nir_file, "--from", "snntorch"), default),
+        ((nir_file, "--from", "snntorch", "--steps", "60"), "60 steps a sample (given)"),
+    ]
+    for number, (arguments, words) in enumerate(cases):
+        code, text = run(capsys, "import", *arguments, "--out", tmp_path / f"model{number}")
+        assert code == 0 and words in text, text
+    model = random_trained(np.random.default_rng(1), feed_forward([4, 3], Lif(0.875)), 30)
+    save(model, tmp_path / "model")
+    run(capsys, "export", tmp_path / "model", "--to", "nir", "--out", tmp_path / "own.nir")
+    code, text = run(capsys, "import", tmp_path / "own.nir", "--out", tmp_path / "again")
+    assert code == 0 and "30 steps a sample (of the file)" in text

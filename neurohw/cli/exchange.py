@@ -107,7 +107,10 @@ READING: dict[str, Any] = {
             "--recurrent-delay", help="NIR: steps of an edge that closes a cycle. Default 1."
         ),
     ],
-    "steps": Annotated[int | None, typer.Option("--steps", help="Steps of one sample.")],
+    "steps": Annotated[
+        int | None,
+        typer.Option("--steps", help="Steps of one sample. Default 100, or what the source says."),
+    ],
     "input_shape": Annotated[
         str | None,
         typer.Option(
@@ -142,13 +145,22 @@ def _report_of(value: Model) -> dict[str, Any] | None:
     return value.info.get("import") if isinstance(value, TrainedNetwork) else None
 
 
-def _show_reading(value: Model) -> None:
+def _steps_in_words(value: Model, given: bool) -> str:
+    """The steps of a sample, and who says them."""
+    told = "given"
+    if not given:
+        of_file = value.info.get("source") != "snnTorch"
+        told = "of the file" if of_file else value.info.get("steps", "default; --steps changes it")
+    return f"{value.steps} steps a sample ({told})"
+
+
+def _show_reading(value: Model, steps_given: bool) -> None:
     """What an import took for granted, and who says it."""
     report = _report_of(value)
     if report is None:
         if isinstance(value, TrainedNetwork) and value.info.get("source") == "NIR":
             _show("rebuilt exactly from the metadata that this program wrote into the file")
-        _show(f"dt {value.network.dt:g} s, {value.steps} steps a sample")
+        _show(f"dt {value.network.dt:g} s, {_steps_in_words(value, steps_given)}")
         return
     if report["written_by"]:
         _show(f"read as {report['written_by']} writes NIR")
@@ -208,7 +220,7 @@ def import_verb(
     digest = save(value, out, force)
     if before is not None and before[0] != digest:
         _show(f"replaced the model that stood there ({before[1]})")
-    _show_reading(value)
+    _show_reading(value, options["steps"] is not None)
     _show_neurons(value)
     _show_doubts(value)
     kind = "trained" if isinstance(value, TrainedNetwork) else "quantized"
@@ -230,7 +242,7 @@ def check_verb(source: SourceArgument, **options: Any) -> None:
     """
     checked = examine_model(source, **_values(options))
     if checked.model is not None:
-        _show_reading(checked.model)
+        _show_reading(checked.model, options["steps"] is not None)
     table = Table("node", "type", "becomes")
     for finding in checked.findings:
         what = Text(finding.problem, "red") if finding.problem else finding.becomes

@@ -14,6 +14,7 @@ from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.modulation import spread
 from neurohw.network import TrainedNetwork
+from neurohw.spike_files import SOURCE
 from neurohw.storage import ARRAYS_SHA256, write_script
 
 
@@ -78,6 +79,7 @@ def export(model: TrainedNetwork | QuantizedNetwork, path: Path, force: bool = F
         network=network,
         integers=isinstance(model, QuantizedNetwork),
         steps=model.steps,
+        files=SOURCE,
         populations=populations,
         projections=projections,
     )

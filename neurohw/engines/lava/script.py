@@ -15,6 +15,7 @@ from neurohw.engines.lava.planning import PopulationPlan, ProjectionPlan, plan
 from neurohw.errors import InvalidData
 from neurohw.integers import QuantizedNetwork
 from neurohw.neurons import Lif
+from neurohw.spike_files import SOURCE
 from neurohw.storage import ARRAYS_SHA256, write_script
 
 IN_ARITHMETIC = ("decay", "threshold", "v_reset")  # numbers of a neuron that its integers replace
@@ -59,6 +60,7 @@ def export(model: QuantizedNetwork, path: Path, force: bool = False) -> list[Pat
         network=model.network,
         model=model,
         steps=model.steps,
+        files=SOURCE,
         populations=list(planned.populations.values()),
         projections=list(planned.projections.values()),
         levels=planned.levels,

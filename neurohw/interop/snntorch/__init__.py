@@ -25,7 +25,8 @@ last axis (columns, after a convolution), [C, 1, 1] gives one value per channel.
 Refused, naming the layer: `subtract` with reset_delay=False, which takes a threshold away again
 when the membrane stays above it; `subtract` of Alpha, which sets the inhibitory current to 0 and
 adds its old value to the membrane; inhibition, quantized states, graded spikes, subclasses, and a
-`spike_grad` that is no step.
+`spike_grad` that is no step. Hooks, and methods put over one layer or Sequential. Neurons at two
+places of a row: their one state is advanced twice a step, unless a forward hands over two.
 
 Every imported neuron layer is also run: on random input it must give the spikes of its import. A
 module whose order only its `forward` knows is run as well: see `forward`.

@@ -20,6 +20,7 @@ from neurohw.errors import InvalidData, Unsupported
 from neurohw.interop.snntorch.script import AT_ONCE, AT_THRESHOLD, ONE_AT_ONCE, SCRIPT
 from neurohw.network import GRAPH, Population, Projection, TrainedNetwork
 from neurohw.neurons import Integrator, Lif, Source
+from neurohw.spike_files import SOURCE
 from neurohw.storage import ARRAYS_SHA256, write_script
 from neurohw.support import Implements, attributes
 
@@ -245,6 +246,8 @@ def _script(model: TrainedNetwork, script: str, arrays: str) -> tuple[str, dict[
         arrays=arrays,
         sha256=ARRAYS_SHA256,
         input_shape=tuple(input_shape),
+        steps=model.steps,
+        files=SOURCE,
         populations=after,
         classes=_classes(layers),
         layers="\n".join(f"                {layer.text}," for layer in layers),

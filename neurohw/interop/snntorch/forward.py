@@ -2,16 +2,17 @@
 """The row of layers of a module whose order only its `forward` knows, found by running it.
 
 Every layer records what it takes and gives while `forward` runs on random counts. The module is a
-row of layers if, at every step, each layer is called once, in one order, and takes what the one
-before gave. `check` then compares the import with that run, spike for spike, and `forward` with its
-layers.
+row of layers if every step calls the same layers in one order, and each takes what the one before
+gave. `check` then compares the import with that run, spike for spike, and `forward` with its
+layers. A layer may be called at several places: neurons then are two populations if forward hands
+each place its own state, which the comparison shows.
 
 A module is run on one step at a time [batch, ...], on [time, batch, ...] or on [batch, time, ...],
 whichever makes its first layer take the steps one by one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from neurohw.reference import run_reference
 from neurohw.stimulus import Spikes
 
 STEPS, SAMPLES = 11, 5
+LONG = 600  # steps for a forward that takes more than STEPS by numbers of its own
 LEVELS = (1, 9, 81)  # of the random counts, until every layer fires
 ADVICE = "hand its layers over in order, as a list"
 
@@ -43,25 +45,30 @@ class Call:
 
 @dataclass
 class Run:
-    """One run of a module: the stimulus [time, sample, ...], and the calls of every step."""
+    """One run of a module: the stimulus [time, sample, ...], and the calls of every step.
+
+    fixed: whether forward itself says how many steps it runs.
+    """
 
     stimulus: torch.Tensor
     steps: list[list[Call]]
     returned: list[Any] = field(default_factory=list)
+    fixed: bool = False
 
     def values(self, position: int, which: int) -> NDArray[np.float64]:
         """Values of the layer at a position [time, sample, value]."""
         return np.array([step[position].given[which].flatten(1).numpy() for step in self.steps])
 
 
-def leaves(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(name, layer) of everything inside a module that is a layer or has no parts."""
-    children = list(module.named_children())
-    if is_layer(module) or (prefix and not children):
-        yield prefix, module
-        return
-    for name, child in children:
-        yield from leaves(child, f"{prefix}.{name}" if prefix else name)
+def leaves(module: Any) -> Iterator[tuple[str, Any]]:
+    """(name, layer) of everything inside a module that is a layer or has no parts, each once."""
+    inside: set[Any] = set()
+    for name, part in module.named_modules():
+        if part in inside:
+            continue
+        if is_layer(part) or (name and not any(True for _ in part.children())):
+            inside.update(part.modules())
+            yield name, part
 
 
 def layers_by_running(
@@ -84,9 +91,7 @@ def layers_by_running(
         )
     first = run.steps[0]
     names = [call.name for call in first]
-    for name in names:
-        if names.count(name) > 1:
-            raise Unsupported(f"layer {name!r} is called {names.count(name)} times a step")
+    _check_states(module, names)
     for number, step in enumerate(run.steps):
         if [call.name for call in step] != names:
             raise Unsupported(
@@ -105,18 +110,17 @@ def layers_by_running(
     return [(call.name, tuple(call.taken.shape[1:])) for call in first], run
 
 
-def check(
-    model: TrainedNetwork, run: Run, populations: dict[str, str], readout: str | None
-) -> None:
+def check(model: TrainedNetwork, run: Run, populations: list[str], readout: str | None) -> None:
     """Raise Unsupported, naming the layer, unless the import gives what the run gave.
 
-    populations: the population of every layer. readout: of the last layer, if it has no neurons.
+    populations: the population at every call of a step.
+    readout: of the last layer, if it has no neurons.
     """
     counts = run.stimulus.flatten(2).numpy()
     trace = run_reference(model, Spikes.time_first(counts))
     for position, call in enumerate(run.steps[0]):
         last = position == len(run.steps[0]) - 1
-        name = readout if last and readout is not None else populations[call.name]
+        name = readout if last and readout is not None else populations[position]
         if not (call.fires or (last and readout is not None)):
             continue
         spikes, v = trace.spikes[name], trace.states[f"v.{name}"]
@@ -141,16 +145,26 @@ def _silent(run: Run) -> list[str]:
     ]
 
 
-def _run(module: Any, shape: tuple[int, ...], level: int) -> Run:
+def _counts(shape: tuple[int, ...], level: int, steps: int) -> torch.Tensor:
+    """Random counts [time, sample, ...] as float64."""
     rng = np.random.default_rng(0)
     counts = (
         level
-        * rng.integers(0, 2, (STEPS, SAMPLES, *shape))
-        * rng.choice([1, 1, 3], (STEPS, SAMPLES, 1))[(..., *(None for _ in shape[1:]))]
+        * rng.integers(0, 2, (steps, SAMPLES, *shape))
+        * rng.choice([1, 1, 3], (steps, SAMPLES, 1))[(..., *(None for _ in shape[1:]))]
     )
-    x = torch.from_numpy(counts.astype(np.float64))
+    return torch.from_numpy(counts.astype(np.float64))
+
+
+def _run(module: Any, shape: tuple[int, ...], level: int) -> Run:
     reasons = []
-    for style, run in (("a step", _by_step), ("time first", _whole), ("batch first", _batch_first)):
+    tries = [
+        ("a step", STEPS, _by_step),
+        ("time first", STEPS, _whole),
+        ("batch first", STEPS, _batch_first),
+    ]
+    for style, steps, run in tries:  # which grow
+        x = _counts(shape, level, steps)
         copied = still(module)
         calls: list[Call] = []
         handles = [
@@ -163,6 +177,8 @@ def _run(module: Any, shape: tuple[int, ...], level: int) -> Run:
         except NeurohwError as error:
             reasons.append(f"{style}: {error}")
         except Exception as error:  # whatever a forward of others may raise
+            if isinstance(error, IndexError) and steps == STEPS and run is not _by_step:
+                tries.append((f"{style}, {LONG} steps", LONG, run))
             reasons.append(f"{style}: {type(error).__name__}: {str(error).splitlines()[0]}")
         for handle in handles:
             handle.remove()
@@ -188,33 +204,41 @@ def _by_step(module: Any, x: torch.Tensor, calls: list[Call]) -> Run:
     returned = [module(x[0])]
     if not calls:
         raise Unsupported("forward calls no layer")
-    count = [call.name for call in calls].count(calls[0].name)
+    first = calls[0]
+    count = sum(call.name == first.name and _same(call.taken, first.taken) for call in calls)
     if count > 1:  # a loop over time inside, on a constant input
         repeated = x[:1].expand(count, *x.shape[1:])
-        return _sorted(repeated, calls, returned)
+        return replace(_sorted(repeated, calls, returned), fixed=True)
     for step in x[1:]:
         returned.append(module(step))
     return _sorted(x, calls, returned)
 
 
 def _whole(module: Any, x: torch.Tensor, calls: list[Call]) -> Run:
-    return _sorted(x, calls, [module(x)])
+    return _all_or_first(x, calls, [module(x)])
 
 
 def _batch_first(module: Any, x: torch.Tensor, calls: list[Call]) -> Run:
-    return _sorted(x, calls, [module(x.transpose(0, 1).contiguous())])
+    return _all_or_first(x, calls, [module(x.transpose(0, 1).contiguous())])
+
+
+def _all_or_first(x: torch.Tensor, calls: list[Call], returned: list[Any]) -> Run:
+    """The run over all steps of the stimulus, or over the first few that forward takes."""
+    taken = sum(call.name == calls[0].name for call in calls) if calls else 0
+    run = _sorted(x[:taken] if 1 < taken < len(x) else x, calls, returned)
+    return replace(run, fixed=len(run.steps) < len(x))
 
 
 def _sorted(x: torch.Tensor, calls: list[Call], returned: list[Any]) -> Run:
     """The calls by step; Unsupported unless the first layer takes the stimulus step by step."""
     steps: list[list[Call]] = []
     for call in calls:
-        if call.name == calls[0].name:
+        # a layer without state may be the first of a step and be called once more in it
+        if call.name == calls[0].name and len(steps) < len(x) and _same(call.taken, x[len(steps)]):
             steps.append([])
-        steps[-1].append(call)
-    if len(steps) != len(x) or any(
-        not _same(step[0].taken, value) for step, value in zip(steps, x, strict=True)
-    ):
+        if steps:
+            steps[-1].append(call)
+    if len(steps) != len(x):
         raise Unsupported(f"layer {calls[0].name!r} does not take the input step by step")
     return Run(x, steps, returned)
 
@@ -226,6 +250,18 @@ def _same(taken: torch.Tensor, given: torch.Tensor) -> bool:
         and taken.numel() == given.numel()
         and torch.equal(taken.flatten().double(), given.flatten().double())
     )
+
+
+def _check_states(module: Any, names: list[str]) -> None:
+    """Raise Unsupported for neurons with one hidden state that a step calls more than once."""
+    for name in names:
+        layer = module.get_submodule(name)
+        if names.count(name) > 1 and getattr(layer, "init_hidden", False):
+            raise Unsupported(
+                f"layer {name!r} ({type(layer).__name__}): forward calls it {names.count(name)} "
+                "times a step, and with init_hidden=True it keeps one state for all of them; give "
+                "each place a layer of its own"
+            )
 
 
 def _check_reached(module: Any, names: list[str]) -> None:
@@ -255,23 +291,41 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
             yield from _tensors(entry)
 
 
-def _check_returned(run: Run) -> None:
-    """Every tensor that forward returns is what a layer gave, over time, summed or averaged."""
+def _given(run: Run, position: int) -> list[torch.Tensor]:
+    """What the layer at a position gave, by step, over time, summed and averaged."""
     known: list[torch.Tensor] = []
-    for position in range(len(run.steps[0])):
-        for which in range(len(run.steps[0][position].given)):
-            each = [step[position].given[which].double() for step in run.steps]
-            known += each
-            stacked = torch.stack(each)
-            known += [stacked, stacked.transpose(0, 1), stacked.movedim(0, -1)]
-            known += [stacked.sum(0), stacked.mean(0)]
+    for which in range(len(run.steps[0][position].given)):
+        each = [step[position].given[which].double() for step in run.steps]
+        stacked = torch.stack(each)
+        known += [*each, stacked, stacked.transpose(0, 1), stacked.movedim(0, -1)]
+        known += [stacked.sum(0), stacked.mean(0)]
+    return known
+
+
+def _check_returned(run: Run) -> None:
+    """Every tensor that forward returns is what a layer gave, and one is of the last layer."""
+    first = run.steps[0]
+    known = [_given(run, position) for position in range(len(first))]
+    returned: set[int] = set()
     for tensor in _tensors(run.returned):
         flat = tensor.detach().double().flatten()
-        if not any(
-            k.numel() == flat.numel() and torch.allclose(k.flatten(), flat, rtol=1e-12, atol=0)
-            for k in known
-        ):
+        origins = {
+            position
+            for position, values in enumerate(known)
+            if any(
+                k.numel() == flat.numel() and torch.allclose(k.flatten(), flat, rtol=1e-12, atol=0)
+                for k in values
+            )
+        }
+        returned |= origins
+        if not origins:
             raise Unsupported(
                 f"forward returns a tensor of shape {tuple(tensor.shape)} that none of its layers "
                 f"gave: it computes after them; {ADVICE}"
             )
+    if returned and len(first) - 1 not in returned:
+        raise Unsupported(
+            f"forward returns what layer {first[max(returned)].name!r} gives, and runs on to "
+            f"layer {first[-1].name!r}, which would be the output here; hand over the layers up "
+            "to the one that is returned in order, as a list, or return the last"
+        )

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurohw.errors import BrokenFile, InvalidData, NeurohwError, Unsupported
+from neurohw.errors import BrokenFile, InvalidData, InvalidModel, NeurohwError, Unsupported
 from neurohw.network import TrainedNetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
+DEFAULT_STEPS = 100  # of one sample
+
 
 def from_snntorch(
     module: "nn.Module | Sequence[nn.Module]",
     input_shape: int | Sequence[int],
-    steps: int = 100,
+    steps: int | None = None,
     dt: float = 1e-3,
 ) -> TrainedNetwork:
     """The network of a Sequential, of a list of layers, or of any module that runs a row of them.
@@ -28,6 +30,7 @@ def from_snntorch(
         A linear layer at the end is a readout without memory. Any other module is run, to see its
         order, and compared with its import (`forward`).
     input_shape: of one step, without batch.
+    steps: of one sample; by default as many as forward says, if it does, else 100.
 
     The `info` of the result holds the version of snnTorch and, as `notes`, where snnTorch does not
     do what the arguments of a layer say. Raises Unsupported or InvalidModel naming the layer.
@@ -45,19 +48,24 @@ def from_snntorch(
         raise InvalidData(
             f"the shape of one step's input is whole numbers above 0, not {input_shape!r}"
         )
-    whole = still(_as_module(module))
+    given = _as_module(module)
+    if row_of(given) is not None:
+        check_unchanged(given)
+    whole = still(given)
     builder = Builder.of_input(shape)
     row, run = row_of(whole), None
-    populations: dict[str, str] = {}
+    populations: list[str] = []
     if row is not None:
+        _check_neurons_once(row)
         for name, layer in row:
             builder.add(name, layer)
     else:
         taken, run = layers_by_running(whole, shape)
         for name, values in taken:
+            check_unchanged(whole.get_submodule(name), name)
             builder.reshape(name, values)
             builder.add(name, whole.get_submodule(name))
-            populations[name] = builder.populations[-1].name
+            populations.append(builder.populations[-1].name)
     readout = builder.end()
     if len(builder.populations) < 2:
         raise Unsupported(
@@ -66,7 +74,9 @@ def from_snntorch(
     info: dict[str, Any] = {"source": "snnTorch", "version": snntorch.__version__}
     if builder.notes:
         info["notes"] = builder.notes
-    model = builder.model(steps, dt, info)
+    if steps is None and run is not None and run.fixed:
+        steps, info["steps"] = len(run.steps), "as forward says; --steps changes it"
+    model = builder.model(DEFAULT_STEPS if steps is None else steps, dt, info)
     if run is not None:
         check(model, run, populations, readout)
     return model
@@ -87,6 +97,61 @@ def _as_module(module: Any) -> Any:
     return module
 
 
+def check_unchanged(module: Any, name: str = "") -> None:
+    """Raise Unsupported if a module, or one inside it, computes more than its class says.
+
+    What is read by its class is not run, so that hooks and methods of one object would be lost.
+    name: of the module in the whole.
+    """
+    from torch.nn.modules import module as every
+    from torch.nn.utils.parametrize import is_parametrized
+
+    from neurohw.interop.snntorch.layers import class_of
+
+    if every._global_forward_hooks or every._global_forward_pre_hooks:
+        raise Unsupported(
+            "PyTorch has hooks of all modules (torch.nn.modules.module), which can compute "
+            "anything; remove them first"
+        )
+    for inner, part in module.named_modules():
+        full = ".".join(n for n in (name, inner) if n)
+        kind = class_of(part).__name__
+        node = f"layer {full!r} ({kind})" if full else kind
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise Unsupported(
+                f"{node}: it has hooks, which can compute anything; remove them first (those of "
+                "pruning with prune.remove, of the old weight_norm with remove_weight_norm)"
+            )
+        for own, value in vars(part).items():
+            # compile() sets the one that is left out, and computes the same
+            if callable(value) and hasattr(type(part), own) and own != "_compiled_call_impl":
+                raise Unsupported(
+                    f"{node}: its {own} was replaced on this object, which can compute anything; "
+                    "remove it, or write a class whose forward calls the layers"
+                )
+        for own in part.parametrizations if is_parametrized(part) else ():
+            if not getattr(part, own).equal(getattr(part, own)):
+                raise Unsupported(
+                    f"{node}: its {own} changes with every read; give it a parametrization that "
+                    "does not draw at random"
+                )
+
+
+def _check_neurons_once(row: list[tuple[str, Any]]) -> None:
+    """Raise Unsupported for neurons at two places of a row: who calls them says how many states."""
+    from neurohw.interop.snntorch.cells import is_neuron
+
+    seen: dict[int, str] = {}
+    for name, layer in row:
+        if is_neuron(layer) and id(layer) in seen:
+            raise Unsupported(
+                f"layer {name!r} ({type(layer).__name__}): it is layer {seen[id(layer)]!r} once "
+                "more, and snnTorch keeps one state for both unless forward hands over two; give "
+                "each place a layer of its own, or hand over the module whose forward calls it"
+            )
+        seen[id(layer)] = name
+
+
 def row_of(module: Any) -> list[tuple[str, Any]] | None:
     """(name, layer) in order, of a list of layers or of Sequential modules within each other.
 
@@ -101,7 +166,11 @@ def row_of(module: Any) -> list[tuple[str, Any]] | None:
     if type(module) not in (nn.Sequential, nn.ModuleList):
         return None
     row = []
-    for name, child in module.named_children():
+    for name, child in module._modules.items():  # named_children leaves out a second place
+        if child is None:
+            raise InvalidModel(
+                f"place {name!r} of the {type(module).__name__} is None; a layer is needed"
+            )
         if is_layer(child) or not any(True for _ in child.children()):
             row.append((name, child))
             continue
@@ -113,7 +182,7 @@ def row_of(module: Any) -> list[tuple[str, Any]] | None:
 
 
 def import_script(
-    path: Path, name: str, input_shape: Sequence[int] | None = None, steps: int = 100
+    path: Path, name: str, input_shape: Sequence[int] | None = None, steps: int | None = None
 ) -> TrainedNetwork:
     """The network that a Python script holds under `name`.
 
@@ -121,6 +190,7 @@ def import_script(
         that makes one.
     input_shape: of one step; by default the script's INPUT_SHAPE, or the first layer's if it is
         Linear.
+    steps: as of `from_snntorch`.
 
     Raises InvalidData or BrokenFile naming the script, else what `from_snntorch` raises.
     """

@@ -169,11 +169,6 @@ class Builder:
     def linear(self, node: str, layer: Any, name: str) -> None:
         """One layer of PyTorch without neurons."""
         kind = class_of(layer)
-        if layer._forward_hooks or layer._forward_pre_hooks:
-            raise Unsupported(
-                f"{node}: it has hooks (such as weight_norm of old), which can compute anything; "
-                "remove them first"
-            )
         if kind not in HANDLERS:
             raise Unsupported(f"{node}: this layer cannot stand between neurons")
         axes = AXES.get(kind)
@@ -292,10 +287,6 @@ class Builder:
         from neurohw.interop.snntorch.probe import check_neurons
 
         node = f"layer {name!r} ({type(layer).__name__})"
-        if layer._forward_hooks or layer._forward_pre_hooks:
-            raise Unsupported(
-                f"{node}: it has hooks, which can compute anything; remove them first"
-            )
         chain = finish(self.chain, node)
         cell = cell_of(layer, node, chain.shape)
         recurrent = None

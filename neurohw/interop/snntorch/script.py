@@ -5,21 +5,29 @@ SCRIPT = '''"""A spiking network of snnTorch layers: {summary}.
 
     python {script} --input spikes.npz --out trace.npz [--force]
 
-Input: array `spikes` [time, neuron] or [sample, time, neuron]. Output: `spikes.<population>` with
-the axes of the input. `build()` returns the module, which can be trained like any other; its
-weights come from {arrays}.
+Input: array `spikes` [time, neuron] or [sample, time, neuron], or the order that an array `axes`
+beside it says, "sample time neuron" or "time sample neuron". Output: `spikes.<population>` [time,
+neuron] or [sample, time, neuron]. `build()` returns the module, which can be trained like any
+other; its weights come from {arrays}.
 """
 
 import argparse
 import hashlib
+import math
+import os
+import secrets
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import snntorch as snn
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 INPUT_SHAPE = {input_shape}
+STEPS = {steps}  # of one sample
 # the population whose spikes leave each layer, or its values for a readout without neurons
 POPULATIONS = {populations}
 
@@ -75,6 +83,9 @@ def build(dtype=torch.float64):
     return network
 
 
+# --- files, as `neurohw run` reads them ---
+{files}
+
 def main():
     """Run the network on a file of spikes."""
     parser = argparse.ArgumentParser(
@@ -84,20 +95,23 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--force", action="store_true", help="replace the file at --out")
     options = parser.parse_args()
-    if Path(options.out).exists() and not options.force:
-        parser.error(f"{{options.out}} is there: name another file, or replace it with --force")
-    spikes = np.load(options.input)["spikes"]
-    samples = spikes if spikes.ndim == 3 else spikes[None]
-    x = torch.tensor(samples).double().transpose(0, 1)
+    try:
+        check_free(options.out, options.force)
+        counts, many = read_counts(options.input, STEPS, math.prod(INPUT_SHAPE))
+    except InvalidData as error:
+        parser.error(str(error))
+    x = torch.tensor(counts).double()
     with torch.no_grad():
         record = build()(x.reshape(*x.shape[:2], *INPUT_SHAPE))
-    result = {{"spikes.input": samples}}
+    result = {{"spikes.input": counts.swapaxes(0, 1)}}
     for name, values in record.items():
         result["spikes." + name] = values.flatten(2).transpose(0, 1).numpy()
-    if spikes.ndim == 2:
+    if not many:
         result = {{name: values[0] for name, values in result.items()}}
-    with open(options.out, "wb" if options.force else "xb") as file:
-        np.savez_compressed(file, **result)
+    try:
+        write_trace(options.out, result, options.force)
+    except InvalidData as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -293,7 +293,7 @@ REFUSED = [
     (lambda: Quiet(1e9), "layer 'lif1' never fires on random counts"),
     (After, r"forward returns a tensor of shape \(5, 4\) that none of its layers gave"),
     (Membranes, "layer 'fc2' takes something else than layer 'lif1' gives"),
-    (Twice, "layer 'fc2' is called 2 times a step"),
+    (Twice, "layer 'fc2' .Linear.\": a second weighted node without a neuron before it"),
     (Unused, "'gate', 'scale': forward calls no such layer"),
     (Forgets, "layer 'lif1': forward gives [0-9]+ of [0-9]+ spikes other"),
     (
@@ -335,6 +335,87 @@ def test_a_sequential_of_blocks_is_run() -> None:
         "layer0_lif2",
         "readout",
     ]
+
+
+class Fixed(Base):
+    """As many steps as a literal of forward says, of an input that holds at least as many."""
+
+    def __init__(self, steps: int, batch_first: bool) -> None:
+        super().__init__()
+        self.num_steps, self.batch_first = steps, batch_first
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mem1, syn2, mem2 = self.lif1.init_leaky(), *self.lif2.init_synaptic()
+        spikes = []
+        for t in range(self.num_steps):
+            spk1, mem1 = self.lif1(self.fc1(x[:, t] if self.batch_first else x[t]), mem1)
+            spk2, syn2, mem2 = self.lif2(self.fc2(spk1), syn2, mem2)
+            spikes.append(spk2)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("steps", [7, 20])
+def test_a_loop_of_a_number_of_steps_is_the_number_of_the_model(
+    steps: int, batch_first: bool
+) -> None:
+    model = from_snntorch(Fixed(steps, batch_first), 6)
+    assert model.steps == steps
+    assert model.info["steps"] == "as forward says; --steps changes it"
+    assert from_snntorch(Fixed(steps, batch_first), 6, 30).steps == 30
+    x = torch.randint(0, 3, (steps, 4, 6), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        data = x.float().transpose(0, 1) if batch_first else x.float()
+        expected = Fixed(steps, batch_first)(data).numpy()
+    assert expected.any()
+    trace = run_reference(model, Spikes.time_first(x.numpy().astype(np.uint8)))
+    assert np.array_equal(trace.spikes["lif2"], expected)
+
+
+def test_the_steps_of_other_modules_are_a_default() -> None:
+    assert from_snntorch(Static(), 6).steps == Static.num_steps
+    for make in (Tutorial, Hidden):
+        model = from_snntorch(make(), 6)
+        assert model.steps == 100 and "steps" not in model.info
+
+
+class First(Tutorial):
+    """Both layers run, and spikes of the first come back."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mem1, syn2, mem2 = self.lif1.init_leaky(), *self.lif2.init_synaptic()
+        spikes = []
+        for step in x:
+            spk1, mem1 = self.lif1(self.fc1(step), mem1)
+            _, syn2, mem2 = self.lif2(self.fc2(spk1), syn2, mem2)
+            spikes.append(spk1)
+        return torch.stack(spikes)
+
+
+class OfStep(Hidden):
+    def forward(self, x: torch.Tensor) -> Any:
+        spk = self.lif1(self.fc1(x))
+        self.lif2(self.fc2(spk))
+        return {"out": spk}
+
+
+class All(Tutorial):
+    def forward(self, x: torch.Tensor) -> Any:
+        mem1, syn2, mem2 = self.lif1.init_leaky(), *self.lif2.init_synaptic()
+        both = []
+        for step in x:
+            spk1, mem1 = self.lif1(self.fc1(step), mem1)
+            spk2, syn2, mem2 = self.lif2(self.fc2(spk1), syn2, mem2)
+            both.append((spk1, spk2))
+        return [torch.stack(values) for values in zip(*both, strict=True)]
+
+
+@pytest.mark.parametrize("make", [First, OfStep])
+def test_a_forward_that_returns_an_earlier_layer_is_refused(make: Any) -> None:
+    with pytest.raises(Unsupported, match="returns what layer 'lif1' gives, and runs on to") as e:
+        from_snntorch(make(), 6)
+    assert "'lif2', which would be the output" in str(e.value) and "\n" not in str(e.value)
+    assert from_snntorch(All(), 6).network.output.name == "lif2"
 
 
 @pytest.mark.parametrize("shape", [0, (3, -1), ()])
