@@ -190,6 +190,7 @@ def _precision(
     """
     neuron, bias = population.neuron, model.parameters[f"{population.name}.bias"]
     raised, exact = (0, 0) if gain is None else (gain.raised, gain.exact)
+    most = LARGEST_GUARD + raised  # sums are shifted by LARGEST_GUARD at most
     if isinstance(neuron, Lif):
         threshold = model.values(population, "threshold")
         constants = roundings.constants(
@@ -198,7 +199,7 @@ def _precision(
             model.values(population, "adaptation_strength") if neuron.adaptation else None,
             resolution_bits,
         )
-        needs = Needs(bias, threshold, constants, exact, raised)
+        needs = Needs(bias, threshold, constants, exact, raised, most)
     elif isinstance(neuron, Astrocyte):
         scale = np.minimum(step, _level_scale(model, population.name, resolution_bits))
         least = BITS_BELOW_STEP
@@ -206,7 +207,7 @@ def _precision(
             least += 1
         needs = Needs(bias, scale, None, exact, least)
     else:
-        needs = Needs(bias, step * 2.0**-raised, None, exact, raised)
+        needs = Needs(bias, step * 2.0**-raised, None, exact, raised, most)
     return guard_bits(roundings, step, needs, resolution_bits)
 
 

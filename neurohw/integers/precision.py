@@ -235,7 +235,7 @@ class Needs:
     constants: [constant, parameter], see `Roundings.constants`; None for a readout or an astrocyte.
     scale: what roundings are compared with, a threshold or a weight step.
     exact_gain: guard bits from which the product with a gain is exact.
-    least: fewest guard bits.
+    least, most: fewest and most guard bits.
     """
 
     bias: FloatArray
@@ -243,10 +243,11 @@ class Needs:
     constants: FloatArray | None = None
     exact_gain: int = 0
     least: int = 0
+    most: int = LARGEST_GUARD
 
 
 def guard_bits(roundings: Roundings, step: FloatArray, needs: Needs, resolution_bits: int) -> Guard:
-    """The fewest guard bits, at most LARGEST_GUARD, that serve a population.
+    """The fewest guard bits that serve a population.
 
     step: weight of one unit without guard bits [parameter], in the trained network's units.
     """
@@ -256,7 +257,7 @@ def guard_bits(roundings: Roundings, step: FloatArray, needs: Needs, resolution_
     )  # exact without guard bits
     aim = 2.0 ** -aim_bits(resolution_bits) if spiking else 2.0**-BITS_BELOW_STEP
     smallest = np.full_like(step, np.inf) if needs.constants is None else needs.constants.min(0)
-    for bits in range(min(needs.least, LARGEST_GUARD), LARGEST_GUARD + 1):
+    for bits in range(min(needs.least, needs.most), needs.most + 1):
         unit = step * 2.0**-bits
         last = (
             unit / scale if spiking else np.zeros_like(unit)
