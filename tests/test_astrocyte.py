@@ -454,9 +454,7 @@ def test_a_gain_at_rest_that_the_table_misses_is_told() -> None:
 
 def test_a_gain_too_small_for_the_table_is_told() -> None:
     trained, _ = gained(1e-7, [7e6, 1e6], 1.0, 0.1, Lif(1.0), 100)
-    with pytest.warns(
-        PrecisionWarning, match="at its highest level .* in the table of gains"
-    ):
+    with pytest.warns(PrecisionWarning, match="at its highest level .* in the table of gains"):
         quantize(trained, 4)
 
 
