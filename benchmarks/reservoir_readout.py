@@ -18,7 +18,7 @@ from neurohw.data import digits
 from neurohw.flow.liquid_data import liquid_encoder, prepared
 from neurohw.golden.native import run_native
 from neurohw.integers import quantize
-from neurohw.integers.post_training import weight_steps
+from neurohw.integers.weights import weight_steps
 from neurohw.reservoir import liquid_named, ridge
 
 BITS = (8, 6, 4, 3)

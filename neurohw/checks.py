@@ -11,6 +11,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
+from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -118,6 +119,26 @@ def choice(
             return known
     *first, last = map(repr, allowed)
     raise _wrong(name, f"{', '.join(first)} or {last}" if first else last, value, error)
+
+
+LOADERS = {"TrainedNetwork": "load_trained", "QuantizedNetwork": "load_quantized"}
+
+
+def needs_model(value: Any, kind: type, what: str) -> None:
+    """Raise InvalidModel unless a value is a model of this class; for a path it names the loader.
+
+    what: the function that was called.
+    """
+    if isinstance(value, kind):
+        return
+    loader = LOADERS.get(kind.__name__)
+    cure = ""
+    if isinstance(value, str | PurePath) and loader:
+        cure = f"; load it first: neurohw.{loader}({str(value)!r})"
+    elif loader:
+        made = "fit(...)" if loader == "load_trained" else "quantize(...)"
+        cure = f"; it comes from {made} or neurohw.{loader}(path)"
+    raise InvalidModel(f"{what} needs a {kind.__name__}, not {shown(value)}{cure}")
 
 
 def checked(

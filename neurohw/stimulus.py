@@ -189,7 +189,8 @@ def is_beyond(model: Proved, steps: int, count: int, allowed: bool) -> bool:
     raise InvalidData(
         f"the stimulus has {found}, the widths of this model are proved for {proved}: beyond "
         "that its states can saturate. "
-        "Quantize with steps and max_count of the stimulus, or allow it with beyond_proof=True "
+        f"Prove it for the stimulus in Python, quantize(trained, steps={max(steps, model.steps)}, "
+        f"max_count={max(count, model.max_count)}), or allow it with beyond_proof=True "
         "(--beyond-proof), which marks the result"
     )
 

@@ -33,7 +33,7 @@ from neurohw import (
     save,
 )
 from neurohw.connections import Sparse
-from neurohw.errors import InvalidModel
+from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import IntFormat, MultiplyDecay, NoDecay, ShiftDecay
 from neurohw.integers import (
     QuantizedModulation,
@@ -380,6 +380,91 @@ def test_quantized_modulations_follow_the_float_ones() -> None:
         assert np.mean(expected.spikes[name] != rounded.spikes[name]) < 0.03
     assert not np.array_equal(run_reference(unmodulated(_renamed(trained)),
         stimulus).spikes["cells"], expected.spikes["cells"])  # fmt: skip
+
+
+def gained(max_gain: float, weights: list[float], offset: float, level_weight: float, cells: Neuron,
+    steps: int) -> tuple[TrainedNetwork, Spikes]:  # fmt: skip
+    """Inputs -> one cell whose sum an astrocyte scales, and inputs that spike in a fifth of the
+    steps.
+    """
+    size = len(weights)
+    network = Network(
+        (
+            Population("input", size, Source()),
+            Population("astrocyte", 1, Astrocyte(0.9)),
+            Population("cells", 1, cells),
+        ),
+        (Projection("input", "astrocyte"), Projection("input", "cells")),
+        modulations=(Modulation("astrocyte", "cells", "gain", max_gain),),
+    )
+    parameters = {
+        "input_to_astrocyte.weight": np.full((1, size), level_weight),
+        "input_to_cells.weight": np.array([weights]),
+        "astrocyte.bias": np.zeros(1),
+        "astrocyte.offset": np.array([offset]),
+        "cells.bias": np.zeros(1),
+    }
+    if isinstance(cells, Lif):
+        parameters["cells.threshold"] = np.ones(1)
+    spikes = np.random.default_rng(0).random((steps, 4, size)) < 0.2
+    return TrainedNetwork(network, parameters, steps), Spikes(spikes.astype(np.uint8))
+
+
+@pytest.mark.parametrize("max_gain", [1.0, 0.5, 0.01, 0.002])
+@pytest.mark.parametrize("decay", [1.0, 0.9])
+@pytest.mark.parametrize("offset", [1.0, -2.0])
+def test_gains_keep_the_spikes_of_weights_on_the_grid(
+    max_gain: float, decay: float, offset: float
+) -> None:
+    """Weights of 1 and 7 steps: what changes is the table and what its product floors, which took a
+    quarter of the spikes, and all of them at a gain of 0.002, whose table was 0.
+    """
+    weights = [0.7 / max_gain] + [0.1 / max_gain] * 9
+    trained, spikes = gained(max_gain, weights, offset, 0.1, Lif(decay), 500)
+    model = quantize(trained, 4)
+    assert model.info["warnings"] == []
+    wanted = run_reference(trained, spikes, states=False).spikes["cells"].sum()
+    found = run_golden(model, spikes, states=False).spikes["cells"].sum()
+    assert wanted > 20
+    assert abs(int(found) - int(wanted)) <= max(0.06 * wanted, 2)
+    back = dequantize(model).parameters["input_to_cells.weight"]
+    np.testing.assert_allclose(back, [weights], rtol=1e-9)
+
+
+@pytest.mark.parametrize("max_gain", [1.0, 0.01])
+def test_a_readout_of_small_gains_keeps_its_sums(max_gain: float) -> None:
+    """Floors were a unit a step, a tenth of a weight step and more."""
+    weights = [0.7 / max_gain] + [0.1 / max_gain] * 9
+    trained, spikes = gained(max_gain, weights, 1.0, 0.1, Integrator(1.0), 200)
+    model = quantize(trained, 4)
+    unit = model.info["populations"]["cells"]["unit"][0]
+    wanted = run_reference(trained, spikes).states["v.cells"]
+    found = run_golden(model, spikes).states["v.cells"] * unit
+    np.testing.assert_allclose(found[-1], wanted[-1], rtol=0.03)
+
+
+def test_a_gain_at_rest_that_the_table_misses_is_told() -> None:
+    """Offset -6, and levels above 0 happen: 1/404 is 1/256 in the table."""
+    trained, _ = gained(1.0, [50.0, 5.0], -6.0, 1.0, Lif(1.0), 500)
+    with pytest.warns(
+        PrecisionWarning, match="'astrocyte_gain_cells': at rest in domain 0 the gain 0.00247"
+    ):
+        quantize(trained, 8)
+
+
+def test_a_gain_too_small_for_the_table_is_told() -> None:
+    trained, _ = gained(1e-7, [7e6, 1e6], 1.0, 0.1, Lif(1.0), 100)
+    with pytest.warns(PrecisionWarning, match="at its highest level .* in the table of gains"):
+        quantize(trained, 4)
+
+
+def test_levels_of_coarse_astrocytes_have_units_of_what_they_move() -> None:
+    """A weight of 100 moves the threshold of 1: an offset of 0.1 was less than a unit."""
+    network = modulated("threshold", Lif(0.5), decay=0.5)
+    trained = with_parameters(network, input_to_astrocyte__weight=[100.0], astrocyte__offset=[0.1])
+    model = quantize(trained, 4)
+    unit = model.info["populations"]["astrocyte"]["unit"][0]
+    assert unit * int(model.populations["astrocyte"].offset[0]) == pytest.approx(0.1, abs=1 / 128)
 
 
 def _renamed(trained: TrainedNetwork) -> TrainedNetwork:

@@ -23,8 +23,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neurohw.checks import Range, at_least, choice, whole
-from neurohw.connections import MATRICES, Convolution, Sparse, delay_matrices
+from neurohw.checks import Range, at_least, choice, needs_model, whole
+from neurohw.connections import MATRICES, delay_matrices
 from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
@@ -34,6 +34,7 @@ from neurohw.fixedpoint import (
     MultiplyDecay,
     MultiplyDecays,
 )
+from neurohw.integers.gains import Gain, Levels, gain_warning, quantize_gain
 from neurohw.integers.precision import (
     BITS_BELOW_STEP,
     LARGEST_GUARD,
@@ -41,24 +42,29 @@ from neurohw.integers.precision import (
     LEAK_WARNING,
     Guard,
     LeakError,
+    Needs,
     Roundings,
+    aim_bits,
     check_resolution,
     guard_bits,
     nearest_decay,
 )
 from neurohw.integers.quantized import (
-    GAIN_BITS,
-    GAIN_FRACTION_BITS,
     LARGEST_SHIFT,
-    TABLE_ENTRIES,
     QuantizedModulation,
     QuantizedNetwork,
     QuantizedPopulation,
     QuantizedProjection,
 )
 from neurohw.integers.to_float import decay_factor
+from neurohw.integers.weights import (
+    Rounded,
+    choose_step,
+    largest_excitation,
+    weight_warnings,
+)
 from neurohw.integers.widths import Constants, Drive, check_products, prove_widths
-from neurohw.modulation import MODULATION, Modulation
+from neurohw.modulation import MODULATION
 from neurohw.network import (
     CONNECTION_FIELDS,
     GRAPH,
@@ -89,8 +95,7 @@ IMPLEMENTS = Implements(
     },
 )
 DecayKind = Literal["auto", "shift", "multiply"]
-CLIP_CANDIDATES = np.linspace(0.3, 1.0, 71)
-COARSEST_LEVEL = 0.125  # distance of the entries of a gain's table, up to twice this
+LEVEL_SCALE = 0.25  # of an astrocyte's level, what its roundings are compared with
 
 
 def quantize_decay(
@@ -139,71 +144,13 @@ def quantize_decay(
     return decay
 
 
-def weight_steps(weight: FloatArray, bits: int, common: bool) -> FloatArray:
-    """Weight of one unit in the last place, per target neuron [target].
-
-    8 bits and more use the largest weight; below, a grid search over clipping points minimises the
-    squared error of each row (of the whole matrix if `common`). A row of zeros takes the matrix's
-    step.
-    """
-    limit = IntFormat(bits).max
-    rows = weight.reshape(1, -1) if common else weight
-    largest = np.abs(rows).max(axis=1)
-    largest[largest == 0] = np.abs(weight).max() or 1.0
-    best, error = largest / limit, np.full(len(rows), np.inf)
-    for clip in CLIP_CANDIDATES if bits < 8 else [1.0]:
-        step = clip * largest / limit
-        integers = np.clip(np.round(rows / step[:, None]), -limit - 1, limit)
-        candidate = ((rows - integers * step[:, None]) ** 2).sum(axis=1)
-        better = candidate < error
-        best, error = np.where(better, step, best), np.where(better, candidate, error)
-    return np.broadcast_to(best, weight.shape[:1]).copy()
-
-
-def _rows_of_synapses(values: FloatArray, owner: IntArray, count: int) -> FloatArray:
-    """Values [synapse] as rows [owner, value] in their order, filled up with zeros."""
-    order = np.argsort(owner, kind="stable")
-    sizes = np.bincount(owner, minlength=count)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows = np.zeros((count, max(int(sizes.max()), 1)))
-    rows[owner[order], place] = values[order]
-    return rows
-
-
-def weight_rows(model: TrainedNetwork, population: Population) -> FloatArray:
-    """The incoming weights of every parameter of a population [parameter, weight], filled up with
-    zeros.
-
-    Where a convolution reaches neurons with parameters of their own, a row is a channel: its
-    neurons share weights, so they share a step.
-    """
-    channels = [
-        p.connection.channels
-        for p in model.network.into(population.name)
-        if isinstance(p.connection, Convolution) and population.channels is None
-    ]
-    count = min([population.parameters, *channels])
-    parts: list[FloatArray] = []
-    for projection in model.network.into(population.name):
-        weight = model.parameters[f"{projection.name}.weight"]
-        if isinstance(projection.connection, Sparse):
-            owner = model.parameters[f"{projection.name}.target"].astype(np.int64) // (
-                population.size // count
-            )
-            parts.append(_rows_of_synapses(weight, owner, count))
-        else:
-            parts.append(weight.reshape(count, -1))
-    return np.concatenate(parts, axis=1)
-
-
 def _drive(
-    network: Network, projection: Projection, quantized: QuantizedProjection, max_count: int
+    network: Network, projection: Projection, quantized: QuantizedProjection, count: int
 ) -> Drive:
     source, target = (
         network.population(projection.source).size,
         network.population(projection.target).size,
     )
-    count = max_count if projection.source == network.input.name else 1
     matrices = delay_matrices(
         projection.connection,
         source,
@@ -214,18 +161,6 @@ def _drive(
         projection.delay_per,
     )
     return Drive.of(matrices, quantized.exponent, count)
-
-
-def _gain_table(modulation: Modulation, unit: float) -> QuantizedModulation:
-    """The table of a gain for an astrocyte whose membrane counts in `unit`: entry i is round(256
-    max_gain sigmoid((i - 64 + 1/2) delta)).
-
-    delta = unit 2^shift lies in [0.125, 0.25).
-    """
-    shift = int(np.ceil(np.log2(COARSEST_LEVEL / unit)))
-    levels = (np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2 + 0.5) * unit * 2.0**shift
-    table = np.round(modulation.values(levels) * (1 << GAIN_FRACTION_BITS)).astype(np.int64)
-    return QuantizedModulation(shift, np.minimum(table, (1 << GAIN_BITS) - 1))
 
 
 def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray:
@@ -244,32 +179,51 @@ def _power_of_two_step(step: FloatArray, node: str, learned: bool) -> FloatArray
 def _precision(
     model: TrainedNetwork,
     population: Population,
-    decays: dict[str, Decay],
+    roundings: Roundings,
     step: FloatArray,
-    threshold: FloatArray | None,
+    gain: Gain | None,
     resolution_bits: int,
-    steps: int,
 ) -> Guard:
     """The guard bits of a population.
 
-    An astrocyte has some for its offset, and more where a table of gains reads its level.
+    An astrocyte has some for its offset, and more where its level is worth more than a weight step.
     """
-    neuron = population.neuron
-    roundings = Roundings.of(
-        decays["decay"],
-        decays.get("synapse_decay"),
-        decays.get("adaptation_decay"),
-        isinstance(neuron, Lif) and neuron.membrane_bias,
-        steps,
-        population.parameters,
-    )
-    least = 0
-    if isinstance(neuron, Astrocyte):
+    neuron, bias = population.neuron, model.parameters[f"{population.name}.bias"]
+    raised, exact = (0, 0) if gain is None else (gain.raised, gain.exact)
+    most = LARGEST_GUARD + raised  # sums are shifted by LARGEST_GUARD at most
+    if isinstance(neuron, Lif):
+        threshold = model.values(population, "threshold")
+        constants = roundings.constants(
+            threshold,
+            model.values(population, "v_reset") if neuron.reset == "hard" else None,
+            model.values(population, "adaptation_strength") if neuron.adaptation else None,
+            resolution_bits,
+        )
+        needs = Needs(bias, threshold, constants, exact, raised, most)
+    elif isinstance(neuron, Astrocyte):
+        scale = np.minimum(step, _level_scale(model, population.name, resolution_bits))
         least = BITS_BELOW_STEP
-        while least < LARGEST_GUARD and step.max() * 2.0**-least >= 2 * COARSEST_LEVEL:
+        while least < LARGEST_GUARD and np.any(step * 2.0**-least > scale * 2.0**-BITS_BELOW_STEP):
             least += 1
-    bias = model.parameters[f"{population.name}.bias"]
-    return guard_bits(roundings, step, bias, threshold, resolution_bits, least)
+        needs = Needs(bias, scale, None, exact, least)
+    else:
+        needs = Needs(bias, step * 2.0**-raised, None, exact, raised, most)
+    return guard_bits(roundings, step, needs, resolution_bits)
+
+
+def _level_scale(model: TrainedNetwork, astrocyte: str, resolution_bits: int) -> float:
+    """What a level is worth to what the astrocyte modulates: LEVEL_SCALE for a gain, and for a
+    threshold what leaves it off by what leaks of its own may leave.
+    """
+    scales = []
+    for modulation in (m for m in model.network.modulations if m.source == astrocyte):
+        if modulation.effect == "gain":
+            scales.append(LEVEL_SCALE)
+        else:
+            target = model.network.population(modulation.target)
+            share = 2.0 ** (BITS_BELOW_STEP - aim_bits(resolution_bits))
+            scales.append(share * float(model.values(target, "threshold").min()))
+    return min(scales)
 
 
 def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str, str]:
@@ -282,17 +236,21 @@ def _saturation(decays: dict[str, Decay], capped: bool, steps: int) -> dict[str,
     return {s: "capped" if capped and s != "c" else proved for s in own}
 
 
-def _imprecise(name: str, precision: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
+def _imprecise(name: str, guard: Guard, spiking: bool, resolution_bits: int, steps: int) -> str:
     """A warning about a population that all guard bits do not serve."""
-    of, at, cure = "a weight step", "", ""
+    of, at, cure, constants = "a weight step", "", "", ""
     if spiking:
         of, at = "a threshold", f" at resolution_bits={resolution_bits}"
         cure = "a smaller resolution_bits, "
+        constants = (
+            f", and of a threshold, the way from a reset value to it or a strength of adaptation "
+            f"to {guard.constant:.3g} of itself (aim {2.0 ** -(resolution_bits + 1):.3g})"
+        )
     return (
-        f"population {name!r}: with {precision.bits} guard bits, the most there are, roundings "
-        f"of leaks add up to {precision.leak:.3g} and of biases to {precision.bias:.3g} of {of} "
-        f"within {steps} steps, more than the aim of {precision.aim:.3g}{at}: accept it with "
-        f"{cure}fewer steps, or train with faster leaks"
+        f"population {name!r}: with {guard.bits} guard bits, the most there are, roundings "
+        f"of leaks add up to {guard.leak:.3g} and of biases to {guard.bias:.3g} of {of} "
+        f"within {steps} steps (aim {guard.aim:.3g}){constants}{at}: accept it with "
+        f"{cure}fewer steps, or train with faster leaks or larger constants"
     )
 
 
@@ -320,10 +278,13 @@ def quantize(
     - leak_tolerance: how much more or less a constant input may be worth after `steps` steps,
       because a factor per step has 12 bits.
 
-    Steps learned by quantization-aware training are used as they are. The report of scales and
-    errors is in `.info`, and what it warns of is a PrecisionWarning, too. Raises InvalidModel for
-    what cannot be expressed.
+    Steps learned by quantization-aware training are used as they are for the width that they were
+    learned for, and where all weights fit; else they are chosen anew. What gains, large weights and
+    constants cost beyond a bound is warned of. The report of scales and
+    errors is in `.info`, and what it warns of is a PrecisionWarning, too. Raises
+    InvalidModel for what cannot be expressed.
     """
+    needs_model(trained, TrainedNetwork, "quantize")
     IMPLEMENTS.check(trained.network)
     bits = whole("bits of the weights", bits, Range(2, 8))
     choice("decay", decay, get_args(DecayKind))
@@ -349,7 +310,7 @@ def quantize(
     populations: dict[str, QuantizedPopulation] = {}
     projections: dict[str, QuantizedProjection] = {}
     modulations: dict[str, QuantizedModulation] = {}
-    largest_level: dict[str, int] = {}  # of an astrocyte
+    levels: dict[str, Levels] = {}  # of astrocytes
     shifting = {
         end for m in network.modulations if m.effect == "threshold" for end in (m.source, m.target)
     }
@@ -360,16 +321,13 @@ def quantize(
         name, neuron, incoming = population.name, population.neuron, network.into(population.name)
         assert not isinstance(neuron, Source)
         spiking, astrocyte = isinstance(neuron, Lif), isinstance(neuron, Astrocyte)
-        rows = weight_rows(model, population)
-        learned = [parameters[f"{p.name}.step"] for p in incoming if f"{p.name}.step" in parameters]
-        step = (
-            learned[0]
-            if len(learned) == len(incoming) == 1
-            else weight_steps(rows, bits, not spiking or name in common_scale or name in shifting)
+        compared = not spiking or name in common_scale
+        step, learned, told = choose_step(
+            model, population, bits, compared, compared or name in shifting
         )
-        step = np.repeat(step, population.parameters // len(step))
+        report["warnings"] += [told] if told else []
         if name in shifting:
-            step = _power_of_two_step(step, name, len(learned) > 0)
+            step = _power_of_two_step(step, name, learned)
         threshold = (
             model.values(population, "threshold") if spiking else np.ones(population.parameters)
         )
@@ -388,8 +346,17 @@ def quantize(
             leak_errors[kind] = error.size
             if error.size > LEAK_WARNING:
                 report["warnings"].append(f"{error.text}: train with the factor of the integers")
-        thresholds = threshold if spiking else None
-        precision = _precision(model, population, decays, step, thresholds, resolution_bits, steps)
+        acting = network.modulation(name, "gain")
+        gain = None if acting is None else quantize_gain(acting, levels[acting.source])
+        roundings = Roundings.of(
+            decays["decay"],
+            decays.get("synapse_decay"),
+            decays.get("adaptation_decay"),
+            isinstance(neuron, Lif) and neuron.membrane_bias,
+            steps,
+            population.parameters,
+        )
+        precision = _precision(model, population, roundings, step, gain, resolution_bits)
         if not precision.met:
             report["warnings"].append(_imprecise(name, precision, spiking, resolution_bits, steps))
         guard = precision.bits
@@ -400,23 +367,35 @@ def quantize(
             return np.round(values / unit).astype(np.int64)
 
         squared_error, synapses, drives = 0.0, 0, []
+        rounded: dict[str, Rounded] = {}
         for projection in incoming:
             weight = parameters[f"{projection.name}.weight"]
             weight_step = model.per_weight(projection, step)
             integers = np.clip(np.round(weight / weight_step), limits.min, limits.max).astype(
                 np.int64
             )
-            squared_error += float(((weight - integers * weight_step) ** 2).sum())
+            count = max_count if projection.source == network.input.name else 1
+            rounded[projection.name] = Rounded(integers * weight_step, count)
+            squared_error += float(((weight - rounded[projection.name].weight) ** 2).sum())
             synapses += weight.size
             where = {k: parameters.get(f"{projection.name}.{k}") for k in CONNECTION_FIELDS}
             projections[projection.name] = QuantizedProjection(
                 integers,
                 bits,
-                guard,
+                guard - (gain.raised if gain else 0),
                 **{k: v.astype(np.int64) for k, v in where.items() if v is not None},
             )
-            drives.append(_drive(network, projection, projections[projection.name], max_count))
+            drives.append(_drive(network, projection, projections[projection.name], count))
 
+        reach = roundings.sum / threshold if spiking else None
+        report["warnings"] += weight_warnings(
+            model,
+            population,
+            rounded,
+            step,
+            bits,
+            reach if reach is None or gain is None else reach * gain.largest,
+        )
         hard = isinstance(neuron, Lif) and neuron.reset == "hard"
         bias = to_int(parameters[f"{name}.bias"])
         constants = Constants(
@@ -432,25 +411,23 @@ def quantize(
             offset=to_int(parameters[f"{name}.offset"]) if astrocyte else None,
         )
         for modulation in (m for m in network.modulations if m.target == name):
-            source_unit = report["populations"][modulation.source]["unit"][0]
-            if modulation.effect == "gain":
-                if source_unit >= 2 * COARSEST_LEVEL:
-                    raise InvalidModel(
-                        f"modulation {modulation.name!r}: one unit of {modulation.source!r} is "
-                        f"{source_unit:g}, a table of gains needs less than "
-                        f"{2 * COARSEST_LEVEL}; scale down the weights of {modulation.source!r}"
-                    )
-                made = _gain_table(modulation, source_unit)
-                assert made.table is not None
-                constants = replace(constants, largest_gain=int(made.table.max()))
+            if modulation is acting:
+                assert gain is not None and gain.modulation.table is not None
+                made = gain.modulation
+                constants = replace(constants, largest_gain=int(gain.modulation.table.max()))
+                most = largest_excitation(model, population, max_count)
+                force = np.inf if reach is None else float(reach.max()) * most
+                text = gain_warning(modulation, gain, levels[modulation.source], force)
+                report["warnings"] += [text] if text else []
             else:
-                made = QuantizedModulation(round(np.log2(unit[0] / source_unit)))
+                source = levels[modulation.source]
+                made = QuantizedModulation(round(np.log2(unit[0] / source.unit)))
                 if abs(made.shift) > LARGEST_SHIFT:
                     raise InvalidModel(
                         f"modulation {modulation.name!r}: its ends count in units that "
                         f"differ by 2^{made.shift}, at most 2^{LARGEST_SHIFT} is allowed"
                     )
-                level = largest_level[modulation.source]
+                level = max(source.highest, 0)
                 rise = level >> made.shift if made.shift >= 0 else level << -made.shift
                 constants = replace(constants, largest_rise=rise)
             modulations[modulation.name] = made
@@ -471,7 +448,13 @@ def quantize(
             constants.offset,
         )
         if constants.offset is not None:
-            largest_level[name] = max(widths.largest + int(constants.offset.max()), 0)
+            levels[name] = Levels(
+                float(unit[0]),
+                int(constants.offset.min()) - widths.largest,
+                int(constants.offset.max()) + widths.largest,
+                constants.offset,
+                parameters[f"{name}.offset"],
+            )
         decay_error = model.values(population, "decay") - decay_factor(constants.decay)
         exponent = float(np.floor(np.log2(np.median(step))))
         report["populations"][name] = {

@@ -9,11 +9,15 @@ factor f per step keeps these errors, too. After T steps, in units:
     `step_rounding`
     leak        = own(membrane) + own(current) (1 - f^T) / (1 - f) + own(adaptation)
     bias        = 1/2 (less, or 0, where the bias is), through the current and the membrane
+    gain        = the part of a unit that a modulated sum loses, through the same, in `leak`
 
 Guard bits make the unit small enough. Spiking populations: a threshold is worth 2^resolution_bits
 units, and what earlier steps have left (all but one unit) at most 2^-`aim_bits` of a threshold,
 1/256 by default; after a leak by a half nothing is left, so that fast leaks need no more bits.
-Readouts and astrocytes, which have no threshold: at most 2^-3 of a weight step.
+Readouts and astrocytes, which have no threshold: at most 2^-3 of a weight step, or of what the
+astrocyte's level is worth to its target. Constants are worth 2^resolution_bits units, too: the way
+from a reset value to the threshold, and the strength of an adaptation unless a rounding of it adds
+up to less than that of a threshold.
 """
 
 import math
@@ -152,11 +156,14 @@ def step_rounding(decay: Decay | None) -> float | FloatArray:
 class Roundings:
     """What roundings add up to after the steps of a run, [parameter].
 
-    leak: units of the membrane. bias: units for each unit that the bias is off in every step.
+    leak: units of the membrane. bias, sum: units for each unit that the bias, or the sum of the
+    synapses, is off in every step. adaptation: the same of its strength, a spike in every step.
     """
 
     leak: FloatArray
     bias: FloatArray
+    sum: FloatArray
+    adaptation: FloatArray
 
     @staticmethod
     def of(
@@ -178,7 +185,28 @@ class Roundings:
         membrane, current = response(decay), response(synapse_decay)
         leak = own(decay) + own(synapse_decay) * membrane + own(adaptation_decay)
         bias = membrane if membrane_bias else membrane * current
-        return Roundings(np.broadcast_to(leak, parameters), np.broadcast_to(bias, parameters))
+        parts = (leak, bias, membrane * current, response(adaptation_decay))
+        return Roundings(*(np.broadcast_to(part, parameters) for part in parts))
+
+    def constants(
+        self,
+        threshold: FloatArray,
+        v_reset: FloatArray | None,
+        strength: FloatArray | None,
+        resolution_bits: int,
+    ) -> FloatArray:
+        """What must be worth 2^resolution_bits units [constant, parameter]; infinite where a
+        constant needs no units.
+        """
+        sizes = [threshold]
+        if v_reset is not None:
+            way = np.abs(threshold - v_reset)
+            sizes.append(np.where(way > 0, way, np.inf))
+        if strength is not None:
+            enough = threshold / self.adaptation
+            needed = strength > enough * 2.0 ** -(resolution_bits + 1)
+            sizes.append(np.where(needed, np.maximum(strength, enough), np.inf))
+        return np.stack(sizes)
 
 
 @dataclass(frozen=True)
@@ -186,44 +214,62 @@ class Guard:
     """The guard bits of a population and what is left with them.
 
     leak, bias: largest sum of roundings, in thresholds or, without a threshold, in weight steps.
-    aim: what leak and bias, less the units of the last step, should stay below; met: they do.
+    constant: largest rounding of a constant, in shares of it.
+    aim: what leak and bias, less the units of the last step, should stay below; met: they do, and
+    constants have their units.
     """
 
     bits: int
     leak: float
     bias: float
+    constant: float
     aim: float
     met: bool
 
 
-def guard_bits(
-    roundings: Roundings,
-    step: FloatArray,
-    bias: FloatArray,
-    threshold: FloatArray | None,
-    resolution_bits: int,
-    least: int = 0,
-) -> Guard:
-    """The fewest guard bits, at least `least` and at most LARGEST_GUARD, that serve a population.
+@dataclass(frozen=True)
+class Needs:
+    """What a population's guard bits must serve beside the decays, [parameter], in the trained
+    network's units.
 
-    step: weight of one unit without guard bits; bias, threshold (None: a readout or an astrocyte):
-    all [parameter], in the trained network's units.
+    constants: [constant, parameter], see `Roundings.constants`; None for a readout or an astrocyte.
+    scale: what roundings are compared with, a threshold or a weight step.
+    exact_gain: guard bits from which the product with a gain is exact.
+    least, most: fewest and most guard bits.
     """
-    spiking = threshold is not None
-    scale = threshold if threshold is not None else step
+
+    bias: FloatArray
+    scale: FloatArray
+    constants: FloatArray | None = None
+    exact_gain: int = 0
+    least: int = 0
+    most: int = LARGEST_GUARD
+
+
+def guard_bits(roundings: Roundings, step: FloatArray, needs: Needs, resolution_bits: int) -> Guard:
+    """The fewest guard bits that serve a population.
+
+    step: weight of one unit without guard bits [parameter], in the trained network's units.
+    """
+    spiking, bias, scale = needs.constants is not None, needs.bias, needs.scale
     whole = np.isclose(
         bias / step, np.round(bias / step), rtol=0.0, atol=1e-9
     )  # exact without guard bits
     aim = 2.0 ** -aim_bits(resolution_bits) if spiking else 2.0**-BITS_BELOW_STEP
-    for bits in range(min(least, LARGEST_GUARD), LARGEST_GUARD + 1):
+    smallest = np.full_like(step, np.inf) if needs.constants is None else needs.constants.min(0)
+    for bits in range(min(needs.least, needs.most), needs.most + 1):
         unit = step * 2.0**-bits
         last = (
             unit / scale if spiking else np.zeros_like(unit)
         )  # the step itself: resolution_bits is for that
-        leak = roundings.leak * unit / scale
+        floor = max(0.0, 1.0 - 2.0 ** (bits - needs.exact_gain))
+        leak = (roundings.leak + roundings.sum * floor) * unit / scale
         off = np.where(whole, 0.0, roundings.bias * np.minimum(unit / 2, np.abs(bias)) / scale)
-        fine = not spiking or bool(np.all(scale >= 2.0**resolution_bits * unit))
+        fine = bool(np.all(smallest >= 2.0**resolution_bits * unit))
         met = fine and bool(np.all(np.maximum(leak, off) - last <= aim))
         if met:
             break
-    return Guard(bits, float(leak.max()), float(off.max()), aim, met)
+    constant = float(np.max(unit / 2 / smallest))
+    of = np.ones_like(step) if spiking else scale / step
+    sums = float((leak * of).max()), float((off * of).max())
+    return Guard(bits, *sums, constant, aim * float(of.min()), met)

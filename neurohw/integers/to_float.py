@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from neurohw.checks import needs_model
 from neurohw.connections import MATRICES
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
@@ -62,21 +63,19 @@ def decay_factor(decay: Decay) -> float | FloatArray:
 def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
     """Every parameter back in the trained network's units, decays as the integer decays' factors.
 
-    weight = w_int 2^exponent unit, bias and threshold = integer * unit, with `unit` [parameter]
-    from the quantization report (1 where there is none, as in imported integers). Simulated by the
-    float reference it shows what rounding the parameters costs; the golden model adds what rounding
-    the leak costs.
+    weight = w_int 2^g unit with g guard bits, bias and threshold = integer * unit, with `unit`
+    [parameter] from the quantization report (1, and the exponent for g, where there is none, as in
+    imported integers). Simulated by the float reference it shows what rounding the parameters
+    costs; the golden model adds what rounding the leak costs.
     """
+    needs_model(model, QuantizedNetwork, "dequantize")
     IMPLEMENTS.check(model.network, model.populations)
     parameters: dict[str, FloatArray] = {}
     populations = [model.network.input]
     for population in model.network.populations[1:]:
         name, quantized = population.name, model.populations[population.name]
-        unit = np.asarray(
-            model.info.get("populations", {})
-            .get(name, {})
-            .get("unit", np.ones(population.parameters))
-        )
+        report = model.info.get("populations", {}).get(name, {})
+        unit = np.asarray(report.get("unit", np.ones(population.parameters)))
         parameters[f"{name}.bias"] = quantized.bias * unit
         neuron = population.neuron
         assert isinstance(neuron, Lif | Integrator)
@@ -98,7 +97,9 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
         for projection in model.network.into(name):
             synapses = model.projections[projection.name]
             scale = per_weight(projection, population, unit, synapses.target)
-            parameters[f"{projection.name}.weight"] = (synapses.weight << synapses.exponent) * scale
+            # before a raised table of gains the sums are shifted by less than the guard bits
+            shift = report.get("guard_bits", synapses.exponent)
+            parameters[f"{projection.name}.weight"] = (synapses.weight << shift) * scale
             parameters |= {
                 f"{projection.name}.{k}": v.astype(np.float64) for k, v in synapses.arrays().items()
             }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
-from neurohw.integers.post_training import weight_steps
+from neurohw.integers.weights import weight_steps
 from neurohw.modulation import Modulation
 from neurohw.network import (
     BATCH_NORM_EPSILON,

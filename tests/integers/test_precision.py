@@ -24,6 +24,7 @@ from neurohw.fixedpoint import MultiplyDecay, MultiplyDecays, NoDecay, ShiftDeca
 from neurohw.integers import QuantizedNetwork, dequantize
 from neurohw.integers.post_training import quantize_decay
 from neurohw.integers.precision import (
+    Needs,
     Roundings,
     aim_bits,
     guard_bits,
@@ -310,21 +311,71 @@ def test_guard_bits_are_the_fewest() -> None:
     bits (40,960), not 11."""
     roundings = Roundings.of(ShiftDecay(7), None, None, False, 10**6, 1)
     assert roundings.leak[0] == pytest.approx(127.0)
-    found = guard_bits(roundings, np.array([1.0]), np.zeros(1), np.array([10.0]), 5)
+    threshold = np.array([10.0])
+    spiking = Needs(np.zeros(1), threshold, threshold[None])
+    found = guard_bits(roundings, np.array([1.0]), spiking, 5)
     assert (found.bits, found.met) == (12, True)
     # a readout: 127 units are an eighth of a step with 10 bits
-    assert guard_bits(roundings, np.array([1.0]), np.zeros(1), None, 5).bits == 10
+    readout = Needs(np.zeros(1), np.ones(1))
+    assert guard_bits(roundings, np.array([1.0]), readout, 5).bits == 10
     # within 4 steps only 4 (1 - 2^-7) x 0.99 units
     assert (
         guard_bits(
             Roundings.of(ShiftDecay(7), None, None, False, 4, 1),
             np.array([1.0]),
-            np.zeros(1),
-            None,
+            readout,
             5,
         ).bits
         == 5
     )
+
+
+@pytest.mark.parametrize(("strength", "bits"), [(0.005, 4), (0.002, 8), (0.02, 4)])
+def test_small_strengths_of_adaptation_keep_their_value(strength: float, bits: int) -> None:
+    """A strength of a hundredth of a weight step was 0 in integers, and the neuron fired in every
+    step."""
+    network = feed_forward([4, 1], output=Lif(1.0, adaptation=Adaptation(1.0, strength)))
+    parameters = {
+        "input_to_output.weight": np.full((1, 4), 0.2),
+        "output.bias": np.zeros(1),
+        "output.threshold": np.ones(1),
+    }
+    trained = TrainedNetwork(network, parameters, 500)
+    model = quantize(trained, bits)
+    units = model.populations["output"].adaptation_strength
+    assert units is not None and units[0] >= 32
+    stimulus = (np.random.default_rng(0).random((500, 4, 4)) < 0.5).astype(np.uint8)
+    wanted = run_reference(trained, stimulus, states=False).spikes["output"].sum()
+    found = run_golden(model, stimulus, states=False).spikes["output"].sum()
+    assert wanted > 50
+    assert abs(int(found) - int(wanted)) <= 0.03 * wanted
+
+
+def test_an_adaptation_that_does_not_matter_costs_nothing() -> None:
+    """A strength of 1e-6 adds up to 2e-6 thresholds: it may be 0."""
+    models = [
+        quantize(single(Lif(0.5, adaptation=Adaptation(0.5, a)), [0.7], 100), 4)
+        for a in (0.7, 1e-6)
+    ]
+    one, other = (m.info["populations"]["output"]["guard_bits"] for m in models)
+    assert one == other and models[1].info["warnings"] == []
+
+
+def test_reset_values_near_the_threshold_keep_their_distance() -> None:
+    """From 0.99 to a threshold of 1 is a hundredth: 32 units, and every input of 0.004 counts."""
+    trained = single(Lif(1.0, reset="hard", v_reset=0.99), [0.004], 1000)
+    model = quantize(trained, 8)
+    q = model.populations["output"]
+    assert q.threshold[0] - q.v_reset[0] >= 32
+    stimulus = np.ones((1000, 1, 1), np.uint8)
+    wanted = run_reference(trained, stimulus).spikes["output"].sum()
+    assert abs(int(run_golden(model, stimulus).spikes["output"].sum()) - int(wanted)) <= 5
+
+
+def test_constants_that_sixteen_guard_bits_do_not_serve_are_told() -> None:
+    trained = single(Lif(1.0, adaptation=Adaptation(1.0, 1e-6)), [0.9], 10_000_000)
+    with pytest.warns(PrecisionWarning, match=r"a strength of adaptation to .* of itself"):
+        quantize(trained, 2)
 
 
 def test_the_slowest_state_decides() -> None:
