@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from neurohw.errors import BrokenFile
 from neurohw.formats import ARRAYS, FORMATS, VALUE, check_format
+from neurohw.ownership import canonical_json, seal_json
 from neurohw.writing import (
     ARRAYS_SHA256,
     check_claim,
@@ -28,6 +29,7 @@ from neurohw.writing import (
     new_folder,
     remove_file,
     remove_files,
+    remove_folder,
     write_atomically,
     write_file,
     write_files,
@@ -47,17 +49,14 @@ __all__ = [
     "new_folder",
     "remove_file",
     "remove_files",
+    "remove_folder",
     "save_value",
+    "seal_json",
     "write_atomically",
     "write_file",
     "write_files",
     "write_script",
 ]
-
-
-def canonical_json(fields: Mapping[str, Any]) -> bytes:
-    """JSON text with sorted keys and no spaces: equal fields give equal bytes."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def digest(kind: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -89,7 +88,7 @@ def save_value(
     header = {"format_version": FORMATS[kind].version, "kind": kind, "digest": value}
     header["fields"] = json.loads(canonical_json(fields))
     with new_folder(path, kind, force=force) as folder:
-        (folder / VALUE).write_text(json.dumps(header, indent=1, allow_nan=False))
+        (folder / VALUE).write_text(json.dumps(seal_json(header), indent=1, allow_nan=False))
         save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / ARRAYS)
     return value
 

@@ -25,7 +25,7 @@ from neurohw.hardware.generate.text import network_text, package_text
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
-from neurohw.storage import canonical_json, new_folder
+from neurohw.storage import canonical_json, new_folder, seal_json
 
 MANIFEST = "manifest.json"
 # the order in which tools read them is free; names that no network needs stay out of the package
@@ -226,4 +226,4 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())
         },
     }
-    return RtlPackage({**files, MANIFEST: canonical_json(manifest)})
+    return RtlPackage({**files, MANIFEST: canonical_json(seal_json(manifest))})
