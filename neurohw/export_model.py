@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from neurohw.engines import Model
+from neurohw.engines import QUANTIZE, Model
 from neurohw.errors import Unsupported
 from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
@@ -34,7 +34,7 @@ def export_model(
         from neurohw.engines.lava import export as export_lava
 
         if not isinstance(model, QuantizedNetwork):
-            raise Unsupported("the Lava export is fixed point: quantize the model first")
+            raise Unsupported(f"the Lava export is fixed point: {QUANTIZE}")
         export_lava(model, path, force)
     else:
         raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a saved model in an engine, from and to files; also as a child process, `python -m
-neurohw.run_model`.
+"""Files of what an engine is run with: saved models, spikes, traces; and, as a child process,
+`python -m neurohw.run_model`, the run itself.
 """
 
 import io
@@ -13,35 +13,29 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines import Engine, Model, engine_named
+from neurohw.engines import Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
-from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
 from neurohw.stimulus import Spikes, check_inputs, samples_first
-from neurohw.storage import check_file, write_file
+from neurohw.storage import write_file
 from neurohw.trace import Trace
 
 AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
 BEYOND = "beyond_proof"  # array of a trace's file, only where the trace is marked so
-FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
+# how a file of spikes is written, for messages
+SAVE_SPIKES = f"np.savez(path, spikes=array, axes={AXES[0]!r})"
 
 
-def load_model(path: Path, kind: str | None = None) -> Model:
-    """A saved trained or quantized network, or the one of that kind ("float", "integer") in a run
-    folder.
+def load_saved(path: Path) -> Model:
+    """A saved trained or quantized network.
 
-    Raises InvalidData naming what is there, BrokenFile if it cannot be trusted.
+    Raises InvalidData naming what is there instead, BrokenFile if it cannot be trusted.
     """
     path = Path(path)
-    if (path / "run.json").exists():
-        for name in [FOLDERS[kind]] if kind else list(FOLDERS.values())[::-1]:
-            if (path / name).exists():
-                model = load_model(path / name)
-                _check_parent(path, model)
-                return model
+    if path.is_file():
         raise InvalidData(
-            f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw "
-            "train` and `neurohw quantize`"
+            f"{path} is a file, no model folder: `neurohw import {path} --out FOLDER` makes one of "
+            "a model of another tool"
         )
     if not path.is_dir():
         raise InvalidData(f"{path}: there is no such model folder")
@@ -56,29 +50,28 @@ def load_model(path: Path, kind: str | None = None) -> Model:
     return load_trained(path)
 
 
-def _check_parent(path: Path, model: Model) -> None:
-    """Raise InvalidData for the quantized network of a run that was made from another training."""
-    if not isinstance(model, QuantizedNetwork):
-        return
-    if model.parent != load_trained(path / FOLDERS["float"]).digest():
-        raise InvalidData(
-            f"{path}: the quantized network was made from another training: run `neurohw quantize`"
-        )
-
-
-def model_for(path: Path, engine: Engine) -> Model:
-    """The model that an engine takes: of a run folder, the one of its kind (integers first), else
-    the saved one.
-    """
-    path = Path(path)
-    if (path / "run.json").exists():
-        kind = (
-            "integer"
-            if "integer" in engine.takes and (path / "quantized").exists()
-            else engine.takes[0]
-        )
-        return load_model(path, kind)
-    return load_model(path)
+def _read_spikes(path: Path) -> tuple[NDArray[Any], str | None]:
+    """The arrays `spikes` and `axes` of a file; InvalidData naming what is there instead."""
+    if not path.is_file():
+        what = "it is no file" if path.exists() else "there is no such file of spikes"
+        raise InvalidData(f"{path}: {what}; {SAVE_SPIKES} writes one")
+    try:
+        with path.open("rb") as start:
+            if not start.read(6).startswith((b"PK", b"\x93NUMPY")):
+                raise InvalidData(f"{path} is no .npz of NumPy; {SAVE_SPIKES} writes one")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise InvalidData(f"{path} is one array without a name; save it with {SAVE_SPIKES}")
+        with file:
+            if "spikes" not in file.files:
+                there = ", ".join(map(repr, file.files)) or "nothing"
+                raise InvalidData(
+                    f"{path} holds {there} and no array 'spikes'; save it with {SAVE_SPIKES}"
+                )
+            return np.asarray(file["spikes"]), str(file["axes"]) if "axes" in file.files else None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise InvalidData(f"{path}: no readable array 'spikes' ({reason})") from error
 
 
 def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
@@ -89,17 +82,7 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
     raised where time and sample cannot be told apart, by the steps of the model; for anything else
     that is no input of it, too.
     """
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InvalidData(
-                f"{path} is one array without a name: save it with np.savez(path, spikes=array)"
-            )
-        with file:
-            spikes = np.asarray(file["spikes"])
-            axes = str(file["axes"]) if "axes" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
+    spikes, axes = _read_spikes(Path(path))
     if spikes.ndim not in (2, 3):
         raise InvalidData(
             f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, "
@@ -107,6 +90,13 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
         )
     if axes is not None and axes not in AXES:
         raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
+    size = model.network.input.size
+    if spikes.shape[-1] != size:  # before its axes are judged by its steps
+        raise InvalidData(
+            f"{path}: spikes has shape {spikes.shape}, so {spikes.shape[-1]} neurons, the input "
+            f"{model.network.input.name!r} of the model has {size}: give an array [time, {size}] "
+            f"or [sample, time, {size}]"
+        )
     try:
         if spikes.ndim == 2:
             given = Spikes(spikes[:, None])
@@ -117,7 +107,9 @@ def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
                 spikes,
                 model.steps,
                 "the array",
-                f"save its order beside it, axes={AXES[0]!r} or axes={AXES[1]!r}",
+                f"say its order beside it with np.savez(path, spikes=array, axes={AXES[0]!r}) or "
+                f"axes={AXES[1]!r}; a model of another tool whose steps are others is imported "
+                "again with --steps",
             )
         check_inputs(given, model.network)
     except InvalidData as error:
@@ -152,31 +144,6 @@ def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False
     write_file(path, buffer.getvalue(), "recording", force)
 
 
-def run_model(
-    path: Path,
-    engine: str,
-    spikes: Path,
-    out: Path,
-    states: bool = False,
-    force: bool = False,
-    beyond_proof: bool = False,
-) -> Trace:
-    """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
-
-    out: an .npz of `trace_arrays`.
-    beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading,
-        the engine's check and its run raise, and before them CannotWrite if something else than
-        such a file stands at `out`, unless `force`.
-    """
-    check_file(out, "recording", force)
-    chosen = engine_named(engine)
-    model = model_for(path, chosen)
-    stimulus, many = load_spikes(spikes, model)
-    trace = chosen.run(model, stimulus, states=states, beyond_proof=beyond_proof)
-    save_arrays(out, trace_arrays(trace, states, many), force)
-    return trace
-
-
 def main(arguments: list[str]) -> int:
     """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the
     last line.
@@ -186,7 +153,7 @@ def main(arguments: list[str]) -> int:
         with np.load(stimulus) as file:
             spikes = Spikes.time_first(file["spikes"])
         chosen = engine_named(engine)
-        trace = chosen.run(model_for(Path(path), chosen), spikes, beyond_proof=bool(allowed))
+        trace = chosen.run(load_saved(Path(path)), spikes, beyond_proof=bool(allowed))
         counts = {f"saturations.{n}": np.array(k) for n, k in trace.saturations.items()}
         save_arrays(Path(out), trace.arrays() | counts | _marks(trace))
     except NeurohwError as error:

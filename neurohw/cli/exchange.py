@@ -13,12 +13,12 @@ from neurohw.cli.options import ForceOption
 from neurohw.cli.values import whole_numbers
 from neurohw.console import console
 from neurohw.export_model import export_model
+from neurohw.flow.models import load_model
 from neurohw.interop import EXPORTS, check_model, import_model
 from neurohw.interop.nir import ORIGINS, TARGETS, DoubtfulImport
 from neurohw.interop.nir.report import assumptions_in_words, in_words, neurons_table
 from neurohw.model_files import save
 from neurohw.network import TrainedNetwork
-from neurohw.run_model import load_model
 
 SourceArgument = Annotated[
     str,

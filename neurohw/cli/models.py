@@ -16,7 +16,7 @@ from neurohw.crosscheck import CrosscheckResult
 from neurohw.engines import ENGINES
 from neurohw.flow import RunFolder
 from neurohw.flow.check import crosscheck_saved
-from neurohw.run_model import run_model
+from neurohw.flow.models import run_model
 
 
 def _show_crosscheck(result: CrosscheckResult) -> None:

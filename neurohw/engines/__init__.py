@@ -26,6 +26,11 @@ from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
 Model = TrainedNetwork | QuantizedNetwork
+# what to do with a float model where integers are needed
+QUANTIZE = (
+    "quantize the model first, with `neurohw quantize MODEL --out FOLDER` (neurohw.quantize in "
+    "Python)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,7 @@ class Engine:
         """
         kind = kind_of(model)
         if kind not in self.takes:
-            cure = (
-                "quantize the model first"
-                if kind == "float"
-                else "give it the model before quantization"
-            )
+            cure = QUANTIZE if kind == "float" else "give it the model before quantization"
             raise Unsupported(
                 f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} "
                 f"ones: {cure}"
