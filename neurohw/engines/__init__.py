@@ -18,6 +18,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neurohw.checks import exactly
 from neurohw.errors import Unsupported
 from neurohw.extras import missing_package
 from neurohw.integers import QuantizedNetwork
@@ -48,6 +49,7 @@ class Engine:
         """Raise Unsupported, naming the node and the value, for what the engine cannot run
         exactly.
         """
+        exactly(f"engine {self.name!r}: model", model, TrainedNetwork, QuantizedNetwork)
         kind = kind_of(model)
         if kind not in self.takes:
             cure = QUANTIZE if kind == "float" else "give it the model before quantization"

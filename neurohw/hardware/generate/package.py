@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.checks import exactly
 from neurohw.errors import BrokenFile
 from neurohw.formats import FORMATS, check_format
 from neurohw.hardware.generate.pack import (
@@ -152,6 +153,7 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
     lanes: synaptic operations per clock of the first population.
     Raises Unsupported, naming the node, for what the cores cannot express.
     """
+    exactly("emit: model", model, QuantizedNetwork)
     populations = plan(model, lanes, memory_style)
     network, digest = model.network, digest_of(model)
     files: dict[str, bytes] = {
