@@ -101,6 +101,11 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
     """
     path = Path(path)
     for file in (path / VALUE, path / ARRAYS):
+        if not file.is_file() and (path / "run.json").exists():
+            raise BrokenFile(
+                f"{path} is a run folder; its networks are saved in {path / 'trained'} and "
+                f"{path / 'quantized'}: name one of them"
+            )
         if not file.is_file():
             raise BrokenFile(f"{file}: missing; run the step that makes it again")
     try:
@@ -112,7 +117,8 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
         ) from error
     found = header.get("kind") if isinstance(header, dict) else None
     if found != kind:
-        raise BrokenFile(f"{path}: holds a {found}, a {kind} was expected")
+        other = FORMATS[found].name if found in FORMATS else f"something of kind {found!r}"
+        raise BrokenFile(f"{path}: holds {other}, not {FORMATS[kind].name}")
     check_format(path, kind, header.get("format_version"))
     if digest(kind, header["fields"], arrays) != header.get("digest"):
         raise BrokenFile(

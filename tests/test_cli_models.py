@@ -477,3 +477,31 @@ def test_quantizing_a_saved_network_takes_all_options_and_says_what_is_wrong(
         found, text = run(capsys, "quantize", *arguments)
         assert found == code and message in text, text
     assert not (model / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("quantize", "float", "--bits", "9", "--out", "o"), "--bits must be a whole number"),
+        (("quantize", "float", "--membrane-cap", "99", "--out", "o"), "--membrane-cap must be"),
+        (("quantize", "float", "--max-count", "0", "--out", "o"), "--max-count must be"),
+        (("quantize", "float", "--decay", "slow", "--out", "o"), "--decay must be 'auto'"),
+        (("reservoir", "build", "digits", "--shape", "3,3"), "--shape must be"),
+        (("reservoir", "build", "digits", "--train-samples", "0"), "--train-samples must be"),
+        (("noise", "float", "--adc-bits", "99"), "--adc-bits must be"),
+        (("noise", "float", "--dac-bits", "0"), "--dac-bits must be"),
+        (("noise", "float", "--stuck-low", "2"), "--stuck-low must be"),
+        (("noise", "float", "--wire-ohm", "-1"), "--wire-ohm must be"),
+        (("noise", "float", "--levels", "1"), "--levels must be"),
+    ],
+)
+def test_errors_of_the_command_line_name_its_options(
+    model: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(model)
+    code, text = run(capsys, *arguments)
+    assert code == 1 and text.startswith(f"error: {message}"), text

@@ -222,7 +222,8 @@ def test_a_file_says_its_order_where_it_could_be_both(tmp_path: Path) -> None:
     for array in (square, counts(STEPS, 9)):  # the second is [time, sample, neuron]
         np.savez(path, spikes=array)
         with pytest.raises(
-            InvalidData, match=r"in\.npz: .*may be exchanged.*np\.savez\(.*axes='sample time neuron'\) or"
+            InvalidData,
+            match=r"in\.npz: .*may be exchanged.*savez\(.*'sample time neuron'\) or",
         ):
             load_spikes(path, FLOAT)
     np.savez(path, spikes=square, axes="sample time neuron")

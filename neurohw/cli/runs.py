@@ -12,6 +12,7 @@ from rich.text import Text
 
 from neurohw import processes
 from neurohw.cli.options import ForceOption
+from neurohw.cli.values import option_names
 from neurohw.console import console, stage_progress
 from neurohw.errors import InvalidData, NeurohwError
 from neurohw.flow import STAGES, RunFolder, run_stages
@@ -306,7 +307,11 @@ def quantize(
     del options["out"]
     if resolution_bits is not None:
         options["resolution_bits"] = resolution_bits
-    quantized, digest = quantize_saved(model, out, force, **options)
+    words = {"bits of the weights": "--bits", "decay must be": "--decay must be"}
+    for name in ("membrane_cap", "resolution_bits", "max_count"):
+        words[name] = "--" + name.replace("_", "-")
+    with option_names(words):
+        quantized, digest = quantize_saved(model, out, force, **options)
     for text in quantized.info["warnings"]:
         console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"quantized network {digest[:12]}: {out}", soft_wrap=True)

@@ -257,7 +257,7 @@ def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
         "report",
         "doctor",
     }
-    assert names == verbs | {"run", "import", "export", "noise"}
+    assert names == verbs | {"run", "import", "check", "export", "noise"}
     for arguments, expected in (
         (["verify", "--help"], "golden model"),
         (["quantize", "--run", str(tmp_path)], "is no run folder"),

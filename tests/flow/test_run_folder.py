@@ -387,3 +387,24 @@ def test_accuracies_beside_each_other_are_of_equally_long_trainings(
         "Epochs of float: 1 + 1. Of integers: the same 1, then 1 quantization-aware at 4 bits."
     )
     assert words in (run.path / "report.html").read_text()
+
+
+def test_options_that_belong_to_the_training_are_not_of_quantize(copied: RunFolder) -> None:
+    run = str(copied.path)
+    for options, message in (
+        (
+            ("--bits", "4"),
+            "--bits of a run belongs to its training: run `neurohw train .*--bits 4`",
+        ),
+        (("--membrane-cap", "9"), "--membrane-cap of a run belongs to its training"),
+        (("--steps", "9"), "--steps is for a saved model, .* is a run folder: leave it out"),
+        (("--out", "x"), "--out is for a saved model"),
+    ):
+        for where in ((run,), ("--run", run)):
+            with pytest.raises(InvalidData, match=message):
+                app(["quantize", *where, *options], standalone_mode=False)
+
+
+def test_a_run_folder_in_the_place_of_a_network_is_named(copied: RunFolder) -> None:
+    with pytest.raises(BrokenFile, match="is a run folder; its networks are saved in .*trained"):
+        load_trained(copied.path)
