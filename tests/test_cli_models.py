@@ -147,6 +147,7 @@ def test_run_writes_a_trace(
         (("export", "float", "--to", "snntorch", "--out", "o.txt"), "name it *.py"),
         (("import", "one.npz", "--out", "m"), "neither a NIR graph nor a lava-dl network"),
         (("import", "gone.nir", "--out", "m"), "no such file"),
+        (("check", "float"), "float is a folder: name the file that another tool wrote"),
     ],
 )
 def test_mistakes_are_one_clear_line(
@@ -505,3 +506,8 @@ def test_errors_of_the_command_line_name_its_options(
     monkeypatch.chdir(model)
     code, text = run(capsys, *arguments)
     assert code == 1 and text.startswith(f"error: {message}"), text
+
+
+def test_the_help_of_run_tells_the_array_axes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "run", "--help")
+    assert code == 0 and "`axes`" in text
