@@ -13,6 +13,7 @@ import neurohw
 from neurohw import Lif, TrainedNetwork, feed_forward, quantize
 from neurohw.engines import ENGINES
 from neurohw.errors import InvalidModel, NeurohwError, Unsupported
+from neurohw.export_model import export_model
 from neurohw.golden.native import run_native
 from neurohw.train.recipes import digits_recipe
 from tests.random_networks import random_stimulus, random_trained
@@ -107,6 +108,8 @@ def test_functions_beside_the_engines_refuse_subclasses_too() -> None:
         lambda: neurohw.run_golden(other, SPIKES),
         lambda: neurohw.infer(other, SPIKES),
         lambda: neurohw.emit(other),
+        lambda: neurohw.save(double, "model"),
+        lambda: export_model(double, "nir", Path("net.nir")),
         lambda: neurohw.dequantize(other),
         lambda: neurohw.fit(double, *FIT[1:]),
         lambda: neurohw.program(double, neurohw.device_named("pcm"), 0),
