@@ -107,6 +107,7 @@ def test_functions_beside_the_engines_refuse_subclasses_too() -> None:
         lambda: neurohw.run_reference(double, SPIKES),
         lambda: neurohw.run_golden(other, SPIKES),
         lambda: neurohw.infer(other, SPIKES),
+        lambda: neurohw.SpikingModule.from_trained(double),
         lambda: neurohw.emit(other),
         lambda: neurohw.save(double, "model"),
         lambda: export_model(double, "nir", Path("net.nir")),
