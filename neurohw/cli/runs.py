@@ -284,7 +284,7 @@ def quantize(
     """Quantize a trained network to integers, with widths by proof: `neurohw quantize --run
     runs/digits`, or a saved network, `neurohw quantize model --bits 4 --out integers`.
     """
-    given = {
+    given: dict[str, Any] = {
         "bits": bits,
         "membrane_cap": membrane_cap,
         "decay": decay,
