@@ -6,7 +6,7 @@ Every name that a user needs is here, and is loaded at its first use: `import ne
 PyTorch nor NumPy, so that the command line can answer at once.
 """
 
-from importlib import import_module
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_PLACES[name]), name)
+    value = getattr(_import_module(_PLACES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    hidden = {"TYPE_CHECKING", "Any"}  # of the annotations
+    return sorted({*globals(), *__all__} - hidden)

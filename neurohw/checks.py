@@ -17,9 +17,31 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import numpy as np
 
-from neurohw.errors import InvalidModel, NeurohwError
+from neurohw.errors import InvalidModel, NeurohwError, Unsupported
 
 SHOWN = 60  # characters of a wrong value in a message
+
+
+# what to do where (given, wanted) were mixed up, by the names of their classes
+CURES = {
+    ("TrainedNetwork", "QuantizedNetwork"): "make integers of it with neurohw.quantize",
+    ("QuantizedNetwork", "TrainedNetwork"): "give the network before neurohw.quantize, or what "
+    "neurohw.dequantize makes of this one",
+    ("Network", "TrainedNetwork"): "train it with neurohw.fit",
+    ("Network", "QuantizedNetwork"): "train it with neurohw.fit, then call neurohw.quantize",
+    ("TrainedNetwork", "Network"): "give its .network",
+    ("QuantizedNetwork", "Network"): "give its .network",
+    ("TrainedNetwork", "SpikingModule"): "call neurohw.SpikingModule.from_trained",
+    ("RtlPackage", "Path"): "write it with .write(folder) and give the folder",
+    ("QuantizedNetwork", "Path"): "write neurohw.emit(model) to a folder and give that",
+    ("Spikes", "Dataset"): "give the neurohw.Dataset with its labels",
+    ("ndarray", "Dataset"): "make a neurohw.Dataset of arrays and labels",
+}
+PATHS = {
+    "TrainedNetwork": "load it with neurohw.load_trained",
+    "QuantizedNetwork": "load it with neurohw.load_quantized",
+    "Trace": "load it with neurohw.load_trace",
+}
 
 
 class Range(NamedTuple):
@@ -121,24 +143,31 @@ def choice(
     raise _wrong(name, f"{', '.join(first)} or {last}" if first else last, value, error)
 
 
-LOADERS = {"TrainedNetwork": "load_trained", "QuantizedNetwork": "load_quantized"}
+def argument(name: str, value: Any, *kinds: type, error: type[NeurohwError] = InvalidModel) -> None:
+    """Raise `error`, saying what to call, for an argument that is of none of the kinds.
 
-
-def needs_model(value: Any, kind: type, what: str) -> None:
-    """Raise InvalidModel unless a value is a model of this class; for a path it names the loader.
-
-    what: the function that was called.
+    Subclasses are taken, None only where NoneType is one of the kinds.
+    name: of function and argument, such as `infer: model`.
     """
-    if isinstance(value, kind):
+    if isinstance(value, kinds):
         return
-    loader = LOADERS.get(kind.__name__)
-    cure = ""
-    if isinstance(value, str | PurePath) and loader:
-        cure = f"; load it first: neurohw.{loader}({str(value)!r})"
-    elif loader:
-        made = "fit(...)" if loader == "load_trained" else "quantize(...)"
-        cure = f"; it comes from {made} or neurohw.{loader}(path)"
-    raise InvalidModel(f"{what} needs a {kind.__name__}, not {shown(value)}{cure}")
+    given, *wanted = (kind.__name__ for kind in (type(value), *kinds) if kind is not NoneType)
+    known = [CURES[given, kind] for kind in wanted if (given, kind) in CURES]
+    if isinstance(value, str | PurePath):
+        known = [PATHS[kind] for kind in wanted if kind in PATHS]
+    cure = f": {known[0]}" if known else ""
+    raise error(f"{name} must be a {' or a '.join(wanted)}, not a {given}{cure}")
+
+
+def exactly(name: str, value: Any, *kinds: type) -> None:
+    """As `argument`; Unsupported, too, for a subclass, whose overrides no engine computes."""
+    argument(name, value, *kinds)
+    if type(value) not in kinds:
+        base = next(kind.__name__ for kind in kinds if isinstance(value, kind))
+        raise Unsupported(
+            f"{name} is a {type(value).__name__}, a subclass of {base}, and what it overrides is "
+            f"computed by no engine: make a {base} of its values"
+        )
 
 
 def checked(

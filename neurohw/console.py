@@ -38,4 +38,10 @@ def stage_progress() -> Iterator[Show]:
                 tasks[stage] = display.add_task(text, stage=stage, total=1.0)
             display.update(tasks[stage], description=text, completed=fraction)
 
-        yield show
+        try:
+            yield show
+        except BaseException:  # what got no further than its start is no news beside the error
+            for task in display.tasks:
+                if task.description == "started":
+                    display.remove_task(task.id)
+            raise

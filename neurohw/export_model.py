@@ -3,10 +3,12 @@
 
 from pathlib import Path
 
-from neurohw.engines import Model
+from neurohw.checks import exactly
+from neurohw.engines import QUANTIZE, Model
 from neurohw.errors import Unsupported
 from neurohw.integers import QuantizedNetwork
 from neurohw.interop import EXPORTS, export_nir, export_snntorch
+from neurohw.network import TrainedNetwork
 
 
 def export_model(
@@ -18,6 +20,7 @@ def export_model(
     Raises Unsupported naming what the tool cannot say, CannotWrite if something else than such an
     export stands there, unless `force`.
     """
+    exactly("export_model: model", model, TrainedNetwork, QuantizedNetwork)
     if target is not None and to != "nir":
         raise Unsupported(
             f"--for {target} says which tool reads a NIR graph; an export to {to} is for {to}"
@@ -34,7 +37,7 @@ def export_model(
         from neurohw.engines.lava import export as export_lava
 
         if not isinstance(model, QuantizedNetwork):
-            raise Unsupported("the Lava export is fixed point: quantize the model first")
+            raise Unsupported(f"the Lava export is fixed point: {QUANTIZE}")
         export_lava(model, path, force)
     else:
         raise Unsupported(f"there is no export to {to!r}: known are {', '.join(EXPORTS)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neurohw.checks import exactly
 from neurohw.integers.quantized import QuantizedNetwork
 from neurohw.network import TrainedNetwork
 from neurohw.storage import digest, load_value, save_value
@@ -16,6 +17,7 @@ Model = TrainedNetwork | QuantizedNetwork | Trace
 
 
 def _parts(value: Model) -> tuple[str, dict[str, Any], Mapping[str, NDArray[Any]]]:
+    exactly("what is saved", value, TrainedNetwork, QuantizedNetwork, Trace)
     match value:
         case TrainedNetwork():
             return ("trained", *value.to_parts())

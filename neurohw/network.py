@@ -567,6 +567,8 @@ class TrainedNetwork:
             expected = shapes.get(name) or optional.get(name)
             if expected is None:
                 raise InvalidModel(f"array {name!r} belongs to no population or projection")
+            if np.iscomplexobj(array):  # NumPy would drop the imaginary parts
+                raise InvalidModel(f"array {name!r} holds complex numbers: give real ones")
             try:
                 values = np.array(array, dtype=np.float64)
             except (TypeError, ValueError) as error:

@@ -3,7 +3,8 @@
 
 A folder is ours if it holds the marker of its kind, and nothing but files that the marker names. A
 file is ours if its last line is a seal: kind, version and digest of everything before it; JSON says
-its kind inside. Whatever was changed since it was written is not ours any more.
+its kind inside, and the digest of all its other fields. Whatever was changed since it was written
+is not ours any more.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from neurohw.formats import ARRAYS, FORMATS, VALUE, VALUE_FILES
+from neurohw.formats import ARRAYS, CONTENTS, FORMATS, VALUE, VALUE_FILES
 
 SEAL = re.compile(rb"neurohw ([a-z-]+) \d+ sha256:([0-9a-f]{64})(?: -->)?\n\Z")
 LONGEST_SEAL = 200
@@ -23,9 +24,41 @@ FST = b"\0" + struct.pack(">Q", 329)  # begins with a header of this length
 LARGEST_MARKER = 1 << 26  # bytes of a JSON file that is read to learn its kind
 # how the markers begin that `storage` and the RTL package write: what is left of a truncated one
 OPENINGS = {VALUE: '{\n "format_version": ', "manifest.json": '{"files":{"'}
+DIGEST = "sha256"  # field of JSON: of all its others
+# fields of the markers that neurohw wrote before they had a digest
+BEFORE_DIGESTS = {
+    VALUE: {"format_version", "kind", "digest", "fields"},
+    CONTENTS: {"format_version", "kind", "files"},
+    "noise.json": {"format_version", "kind", "files"},
+    "manifest.json": {
+        *("format_version", "kind", "parent", "top", "inputs", "steps", "max_count", "output"),
+        *("learning", "sources", "populations", "projections", "modulations", "files"),
+    },
+}
 SHOWN = 3  # names in a message
 # of what stands at a path: why it may not be replaced, in words, or None
 Reason = Callable[[Path], str | None]
+
+
+def canonical_json(fields: Mapping[str, Any]) -> bytes:
+    """JSON text with sorted keys and no spaces: equal fields give equal bytes."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def seal_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a JSON file with the digest that says that nothing was changed."""
+    others = {name: value for name, value in fields.items() if name != DIGEST}
+    return {**others, DIGEST: hashlib.sha256(canonical_json(others)).hexdigest()}
+
+
+def _is_as_written(value: dict[str, Any], name: str) -> bool | None:
+    """Whether JSON of ours in a file of this name is unchanged; None if it does not say that."""
+    if DIGEST not in value:
+        return True if set(value) <= BEFORE_DIGESTS.get(name, set()) else None
+    try:
+        return bool(seal_json(value) == value)
+    except ValueError:  # nan
+        return False
 
 
 def seal(content: bytes, kind: str) -> bytes:
@@ -76,7 +109,10 @@ def _kind_of_file(path: Path) -> tuple[str | None, bool]:
         start = file.seek(max(0, length - LONGEST_SEAL))
         found = SEAL.search(file.read())
         if found is None:
-            return _kind_of_json(_json(_content(path))), True
+            value = _json(_content(path))
+            kind = _kind_of_json(value)
+            intact = None if kind is None else _is_as_written(value, path.name)
+            return (None, True) if intact is None else (kind, intact)
         file.seek(0)
         sha, left = hashlib.sha256(), start + found.start()
         while left and (block := file.read(min(left, 1 << 20))):
@@ -143,7 +179,13 @@ def why_not_folder(where: Path, kind: str, own: Mapping[str, bytes] | None = Non
     foreign = list(_foreign(where, ours))
     if foreign:
         return f"it holds {_list(foreign)}, which neurohw did not write"
-    changed = [name for name, sha in ours.items() if sha and _changed(where / name, sha)]
+    checked = VALUE_FILES if FORMATS[kind].marker == VALUE else set()
+    changed = [
+        name
+        for name, sha in ours.items()
+        if ((sha or name in checked) and _is_changed(where / name, sha))
+        or (name == FORMATS[kind].marker and _is_changed_marker(where / name))
+    ]
     return f"it holds {_list(changed)}, changed since neurohw wrote it" if changed else None
 
 
@@ -186,9 +228,24 @@ def _kind_of_folder(where: Path) -> str | None:
     return None
 
 
-def _changed(path: Path, sha: str) -> bool:
-    content = _content(path)
-    return bool(content) and hashlib.sha256(content).hexdigest() != sha
+def _is_changed(path: Path, sha: str) -> bool:
+    """Whether something else than our file of this SHA-256 (any, if empty) stands there.
+
+    Of an absent or empty one nothing can be lost.
+    """
+    if not os.path.lexists(path):
+        return False
+    if path.is_symlink() or not path.is_file():
+        return True
+    if not sha or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() != sha
+
+
+def _is_changed_marker(path: Path) -> bool:
+    value = _json(_content(path))
+    return isinstance(value, dict) and not _is_as_written(value, path.name)
 
 
 def _own_files(where: Path, kind: str, own: Mapping[str, bytes] | None) -> dict[str, str] | None:

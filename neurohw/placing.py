@@ -38,6 +38,17 @@ def _prefix(path: Path) -> str:
     return f".{os.fsdecode(os.fsencode(path.name)[:LONGEST])}.{socket.gethostname()}-"
 
 
+def names_of_temporary(name: str) -> list[str]:
+    """The names that a hidden file beside its place may be going to have; none for another file.
+
+    >>> names_of_temporary(".a.npy.here-12-0123abcd.tmp")
+    ['a', 'a.npy']
+    """
+    found = re.fullmatch(r"\.(.+)-\d+-[0-9a-f]{8}\.tmp", name)
+    parts = found[1].split(".") if found else []
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
 def _ended(process: int) -> bool:
     try:
         os.kill(process, 0)

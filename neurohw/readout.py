@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import argument
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.network import Network
 from neurohw.trace import Trace
@@ -60,6 +61,8 @@ def scores(trace: Trace, network: Network, readout: Readout | None = None) -> ND
     Raises InvalidModel for an unknown readout, InvalidData for a trace recorded without the
     membrane that `membrane` needs.
     """
+    argument("scores: trace", trace, Trace)
+    argument("scores: network", network, Network)
     readout = readout or default_readout(network)
     check_readout(network, readout)
     output = network.output.name
@@ -81,6 +84,7 @@ def accuracy(values: NDArray[Any], labels: NDArray[Any]) -> float:
 
     Raises InvalidData if the numbers of samples differ or are 0.
     """
+    values, labels = np.asanyarray(values), np.asanyarray(labels)
     if values.ndim != 2 or labels.shape != values.shape[:1] or not len(labels):
         raise InvalidData(
             f"scores of shape {values.shape} do not belong to labels of shape {labels.shape}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import exactly
 from neurohw.connections import MATRICES, Matrix, apply_matrix
 from neurohw.modulation import MODULATION, Modulation, spread
 from neurohw.network import GRAPH, Network, Population, Projection, TrainedNetwork
@@ -128,6 +129,7 @@ def run_reference(
     Raises InvalidData for a stimulus of the wrong shape, or whose order of axes is not known
     (`neurohw.stimulus`), Unsupported for a node that the simulation does not know.
     """
+    exactly("run_reference: trained", trained, TrainedNetwork)
     IMPLEMENTS.check(trained.network)
     given = stimulus_of(trained, spikes)
     model = trained.folded()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a saved model in an engine, from and to files; also as a child process, `python -m
-neurohw.run_model`.
+"""Files of what an engine is run with: saved models, spikes, traces; and, as a child process,
+`python -m neurohw.run_model`, the run itself.
 """
 
 import io
@@ -12,35 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.engines import Engine, Model, engine_named
+from neurohw.engines import Model, engine_named
 from neurohw.errors import BrokenFile, InvalidData, NeurohwError
-from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import load_quantized, load_trained
 from neurohw.spike_files import read_counts
 from neurohw.stimulus import Spikes
-from neurohw.storage import check_file, write_file
+from neurohw.storage import write_file
 from neurohw.trace import Trace
 
 BEYOND = "beyond_proof"  # array of a trace's file, only where the trace is marked so
-FOLDERS = {"float": "trained", "integer": "quantized"}  # of a run folder
 
 
-def load_model(path: Path, kind: str | None = None) -> Model:
-    """A saved trained or quantized network, or the one of that kind ("float", "integer") in a run
-    folder.
+def load_saved(path: Path) -> Model:
+    """A saved trained or quantized network.
 
-    Raises InvalidData naming what is there, BrokenFile if it cannot be trusted.
+    Raises InvalidData naming what is there instead, BrokenFile if it cannot be trusted.
     """
     path = Path(path)
-    if (path / "run.json").exists():
-        for name in [FOLDERS[kind]] if kind else list(FOLDERS.values())[::-1]:
-            if (path / name).exists():
-                model = load_model(path / name)
-                _check_parent(path, model)
-                return model
+    if path.is_file():
         raise InvalidData(
-            f"{path}: this run has no {FOLDERS[kind or 'float']} network yet; run `neurohw "
-            "train` and `neurohw quantize`"
+            f"{path} is a file, no model folder: `neurohw import {path} --out FOLDER` makes one of "
+            "a model of another tool"
         )
     if not path.is_dir():
         raise InvalidData(f"{path}: there is no such model folder")
@@ -53,31 +45,6 @@ def load_model(path: Path, kind: str | None = None) -> Model:
     if saved_kind == "quantized":
         return load_quantized(path)
     return load_trained(path)
-
-
-def _check_parent(path: Path, model: Model) -> None:
-    """Raise InvalidData for the quantized network of a run that was made from another training."""
-    if not isinstance(model, QuantizedNetwork):
-        return
-    if model.parent != load_trained(path / FOLDERS["float"]).digest():
-        raise InvalidData(
-            f"{path}: the quantized network was made from another training: run `neurohw quantize`"
-        )
-
-
-def model_for(path: Path, engine: Engine) -> Model:
-    """The model that an engine takes: of a run folder, the one of its kind (integers first), else
-    the saved one.
-    """
-    path = Path(path)
-    if (path / "run.json").exists():
-        kind = (
-            "integer"
-            if "integer" in engine.takes and (path / "quantized").exists()
-            else engine.takes[0]
-        )
-        return load_model(path, kind)
-    return load_model(path)
 
 
 def load_spikes(path: Path, model: Model) -> tuple[Spikes, bool]:
@@ -113,34 +80,6 @@ def save_arrays(path: Path, arrays: dict[str, NDArray[Any]], force: bool = False
     write_file(path, buffer.getvalue(), "recording", force)
 
 
-def run_model(
-    path: Path,
-    engine: str,
-    spikes: Path,
-    out: Path,
-    states: bool = False,
-    force: bool = False,
-    beyond_proof: bool = False,
-) -> Trace:
-    """Run a saved model on a file of spikes and write its trace; the CLI's `run`.
-
-    out: an .npz of `trace_arrays`.
-    beyond_proof: as of `neurohw.golden.run_golden`. Returns the whole trace. Raises what loading,
-        the engine's check and its run raise, and before them InvalidData for an `out` that is not
-        *.npz, CannotWrite if something else than such a file stands there, unless `force`.
-    """
-    out = Path(out)
-    if out.suffix != ".npz":
-        raise InvalidData(f"{out}: a trace is to come here, name it {out.stem}.npz")
-    check_file(out, "recording", force)
-    chosen = engine_named(engine)
-    model = model_for(path, chosen)
-    stimulus, many = load_spikes(spikes, model)
-    trace = chosen.run(model, stimulus, states=states, beyond_proof=beyond_proof)
-    save_arrays(out, trace_arrays(trace, states, many), force)
-    return trace
-
-
 def main(arguments: list[str]) -> int:
     """MODEL ENGINE STIMULUS OUT [beyond-proof]: all of the trace in OUT; an error as JSON on the
     last line.
@@ -150,7 +89,7 @@ def main(arguments: list[str]) -> int:
         with np.load(stimulus) as file:
             spikes = Spikes.time_first(file["spikes"])
         chosen = engine_named(engine)
-        trace = chosen.run(model_for(Path(path), chosen), spikes, beyond_proof=bool(allowed))
+        trace = chosen.run(load_saved(Path(path)), spikes, beyond_proof=bool(allowed))
         counts = {f"saturations.{n}": np.array(k) for n, k in trace.saturations.items()}
         save_arrays(Path(out), trace.arrays() | counts | _marks(trace))
     except NeurohwError as error:

@@ -20,6 +20,32 @@ from neurohw.errors import InvalidData
 from neurohw.stimulus import whole_counts, why_exchanged
 
 AXES = ("sample time neuron", "time sample neuron")  # what the array `axes` beside `spikes` may say
+# how a file of spikes is written, for messages
+SAVE_SPIKES = f"np.savez(path, spikes=array, axes={AXES[0]!r})"
+
+
+def read_spikes(path: Path) -> tuple[NDArray[Any], str | None]:
+    """The arrays `spikes` and `axes` of a file; InvalidData naming what is there instead."""
+    if not path.is_file():
+        what = "it is no file" if path.exists() else "there is no such file of spikes"
+        raise InvalidData(f"{path}: {what}; {SAVE_SPIKES} writes one")
+    try:
+        with path.open("rb") as start:
+            if not start.read(6).startswith((b"PK", b"\x93NUMPY")):
+                raise InvalidData(f"{path} is no .npz of NumPy; {SAVE_SPIKES} writes one")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise InvalidData(f"{path} is one array without a name; save it with {SAVE_SPIKES}")
+        with file:
+            if "spikes" not in file.files:
+                there = ", ".join(map(repr, file.files)) or "nothing"
+                raise InvalidData(
+                    f"{path} holds {there} and no array 'spikes'; save it with {SAVE_SPIKES}"
+                )
+            return np.asarray(file["spikes"]), str(file["axes"]) if "axes" in file.files else None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise InvalidData(f"{path}: no readable array 'spikes' ({reason})") from error
 
 
 def read_counts(path: Path, steps: int, neurons: int) -> tuple[NDArray[np.uint8], bool]:
@@ -29,17 +55,7 @@ def read_counts(path: Path, steps: int, neurons: int) -> tuple[NDArray[np.uint8]
     says the order of three axes. Raises InvalidData for what is no input of a model of so many
     steps and neurons, and where time and sample cannot be told apart.
     """
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InvalidData(
-                f"{path} is one array without a name: save it with np.savez(path, spikes=array)"
-            )
-        with file:
-            spikes = np.asarray(file["spikes"])
-            axes = str(file["axes"]) if "axes" in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InvalidData(f"{path}: no readable array 'spikes' ({error})") from error
+    spikes, axes = read_spikes(Path(path))
     if spikes.ndim not in (2, 3):
         raise InvalidData(
             f"{path}: spikes has shape {spikes.shape}, [time, neuron] or [sample, time, neuron] is "
@@ -47,6 +63,12 @@ def read_counts(path: Path, steps: int, neurons: int) -> tuple[NDArray[np.uint8]
         )
     if axes is not None and axes not in AXES:
         raise InvalidData(f"{path}: axes is one of {', '.join(map(repr, AXES))}, not {axes!r}")
+    if spikes.shape[-1] != neurons:  # before its axes are judged by its steps
+        raise InvalidData(
+            f"{path}: spikes has shape {spikes.shape}, so {spikes.shape[-1]} neurons, the input of "
+            f"the model has {neurons}: give an array [time, {neurons}] or "
+            f"[sample, time, {neurons}]"
+        )
     many = spikes.ndim == 3
     ordered = spikes if many else spikes[:, None]
     ordered = ordered.swapaxes(0, 1) if many and axes != AXES[1] else ordered
@@ -57,13 +79,9 @@ def read_counts(path: Path, steps: int, neurons: int) -> tuple[NDArray[np.uint8]
     reason = why_exchanged(counts.shape[0], counts.shape[1], steps) if many and axes is None else ""
     if reason:
         raise InvalidData(
-            f"{path}: the array of shape {spikes.shape}: {reason}; save its order beside it, "
-            f"axes={AXES[0]!r} or axes={AXES[1]!r}"
-        )
-    if counts.shape[2] != neurons:
-        raise InvalidData(
-            f"{path}: spikes has shape {spikes.shape}, the network has {neurons} input neurons, "
-            "the last axis"
+            f"{path}: the array of shape {spikes.shape}: {reason}; say its order beside it with "
+            f"np.savez(path, spikes=array, axes={AXES[0]!r}) or axes={AXES[1]!r}; a model of "
+            "another tool whose steps are others is imported again with --steps"
         )
     return counts, many
 
@@ -111,6 +129,7 @@ def write_trace(path: Path, arrays: dict[str, NDArray[Any]], force: bool) -> Non
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     whole_counts,
     why_exchanged,
+    read_spikes,
     read_counts,
     check_free,
     write_trace,
@@ -118,7 +137,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
 # the script imports os, secrets, Path, Any, BadZipFile, np and NDArray
 SOURCE = "\n\n".join(
     [
-        f"AXES = {AXES!r}\n",
+        f"AXES = {AXES!r}\nSAVE_SPIKES = {SAVE_SPIKES!r}\n",
         'class InvalidData(Exception):\n    """A file cannot be read or written as asked."""\n',
         *[inspect.getsource(function) for function in FUNCTIONS],
     ]

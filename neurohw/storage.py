@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from neurohw.errors import BrokenFile
 from neurohw.formats import ARRAYS, FORMATS, VALUE, check_format
+from neurohw.ownership import canonical_json, seal_json
 from neurohw.writing import (
     ARRAYS_SHA256,
     check_claim,
@@ -28,6 +29,7 @@ from neurohw.writing import (
     new_folder,
     remove_file,
     remove_files,
+    remove_folder,
     write_atomically,
     write_file,
     write_files,
@@ -47,17 +49,14 @@ __all__ = [
     "new_folder",
     "remove_file",
     "remove_files",
+    "remove_folder",
     "save_value",
+    "seal_json",
     "write_atomically",
     "write_file",
     "write_files",
     "write_script",
 ]
-
-
-def canonical_json(fields: Mapping[str, Any]) -> bytes:
-    """JSON text with sorted keys and no spaces: equal fields give equal bytes."""
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def digest(kind: str, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -89,7 +88,7 @@ def save_value(
     header = {"format_version": FORMATS[kind].version, "kind": kind, "digest": value}
     header["fields"] = json.loads(canonical_json(fields))
     with new_folder(path, kind, force=force) as folder:
-        (folder / VALUE).write_text(json.dumps(header, indent=1, allow_nan=False))
+        (folder / VALUE).write_text(json.dumps(seal_json(header), indent=1, allow_nan=False))
         save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, folder / ARRAYS)
     return value
 
@@ -102,6 +101,11 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
     """
     path = Path(path)
     for file in (path / VALUE, path / ARRAYS):
+        if not file.is_file() and (path / "run.json").exists():
+            raise BrokenFile(
+                f"{path} is a run folder; its networks are saved in {path / 'trained'} and "
+                f"{path / 'quantized'}: name one of them"
+            )
         if not file.is_file():
             raise BrokenFile(f"{file}: missing; run the step that makes it again")
     try:
@@ -113,7 +117,8 @@ def load_value(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray
         ) from error
     found = header.get("kind") if isinstance(header, dict) else None
     if found != kind:
-        raise BrokenFile(f"{path}: holds a {found}, a {kind} was expected")
+        other = FORMATS[found].name if found in FORMATS else f"something of kind {found!r}"
+        raise BrokenFile(f"{path}: holds {other}, not {FORMATS[kind].name}")
     check_format(path, kind, header.get("format_version"))
     if digest(kind, header["fields"], arrays) != header.get("digest"):
         raise BrokenFile(

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,16 @@ from numpy.typing import NDArray
 
 from neurohw.errors import CannotWrite, MissingTool
 from neurohw.formats import CONTENTS, FORMATS
-from neurohw.ownership import Reason, seal, why_not_claimed, why_not_file, why_not_folder
+from neurohw.ownership import (
+    Reason,
+    seal,
+    seal_json,
+    why_not_claimed,
+    why_not_file,
+    why_not_folder,
+)
 from neurohw.paths import boards_folder, rtl_folder, sim_folder
-from neurohw.placing import place, remove, temporary_beside
+from neurohw.placing import names_of_temporary, place, remove, temporary_beside
 
 FORCE = "--force (force=True in Python)"
 ARRAYS_SHA256 = "SHA256 of the arrays"  # in the text of a script, before it is written
@@ -112,11 +120,15 @@ def write_file(path: Path | str, content: bytes, kind: str, force: bool = False)
     """Write an output, sealed as one of a kind of `neurohw.formats` so that the next may replace
     it.
 
-    JSON says its kind itself.
+    JSON says its kind itself, and gets the digest of its fields.
 
     Raises CannotWrite if something else stands there, or what a user has changed, unless `force`.
     """
-    sealed = content if content.startswith(b"{") else seal(content, kind)
+    sealed = (
+        json.dumps(seal_json(json.loads(content)), indent=1).encode()
+        if content.startswith(b"{")
+        else seal(content, kind)
+    )
     _write(_proper(path), sealed, lambda where: why_not_file(where, kind), force)
 
 
@@ -187,7 +199,7 @@ def new_folder(
             if FORMATS[kind].marker == CONTENTS:
                 files = sorted(str(p.relative_to(temporary)) for p in temporary.rglob("*"))
                 content = {"format_version": FORMATS[kind].version, "kind": kind, "files": files}
-                (temporary / CONTENTS).write_text(json.dumps(content, indent=1))
+                (temporary / CONTENTS).write_text(json.dumps(seal_json(content), indent=1))
             place(
                 temporary,
                 path,
@@ -283,14 +295,36 @@ def remove_file(path: Path | str, kind: str, force: bool = False) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-def remove_files(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove the files that match, then the folders that this leaves empty, `folder` among them.
+def remove_files(folder: Path, names: re.Pattern[str], kind: str) -> None:
+    """Remove the sealed files of a kind whose paths in `folder` match, and what a killed write of
+    one left; then their folders that this leaves empty, `folder` among them.
 
-    Other files stay.
+    Nothing is followed through a link, and what neurohw did not write stays, or was changed since.
     """
-    for pattern in patterns:
-        for file in folder.glob(pattern):
-            remove(file)
-    for below in (*sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True), folder):
+    emptied: set[Path] = set()
+    for below, _, files in os.walk(folder) if not folder.is_symlink() else ():
+        for file in files:
+            path = Path(below, file)
+            inside = path.parent.relative_to(folder)
+            killed = any(names.fullmatch((inside / n).as_posix()) for n in names_of_temporary(file))
+            ours = names.fullmatch((inside / file).as_posix()) and why_not_file(path, kind) is None
+            if ours or (killed and path.is_file() and not path.is_symlink()):
+                path.unlink()
+                emptied |= {p for p in path.parents if p.is_relative_to(folder)}
+    _remove_empty(sorted(emptied, reverse=True))
+
+
+def remove_folder(path: Path, kind: str) -> None:
+    """Remove a folder that `new_folder` made, then the one around it if this leaves it empty.
+
+    It stays where it lies behind a link, holds anything else, or was changed since.
+    """
+    if path.is_dir() and not path.parent.is_symlink() and why_not_folder(path, kind) is None:
+        remove(path)
+        _remove_empty([path.parent])
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
         with contextlib.suppress(OSError):  # something else is in it
-            below.rmdir()
+            folder.rmdir()

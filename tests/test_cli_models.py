@@ -13,6 +13,8 @@ import pytest
 from neurohw import (
     Lif,
     cli,
+    digest_of,
+    emit,
     feed_forward,
     load_quantized,
     load_trained,
@@ -108,7 +110,31 @@ def test_run_writes_a_trace(
         ),
         (
             ("run", "float", "--engine", "torch", "--input", "gone.npz", "--out", "o.npz"),
-            "no readable array 'spikes'",
+            "gone.npz: there is no such file of spikes; np.savez(path, spikes=array",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "text.npz", "--out", "o.npz"),
+            "text.npz is no .npz of NumPy; np.savez(path, spikes=array",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "other.npz", "--out", "o.npz"),
+            "other.npz holds 'x', 'y' and no array 'spikes'; save it with np.savez(",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "objects.npz", "--out", "o.npz"),
+            "no readable array 'spikes' (it holds Python objects)",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "neurons.npz", "--out", "o.npz"),
+            "shape (5, 20, 7), so 7 neurons, the input 'input' of the model has 6",
+        ),
+        (
+            ("run", "float", "--engine", "torch", "--input", "order.npz", "--out", "o.npz"),
+            "np.savez(path, spikes=array, axes='sample time neuron') or axes='time sample neuron'",
+        ),
+        (
+            ("run", "one.npz", "--engine", "torch", "--input", "one.npz", "--out", "o.npz"),
+            "one.npz is a file, no model folder: `neurohw import one.npz --out FOLDER`",
         ),
         (
             ("run", "float", "--engine", "torch", "--input", "wrong.npz", "--out", "o.npz"),
@@ -121,6 +147,7 @@ def test_run_writes_a_trace(
         (("export", "float", "--to", "snntorch", "--out", "o.txt"), "name it *.py"),
         (("import", "one.npz", "--out", "m"), "neither a NIR graph nor a lava-dl network"),
         (("import", "gone.nir", "--out", "m"), "no such file"),
+        (("check", "float"), "float is a folder: name the file that another tool wrote"),
     ],
 )
 def test_mistakes_are_one_clear_line(
@@ -132,6 +159,11 @@ def test_mistakes_are_one_clear_line(
 ) -> None:
     monkeypatch.chdir(model)
     np.savez("wrong.npz", spikes=np.zeros((4, 9)))
+    Path("text.npz").write_text("0 1 1 0")
+    np.savez("other.npz", x=np.zeros((4, 6)), y=np.zeros(2))
+    np.savez("objects.npz", spikes=np.array([{}], object))
+    np.savez("neurons.npz", spikes=np.zeros((5, 20, 7)))
+    np.savez("order.npz", spikes=np.zeros((5, 20, 6)))
     code, text = run(capsys, *arguments)
     assert code == 1 and message in text and text.startswith("error:")
     assert not any(Path(name).exists() for name in ("o.npz", "o.nir", "o.py", "m"))
@@ -377,7 +409,7 @@ def test_a_trace_does_not_replace_the_spikes_that_it_is_made_of(
         "--out",
     )
     with monkeypatch.context() as patch:
-        patch.setattr("neurohw.run_model.model_for", lambda *_: pytest.fail("the work began"))
+        patch.setattr("neurohw.flow.models.model_for", lambda *_: pytest.fail("the work began"))
         code, text = run(capsys, *command, model / "one.npz")
     assert code == 1 and "one.npz: it carries no seal of neurohw" in text
     assert (model / "one.npz").read_bytes() == before
@@ -398,3 +430,84 @@ def test_the_picture_of_a_mismatch_does_not_replace_another(
     code, text = run(capsys, "crosscheck", model / "float", "--picture", model / "notes.svg")
     assert code == 1 and "notes.svg: it carries no seal of neurohw" in text
     assert (model / "notes.svg").read_text() == "<svg>my drawing</svg>"
+
+
+def test_an_import_goes_on_to_integers_lava_and_rtl(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each refusal names the command that leads on."""
+    graph, model, out = good_graph(tmp_path / "net.nir"), tmp_path / "model", tmp_path / "integers"
+    options = ("--reset", "soft", "--discretisation", "forward_euler", "--steps", "12")
+    assert run(capsys, "import", graph, "--out", model, *options)[0] == 0
+    np.savez(tmp_path / "in.npz", spikes=np.ones((12, 3), np.uint8))
+    golden = ("--engine", "golden", "--input", tmp_path / "in.npz", "--out", tmp_path / "out.npz")
+    lava = ("--to", "lava", "--out", tmp_path / "net.py")
+    for command in (("run", model, *golden), ("export", model, *lava)):
+        code, text = run(capsys, *command)
+        assert code == 1 and "`neurohw quantize MODEL --out FOLDER`" in text
+    code, text = run(capsys, "quantize", "--run", model)
+    assert code == 1 and f"`neurohw quantize {model} --bits 8 --out FOLDER`" in text
+    code, text = run(capsys, "quantize", model, "--bits", 4, "--decay", "multiply", "--out", out)
+    assert code == 0 and "quantized network" in text and f"next: neurohw run {out}" in text
+    made, expected = load_quantized(out), quantize(load_trained(model), 4, decay="multiply")
+    assert digest_of(made) == digest_of(expected)
+    assert run(capsys, "run", out, *golden)[0] == 0
+    assert run(capsys, "export", out, *lava)[0] == 0
+    assert emit(made).files
+
+
+def test_quantizing_a_saved_network_takes_all_options_and_says_what_is_wrong(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = model / "out"
+    options = ("--resolution-bits", 7, "--membrane-cap", 20, "--steps", 30, "--max-count", 3)
+    assert run(capsys, "quantize", model / "float", *options, "--out", out)[0] == 0
+    expected = quantize(
+        load_trained(model / "float"), resolution_bits=7, membrane_cap=20, steps=30, max_count=3
+    )
+    assert digest_of(load_quantized(out)) == digest_of(expected)
+    (out / "notes").write_text("mine")
+    for arguments, code, message in (
+        ((model / "float", "--out", out), 1, "it holds notes"),
+        ((model / "integer", "--out", model / "b"), 1, "is a quantized network already"),
+        ((model / "float", "--out", model / "b", "--bits", 9), 1, "9"),
+        ((model / "float",), 2, "with --out"),
+        ((), 2, "name a run folder with --run, or a saved model with --out"),
+        ((model / "float", "--run", model), 2, "not both"),
+    ):
+        found, text = run(capsys, "quantize", *arguments)
+        assert found == code and message in text, text
+    assert not (model / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("quantize", "float", "--bits", "9", "--out", "o"), "--bits must be a whole number"),
+        (("quantize", "float", "--membrane-cap", "99", "--out", "o"), "--membrane-cap must be"),
+        (("quantize", "float", "--max-count", "0", "--out", "o"), "--max-count must be"),
+        (("quantize", "float", "--decay", "slow", "--out", "o"), "--decay must be 'auto'"),
+        (("reservoir", "build", "digits", "--shape", "3,3"), "--shape must be"),
+        (("reservoir", "build", "digits", "--train-samples", "0"), "--train-samples must be"),
+        (("noise", "float", "--adc-bits", "99"), "--adc-bits must be"),
+        (("noise", "float", "--dac-bits", "0"), "--dac-bits must be"),
+        (("noise", "float", "--stuck-low", "2"), "--stuck-low must be"),
+        (("noise", "float", "--wire-ohm", "-1"), "--wire-ohm must be"),
+        (("noise", "float", "--levels", "1"), "--levels must be"),
+    ],
+)
+def test_errors_of_the_command_line_name_its_options(
+    model: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(model)
+    code, text = run(capsys, *arguments)
+    assert code == 1 and text.startswith(f"error: {message}"), text
+
+
+def test_the_help_of_run_tells_the_array_axes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "run", "--help")
+    assert code == 0 and "axes" in text

@@ -40,6 +40,7 @@ def test_a_quantized_model_and_a_package_of_the_last_release_are_refused_by_name
     for file in (tmp_path / "model" / "value.json", tmp_path / "rtl" / "manifest.json"):
         value = json.loads(file.read_text())
         assert value["format_version"] == 2
+        del value["sha256"]  # which came later
         file.write_text(json.dumps({**value, "format_version": 1}))
     with pytest.raises(
         BrokenFile, match="model: a quantized network of format version 1.*`neurohw quantize`"

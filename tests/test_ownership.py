@@ -2,6 +2,7 @@
 """Seals: files stay readable by their own readers, and say kind and change."""
 
 import io
+import json
 import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurohw.ownership import seal, why_not_file
+from neurohw.ownership import seal, seal_json, why_not_file
 
 
 def saved(save: Callable[[io.BytesIO], object]) -> bytes:
@@ -73,17 +74,23 @@ def test_a_seal_tells_ours_from_changed_from_foreign(suffix: str, tmp_path: Path
     assert why_not_file(tmp_path / "absent", kind) is None
 
 
+def sealed(**fields: object) -> str:
+    return json.dumps(seal_json(fields))
+
+
 def test_json_says_its_kind_itself(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
+    changed = "it was changed since neurohw wrote it"
+    no_seal = "it carries no seal of neurohw, so it may be yours"
     for text, reason in (
-        ('{"format_version": 1, "kind": "report"}', None),  # an older one is ours, too
-        ('{"format_version": 1, "kind": "build"}', "it is a report of builds, not a report"),
-        ('{"kind": "report"}', "it carries no seal of neurohw, so it may be yours"),
-        (
-            '{"format_version": 1, "kind": "thesis"}',
-            "it carries no seal of neurohw, so it may be yours",
-        ),
-        ("[" * 100_000, "it carries no seal of neurohw, so it may be yours"),
+        (sealed(format_version=1, kind="report"), None),  # an older one is ours, too
+        (sealed(format_version=1, kind="build"), "it is a report of builds, not a report"),
+        (sealed(format_version=1, kind="report")[:-1] + ', "a": 1}', changed),
+        (sealed(format_version=1, kind="report")[:-1] + ', "a": NaN}', changed),
+        ('{"format_version": 1, "kind": "report"}', no_seal),
+        (sealed(kind="report"), no_seal),
+        (sealed(format_version=1, kind="thesis"), no_seal),
+        ("[" * 100_000, no_seal),
     ):
         path.write_text(text)
         assert why_not_file(path, "report") == reason

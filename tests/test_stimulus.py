@@ -25,6 +25,7 @@ from neurohw.data import Encoder
 from neurohw.engines import ENGINES
 from neurohw.errors import InvalidData
 from neurohw.flow.check import crosscheck_saved
+from neurohw.flow.models import run_model
 from neurohw.golden.native import run_native
 from neurohw.hardware.verify import verify
 from neurohw.memristor import calibrate_columns, calibrate_thresholds, device_named, program
@@ -35,7 +36,7 @@ from neurohw.plasticity.integer import quantize_plasticity
 from neurohw.plasticity.native import run_plastic_native
 from neurohw.reservoir import gaussian_reservoir, run_liquid
 from neurohw.reservoir.summary import summarise
-from neurohw.run_model import load_spikes, run_model
+from neurohw.run_model import load_spikes
 from neurohw.stimulus import Spikes
 from neurohw.train import SpikingModule
 from neurohw.train.fitting import evaluate
@@ -221,7 +222,8 @@ def test_a_file_says_its_order_where_it_could_be_both(tmp_path: Path) -> None:
     for array in (square, counts(STEPS, 9)):  # the second is [time, sample, neuron]
         np.savez(path, spikes=array)
         with pytest.raises(
-            InvalidData, match=r"in\.npz: .*may be exchanged.*axes='sample time neuron' or"
+            InvalidData,
+            match=r"in\.npz: .*may be exchanged.*savez\(.*'sample time neuron'\) or",
         ):
             load_spikes(path, FLOAT)
     np.savez(path, spikes=square, axes="sample time neuron")

@@ -61,7 +61,7 @@ def test_altered_content_is_noticed(saved: Path) -> None:
 
 
 def test_future_version_and_wrong_kind(saved: Path) -> None:
-    with pytest.raises(BrokenFile, match="holds a trained, a quantized was expected"):
+    with pytest.raises(BrokenFile, match="holds a trained network, not a quantized network"):
         load_quantized(saved)
     header = json.loads((saved / "value.json").read_text())
     header["format_version"] = 99

@@ -2,7 +2,9 @@
 """What may be replaced, and what is refused, for everything that the framework writes."""
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from neurohw import writing
 from neurohw.errors import CannotWrite
 from neurohw.hardware.generate import RtlPackage
+from neurohw.ownership import canonical_json, seal_json
 from neurohw.paths import rtl_folder
 from neurohw.storage import load_value, save_value
 from neurohw.writing import (
@@ -23,7 +26,7 @@ from neurohw.writing import (
     claim_folder,
     new_folder,
     remove_files,
-    write_atomically,
+    remove_folder,
     write_file,
     write_files,
     write_script,
@@ -54,6 +57,7 @@ def value(path: Path, number: int = 0, force: bool = False) -> None:
 MODULE = b"module a;"
 DIGEST = hashlib.sha256(MODULE).hexdigest()
 MANIFEST = f'{{"files":{{"a.sv":"{DIGEST}"}},"format_version":2,"kind":"rtl"}}'.encode()
+MANIFESTED = json.loads(MANIFEST)
 PACKAGE = RtlPackage({"manifest.json": MANIFEST, "a.sv": MODULE})
 # what the framework writes, by a function of the path: folders and single files
 FOLDERS: dict[str, Callable[[Path, bool], object]] = {
@@ -351,17 +355,113 @@ def test_files_listed_by_digest_survive_an_interrupt_between_them(
 
 
 def test_only_files_of_ours_are_cleared_away(tmp_path: Path) -> None:
-    for name in ("0-float/checkpoint.pt", "1-aware/checkpoint.pt", "1-aware/notes"):
-        write_atomically(tmp_path / "checkpoints" / name, b"")
-    remove_files(tmp_path / "checkpoints", ("*/checkpoint.pt",))
-    assert sorted(tree(tmp_path)) == [
-        "checkpoints",
-        "checkpoints/1-aware",
-        "checkpoints/1-aware/notes",
-    ]
-    (tmp_path / "checkpoints/1-aware/notes").unlink()
-    remove_files(tmp_path / "checkpoints", ("*/checkpoint.pt",))
-    assert tree(tmp_path) == {}
+    """Sealed files of the names that we write; never through a link, and no empty folder of a
+    user's.
+    """
+    names, folder = re.compile(r"[01]-float/checkpoint\.pt"), tmp_path / "checkpoints"
+    for name in ("checkpoints/0-float/checkpoint.pt", "elsewhere/checkpoint.pt"):
+        write_file(tmp_path / name, b"ours", "checkpoint")
+    killed = folder / "0-float" / ".checkpoint.pt.a.host-12-0123abcd.tmp"
+    killed.write_bytes(b"half")
+    remove_files(folder, names, "checkpoint")
+    assert sorted(tree(tmp_path)) == ["elsewhere", "elsewhere/checkpoint.pt"]
+
+    write_file(folder / "0-float" / "checkpoint.pt", b"ours", "checkpoint")
+    for name in ("backup/checkpoint.pt", "1-float/checkpoint.pt", "0-float/.checkpoint.pt.old"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    write_file(folder / "kept" / "checkpoint.pt", b"ours", "checkpoint")
+    (folder / "empty").mkdir()
+    (folder / "2-float").symlink_to(tmp_path / "elsewhere")
+    before = tree(tmp_path)
+    remove_files(folder, re.compile(r"[012]-float/checkpoint\.pt"), "checkpoint")
+    after = tree(tmp_path)
+    assert before.keys() - after.keys() == {"checkpoints/0-float/checkpoint.pt"}
+    (tmp_path / "link").symlink_to(tmp_path / "checkpoints")
+    write_file(folder / "0-float" / "checkpoint.pt", b"ours", "checkpoint")
+    remove_files(tmp_path / "link", names, "checkpoint")
+    assert (folder / "0-float" / "checkpoint.pt").exists()
+
+
+def test_a_folder_is_cleared_away_only_as_it_was_written(tmp_path: Path) -> None:
+    for name in ("runs/tune", "elsewhere/tune"):
+        save_value(tmp_path / name, "plastic-run", {"done": 3}, {})
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "runs" / "other").symlink_to(tmp_path / "elsewhere" / "tune")
+    (tmp_path / "runs" / "tune" / "notes").write_text("mine")
+    before = tree(tmp_path)
+    for path in ("runs/tune", "link/tune", "runs/other", "gone"):
+        remove_folder(tmp_path / path, "plastic-run")
+    assert tree(tmp_path) == before
+    (tmp_path / "runs" / "tune" / "notes").unlink()
+    (tmp_path / "runs" / "other").unlink()
+    remove_folder(tmp_path / "runs" / "tune", "plastic-run")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_json_that_was_changed_by_hand_is_a_users(tmp_path: Path) -> None:
+    """A report, the manifest of a package, the header of a value, the marker of a tree."""
+    write_file(tmp_path / "report.json", b'{"format_version": 2, "kind": "report"}', "report")
+    write_file(tmp_path / "report.json", b'{"format_version": 2, "kind": "report"}', "report")
+    sealed = RtlPackage({**PACKAGE.files, "manifest.json": canonical_json(seal_json(MANIFESTED))})
+    for _ in range(2):
+        sealed.write(tmp_path / "rtl")
+        save_value(tmp_path / "model", "trained", {"a": 1}, {})
+        with new_folder(tmp_path / "tree", "route") as folder:
+            (folder / "log").write_text("")
+    for name in ("report.json", "rtl/manifest.json", "model/value.json", "tree/contents.json"):
+        file = tmp_path / name
+        file.write_text(json.dumps({**json.loads(file.read_text()), "my_note": "look again"}))
+    before = tree(tmp_path)
+    with pytest.raises(CannotWrite, match="report.json: it was changed since"):
+        write_file(tmp_path / "report.json", b"{}", "report")
+    with pytest.raises(CannotWrite, match="it holds manifest.json, changed since neurohw wrote it"):
+        sealed.write(tmp_path / "rtl")
+    with pytest.raises(CannotWrite, match="it holds value.json, changed since neurohw wrote it"):
+        save_value(tmp_path / "model", "trained", {"a": 1}, {})
+    with (
+        pytest.raises(CannotWrite, match="it holds contents.json, changed since"),
+        new_folder(tmp_path / "tree", "route"),
+    ):
+        pytest.fail("the work began")
+    (tmp_path / "build.json").write_text('{"kind": "build", "format_version": 1, "mine": 3}')
+    with pytest.raises(CannotWrite, match="build.json: it carries no seal of neurohw"):
+        write_file(tmp_path / "build.json", b"{}", "build")
+    assert tree(tmp_path).items() >= before.items()
+
+
+def test_folders_from_before_digests_of_json_are_read_and_replaced(tmp_path: Path) -> None:
+    save_value(tmp_path / "model", "trained", {"a": 1}, {})
+    file = tmp_path / "model" / "value.json"
+    header = json.loads(file.read_text())
+    del header["sha256"]
+    file.write_text(json.dumps(header, indent=1))
+    assert load_value(tmp_path / "model", "trained")[0] == {"a": 1}
+    save_value(tmp_path / "model", "trained", {"a": 2}, {})
+    for _ in range(2):
+        PACKAGE.write(tmp_path / "rtl")
+
+
+@pytest.mark.parametrize("what", ["link", "folder", "large"])
+def test_anything_else_under_the_name_of_a_packages_file_is_a_users(
+    what: str, tmp_path: Path
+) -> None:
+    PACKAGE.write(tmp_path / "rtl")
+    save_value(tmp_path / "model", "trained", {}, {})
+    for file in (tmp_path / "rtl" / "a.sv", tmp_path / "model" / "arrays.safetensors"):
+        file.unlink()
+        if what == "link":
+            file.symlink_to(tmp_path / "mine.sv")
+        elif what == "folder":
+            file.mkdir()
+        else:
+            with file.open("wb") as large:
+                large.truncate((1 << 26) + 1)
+    with pytest.raises(CannotWrite, match="rtl: it holds a.sv, changed since neurohw wrote it"):
+        PACKAGE.write(tmp_path / "rtl")
+    if what != "large":  # arrays that do not fit their digest are made again
+        with pytest.raises(CannotWrite, match="model: it holds arrays.safetensors, changed since"):
+            save_value(tmp_path / "model", "trained", {}, {})
 
 
 NAMES = st.sampled_from(

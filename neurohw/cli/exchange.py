@@ -18,13 +18,13 @@ from neurohw.console import console
 from neurohw.engines import Model
 from neurohw.errors import NeurohwError
 from neurohw.export_model import export_model
+from neurohw.flow.models import load_model
 from neurohw.formats import VALUE
 from neurohw.interop import EXPORTS, examine_model, import_model
 from neurohw.interop.nir import ORIGINS, TARGETS, DoubtfulImport
 from neurohw.interop.nir.report import doubts, in_words, neurons_table
 from neurohw.model_files import digest_of, save
 from neurohw.network import TrainedNetwork
-from neurohw.run_model import load_model
 
 SourceArgument = Annotated[
     str,

@@ -16,7 +16,7 @@ from neurohw.crosscheck import CrosscheckResult
 from neurohw.engines import ENGINES
 from neurohw.flow import RunFolder
 from neurohw.flow.check import crosscheck_saved
-from neurohw.run_model import run_model
+from neurohw.flow.models import run_model
 
 
 def _show_crosscheck(result: CrosscheckResult) -> None:
@@ -130,7 +130,11 @@ def run_verb(
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(ENGINES)}.")],
     spikes: Annotated[
         Path,
-        typer.Option("--input", help="Array `spikes` [time, neuron] or [sample, time, neuron]."),
+        typer.Option(
+            "--input",
+            help="Array `spikes` [time, neuron] or [sample, time, neuron] of an .npz; an array "
+            "`axes` beside it may say the order, such as 'sample time neuron'.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Trace to write, .npz.")],
     states: Annotated[

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from neurohw.cli.options import ForceOption
+from neurohw.cli.values import option_names
 from neurohw.console import console
 from neurohw.flow.lock import locked
 from neurohw.flow.noise import check_study, folder_name, noise_experiments, write_study
@@ -204,24 +205,34 @@ def noise(
     with more --chips, or another --device, it computes only those. Other settings need another
     --out. Exit code 1 if a chip failed.
     """
-    mapping = CrossbarMapping(scheme, scale_per, levels, tile, tile)  # type: ignore[arg-type]
+    with option_names({"CrossbarMapping.": ""}):
+        mapping = CrossbarMapping(scheme, scale_per, levels, tile, tile)  # type: ignore[arg-type]
+    with option_names({"Faults.": ""}):
+        faults = Faults(stuck_low, stuck_high, unformed)
+    converters = {}
+    for option, width in (("--adc-bits", adc_bits), ("--dac-bits", dac_bits)):
+        with option_names({"Converter.bits": option}):
+            converters[option] = None if width is None else Converter(width)
     method = "exact" if exact_wires else "first_order"
     names = dict.fromkeys(device or ["pcm"])
-    scenarios = {
-        folder_name(name): Scenario(
-            device_from_text(name),
-            mapping,
-            Faults(stuck_low, stuck_high, unformed),
-            None if wire_ohm is None else Wires(wire_ohm, method),  # type: ignore[arg-type]
-            None if adc_bits is None else Converter(adc_bits),
-            None if dac_bits is None else Converter(dac_bits),
-            compensate,
-            read_noise,  # type: ignore[arg-type]
-            bits,
-            recalibrate,  # type: ignore[arg-type]
-        )
-        for name in names
-    }
+    with option_names({"Wires.segment_ohm": "--wire-ohm"}):
+        wires = None if wire_ohm is None else Wires(wire_ohm, method)  # type: ignore[arg-type]
+    with option_names({"Scenario.": ""}):
+        scenarios = {
+            folder_name(name): Scenario(
+                device_from_text(name),
+                mapping,
+                faults,
+                wires,
+                converters["--adc-bits"],
+                converters["--dac-bits"],
+                compensate,
+                read_noise,  # type: ignore[arg-type]
+                bits,
+                recalibrate,  # type: ignore[arg-type]
+            )
+            for name in names
+        }
     executor = _executor(process_count, dask_address)
     folder = out or (model / "noise" if (model / "run.json").exists() else Path("noise"))
     check_study(folder, force)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from neurohw.cli.options import ForceOption
-from neurohw.cli.values import whole_numbers
+from neurohw.cli.values import option_names, whole_numbers
 from neurohw.console import console, stage_progress
 from neurohw.flow import RunFolder
 from neurohw.flow.reservoir import Tuning, build_stage, measure_stage, readout_stage, tune_stage
@@ -197,7 +197,8 @@ def build(
     own = RunFolder(path).config.liquid if (path / "run.json").exists() else None
     if own is None or topology not in (None, own.topology):
         own = liquid_named(recipe, topology)
-    liquid = dataclasses.replace(own, **{k: v for k, v in given.items() if v is not None})
+    with option_names({"LiquidConfig.": ""}):
+        liquid = dataclasses.replace(own, **{k: v for k, v in given.items() if v is not None})
     options = {
         "data": data,
         "bits": bits,

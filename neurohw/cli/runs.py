@@ -12,10 +12,12 @@ from rich.text import Text
 
 from neurohw import processes
 from neurohw.cli.options import ForceOption
+from neurohw.cli.values import option_names
 from neurohw.console import console, stage_progress
 from neurohw.errors import InvalidData, NeurohwError
 from neurohw.flow import STAGES, RunFolder, run_stages
 from neurohw.flow.config import DEFAULT_BOARDS
+from neurohw.flow.models import is_run, quantize_saved
 
 NEXT = dict(pairwise(STAGES))
 BESIDE = {"crosscheck", "verify", "build"}  # the page tells of their failures
@@ -247,12 +249,93 @@ def train(
 
 
 def quantize(
-    run: ExistingRun, resolution_bits: ResolutionOption = None, force: ForceOption = False
+    model: Annotated[
+        Path | None, typer.Argument(help="Saved trained network, such as `neurohw import` makes.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Run folder that `neurohw train` made, in the place of MODEL."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Of MODEL: folder for the quantized network.")
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option("--bits", help="Of MODEL: weight width, 2..8. Default 8.")
+    ] = None,
+    resolution_bits: ResolutionOption = None,
+    membrane_cap: Annotated[
+        int | None,
+        typer.Option("--membrane-cap", help="Of MODEL: membrane width that may saturate."),
+    ] = None,
+    decay: Annotated[
+        str | None,
+        typer.Option("--decay", help="Of MODEL: auto (default), shift or multiply."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Of MODEL: steps to prove widths for. Default: its own."),
+    ] = None,
+    max_count: Annotated[
+        int | None,
+        typer.Option("--max-count", help="Of MODEL: largest count of an input in one step."),
+    ] = None,
+    force: ForceOption = False,
 ) -> None:
-    """Quantize the trained network to integers, with widths by proof."""
-    folder = RunFolder(run, force=force)
+    """Quantize a trained network to integers, with widths by proof: `neurohw quantize --run
+    runs/digits`, or a saved network, `neurohw quantize model --bits 4 --out integers`.
+    """
+    given: dict[str, Any] = {
+        "bits": bits,
+        "membrane_cap": membrane_cap,
+        "decay": decay,
+        "steps": steps,
+        "max_count": max_count,
+        "out": out,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    if run is not None and model is not None:
+        raise typer.BadParameter("name a saved model or --run, not both")
+    if run is None and model is not None and is_run(model):
+        run = model
+    if run is not None:
+        _quantize_run(run, resolution_bits, options, force)
+        return
+    if model is None:
+        raise typer.BadParameter("name a run folder with --run, or a saved model with --out")
+    if out is None:
+        raise typer.BadParameter(f"name the folder for the integers of {model} with --out")
+    del options["out"]
     if resolution_bits is not None:
-        folder = RunFolder(run, replace(folder.config, resolution_bits=resolution_bits), force)
+        options["resolution_bits"] = resolution_bits
+    words = {"bits of the weights": "--bits", "decay must be": "--decay must be"}
+    for name in ("membrane_cap", "resolution_bits", "max_count"):
+        words[name] = "--" + name.replace("_", "-")
+    with option_names(words):
+        quantized, digest = quantize_saved(model, out, force, **options)
+    for text in quantized.info["warnings"]:
+        console.print(f"warning: {text}", style="yellow", highlight=False, soft_wrap=True)
+    console.print(f"quantized network {digest[:12]}: {out}", soft_wrap=True)
+    console.print(
+        f"next: neurohw run {out} --engine golden --input spikes.npz --out trace.npz",
+        soft_wrap=True,
+    )
+
+
+def _quantize_run(
+    path: Path, resolution_bits: int | None, others: dict[str, Any], force: bool
+) -> None:
+    """Repeat the stage of a run folder; InvalidData for options that are not its own."""
+    folder = RunFolder(path, force=force)
+    for name, value in others.items():
+        option = "--" + name.replace("_", "-")
+        if name in ("bits", "membrane_cap"):
+            raise InvalidData(
+                f"{option} of a run belongs to its training: run `{folder.command('train')} "
+                f"{option} {value}`, then `{folder.command('quantize')}`"
+            )
+        raise InvalidData(f"{option} is for a saved model, {path} is a run folder: leave it out")
+    if resolution_bits is not None:
+        folder = RunFolder(path, replace(folder.config, resolution_bits=resolution_bits), force)
     execute(folder, ("quantize",))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from neurohw.checks import exactly
 from neurohw.errors import Unsupported
 from neurohw.extras import missing_package
 from neurohw.integers import QuantizedNetwork
@@ -26,6 +27,11 @@ from neurohw.stimulus import Spikes
 from neurohw.trace import Trace
 
 Model = TrainedNetwork | QuantizedNetwork
+# what to do with a float model where integers are needed
+QUANTIZE = (
+    "quantize the model first, with `neurohw quantize MODEL --out FOLDER` (neurohw.quantize in "
+    "Python)"
+)
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,10 @@ class Engine:
         """Raise Unsupported, naming the node and the value, for what the engine cannot run
         exactly.
         """
+        exactly(f"engine {self.name!r}: model", model, TrainedNetwork, QuantizedNetwork)
         kind = kind_of(model)
         if kind not in self.takes:
-            cure = (
-                "quantize the model first"
-                if kind == "float"
-                else "give it the model before quantization"
-            )
+            cure = QUANTIZE if kind == "float" else "give it the model before quantization"
             raise Unsupported(
                 f"engine {self.name!r} takes {' and '.join(self.takes)} models, not {kind} "
                 f"ones: {cure}"

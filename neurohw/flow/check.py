@@ -11,9 +11,10 @@ from neurohw.crosscheck import TOLERANCE, CrosscheckResult, crosscheck
 from neurohw.engines import ENGINES, Model
 from neurohw.errors import InvalidData
 from neurohw.flow.data import run_test_split
+from neurohw.flow.models import is_run
 from neurohw.flow.run_folder import RunFolder
 from neurohw.network import TrainedNetwork
-from neurohw.run_model import load_model, load_spikes
+from neurohw.run_model import load_saved, load_spikes
 from neurohw.stimulus import Spikes
 from neurohw.storage import check_file, write_file
 from neurohw.trace import first_mismatch
@@ -50,8 +51,8 @@ def draw_mismatch(result: CrosscheckResult) -> str:
 
 
 def _models(path: Path) -> list[Model]:
-    if not (path / "run.json").exists():
-        return [load_model(path)]
+    if not is_run(path):
+        return [load_saved(path)]
     run = RunFolder(path)
     models: list[Model] = [run.trained()]
     if run.stamp("quantize"):
@@ -61,7 +62,7 @@ def _models(path: Path) -> list[Model]:
 
 def _stimulus(path: Path, wanted: int, model: Model) -> Spikes:
     """Spikes without a file: the test samples of a run, else random ones."""
-    if (path / "run.json").exists():
+    if is_run(path):
         return run_test_split(RunFolder(path))[0]
     steps = WITHOUT_INPUT_STEPS
     if not isinstance(model, TrainedNetwork):

@@ -32,7 +32,9 @@ def _lock(file: Path) -> int | None:
 
     Raises InvalidData naming the owner.
     """
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    if file.is_symlink():  # its target would be emptied
+        raise InvalidData(f"{file} is a symbolic link, no lock of neurohw: move it away")
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.exists(file) and os.path.samestat(os.fstat(handle), os.stat(file)):

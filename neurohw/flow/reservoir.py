@@ -15,6 +15,7 @@ import functools
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
@@ -46,13 +47,14 @@ from neurohw.storage import (
     check_file,
     check_folder,
     remove_files,
-    write_atomically,
+    remove_folder,
     write_file,
 )
 
 P = ParamSpec("P")
 Stage = Callable[Concatenate[RunFolder, P], None]
 LARGEST_COUNT = 10**9  # of steps and samples
+COUNTS = re.compile(rf"counts-[0-9a-f]{{16}}/({'|'.join(PARTS)})-\d+\.npy")  # under `checkpoints`
 JUDGED = 30  # test samples on which tuning compares branching factors
 
 
@@ -210,7 +212,7 @@ def tune_stage(run: RunFolder, progress: Progress, tuning: Tuning | None = None)
     branching = {"before": _branching(liquid, judged), "after": _branching(tuned, judged)}
     result = {"digest": digest, **tuning.to_json(), "branching_factor": branching}
     run.finish("tune", tuning.to_json(), inputs, result)
-    remove_files(run.path / "checkpoints", ("tune/value.json", "tune/arrays.safetensors"))
+    remove_folder(run.path / "checkpoints" / "tune", "plastic-run")
     progress("tune", "done", 1.0)
 
 
@@ -320,7 +322,7 @@ def _counts(
             if not file.exists():
                 buffer = io.BytesIO()
                 np.save(buffer, count(spikes))
-                write_atomically(file, buffer.getvalue())
+                write_file(file, buffer.getvalue(), "counts")  # readers skip the seal
             found.append(np.load(file, allow_pickle=False))
             done += len(found[-1])
             progress(done)
@@ -429,5 +431,5 @@ def readout_stage(run: RunFolder, progress: Progress, plastic: bool = False) -> 
         digest = save(attach_readout(liquid, readout), run.path / "trained", run.force)
         result |= {"digest": digest, "float_accuracy": plain, "counts_accuracy": score}
         run.finish(stage, options, inputs, result)
-    remove_files(run.path / "checkpoints", ("counts-*/*.npy", "counts-*/.*.npy.*"))
+    remove_files(run.path / "checkpoints", COUNTS, "counts")
     progress("readout", "done", 1.0)

@@ -108,6 +108,11 @@ class RunFolder:
         self._held = False
         _check_is_folder(self.path)
         if config is None:
+            if (self.path / "value.json").exists():
+                raise InvalidData(
+                    f"{self.path} is a saved model, no run folder: `neurohw quantize {self.path} "
+                    "--bits 8 --out FOLDER` quantizes it"
+                )
             if not (self.path / "run.json").exists():
                 raise InvalidData(
                     f"{self.path} is no run folder (run.json is missing): "

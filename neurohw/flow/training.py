@@ -6,6 +6,7 @@ something to be compared with, a float twin is trained from the same start, as l
 way.
 """
 
+import re
 from typing import Any
 
 from neurohw import processes
@@ -22,7 +23,8 @@ from neurohw.reference import run_reference
 from neurohw.storage import remove_files
 from neurohw.train.recipes import Recipe, recipe_named
 
-CHECKPOINTS = ("*/checkpoint.pt", "*/.checkpoint.pt.*")  # of trainings, under `checkpoints`
+# under `checkpoints`: those of every training that a run can have (`trainings`)
+CHECKPOINTS = re.compile(r"\d-(float|quantization-aware|float-twin)/checkpoint\.pt")
 
 
 def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
@@ -58,7 +60,7 @@ def train(run: RunFolder, progress: Progress, device: str = "cpu") -> None:
         result = _train(run, dataset, progress, device)
         if distributed.rank() == 0:
             run.finish("train", options, inputs, result)
-            remove_files(run.path / "checkpoints", CHECKPOINTS)
+            remove_files(run.path / "checkpoints", CHECKPOINTS, "checkpoint")
 
 
 def _is_trained(run: RunFolder, options: dict[str, Any], inputs: dict[str, str]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.checks import needs_model
+from neurohw.checks import exactly
 from neurohw.errors import InvalidModel
 from neurohw.golden.specification import run_golden
 from neurohw.integers.quantized import QuantizedNetwork
@@ -133,8 +133,8 @@ def calibration_differences(
     model: the integers of `trained`. Raises InvalidModel for integers of other populations or
     without a scale, InvalidData for a stimulus of the wrong shape.
     """
-    needs_model(trained, TrainedNetwork, "calibration_differences")
-    needs_model(model, QuantizedNetwork, "calibration_differences")
+    exactly("calibration_differences: trained", trained, TrainedNetwork)
+    exactly("calibration_differences: model", model, QuantizedNetwork)
     network = model.network
     if trained.network.populations != network.populations:
         raise InvalidModel(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import at_least, exactly, whole
 from neurohw.errors import SaturationWarning
 from neurohw.golden.native import NativeModel, run_native
 from neurohw.integers.quantized import QuantizedNetwork
@@ -63,6 +64,9 @@ def infer(
     Raises InvalidModel for a readout that the output does not have, InvalidData as `run_golden`.
     Where a state saturates, a SaturationWarning names the population and says how often.
     """
+    exactly("infer: model", model, QuantizedNetwork)
+    if threads is not None:
+        threads = whole("infer: threads", threads, at_least(1))
     network, output = model.network, model.network.output
     readout = readout or default_readout(network)
     check_readout(network, readout)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import at_least, exactly, whole
 from neurohw.golden.native_structures import (
     IMPLEMENTS,
     Arrays,
@@ -139,6 +140,9 @@ def run_native(
     processor. beyond_proof: as of `run_golden`. A stimulus whose counts could leave an accumulator
     format is left to `run_golden`, which checks every sum.
     """
+    exactly("run_native: model", model, QuantizedNetwork)
+    if threads is not None:
+        threads = whole("run_native: threads", threads, at_least(1))
     network = model.network
     IMPLEMENTS.check(network, model.populations)
     given = stimulus_of(model, spikes)

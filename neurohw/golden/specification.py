@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import exactly
 from neurohw.connections import MATRICES, Matrix, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.fixedpoint import DECAYS, IntArray, exact_matmul
@@ -81,6 +82,7 @@ def run_golden(
     (`neurohw.stimulus`), and one beyond the proof, InvalidModel if a sum leaves its accumulator
     format, Unsupported for a node that `IMPLEMENTS` does not name.
     """
+    exactly("run_golden: model", model, QuantizedNetwork)
     IMPLEMENTS.check(model.network, model.populations)
     given, beyond = proved_stimulus(model, spikes, beyond_proof)
 

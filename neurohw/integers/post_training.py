@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neurohw.checks import Range, at_least, choice, needs_model, whole
+from neurohw.checks import Range, at_least, choice, exactly, whole
 from neurohw.connections import MATRICES, delay_matrices
 from neurohw.errors import InvalidModel, PrecisionWarning
 from neurohw.fixedpoint import (
@@ -284,7 +284,7 @@ def quantize(
     errors is in `.info`, and what it warns of is a PrecisionWarning, too. Raises
     InvalidModel for what cannot be expressed.
     """
-    needs_model(trained, TrainedNetwork, "quantize")
+    exactly("quantize: trained", trained, TrainedNetwork)
     IMPLEMENTS.check(trained.network)
     bits = whole("bits of the weights", bits, Range(2, 8))
     choice("decay", decay, get_args(DecayKind))

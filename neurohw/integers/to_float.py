@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurohw.checks import needs_model
+from neurohw.checks import exactly
 from neurohw.connections import MATRICES
 from neurohw.fixedpoint import (
     MULTIPLY_UNIT,
@@ -68,7 +68,7 @@ def dequantize(model: QuantizedNetwork) -> TrainedNetwork:
     imported integers). Simulated by the float reference it shows what rounding the parameters
     costs; the golden model adds what rounding the leak costs.
     """
-    needs_model(model, QuantizedNetwork, "dequantize")
+    exactly("dequantize: model", model, QuantizedNetwork)
     IMPLEMENTS.check(model.network, model.populations)
     parameters: dict[str, FloatArray] = {}
     populations = [model.network.input]

@@ -27,6 +27,8 @@ def recognise(source: str) -> Literal["nir", "lava-dl", "snntorch"]:
         return "snntorch"
     path = Path(source)
     if not path.is_file():
+        if path.is_dir():
+            raise InvalidData(f"{path} is a folder: name the file that another tool wrote")
         raise InvalidData(f"{path}: there is no such file")
     if path.suffix == ".py":
         raise Unsupported(f"{path}: say which object of the script is the network: {path}:NAME")

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurohw.checks import SEED, checked, whole
+from neurohw.checks import SEED, checked, exactly, whole
 from neurohw.connections import Convolution, Dense, Matrix, Sparse, apply_matrix
 from neurohw.errors import InvalidModel
 from neurohw.memristor.compensation import compensation_factors
@@ -382,6 +382,7 @@ def program(
     Raises InvalidModel, naming the projection, for one that does not exist or that the mapping
     cannot hold.
     """
+    exactly("program: trained", trained, TrainedNetwork)
     IMPLEMENTS.check(trained.network)
     seed = whole("the seed of a chip", seed, SEED)
     folded = trained.folded()

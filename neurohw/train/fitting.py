@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from neurohw.checks import argument, exactly
 from neurohw.data import Dataset, Encoder
 from neurohw.data.dataset import known_order
 from neurohw.errors import InvalidData, InvalidModel
@@ -75,6 +76,8 @@ def evaluate(
     joined: the batches are divided among the processes of `neurohw.train.distributed`, all of which
         must call; the figures are the same to the last bit.
     """
+    argument("evaluate: module", module, SpikingModule)
+    argument("evaluate: encoder", encoder, Encoder, error=InvalidData)
     if not isinstance(x, Spikes) and x.ndim == 3:
         x = samples_first(x, encoder.steps, "the array of samples")
     training = module.training
@@ -262,6 +265,11 @@ def fit(
     Raises InvalidData or InvalidModel if network, dataset and configuration do not suit each other,
     MissingTool without such a device.
     """
+    if not isinstance(network, Network):
+        exactly("fit: network", network, TrainedNetwork, Network)
+    argument("fit: dataset", dataset, Dataset, error=InvalidData)
+    argument("fit: encoder", encoder, Encoder, error=InvalidData)
+    argument("fit: config", config, TrainConfig, type(None))
     config = config or TrainConfig()
     folder = Path(run_folder) if run_folder else None
     with torch_threads(config.threads), distributed.joined():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from neurohw.checks import exactly
 from neurohw.connections import Dense
 from neurohw.errors import InvalidData, InvalidModel
 from neurohw.integers.weights import weight_steps
@@ -956,6 +957,7 @@ class SpikingModule(nn.Module):
         """A module in evaluation mode with the parameters of `trained`; options as for the
         constructor.
         """
+        exactly("SpikingModule.from_trained: trained", trained, TrainedNetwork)
         module = SpikingModule(trained.network, dtype=dtype, **options).load_trained(trained)
         module.eval()
         return module

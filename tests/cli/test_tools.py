@@ -2,13 +2,16 @@
 """The verbs that say what is here."""
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import neurohw
+from neurohw import console
 from neurohw.cli import tools
 from neurohw.cli.app import app
-from neurohw.errors import MissingTool
-from neurohw.hardware.build.tools import Tool
+from neurohw.errors import InvalidData, MissingTool
+from neurohw.extras import EXTRAS
+from neurohw.hardware.build.tools import TOOLS, Tool
 
 RUNNER = CliRunner()
 
@@ -52,3 +55,22 @@ def test_doctor_fails_where_the_installation_lacks_its_own_sources(
     done = RUNNER.invoke(app, ["doctor"])
     assert done.exit_code == 1
     assert "nhw_population.sv is not there" in done.output
+
+
+def test_doctor_lists_what_every_extra_brings() -> None:
+    listed = " ".join(tool.install for tool in TOOLS)
+    for extra in set(EXTRAS.values()):
+        assert f"neurohw[{extra}]" in listed, extra
+    assert {"triton", "dask"} <= {tool.name for tool in TOOLS}
+
+
+def test_a_stage_that_fails_at_its_start_leaves_no_line_about_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "console", Console(width=200))
+    with pytest.raises(InvalidData), console.stage_progress() as show:
+        show("train", "started", 0.0)
+        show("quantize", "accuracy", 0.5)
+        raise InvalidData("needs --data")
+    text = capsys.readouterr().out
+    assert "started" not in text and "quantize" in text

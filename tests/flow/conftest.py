@@ -2,7 +2,6 @@
 """Stand-ins for tools, and a finished run made with them."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,12 @@ from tests.flow.common import Tools, finished
 
 
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that nobody may change."""
     with pytest.MonkeyPatch.context() as patch:
         Tools(patch)
-        yield finished(tmp_path_factory.mktemp("finished") / "digits").path
+        run = finished(tmp_path_factory.mktemp("finished") / "digits")
+    return run.path
 
 
 @pytest.fixture

@@ -178,6 +178,21 @@ def test_a_real_interrupt_of_the_command(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
+def test_checkpoints_of_the_user_stay(tmp_path: Path) -> None:
+    """A copy under another name, and what lies behind a link, also after a second training."""
+    run, elsewhere = RunFolder(tmp_path / "run", RunConfig(epochs=1)), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    mine = [run.path / "checkpoints/backup/checkpoint.pt", elsewhere / "checkpoint.pt"]
+    run_stages(run, ("train",), quiet)
+    mine[0].parent.mkdir(parents=True)
+    (run.path / "checkpoints/1-float").symlink_to(elsewhere)
+    for path in mine:
+        path.write_text("mine")
+    run_stages(RunFolder(run.path, RunConfig(epochs=2)), ("train",), quiet)
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    assert sorted(os.listdir(run.path / "checkpoints")) == ["1-float", "backup"]
+
+
 def test_truncated_run_folder_names_the_file(run: RunFolder) -> None:
     (run.path / "quantized" / "arrays.safetensors").write_bytes(b"")
     with pytest.raises(BrokenFile, match="quantized: truncated"):
@@ -242,7 +257,7 @@ def test_command_line_teaches_and_reports_errors(tmp_path: Path) -> None:
         "report",
         "doctor",
     }
-    assert names == verbs | {"run", "import", "export", "noise"}
+    assert names == verbs | {"run", "import", "check", "export", "noise"}
     for arguments, expected in (
         (["verify", "--help"], "golden model"),
         (["quantize", "--run", str(tmp_path)], "is no run folder"),

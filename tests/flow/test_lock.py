@@ -78,6 +78,14 @@ def test_a_folder_made_for_the_lock_alone_goes_with_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["mine"]
 
 
+def test_a_lock_does_not_empty_a_file_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / NAME).symlink_to(tmp_path / "mine")
+    with pytest.raises(InvalidData, match="is a symbolic link"), locked(tmp_path, "train"):
+        pytest.fail("locked")
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
 def test_a_run_may_hold_itself(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", CONFIG)
     with run.hold("flow"), run.hold("train"):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from neurohw import load_trained, save
+from neurohw.cli.app import app
 from neurohw.errors import BrokenFile, CannotWrite, InvalidData, InvalidModel
 from neurohw.flow import STAGES, RunConfig, RunFolder, run_stages
+from neurohw.flow.check import crosscheck_saved
 from neurohw.flow.config import LIMITS
-from neurohw.run_model import load_model
+from neurohw.flow.models import load_model, run_model
 from tests.flow.common import CONFIG, Tools, finished, quiet
 
 LATER = STAGES[2:]  # those that read what `quantize` made
@@ -44,8 +46,31 @@ def test_after_another_training_every_verb_says_which_one_to_run(
         run_stages(run, (stage,), quiet)
     assert tools.calls == [] and (run.path / "report.json").read_bytes() == before
     assert load_model(run.path, "float").digest() == run.digest("train")  # type: ignore[union-attr]
-    with pytest.raises(InvalidData, match="made from another training: run `neurohw quantize`"):
-        load_model(run.path, "integer")
+    for kind in ("integer", None):
+        with pytest.raises(InvalidData, match="another result of 'train'.*run `neurohw quantize"):
+            load_model(run.path, kind)
+
+
+def test_a_stale_quantized_network_is_not_run_and_not_exported(
+    copied: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`train --resolution-bits 9 --membrane-cap 12` leaves the training as it was, and the integers
+    with the options before.
+    """
+    changed = replace(copied.config, resolution_bits=9, membrane_cap=12)
+    run_stages(RunFolder(copied.path, changed), ("train",), quiet)
+    np.savez(tmp_path / "in.npz", spikes=np.zeros((4, 64)))
+    refused = "'quantize' was done with other options.*run `neurohw quantize"
+    with pytest.raises(InvalidData, match=refused):
+        run_model(copied.path, "golden", tmp_path / "in.npz", tmp_path / "out.npz")
+    with pytest.raises(InvalidData, match=refused):
+        crosscheck_saved(copied.path, None, 1, None, tmp_path / "m.svg", lambda *_: None)
+    run = str(copied.path)
+    arguments = ["export", run, "--to", "brian2", "--integers", "--out", str(tmp_path / "net.py")]
+    with pytest.raises(InvalidData, match=refused):
+        app(arguments, standalone_mode=False)
+    assert not (tmp_path / "net.py").exists() and not (tmp_path / "out.npz").exists()
+    assert load_model(copied.path, "float").digest() == copied.digest("train")  # type: ignore[union-attr]
 
 
 def test_the_verbs_that_are_named_lead_back_to_a_page(copied: RunFolder) -> None:
@@ -362,3 +387,24 @@ def test_accuracies_beside_each_other_are_of_equally_long_trainings(
         "Epochs of float: 1 + 1. Of integers: the same 1, then 1 quantization-aware at 4 bits."
     )
     assert words in (run.path / "report.html").read_text()
+
+
+def test_options_that_belong_to_the_training_are_not_of_quantize(copied: RunFolder) -> None:
+    run = str(copied.path)
+    for options, message in (
+        (
+            ("--bits", "4"),
+            "--bits of a run belongs to its training: run `neurohw train .*--bits 4`",
+        ),
+        (("--membrane-cap", "9"), "--membrane-cap of a run belongs to its training"),
+        (("--steps", "9"), "--steps is for a saved model, .* is a run folder: leave it out"),
+        (("--out", "x"), "--out is for a saved model"),
+    ):
+        for where in ((run,), ("--run", run)):
+            with pytest.raises(InvalidData, match=message):
+                app(["quantize", *where, *options], standalone_mode=False)
+
+
+def test_a_run_folder_in_the_place_of_a_network_is_named(copied: RunFolder) -> None:
+    with pytest.raises(BrokenFile, match="is a run folder; its networks are saved in .*trained"):
+        load_trained(copied.path)

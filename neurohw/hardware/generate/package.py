@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neurohw.checks import exactly
 from neurohw.errors import BrokenFile
 from neurohw.formats import FORMATS, check_format
 from neurohw.hardware.generate.pack import (
@@ -25,7 +26,7 @@ from neurohw.hardware.generate.text import network_text, package_text
 from neurohw.integers import QuantizedNetwork
 from neurohw.model_files import digest_of
 from neurohw.paths import rtl_folder
-from neurohw.storage import canonical_json, new_folder
+from neurohw.storage import canonical_json, new_folder, seal_json
 
 MANIFEST = "manifest.json"
 # the order in which tools read them is free; names that no network needs stay out of the package
@@ -152,6 +153,7 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
     lanes: synaptic operations per clock of the first population.
     Raises Unsupported, naming the node, for what the cores cannot express.
     """
+    exactly("emit: model", model, QuantizedNetwork)
     populations = plan(model, lanes, memory_style)
     network, digest = model.network, digest_of(model)
     files: dict[str, bytes] = {
@@ -226,4 +228,4 @@ def emit(model: QuantizedNetwork, lanes: int = 8, memory_style: str = "auto") ->
             path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())
         },
     }
-    return RtlPackage({**files, MANIFEST: canonical_json(manifest)})
+    return RtlPackage({**files, MANIFEST: canonical_json(seal_json(manifest))})

@@ -32,7 +32,7 @@ from neurohw.hardware.generate.text import (
 from neurohw.network import GRAPH
 from neurohw.paths import rtl_folder
 from neurohw.plasticity.integer import QuantizedPlasticity
-from neurohw.storage import canonical_json
+from neurohw.storage import canonical_json, seal_json
 from neurohw.support import Implements, attributes
 
 IMPLEMENTS = Implements("the RTL of learning", NEURONS | GRAPH | {Sparse: attributes("synapses")})
@@ -489,4 +489,4 @@ def emit_plastic(
             path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())
         },
     }
-    return RtlPackage({**files, MANIFEST: canonical_json(manifest)})
+    return RtlPackage({**files, MANIFEST: canonical_json(seal_json(manifest))})

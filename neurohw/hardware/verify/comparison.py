@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurohw.checks import argument, exactly
 from neurohw.children import workers
 from neurohw.errors import NeurohwError
 from neurohw.golden.native import run_native
@@ -225,6 +226,8 @@ def verify(
     Raises InvalidData for an unusable stimulus, MissingTool, BrokenFile, and NeurohwError if the
     RTL hangs.
     """
+    argument("verify: package", package, Path, str)
+    exactly("verify: model", model, QuantizedNetwork)
     report = progress or (lambda text, fraction: None)
     spikes = proved_stimulus(model, spikes, beyond_proof)[0].counts
     contents = RtlPackage.load(package)

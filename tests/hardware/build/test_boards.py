@@ -246,8 +246,8 @@ def test_a_report_of_builds_does_not_replace_another_file(tmp_path: Path) -> Non
     BuildReport({}, {}, "parent").save(path)
     BuildReport({}, {}, "other").save(path)
     assert BuildReport.load(path).parent == "other"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 9'))
     with pytest.raises(
-        BrokenFile, match="a report of builds of format version 9, this program reads 1"
+        BrokenFile, match="a report of builds of format version 9, this program reads 2"
     ):
         BuildReport.load(path)
