@@ -151,7 +151,8 @@ def argument(name: str, value: Any, *kinds: type, error: type[NeurohwError] = In
     """
     if isinstance(value, kinds):
         return
-    given, *wanted = (kind.__name__ for kind in (type(value), *kinds) if kind is not NoneType)
+    given = type(value).__name__
+    wanted = [kind.__name__ for kind in kinds if kind is not NoneType]
     known = [CURES[given, kind] for kind in wanted if (given, kind) in CURES]
     if isinstance(value, str | PurePath):
         known = [PATHS[kind] for kind in wanted if kind in PATHS]

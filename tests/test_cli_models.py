@@ -126,7 +126,7 @@ def test_run_writes_a_trace(
         ),
         (
             ("run", "float", "--engine", "torch", "--input", "neurons.npz", "--out", "o.npz"),
-            "shape (5, 20, 7), so 7 neurons, the input 'input' of the model has 6",
+            "shape (5, 20, 7), so 7 neurons, the input of the model has 6",
         ),
         (
             ("run", "float", "--engine", "torch", "--input", "order.npz", "--out", "o.npz"),

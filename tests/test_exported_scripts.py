@@ -79,7 +79,7 @@ def files(spikes: Any, folder: Path) -> None:
 REFUSED = {
     "exchanged": "so that time and sample may be exchanged",
     "other": "axes is one of 'sample time neuron'",
-    "narrow": "the network has 6 input neurons",
+    "narrow": "5 neurons, the input of the model has 6",
     "half": "stimulus must hold whole counts",
     "text": "no readable array 'spikes'",
     "gone": "no readable array 'spikes'",

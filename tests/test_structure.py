@@ -28,6 +28,7 @@ LAYERS = [
     }
     | {"checks", "support", "formats", "ownership", "placing", "writing"},
     {"modulation", "stimulus"},
+    {"spike_files"},
     {"network", "step"},
     {"reference", "readout"},
     {"integers"},

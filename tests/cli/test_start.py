@@ -89,7 +89,7 @@ def test_an_interrupt_while_the_program_starts(module: str) -> None:
         (
             "N run --engine golden --input x.npy --out o.npz file",
             (1,),
-            "error: file: there is no such model folder",
+            "error: file is a file, no model folder",
         ),
         (
             "N import file --out m --input-shape abc",

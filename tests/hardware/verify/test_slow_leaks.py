@@ -5,7 +5,7 @@ guard bits."""
 import numpy as np
 import pytest
 
-from neurohw import Integrator, Lif, feed_forward, first_mismatch, quantize, run_golden
+from neurohw import Integrator, Lif, Spikes, feed_forward, first_mismatch, quantize, run_golden
 from neurohw.engines import rtl
 from neurohw.errors import Unsupported
 from neurohw.neurons import Adaptation
@@ -30,7 +30,7 @@ def test_slow_leaks(name: str) -> None:
     model = quantize(random_trained(rng, network, 200), 4)
     assert all(p["guard_bits"] >= 7 for p in model.info["populations"].values())
     assert max(p.membrane.bits for p in model.populations.values()) > 24
-    stimulus = random_stimulus(rng, network, 60, 3)
+    stimulus = Spikes(random_stimulus(rng, network, 60, 3))
     golden, found = run_golden(model, stimulus), rtl.run(model, stimulus, 4, optimize=False)
     assert golden.spikes["hidden1"].any()
     assert set(golden.arrays()) == set(found.arrays())
