@@ -3,7 +3,8 @@
 
 64 inputs, 64 Lif neurons and 10 integrators on the open ECP5 flow, with and without gains.
 
-python benchmarks/astrocyte_hardware.py WORK [--lanes 8] [--out benchmarks/astrocyte_hardware.md]
+    python benchmarks/astrocyte_hardware.py WORK [--lanes 8] [--out
+        benchmarks/astrocyte_hardware.md]
 
 int4 weights, all drawn from a seed; 100 steps, 10 % of the inputs fire in each. The astrocyte
 (decay 31/32) scales the input of the Lif neurons; it has a domain for every neuron or one for all,

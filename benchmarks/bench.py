@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All benchmarks against other frameworks in one run: what `make bench` does.
 
-python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out
-benchmarks/RESULTS.md]
+    python benchmarks/bench.py [--quick] [--again] [--only training] [--mnist FILE] [--out
+        benchmarks/RESULTS.md]
 
 Writes the page RESULTS.md and results.png beside it. Every peer gets an environment of its own
 under `.bench/`, pinned, with the PyTorch of this package. Points are kept there too: an interrupted

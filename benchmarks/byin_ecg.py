@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A published recurrent network of 36 neurons on real ECG: float, integers, RTL and board.
 
-python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board
-icebreaker]
+    python benchmarks/byin_ecg.py --data DATA [--out benchmarks/byin_ecg.md] [--no-rtl] [--board
+        icebreaker]
 
 DATA holds `models/byin_srnn/ecg_qtdb_srnn36_85.9.npz` and `ecg_qtdb/ecg_qtdb.npz`. The network
 (byin-cwi/Efficient-spiking-networks) labels every step of a level-crossing coded recording with one

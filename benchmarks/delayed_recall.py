@@ -2,7 +2,7 @@
 """Delayed recall: astrocyte-modulated units against leaky integrate-and-fire neurons with as many
 trained parameters.
 
-python benchmarks/delayed_recall.py WORK [--jobs 2] [--out benchmarks/delayed_recall.md]
+    python benchmarks/delayed_recall.py WORK [--jobs 2] [--out benchmarks/delayed_recall.md]
 
 First the learning rate is chosen for every model, by the validation parts of a seed of its own at
 two gaps: the same rates for all, and for the LIF models two spectral radii of the recurrent weights

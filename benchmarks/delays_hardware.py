@@ -2,8 +2,8 @@
 """Delays of single synapses in hardware: an SHD-sized network on the open ECP5 flow, and the spoken
 digits on the official test split.
 
-python benchmarks/delays_hardware.py WORK [--spikes fsdd_spikes64.npz --model TRAINED4] [--lanes 32]
-[--out benchmarks/delays_hardware.md]
+    python benchmarks/delays_hardware.py WORK [--spikes fsdd_spikes64.npz --model TRAINED4] [--lanes
+        32] [--out benchmarks/delays_hardware.md]
 
 The SHD-sized network is 700-256-256-20 with int4 weights and delays of 0 to 24 steps, all drawn
 from a seed; 100 steps, 5 % of the inputs fire in each, and thresholds set so that hidden neurons

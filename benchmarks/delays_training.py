@@ -2,8 +2,8 @@
 """A training step with learned delays against the package DCLS, and against the same network
 without delays.
 
-python benchmarks/delays_training.py [--threads 1] [--repeats 5] [--device cpu] [--out
-benchmarks/delays_training.md]
+    python benchmarks/delays_training.py [--threads 1] [--repeats 5] [--device cpu] [--out
+        benchmarks/delays_training.md]
 
 700-256-256-20, LIF, 100 steps, batch 128, 5 % of the inputs fire in a step, float32; 25 possible
 delays. A step is forward, backward and Adam. All three share the neurons, the loss and the

@@ -2,7 +2,8 @@
 """Wall time of `neurohw flow digits` from the trained model to bitstreams of two boards and the
 report, and where it goes.
 
-python benchmarks/flow_time.py [--repeats 3] [--first] [--json FILE] [--out benchmarks/flow_time.md]
+    python benchmarks/flow_time.py [--repeats 3] [--first] [--json FILE] [--out
+        benchmarks/flow_time.md]
 
 The training is done before and not counted. The command is started as a user starts it, in a new
 run folder each time, with the caches of the tools filled; --first also times it with all caches

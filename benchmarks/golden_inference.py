@@ -2,8 +2,8 @@
 """Integer inference: samples per second of 700-256-256-20 with 8-bit weights, 100 steps of 5 %
 dense input, in every way that this framework has, and in others.
 
-python benchmarks/golden_inference.py [--samples 4000] [--repeats 7] [--threads 2] [--no-peers]
-[--out benchmarks/golden_inference.md] [--json PATH]
+    python benchmarks/golden_inference.py [--samples 4000] [--repeats 7] [--threads 2] [--no-peers]
+        [--out benchmarks/golden_inference.md] [--json PATH]
 
 Weights are random, scaled so that hidden neurons fire in about 5 % of the steps; all ways must give
 equal scores, Brian2 and Lava equal spikes of all neurons. Wall time; nothing else should run.

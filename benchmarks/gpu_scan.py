@@ -2,7 +2,7 @@
 """The scan of a population in Triton against the steps in PyTorch, forward and backward, on a GPU;
 and how far the kernels are from the bytes that they must move.
 
-python benchmarks/gpu_scan.py [--repeats 30] [--sweep] [--out benchmarks/gpu_scan.md]
+    python benchmarks/gpu_scan.py [--repeats 30] [--sweep] [--out benchmarks/gpu_scan.md]
 
 float32, soft reset, synaptic current, refractory steps, gradients by spikes and membranes. The
 floor is that of `neurohw.train.scan_triton` over the bandwidth of a copy on the same card in the

@@ -2,8 +2,8 @@
 """A liquid of 1,000 neurons with its readout in hardware: compressed sparse rows on the open ECP5
 flow.
 
-python benchmarks/liquid_hardware.py WORK DATA [--model TRAINED] [--lanes 16] [--samples 1000]
-[--out benchmarks/liquid_hardware.md]
+    python benchmarks/liquid_hardware.py WORK DATA [--model TRAINED] [--lanes 16] [--samples 1000]
+        [--out benchmarks/liquid_hardware.md]
 
 The liquid is a grid of 10 x 10 x 10 neurons, 80 % excitatory. Neurons i and j at distance D are
 connected with probability C exp(-(D/3)^2), C = 0.2 from excitatory to excitatory, 0.1 to

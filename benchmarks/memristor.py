@@ -2,7 +2,7 @@
 """Resistive memory: how long programming, reading and sampling take, and what the solutions of the
 wires cost and give.
 
-python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]
+    python benchmarks/memristor.py [--repeats 5] [--out benchmarks/memristor.md]
 
 784-128-10 on differential pairs (203,264 devices), one thread. Floors: of sampling, the normal
 numbers that the model draws and nothing else; of a run with read noise, the same run of the float64

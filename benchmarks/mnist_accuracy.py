@@ -2,8 +2,8 @@
 """Train the MNIST recipe in float and at 4 bits, and measure both on the official 10,000 test
 images.
 
-python benchmarks/mnist_accuracy.py MNIST MODELS [--recipe mnist] [--out
-benchmarks/mnist_accuracy.md]
+    python benchmarks/mnist_accuracy.py MNIST MODELS [--recipe mnist] [--out
+        benchmarks/mnist_accuracy.md]
 
 MNIST: see `neurohw.data.images`. MODELS: the folder for the models float, trained
 (quantization-aware) and int4, and for checkpoints, from which an interrupted run goes on. Writes

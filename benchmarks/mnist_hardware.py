@@ -2,8 +2,8 @@
 """MNIST, 4-bit weights, in hardware: agreement on the whole official test split, resources, Fmax,
 latency.
 
-python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out
-benchmarks/mnist_hardware.md]
+    python benchmarks/mnist_hardware.py MODEL_FOLDER DATA [--recipe mnist] [--lanes 32] [--out
+        benchmarks/mnist_hardware.md]
 
 MODEL_FOLDER holds the quantized model that benchmarks/mnist_accuracy.py saved for the same recipe.
 Place and route is nextpnr-ecp5 with --85k --package CABGA381 --freq 100 --seed 1 on the plain

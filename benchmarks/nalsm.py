@@ -2,26 +2,26 @@
 """Liquids with astrocyte-modulated STDP, with STDP of fixed amplitude and without plasticity, by
 the protocol of Ivanov & Michmizos (NeurIPS 2021).
 
-python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out
-benchmarks/nalsm.md]
+    python benchmarks/nalsm.py DATA WORK [PART ...] [--threads 2] [--seeds 10] [--out
+        benchmarks/nalsm.md]
 
 DATA: folder with mnist/mnist.npz, fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK:
 folder for results and checkpoints; what is there is not repeated, and an interrupted run goes on.
 PARTS, all by default:
 
-amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the mode
-`stdp` uses
+    amplitude      validation accuracy of STDP with fixed amplitudes, on a subset: which one the
+                   mode `stdp` uses
     drift          branching factor while the weights are initialised, with the astrocyte and with
-    fixed amplitudes
+                   fixed amplitudes
     paired         the modes on a subset of MNIST, the same liquids and spikes for all, several
-    seeds, after an initialisation as long as that of `amplitude`
+                   seeds, after an initialisation as long as that of `amplitude`
     long           the same after a longer initialisation, with an amplitude that was chosen after
-    one as long
+                   one as long
     mnist          all of MNIST, 1,000 neurons
     mnist8000      all of MNIST, 8,000 neurons
     fsdd           spoken digits: official split, and leaving each speaker out
     nmnist_small   recordings of an event camera, cross-validated over all 1,100 (no N-MNIST
-    accuracy)
+                   accuracy)
     page           nothing but the page, which every call writes from the results that are there
 
 The modes share liquid, input spikes and readouts. Regularisation and epochs of readouts are chosen

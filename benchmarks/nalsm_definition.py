@@ -2,18 +2,18 @@
 """What our definition of a plastic liquid changes against the published one: an independent
 simulation in NumPy, one difference at a time.
 
-python benchmarks/nalsm_definition.py MNIST_NPZ [--initialising 300] [--samples 20] [--out
-benchmarks/nalsm_definition.md]
+    python benchmarks/nalsm_definition.py MNIST_NPZ [--initialising 300] [--samples 20] [--out
+        benchmarks/nalsm_definition.md]
 
 The simulation shares nothing with neurohw but the liquid and the input spikes. With our conventions
 it must fire the spikes of the kernel, which is checked; then each convention of the published model
 is switched on alone, and at last all of them:
 
-replaced   a spike sets the current of its synapse to w, instead of adding w to what is left of the
-last one; the weight of the moment counts while it decays
+    replaced   a spike sets the current of its synapse to w, instead of adding w to what is left of
+               the last one; the weight of the moment counts while it decays
     once       the two changes of a synapse in one step are added and clipped once, instead of each
     carried    the astrocyte keeps its state from one sample to the next while weights are
-    initialised (the description leaves this open)
+               initialised (the description leaves this open)
 """
 
 import argparse

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One leaky neuron in a dozen simulators: which conventions does each of them use?
 
-python benchmarks/nir_lif.py --data DATA [--out benchmarks/nir_lif.md]
+    python benchmarks/nir_lif.py --data DATA [--out benchmarks/nir_lif.md]
 
 DATA/models/nir holds the neuron (`01_lif__lif_norse.nir`) and, for every simulator, 1,000 steps of
 0.1 ms as rows (input spike, membrane, spike), as the NIR paper published them. Every combination of

@@ -2,8 +2,8 @@
 """MNIST on resistive memory: what every device costs a plain network, and what training with its
 noise and calibration give back.
 
-python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5]
-[--processes 1] [--devices KIND ...] [--untrained KIND ...]
+    python benchmarks/noise_aware_training.py MNIST WORK [--chips 20] [--images 10000] [--epochs 5]
+        [--processes 1] [--devices KIND ...] [--untrained KIND ...]
 
 MNIST: see `neurohw.data.images`. WORK: a folder for trained networks, checkpoints and finished
 chips, from which an interrupted run goes on. The network is that of the recipe "mnist", 784-128-10

@@ -2,7 +2,8 @@
 """How fast chips are judged: images per second of one thread, for 784-128-10 in 4 steps, against
 the arithmetic that cannot be left out.
 
-python benchmarks/noise_speed.py [--repeats 5] [--samples 4000] [--out benchmarks/noise_speed.md]
+    python benchmarks/noise_speed.py [--repeats 5] [--samples 4000] [--out
+        benchmarks/noise_speed.md]
 
 One chip at four times, programming included. The floor of a network is the matrix products of its
 two projections in float64; with read noise at every step it is those for means and variances, and a

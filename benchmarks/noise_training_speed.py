@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the noise of devices costs in training, for 784-128-10 in 4 steps on one thread.
 
-python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out
-benchmarks/noise_training_speed.md]
+    python benchmarks/noise_training_speed.py MNIST [--repeats 30] [--out
+        benchmarks/noise_training_speed.md]
 
 MNIST: see `neurohw.data.images`. Processor time, medians of a mini-batch; encoding and augmentation
 are left out but in the epochs, which are one each. The floor of drawing a chip is one normal number

@@ -2,8 +2,8 @@
 """Learning on chip: a liquid whose weights change in the FPGA, against its golden model, its floor
 of clocks, and the float rule.
 
-python benchmarks/onchip_plasticity.py WORK [--spikes fsdd_spikes64.npz] [--lanes 16]
-[--update-lanes 8] [--out benchmarks/onchip_plasticity.md]
+    python benchmarks/onchip_plasticity.py WORK [--spikes fsdd_spikes64.npz] [--lanes 16]
+        [--update-lanes 8] [--out benchmarks/onchip_plasticity.md]
 
 The liquid has 4x4x8 neurons with the published connection probabilities C exp(-(D/3)^2) (C: EE 0.2,
 EI 0.1, IE 0.3, II 0.05; 20 % inhibitory), 64 inputs that reach 15 % of all pairs, weights that

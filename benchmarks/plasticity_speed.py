@@ -2,8 +2,8 @@
 """A plastic liquid in our kernel and in Brian2 with Cython, side by side, with equal spikes; and
 how far the kernel is from what it cannot avoid.
 
-python benchmarks/plasticity_speed.py MNIST_NPZ [--samples 200] [--brian-samples 4] [--out
-benchmarks/plasticity_speed.md]
+    python benchmarks/plasticity_speed.py MNIST_NPZ [--samples 200] [--brian-samples 4] [--out
+        benchmarks/plasticity_speed.md]
 
 1,000 neurons with astrocyte, MNIST digits of 250 ms, by the encoding phase of `neurohw.plasticity`.
 The Brian2 script is written as one would for speed: traces are variables of neurons and not of

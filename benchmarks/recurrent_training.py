@@ -2,7 +2,7 @@
 """A training step of a recurrent population of 1,000 neurons and 137,000 synapses: sparse against
 dense, and in windows.
 
-python benchmarks/recurrent_training.py [--out benchmarks/recurrent_training.md]
+    python benchmarks/recurrent_training.py [--out benchmarks/recurrent_training.md]
 
 100 steps, batch 32, 100 input channels of 5 % activity, one thread, float32: forward, backward and
 AdamW. Every case runs in a process of its own. Time is that of the processor, the least of five

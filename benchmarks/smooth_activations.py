@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Smooth against rectified activations under quantized analog noise.
 
-python benchmarks/smooth_activations.py WORK [--out benchmarks/smooth_activations.md]
+    python benchmarks/smooth_activations.py WORK [--out benchmarks/smooth_activations.md]
 
 A projection that does not spike, on resistive memory, is  y = act(Q_b(x) + noise),  x = W h + bias:
 Q_b is the ADC of a column (`neurohw.memristor.converters`, 2^b - 1 codes), the noise is what the

@@ -2,7 +2,7 @@
 """Spoken digits with no delays, fixed random delays and learned delays, on the official split and
 leaving each speaker out.
 
-python benchmarks/spoken_digits.py SPIKES WORK [--jobs 2] [--out benchmarks/spoken_digits.md]
+    python benchmarks/spoken_digits.py SPIKES WORK [--jobs 2] [--out benchmarks/spoken_digits.md]
 
 SPIKES: fsdd_spikes64.npz, see `neurohw.data.spoken_digits`. WORK: folder for models and results; a
 run that is there is not repeated, so that an interrupted benchmark goes on. Every epoch was chosen

@@ -3,12 +3,12 @@
 ceilings that were measured.
 
 products with spikes (forward, and the gradient of the weights): for every event and target a
-multiply-add that reads 4 bytes of a row from cache; or all
+    multiply-add that reads 4 bytes of a row from cache; or all
                            pairs at the rate of matrix products, where that is less
 gradient by hidden spikes: dense in time; rows x targets x sources multiply-adds for every
-projection that starts in a hidden population
+    projection that starts in a hidden population
 memory:                    the stimulus is read once, a byte each, and the spikes and the membrane
-    of every hidden neuron and step are written once and read once
+                           of every hidden neuron and step are written once and read once
 """
 
 from collections.abc import Mapping, Sequence

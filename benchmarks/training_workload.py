@@ -2,10 +2,10 @@
 """The work that training benchmarks give to every framework: sizes, spikes, labels and initial
 weights from one seed, with NumPy alone.
 
-u[t] = DECAY v[t-1] + I[t],  s[t] = u[t] >= 1,  v[t] = u[t] - s[t]        in two hidden populations,
-the first one recurrent if wanted (one step of delay)
-    y[t] = DECAY y[t-1] + I[t]                                                in the output: the
-    scores are y after the last step
+    u[t] = DECAY v[t-1] + I[t],  s[t] = u[t] >= 1,  v[t] = u[t] - s[t]
+           in two hidden populations, the first one recurrent if wanted (one step of delay)
+    y[t] = DECAY y[t-1] + I[t]
+           in the output: the scores are y after the last step
 
 Weights are normal; their mean is found by bisection such that hidden neurons fire as often as
 inputs do, so that a workload has one density.

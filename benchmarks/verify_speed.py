@@ -4,8 +4,8 @@
 MNIST on 784-128-10, 4-bit weights, 32 lanes, 4 steps, all 10,000 test images compared with the
 golden model.
 
-python benchmarks/verify_speed.py DATA [--run FOLDER] [--repeats 3] [--cocotb-samples 30] [--json
-FILE] [--out benchmarks/verify_speed.md]
+    python benchmarks/verify_speed.py DATA [--run FOLDER] [--repeats 3] [--cocotb-samples 30]
+        [--json FILE] [--out benchmarks/verify_speed.md]
 
 DATA: see `neurohw.data.images`. FOLDER: a run of the recipe `mnist` that has its network emitted;
 without it one is trained for 2 epochs (the stimulus, and so nearly every clock, is that of any

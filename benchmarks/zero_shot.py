@@ -2,24 +2,24 @@
 """The resistive liquid state machine: what its spike counts tell a linear probe, what read noise
 and integers cost, and retrieval of classes never trained.
 
-python benchmarks/zero_shot.py DATA WORK [PART ...] [--chips 5] [--out benchmarks/zero_shot.md]
+    python benchmarks/zero_shot.py DATA WORK [PART ...] [--chips 5] [--out benchmarks/zero_shot.md]
 
 DATA: folder with fsdd/fsdd_spikes64.npz and nmnist_small/nmnist_small.npz. WORK: folder for counts
 and results; what is there is not repeated, and an interrupted run goes on. PARTS, all by default,
 in this order:
 
-select      scales of the liquids, on training samples only, with a chip that is used for nothing
-else
+    select      scales of the liquids, on training samples only, with a chip that is used for
+                nothing else
     probe       the same linear probe on raw counts and on counts of the liquid: spoken digits
-    leaving each speaker out, event camera cross-validated
+                leaving each speaker out, event camera cross-validated
     noise       accuracy with 5 % read noise, drawn for every device and step, and a probe that was
-    fitted without
+                fitted without
     integers    accuracy of the whole quantized network, liquid and readout, on the golden integers
-    that the RTL equals
+                that the RTL equals
     digits      retrieval from sound to image and back of two digits that the projections were not
-    trained on, all 45 pairs of digits
+                trained on, all 45 pairs of digits
     pairs       the same with classes that are pairs of digits: pairs never trained, of digits known
-    from other pairs
+                from other pairs
     page        nothing but the page, which every call writes from the results that are there
 """
 

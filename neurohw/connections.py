@@ -2,10 +2,10 @@
 """How a projection connects its source to its target: the weight array's shape, and the matrix that
 it stands for.
 
-Dense         weight [target, source]
+    Dense         weight [target, source]
     Sparse        weight [synapse], with `source` and `target` [synapse] naming the ends
     Convolution   weight [channel, input channel / groups, row, column], shared by all positions (a
-    cross-correlation, as in PyTorch);
+                  cross-correlation, as in PyTorch);
                   neurons are numbered [channel, row, column]
 
 `delay_matrices` turns any of them into matrices [target, source], one per delay: the meaning of a

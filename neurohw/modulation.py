@@ -5,8 +5,8 @@ step before.
 With the level m_k[t] = v_k[t] + offset_k of domain k of the astrocyte (v before step 0 is 0), and
 neuron i of the target in domain k = i // (size of the target // size of the astrocyte):
 
-gain         I_i[t] = bias_i + g_k (sum over projections)       g_k = max_gain / (1 +
-exp(-m_k[t-1]))
+    gain         I_i[t] = bias_i + g_k (sum over projections)
+                 g_k = max_gain / (1 + exp(-m_k[t-1]))
     threshold    theta_i[t] = threshold_i + max(m_k[t-1], 0) + a_i[t-1]
 
 This is our reconstruction of the astrocyte-modulated spiking unit, whose authors' equations are not

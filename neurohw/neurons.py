@@ -4,29 +4,29 @@
 Order of one step, for every engine (u is the membrane before, v after the reset; s, v, c and a
 before step 0 are 0):
 
-I[t] = bias + sum over projections, synapses of w s_source[t - d]
+    I[t] = bias + sum over projections, synapses of w s_source[t - d]
     c[t] = synapse_decay c[t-1] + I[t]        with a synaptic current, else c[t] = I[t]
     u    = decay v[t-1] + c[t]
-    s[t] = 1 if u >= threshold + a[t-1] else 0            an astrocyte may raise the threshold or
-    scale the sum: neurohw.modulation
-    v[t] = u - (threshold + a[t-1]) s[t]  (soft reset),  v_reset where s[t] = 1, else u  (hard
-    reset),  u  (none)
-    a[t] = adaptation.decay a[t-1] + adaptation.strength s[t]        with an adaptive threshold,
-    else 0
+    s[t] = 1 if u >= threshold + a[t-1] else 0
+           an astrocyte may raise the threshold or scale the sum: neurohw.modulation
+    v[t] = u - (threshold + a[t-1]) s[t]  (soft reset),  v_reset where s[t] = 1, else u
+           (hard reset),  u  (none)
+    a[t] = adaptation.decay a[t-1] + adaptation.strength s[t]
+           with an adaptive threshold, else 0
 
 For `refractory` steps after a spike the neuron keeps the membrane that the reset left and cannot
 fire; its synaptic current goes on. Conventions of other simulators are attributes of `Lif`, each
 changing one line:
 
-strict            s[t] = 1 if u > threshold + a[t-1]
+    strict            s[t] = 1 if u > threshold + a[t-1]
     delayed_reset     the reset acts one step after the spike: v[t] = u, where
-                      u = decay v[t-1] + c[t] - (threshold + a[t-1]) s[t-1]  (soft),  decay v_reset
-                      + c[t] where s[t-1] = 1  (hard)
+                      u = decay v[t-1] + c[t] - (threshold + a[t-1]) s[t-1]  (soft),
+                          decay v_reset + c[t] where s[t-1] = 1  (hard)
     membrane_bias     the bias is added to u and not to I
     delayed_current   u takes c[t-1] instead of c[t]
     clears_current    c[t] = 0 in refractory steps
     integrates_refractory    v[t] = u in refractory steps: the membrane goes on, only firing is
-    barred
+                             barred
 """
 
 from dataclasses import asdict, dataclass, fields

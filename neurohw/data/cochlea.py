@@ -3,7 +3,7 @@
 integrate-and-fire neuron for each channel.
 
 centre frequencies   evenly spaced on the scale of equivalent rectangular bandwidths (Glasberg and
-Moore, 1990):
+                     Moore, 1990):
                      E(f) = 21.4 log10(1 + 0.00437 f)
 filter               gammatone of order 4 at each of them
 hair cell            half-wave rectified, mean over each millisecond, square root; millisecond k

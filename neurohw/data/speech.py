@@ -2,7 +2,8 @@
 """Folders of recorded speech, heard by a cochlea: the Free Spoken Digit Dataset and Google Speech
 Commands.
 
-digits      files <digit>_<speaker>_<index>.wav, and the release of 3,000 of them by name ("fsdd")
+    digits      files <digit>_<speaker>_<index>.wav, and the release of 3,000 of them by name
+                ("fsdd")
     commands    one folder per word, with validation_list.txt and testing_list.txt (Warden, 2018)
 
 Hearing takes milliseconds per recording: `write_spikes` keeps the result as one file, which

@@ -3,8 +3,8 @@
 
 An engine is a module with
 
-check(model)                         raise Unsupported, naming the node and the value, for what it
-cannot run exactly
+    check(model)                         raise Unsupported, naming the node and the value, for what
+                                         it cannot run exactly
     run(model, spikes, states=True)      a Trace of counts [time, sample, input neuron]
 
 and, where it takes integers, the option `beyond_proof` of `neurohw.golden.run_golden`. Modules are

@@ -3,8 +3,8 @@
 
 Per population and step, in integers, with all sums complete before the one saturation:
 
-sum_p = sum_j w_ij s_j[t - d]                       in the accumulator format (proved, never
-exceeded)
+    sum_p = sum_j w_ij s_j[t - d]
+            in the accumulator format (proved, never exceeded)
     I     = bias + sum over projections of sum_p << exponent
     c     = saturate(decay_c(c) + I)                    with a synaptic current, else c = I
     u     = saturate(decay(v) + c)
@@ -15,10 +15,10 @@ exceeded)
 An astrocyte's level m = v + offset after the step before acts on its target with the `shift` and
 the `table` of `QuantizedModulation`:
 
-I     = bias + ((sum over projections of sum_p << exponent) g >> 8)       g = table[clip(m >> shift,
--64, 63) + 64]
-    theta = threshold + a + (max(m, 0) >> shift)                              a negative shift is
-    one to the left
+    I     = bias + ((sum over projections of sum_p << exponent) g >> 8)
+          g = table[clip(m >> shift, -64, 63) + 64]
+    theta = threshold + a + (max(m, 0) >> shift)
+            a negative shift is one to the left
 
 in the order, and with the refractory steps and conventions, of `neurohw.step.advance`, which the
 float64 reference executes, too. What integers add is in this file and in `neurohw.fixedpoint`:

@@ -7,8 +7,8 @@ together with its threshold changes no spike. The outputs of an Integrator are c
 other, so all of them keep the common scale. With `step_j` the weight of one unit in the last place
 of neuron j, and g guard bits below it in the membrane:
 
-w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)        I = bias_int +
-(sum << g)
+    w_int = round(w / step_j)        threshold_int = round(threshold 2^g / step_j)
+            I = bias_int + (sum << g)
 
 How many guard bits g a population has is in `neurohw.integers.precision`. An Astrocyte keeps one
 scale, too. A gain reads a table of 128 factors at 1/8 .. 1/4 of a level apart. Where an astrocyte

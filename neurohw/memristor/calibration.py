@@ -4,12 +4,12 @@
 Typical input, without labels, runs on the chip, and what the trained network did on the same input
 is restored:
 
-calibrate_columns       gain g and offset o of every column, so that its current I has the mean and
-the deviation that it had:
-                            g = deviation(I_trained) / deviation(I_chip),  o = mean(I_trained) - g
-                            mean(I_chip)
+    calibrate_columns       gain g and offset o of every column, so that its current I has the mean
+                            and the deviation that it had:
+                            g = deviation(I_trained) / deviation(I_chip),
+                                o = mean(I_trained) - g mean(I_chip)
     calibrate_thresholds    a factor of every neuron's threshold (or one per population), so that it
-    fires as often as it did
+                            fires as often as it did
 
 Columns: the statistics of a batch normalisation on the chip, which is folded into gains and biases
 (AdaBS in Joshi et al., "Accurate deep neural network inference using computational phase-change

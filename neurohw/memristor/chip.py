@@ -6,10 +6,10 @@ drift exponents, faults. A `Chip` is then read at any time after programming, in
 same result. Every projection has generators of its own, so that it does not matter what else is on
 the chip.
 
-chip.network(time)        a TrainedNetwork with the weights as read back: every engine, the
-quantizer and the report take it
+    chip.network(time)        a TrainedNetwork with the weights as read back: every engine, the
+                              quantizer and the report take it
     chip.run(spikes, time)    a Trace, with read noise drawn at every step, converters, and sums
-    tile by tile
+                              tile by tile
 
 Times are seconds after programming.
 """

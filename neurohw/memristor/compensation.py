@@ -2,7 +2,7 @@
 """Global drift compensation: one digital factor per tile, from a probe that is measured after
 programming and again later.
 
-factor = sum |y(t0)| / sum |y(t)|,   y the outputs of the tile for every input alone
+    factor = sum |y(t0)| / sum |y(t)|,   y the outputs of the tile for every input alone
 
 It undoes the mean decay of a tile, not the spread between its devices. Read noise of the probe is
 taken to be averaged out. Source: Joshi et al. (Nature Communications 2020); aihwkit

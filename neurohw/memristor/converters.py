@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converters at the edges of a tile: uniform, with a range that was calibrated on data.
 
-DAC    inputs above one spike become one of 2^bits - 1 amplitudes, or none, in 0 ... range; a spike
-needs no converter
+    DAC    inputs above one spike become one of 2^bits - 1 amplitudes, or none, in 0 ... range; a
+           spike needs no converter
     ADC    the sum of a column becomes one of 2^bits - 1 codes in -range ... range, 0 among them; 0
-    ... range with 2^bits codes on a unipolar crossbar
+           ... range with 2^bits codes on a unipolar crossbar
 
 What lies outside is clipped to the end of the range.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drift of a conductance by a power law, with the exponent of every device drawn once.
 
-G(t) = G(programmed) ((t + t0) / t0)^-exponent        t seconds after programming, t0 the first read
-of the measurement
+    G(t) = G(programmed) ((t + t0) / t0)^-exponent
+           t seconds after programming, t0 the first read of the measurement
 
 Source: Nandakumar et al., "Phase-change memory models for deep learning training and inference"
 (ICECS 2019).

@@ -5,12 +5,12 @@ A projection becomes a crossbar with a row for every input and a column for ever
 tiles. Within a group of weights (a tile, or a column of a tile) with the limit m = max |w|, and
 g_min ... g_max the range of the device:
 
-differential    G+ = g_min + max(w, 0) / step,  G- = g_min + max(-w, 0) / step,   w = (G+ - G-)
-step,       step = m / (g_max - g_min)
-    offset_column   G = middle + w / step,  a column of devices at the middle,        w = (G -
-    G_column) step,  step = 2 m / (g_max - g_min)
-    unipolar        G = g_min + |w| / step,                                           w = sign (G -
-    g_min) step, step = m / (g_max - g_min)
+    differential    G+ = g_min + max(w, 0) / step,  G- = g_min + max(-w, 0) / step,
+                    w = (G+ - G-) step,       step = m / (g_max - g_min)
+    offset_column   G = middle + w / step,  a column of devices at the middle,
+                    w = (G - G_column) step,  step = 2 m / (g_max - g_min)
+    unipolar        G = g_min + |w| / step,
+                    w = sign (G - g_min) step, step = m / (g_max - g_min)
 
 with middle = (g_min + g_max) / 2. The device of a pair that carries nothing is programmed to g_min
 and has its noise. A group of zeros has the step 0 and reads as zeros. A convolution's weights are

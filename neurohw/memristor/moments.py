@@ -8,7 +8,7 @@ weight's noise the mean and the variance alone. Both are functions of the weight
 largest of its group, w / m, so that they are tabulated once per device, mapping and time, and a
 step draws one normal number per weight:
 
-w(t) = w + m (shift(w / m, t) + deviation(w / m, t) N)
+    w(t) = w + m (shift(w / m, t) + deviation(w / m, t) N)
 
 The tables are taken from programmed crossbars, SAMPLES devices at each of POINTS weights, so that
 the device models remain their only definition. Mean and variance over reads are exact

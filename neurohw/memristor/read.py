@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read noise: a new draw at every read, limited to conductances that a device can have.
 
-G(read) = clip(G + deviation N(0, 1), low, high)
+    G(read) = clip(G + deviation N(0, 1), low, high)
 
 1/f noise that was accumulated since programming has the deviation Q G sqrt(ln((t + t_read) / (2
 t_read))) in the PCM fits (Nandakumar et al., ICECS 2019).

@@ -6,20 +6,20 @@ between neighbouring devices of a wire lies one segment of r ohms. Device (i, j)
 segments from its driver and i from its sense amplifier. Kirchhoff's law at every node, with V of
 row and U of column wires:
 
-(V[i,j] - V[i,j-1]) / r + (V[i,j] - V[i,j+1]) / r + G[i,j] (V[i,j] - U[i,j]) = 0        and likewise
-for U
+    (V[i,j] - V[i,j-1]) / r + (V[i,j] - V[i,j+1]) / r + G[i,j] (V[i,j] - U[i,j]) = 0
+        and likewise for U
 
 The network is linear, so that there is one matrix of effective conductances with  I[j] = sum_i
 effective[i,j] v[i].
 
-column_currents           the currents of one input, exactly: conjugate gradients on the row wires,
-whose preconditioner solves every row wire by itself
+    column_currents           the currents of one input, exactly: conjugate gradients on the row
+                              wires, whose preconditioner solves every row wire by itself
     effective_conductances    all of the matrix, exactly: column by column from the far end, one
-    inverse of [row, row] each
+                              inverse of [row, row] each
     first_order               G / (1 + r (sum_k min(j, k) G[i,k] + sum_k min(i, k) G[k,j])), all
-    devices with the same voltage
+                              devices with the same voltage
     alone                     G / (1 + G r (i + j)), exact for a device that conducts alone: what
-    others draw is not in it
+                              others draw is not in it
 """
 
 from dataclasses import dataclass

@@ -5,18 +5,18 @@ Four units, all powers of two: weights 2^-weight_fraction, traces 2^-trace_fract
 2^-amplitude_fraction, and the state S of the astrocyte, which has `guard` bits below an amplitude.
 Beside a weight w of `weight.bits` bits stands what the neuron sees of it, rounded half up,
 
-delivered(w) = (w + 2^(hidden - 1)) >> hidden          (w itself without hidden bits)
+    delivered(w) = (w + 2^(hidden - 1)) >> hidden          (w itself without hidden bits)
 
 so that small changes add up in the hidden bits. At the end of step t, with A = S[t-1] >> guard and
 the traces r[t-1], every neuron has two amounts, rounded half up,
 
-P = (potentiation r + 2^(shift - 1)) >> shift          D = (A r + 2^(shift - 1)) >> shift
+    P = (potentiation r + 2^(shift - 1)) >> shift          D = (A r + 2^(shift - 1)) >> shift
 
-excitatory j     w <- clip(w - D_i s_j)     then     w <- clip(w + P_j s_i)
+    excitatory j     w <- clip(w - D_i s_j)     then     w <- clip(w + P_j s_i)
     inhibitory j     w <- clip(w + P_i s_j)     then     w <- clip(w - D_j s_i)
 
-r[t] = trace_decay(r[t-1] + trace_increment s[t])          a multiplying decay, rounded toward zero,
-so that a trace ends
+    r[t] = trace_decay(r[t-1] + trace_increment s[t])
+           a multiplying decay, rounded toward zero, so that a trace ends
     S[t] = S[t-1] + ((gain (N[t] - M[t]) + bias - S[t-1]) >> leak)
 
 A trace of which P and D are 0 changes nothing. A may be negative, as in the rule. At the end of a

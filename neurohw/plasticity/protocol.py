@@ -2,14 +2,14 @@
 """The two phases of a plastic liquid: weights are initialised by a stream of samples, then every
 sample is encoded beginning from these weights.
 
-initialise   sample after sample from rest, the weights are carried over
+    initialise   sample after sample from rest, the weights are carried over
     encode       every sample from rest and from the same weights, which its own plasticity changes
-    while it is heard; the amplitudes fade
+                 while it is heard; the amplitudes fade
 
 Both go on where they stopped if they are given a checkpoint, and end with the same numbers as
 without an interruption and for any number of threads.
 
-liquid = grid_liquid(784)                                    # neurohw.reservoir
+    liquid = grid_liquid(784)                                    # neurohw.reservoir
     rule, rates = nalsm(liquid.inhibitory), intensity_rates(images)
     trained = initialise(liquid.trained, rule, Bernoulli(rates, seed=1), checkpoint="weights")
     counts = encode(trained, rule, Bernoulli(rates, seed=2))     # for a linear readout

@@ -5,16 +5,16 @@ Every spiking neuron has a trace r of its recent spikes; one astrocyte sets the 
 depression. At the end of step t, for every synapse j -> i of a plastic projection, with the spikes
 s[t] and the traces r[t-1] and amplitude A[t-1] that were there before the step:
 
-excitatory j     w <- clip(w - A[t-1] r_i[t-1] s_j[t])     then     w <- clip(w + A+ r_j[t-1]
-s_i[t])
-    inhibitory j     w <- clip(w + A+ r_i[t-1] s_j[t])         then     w <- clip(w - A[t-1]
-    r_j[t-1] s_i[t])
+    excitatory j     w <- clip(w - A[t-1] r_i[t-1] s_j[t])     then
+                     w <- clip(w + A+ r_j[t-1] s_i[t])
+    inhibitory j     w <- clip(w + A+ r_i[t-1] s_j[t])         then
+                     w <- clip(w - A[t-1] r_j[t-1] s_i[t])
 
 and afterwards, with N the number of spikes in the network and M that of its input,
 
-r[t] = trace_decay (r[t-1] + trace_increment s[t])
-    A[t] = A[t-1] + (gain (N[t] - M[t]) + bias - A[t-1]) / time_constant        (constant without an
-    astrocyte)
+    r[t] = trace_decay (r[t-1] + trace_increment s[t])
+    A[t] = A[t-1] + (gain (N[t] - M[t]) + bias - A[t-1]) / time_constant
+           (constant without an astrocyte)
 
 r before step 0 is 0. Where amplitudes fade, A+, A, gain and bias are multiplied by `fading` after
 every step. New weights act from step t + 1 on.

@@ -5,7 +5,7 @@ A draw of `Bernoulli` depends on nothing but (seed, number of the sample, step, 
 is the same for any order of samples and any number of threads. In 64-bit arithmetic, with mix the
 finalizer of SplitMix64 (Steele, Lea & Flood, 2014):
 
-key  = mix(mix(seed) + sample)
+    key  = mix(mix(seed) + sample)
     word = mix(key + (step inputs + input) 0x9E3779B97F4A7C15)
     draw = (word >> 11) 2^-53 < rate
 

@@ -5,14 +5,14 @@ it is chaotic.
 Between spikes a discrete-time neuron forgets differences at the rate of its leak; they grow only by
 moving spikes. The tangent takes that into account by a smoothed spike:
 
-ds[t] = g(u[t] - threshold) du[t]        g: normal density of standard deviation `width`, 0 where
-the neuron cannot fire
+    ds[t] = g(u[t] - threshold) du[t]
+            g: normal density of standard deviation `width`, 0 where the neuron cannot fire
 
 along the trajectory that an engine recorded. With it, for a recurrence of one step,
 
-dc[t] = synapse_decay dc[t-1] + W ds[t-1],    du[t] = decay dv[t-1] + dc[t],
-    dv[t] = du[t] - theta ds[t]  (soft reset),  (1 - s[t]) du[t] - (u[t] - v_reset) ds[t]  (hard
-    reset),  du[t]  (none)
+    dc[t] = synapse_decay dc[t-1] + W ds[t-1],    du[t] = decay dv[t-1] + dc[t],
+    dv[t] = du[t] - theta ds[t]  (soft reset),  (1 - s[t]) du[t] - (u[t] - v_reset) ds[t]
+            (hard reset),  du[t]  (none)
 
 `lyapunov_exponents` propagates tangent vectors so, orthonormalises them every step by QR, and takes
 the mean of log |R_ii| (Benettin et al. 1980): the exponents of a liquid whose membranes are as

@@ -4,14 +4,14 @@
 Every pair (input, neuron) and (neuron, neuron) has a pair of devices, and no device is programmed:
 forming makes a random subset conduct (`neurohw.memristor.devices.forming`), and that is the weight.
 
-w = (G+ - G-) step,   G = max(0, N(mean, (spread mean)^2)) with `probability`, else 0
+    w = (G+ - G-) step,   G = max(0, N(mean, (spread mean)^2)) with `probability`, else 0
     E w = 0,   E w^2 = 2 (p E[G^2 | formed] - p^2 E[G | formed]^2) step^2,   P(w = 0) = (1 - p)^2
 
 The same chip is seen in two ways: `resistive_liquid` gives its weights as they are, a Liquid for
 every engine, the quantizer and the hardware, in which pairs of unformed devices are no synapses;
 `Chip.run` gives its spikes with read noise at every step.
 
-chip = resistive_chip(64, 400, scale=0.3, input_scale=2.4, seed=0)
+    chip = resistive_chip(64, 400, scale=0.3, input_scale=2.4, seed=0)
     liquid = resistive_liquid(chip)
     noisy = chip.run(spikes, 0.0, states=False).spikes["liquid"]
 

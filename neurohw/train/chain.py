@@ -2,8 +2,8 @@
 """Populations that feed each other in a chain, each perhaps with a projection on itself, as one
 operator in C++ (`chain.cpp`).
 
-I[t] = bias + W s_before[t - d] + R s[t - r]          s, v: one step of the neurons, see
-`neurohw.train.functional`
+    I[t] = bias + W s_before[t - d] + R s[t - r]
+           s, v: one step of the neurons, see `neurohw.train.functional`
 
 A block of samples goes through all populations and steps in the caches. The forward pass writes
 what is wanted and keeps u - threshold, from which the backward pass makes the gradients by all

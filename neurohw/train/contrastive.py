@@ -4,14 +4,14 @@ classes that are held out.
 
 Every modality has a head that makes unit vectors of its counts x,
 
-z = GELU(W (sqrt(x) - mean) / spread + b),   e = z / |z|
+    z = GELU(W (sqrt(x) - mean) / spread + b),   e = z / |z|
 
 mean and spread those of the training samples (the root makes the variance of counts about equal). A
 batch holds the same number of samples of every class and of both modalities; with Z_ij = e_i . f_j
 / temperature, i of the first and j of the second modality, and P_ij = 1 where both have one class,
 over the sum of its row,
 
-loss = 1/2 mean_i sum_j -P_ij log softmax_j Z_ij  +  1/2 mean_j sum_i -P_ji log softmax_i Z_ij
+    loss = 1/2 mean_i sum_j -P_ij log softmax_j Z_ij  +  1/2 mean_j sum_i -P_ji log softmax_i Z_ij
 
 With one sample of every class in a batch this is the symmetric InfoNCE loss of CLIP (Radford et
 al., ICML 2021); with more, all samples of the class are positives, as in supervised contrastive

@@ -2,8 +2,8 @@
 """Delays that learn: every synapse sends a spike through a Gaussian around its delay, which narrows
 while training.
 
-p_ij[k] = exp(-(k - d_ij)^2 / (2 sigma^2)) / (sum over k' of the same + 1e-7)     k = 0 .. L-1 steps
-after the shortest delay
+    p_ij[k] = exp(-(k - d_ij)^2 / (2 sigma^2)) / (sum over k' of the same + 1e-7)
+              k = 0 .. L-1 steps after the shortest delay
     I_i[t] = sum over j and k of w_ij p_ij[k] s_j[t - shortest - k]
 
 This is the convolution with learnable spacings of Hammouamri, Khalfaoui-Hassani, Masquelier (ICLR

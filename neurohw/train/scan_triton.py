@@ -16,10 +16,10 @@ otherwise.
 Floor: each array is moved once. In bytes per neuron, sample and step, of b = 4 (float32) or 8
 (float64):
 
-forward    read currents b, write spikes b, u - threshold b, membranes b where wanted       3 b, or
-4 b
-    backward   read u - threshold b, gradients by spikes b, by membranes b where given, write b   3
-    b, or 4 b
+    forward    read currents b, write spikes b, u - threshold b, membranes b where wanted
+               3 b, or 4 b
+    backward   read u - threshold b, gradients by spikes b, by membranes b where given, write b
+               3 b, or 4 b
 
 The time of a call is at least this over the bandwidth of a copy: `benchmarks/gpu_scan.py` measures
 both. Spikes have the type of the currents because a matrix product reads them next; bits would save

@@ -2,9 +2,9 @@
 """Products of spikes with sparse weights: forward, backward and optimizer hold one number per
 synapse, and never a matrix [target, source].
 
-current_i = sum over synapses k with target_k = i of w_k s_source_k
-    dL/dw_k   = sum over rows of dL/dcurrent_target_k s_source_k           computed where synapses
-    are, and nowhere else
+    current_i = sum over synapses k with target_k = i of w_k s_source_k
+    dL/dw_k   = sum over rows of dL/dcurrent_target_k s_source_k
+              computed where synapses are, and nowhere else
     dL/ds_j   = sum over synapses k with source_k = j of w_k dL/dcurrent_target_k
 
 Rows are samples, or samples and steps. PyTorch's own product of a sparse with a dense matrix makes

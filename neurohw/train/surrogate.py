@@ -4,11 +4,11 @@
 Each function returns the spikes (u >= threshold) as 0 and 1 in the dtype of u. Its derivative by u,
 at x = u - threshold and slope k:
 
-arctan         k/2 / (1 + (pi/2 k x)^2)        Fang et al. 2021, Incorporating learnable membrane
-time constants, eq. 12
+    arctan         k/2 / (1 + (pi/2 k x)^2)
+                   Fang et al. 2021, Incorporating learnable membrane time constants, eq. 12
     fast_sigmoid   1 / (1 + k |x|)^2               Zenke and Ganguli 2018, SuperSpike
-    triangular     k max(0, 1 - k |x|)             Bellec et al. 2018, Long short-term memory in
-    spiking networks
+    triangular     k max(0, 1 - k |x|)
+                   Bellec et al. 2018, Long short-term memory in spiking networks
 """
 
 import math

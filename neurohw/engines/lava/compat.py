@@ -2,7 +2,7 @@
 """Lava 0.10 on Python 3.11 and later: one dataclass default that newer Pythons refuse
 (docs/adr/0004).
 
-python -m neurohw.engines.lava.compat SCRIPT [ARGUMENTS]
+    python -m neurohw.engines.lava.compat SCRIPT [ARGUMENTS]
 
 runs a Lava script with `enable` called before.
 """

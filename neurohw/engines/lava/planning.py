@@ -5,10 +5,10 @@ No Lava is needed here.
 
 Lava's own processes are taken wherever their integers are the network's:
 
-LIF       u = trunc0(u (4095 - du) / 4096) + 64 a,  v = trunc0(v (4096 - dv) / 4096) + u + bias,
-fires where v > 64 vth, then v = 0
+    LIF       u = trunc0(u (4095 - du) / 4096) + 64 a,  v = trunc0(v (4096 - dv) / 4096) + u + bias,
+              fires where v > 64 vth, then v = 0
     Dense, DelayDense, Sparse, DelaySparse    a[t] = (sum of w s[t - 1 - delay]) 2^weight_exp,
-    weights even in -256..254
+                                              weights even in -256..254
     Conv      a[t] = sum of w s[t - 1], weights in -128..127
 
 Everything else runs in the processes of `neurohw.engines.lava.processes`. A hop costs one step in

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices whose conductance is what forming left: the randomness that a random array is made of.
 
-formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
+    formed ~ Bernoulli(probability),  G = max(0, N(mean, (spread mean)^2)) where formed, else 0
 
 Targets are ignored. Two such devices as a pair give a weight that is often exactly 0 and symmetric
 about it. `g_max_microsiemens` is the mean of a formed device, so that a formed device against an

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phase-change memory: the model of Nandakumar et al., and its fits to two chips.
 
-programming   G = max(0, target + sigma N),  sigma a polynomial of r = target / g_max
+    programming   G = max(0, target + sigma N),  sigma a polynomial of r = target / g_max
     drift         G(t) = G ((t + t0) / t0)^-nu,  nu = |N(mu(r), s(r)^2)|, drawn once per device
     read          + G(t) Q(G / g_max) sqrt(ln((t + t0 + t_read) / (2 t_read))) N
 

@@ -2,10 +2,11 @@
 """ReRAM of a conductive metal oxide on HfOx (CMO/HfOx), one bidirectional device of 9 to 88.2
 microsiemens.
 
-programming   target + (a + b target) N            a, b by the acceptance range of program and
-verify
-    relaxation    - 0.08900 ln t + (0.04201 ln t + 0.41183) N      from t = 1 s on, the N of a
-    device drawn once; before, as programmed at t = 0 and else as at 1 s
+    programming   target + (a + b target) N
+                  a, b by the acceptance range of program and verify
+    relaxation    - 0.08900 ln t + (0.04201 ln t + 0.41183) N
+                  from t = 1 s on, the N of a device drawn once; before, as programmed at t = 0 and
+                  else as at 1 s
     read          + K log10(G) sqrt(ln((t + t_read) / (2 t_read))) N       after t = 0
     clip to g_min ... g_max
 

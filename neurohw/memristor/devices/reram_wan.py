@@ -3,7 +3,7 @@
 
 2022: deviations from the target measured 1 second, 1 day and 2 days after programming.
 
-G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max
+    G(t) = max(0, target + X(t)),  X(t) normal with the deviation sigma(t, r), r = target / g_max
 
 At the three times sigma is a polynomial of r; between them it is interpolated in ln t, before the
 first it is the first, after the last the last (which is an extrapolation). The measurement says
