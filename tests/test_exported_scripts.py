@@ -81,8 +81,8 @@ REFUSED = {
     "other": "axes is one of 'sample time neuron'",
     "narrow": "5 neurons, the input of the model has 6",
     "half": "stimulus must hold whole counts",
-    "text": "no readable array 'spikes'",
-    "gone": "no readable array 'spikes'",
+    "text": "is no .npz of NumPy",
+    "gone": "there is no such file of spikes",
 }
 IN_SCRIPTS = ("exchanged", "half", "text")  # which hold the same text
 

@@ -4,8 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from neurohw import emit, feed_forward, quantize
 from neurohw.errors import (
     BrokenFile,
     CannotWrite,
@@ -22,6 +24,7 @@ from neurohw.hardware.build.pll import ecp5_pll, ice40_pll
 from neurohw.hardware.build.report import parse_nextpnr, parse_stat
 from neurohw.hardware.build.tools import program, run_tool
 from neurohw.paths import rtl_folder
+from tests.random_networks import random_trained
 
 
 def test_boards_load_and_unknown_ones_are_named(
@@ -232,8 +235,12 @@ def test_a_build_does_not_replace_a_folder_of_the_user(
     (out / "thesis.tex").write_text("years of work")
     with pytest.raises(CannotWrite, match=r"out: it holds thesis\.tex"):
         place_and_route_network(package, ["a.sv"], out)
+    written = tmp_path / "written"
+    emit(quantize(random_trained(np.random.default_rng(0), feed_forward([3, 4]), 5)), 2).write(
+        written
+    )
     with pytest.raises(CannotWrite, match=r"out: it holds thesis\.tex"):
-        build(package, ["a.sv"], load_board("icebreaker"), 1, {}, out)
+        build(written, load_board("icebreaker"), out)
     assert [p.name for p in out.iterdir()] == ["thesis.tex"]
 
 

@@ -26,7 +26,9 @@ BOTH = Lif(0.9, synapse_decay=0.8)
 
 
 def package_of(network: Network, lanes: int = 4, bits: int = 4, steps: int = 5) -> RtlPackage:
-    return emit(quantize(random_trained(np.random.default_rng(0), network, steps), bits), lanes)
+    trained = random_trained(np.random.default_rng(0), network, steps)
+    # without guard bits for slow leaks a membrane fits one DSP block
+    return emit(quantize(trained, bits, resolution_bits=0), lanes)
 
 
 def five() -> RtlPackage:
