@@ -5,7 +5,6 @@
 torchrun --nproc-per-node 2 tests/train/distributed_cases.py FOLDER {whole,interrupted}
 """
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -155,7 +154,12 @@ def trained(folder: Path | None = None, dies: bool = False, seen: list[int] | No
             os._exit(9)
 
     single = training.SpikingModule
-    training.SpikingModule = functools.partial(single, dtype=torch.float64)
+
+    class Double(single):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, dtype=torch.float64, **options)
+
+    training.SpikingModule = Double
     try:
         return fit(NETWORK, small(), ENCODER, CONFIG, folder, progress)
     finally:

@@ -121,7 +121,7 @@ def hub(neurons: int, rng: np.random.Generator) -> TrainedNetwork:
 
 def test_fan_out_of_nobody_and_everybody_at_the_ends_of_the_weights() -> None:
     rng = np.random.default_rng(5)
-    model = quantize(hub(37, rng), 4, max_count=3)
+    model = quantize(hub(37, rng), 4, max_count=3, resolution_bits=0)
     ends = {
         name: dataclasses.replace(
             p, weight=rng.choice([IntFormat(4).min, IntFormat(4).max], p.weight.shape)
