@@ -20,7 +20,6 @@ def test_a_board_in_a_folder_with_a_strange_name(tmp_path: Path) -> None:
     folder = tmp_path / "a run, ü 'q\" $HOME %d #1 & (2); *"
     package.write(folder / "rtl")
     board = load_board("icebreaker")
-    sources, output = package.sources(), folder / "build"
-    result = build(folder / "rtl", sources, board, package.lanes(), package.weight_bits(), output)
+    result = build(folder / "rtl", board, folder / "build")
     assert Path(result.bitstream).stat().st_size == result.bitstream_bytes > 1000
     assert Path(result.bitstream).is_relative_to(folder)
