@@ -12,7 +12,8 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet torch==2.13.0 snntorch==1.0.0 nir==1.0.8 nirtorch==2.6 numpy==2.3.5
+"$folder/venv/bin/pip" install --quiet torch==2.13.0 \
+  snntorch==1.0.0 nir==1.0.8 nirtorch==2.6 numpy==2.3.5
 cat > "$folder/show.py" <<'PY'
 from importlib.metadata import version
 
@@ -46,7 +47,8 @@ for name, options in {
     with torch.no_grad():
         linear.weight[:] = torch.tensor([0.6, 0.7, 0.8, 0.9])[:, None]
         linear.bias[:] = 0
-    network = torch.nn.Sequential(linear, snn.Leaky(beta=BETA, threshold=ONE, init_hidden=True, **options))
+    leaky = snn.Leaky(beta=BETA, threshold=ONE, init_hidden=True, **options)
+    network = torch.nn.Sequential(linear, leaky)
     plain = torch.nn.Sequential(linear, snn.Leaky(beta=BETA, threshold=ONE, init_hidden=True))
     graph = export_to_nir(network, torch.ones(3))
     other = export_to_nir(plain, torch.ones(3))

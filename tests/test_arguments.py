@@ -46,31 +46,31 @@ MIXED: dict[str, tuple[Any, str]] = {
         lambda: neurohw.infer(TRAINED, SPIKES),  # type: ignore[arg-type]
         "infer: model must be a QuantizedNetwork, not a TrainedNetwork: make integers of it with",
     ),
-    "infer path": (lambda: neurohw.infer("model", SPIKES), "load it with neurohw.load_quantized"),  # type: ignore[arg-type]
-    "golden": (lambda: neurohw.run_golden(TRAINED, SPIKES), "neurohw.quantize"),  # type: ignore[arg-type]
+    "infer path": (lambda: neurohw.infer("model", SPIKES), "load it with neurohw.load_quantized"),
+    "golden": (lambda: neurohw.run_golden(TRAINED, SPIKES), "neurohw.quantize"),
     "native": (lambda: run_native(TRAINED, SPIKES), "neurohw.quantize"),  # type: ignore[arg-type]
-    "emit float": (lambda: neurohw.emit(TRAINED, lanes=8), "neurohw.quantize"),  # type: ignore[arg-type]
-    "emit network": (lambda: neurohw.emit(TRAINED.network), "train it with neurohw.fit, then"),  # type: ignore[arg-type]
-    "dequantize": (lambda: neurohw.dequantize(TRAINED), "not a TrainedNetwork"),  # type: ignore[arg-type]
-    "reference": (lambda: neurohw.run_reference(MODEL, SPIKES), "neurohw.dequantize"),  # type: ignore[arg-type]
+    "emit float": (lambda: neurohw.emit(TRAINED, lanes=8), "neurohw.quantize"),
+    "emit network": (lambda: neurohw.emit(TRAINED.network), "train it with neurohw.fit, then"),
+    "dequantize": (lambda: neurohw.dequantize(TRAINED), "not a TrainedNetwork"),
+    "reference": (lambda: neurohw.run_reference(MODEL, SPIKES), "neurohw.dequantize"),
     "verify package": (
         lambda: neurohw.verify(neurohw.emit(MODEL), MODEL, SPIKES),  # type: ignore[arg-type]
         r"verify: package must be a Path or a str, not a RtlPackage: write it with \.write",
     ),
-    "verify float": (lambda: neurohw.verify(Path("rtl"), TRAINED, SPIKES), "neurohw.quantize"),  # type: ignore[arg-type]
-    "fit array": (lambda: neurohw.fit(FIT[0], ONES, *FIT[2:]), "make a neurohw.Dataset"),  # type: ignore[arg-type]
-    "fit integers": (lambda: neurohw.fit(MODEL, *FIT[1:]), "before neurohw.quantize"),  # type: ignore[arg-type]
-    "fit encoder": (lambda: neurohw.fit(*FIT[:2], FIT[3]), "encoder must be a Encoder"),  # type: ignore[arg-type]
-    "fit config": (lambda: neurohw.fit(*FIT[:3], {"epochs": 1}), "config must be a TrainConfig"),  # type: ignore[arg-type]
+    "verify float": (lambda: neurohw.verify(Path("rtl"), TRAINED, SPIKES), "neurohw.quantize"),
+    "fit array": (lambda: neurohw.fit(FIT[0], ONES, *FIT[2:]), "make a neurohw.Dataset"),
+    "fit integers": (lambda: neurohw.fit(MODEL, *FIT[1:]), "before neurohw.quantize"),
+    "fit encoder": (lambda: neurohw.fit(*FIT[:2], FIT[3]), "encoder must be a Encoder"),
+    "fit config": (lambda: neurohw.fit(*FIT[:3], {"epochs": 1}), "config must be a TrainConfig"),
     "evaluate": (
-        lambda: neurohw.evaluate(TRAINED, FIT[2], ONES, np.zeros(5, int), "rate"),  # type: ignore[arg-type]
+        lambda: neurohw.evaluate(TRAINED, FIT[2], ONES, np.zeros(5, int), "rate"),
         "SpikingModule.from_trained",
     ),
     "scores": (
         lambda: neurohw.scores(neurohw.run_golden(MODEL, SPIKES), MODEL),  # type: ignore[arg-type]
         "give its .network",
     ),
-    "save": (lambda: neurohw.save(TRAINED.network, "model"), "train it with neurohw.fit"),  # type: ignore[arg-type]
+    "save": (lambda: neurohw.save(TRAINED.network, "model"), "train it with neurohw.fit"),
     "program": (
         lambda: neurohw.program(MODEL, neurohw.device_named("pcm"), 0),  # type: ignore[arg-type]
         "program: trained must be a TrainedNetwork",

@@ -600,7 +600,7 @@ PLAIN = (
         ),
     ],
 )
-def test_refusals_name_the_node(populations, projections, modulations, message) -> None:  # type: ignore[no-untyped-def]
+def test_refusals_name_the_node(populations, projections, modulations, message) -> None:
     with pytest.raises(InvalidModel, match=message):
         Network(populations, projections, modulations=modulations)
 
@@ -608,7 +608,7 @@ def test_refusals_name_the_node(populations, projections, modulations, message) 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Modulation("a", "b", "weight"), "'threshold' or 'gain', not 'weight'"),  # type: ignore[arg-type]
+        (lambda: Modulation("a", "b", "weight"), "'threshold' or 'gain', not 'weight'"),
         (
             lambda: Modulation("a", "b", "gain", 4.0),
             "'a_gain_b': Modulation.max_gain must be a number, above 0 and below 4, not 4",

@@ -71,7 +71,7 @@ def test_run_writes_a_trace(
     with np.load(model / "many.npz") as file:
         spikes = file["spikes"].transpose(1, 0, 2)
     value = load_trained(model / kind) if kind == "float" else load_quantized(model / kind)
-    expected = run_reference(value, spikes) if kind == "float" else run_golden(value, spikes)  # type: ignore[arg-type]
+    expected = run_reference(value, spikes) if kind == "float" else run_golden(value, spikes)
     common = ("run", model / kind, "--engine", engine, "--out", model / "out.npz", "--input")
     code, text = run(capsys, *common, model / "many.npz", "--states")
     assert code == 0 and "hidden1" in text

@@ -96,14 +96,14 @@ def test_delays_per_source_neuron() -> None:
         (lambda: Convolution((1, 3, 3), 1, (5, 1)), "larger than the padded input"),
         (lambda: Convolution((3, 4, 4), 4, (1, 1), groups=2), "2 groups must divide 3"),
         (lambda: Convolution((1, 4, 4), 1, (1, 1), stride=(0, 1)), "stride"),
-        (lambda: Convolution((4, 4), 1, (1, 1)), "input_shape must be 3 values, not"),  # type: ignore[arg-type]
+        (lambda: Convolution((4, 4), 1, (1, 1)), "input_shape must be 3 values, not"),
         (lambda: Sparse(0), "at least 1, not 0"),
         (lambda: connection_from_json({"kind": "fractal"}), "unknown connection 'fractal'"),
         (lambda: Population("a", 9, Lif(), 2), "2 channels do not divide 9"),
         (lambda: Projection("a", "b", 3, max_delay=2), "max_delay 2 is below delay 3"),
     ],
 )
-def test_impossible_connections_are_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_impossible_connections_are_refused(make, message: str) -> None:
     with pytest.raises(InvalidModel, match=message):
         make()
 
@@ -121,7 +121,7 @@ def test_delays_of_axons_are_not_mistaken_for_those_of_as_many_synapses() -> Non
 def small_network(connection: object, size: int, **options: object) -> Network:
     return Network(
         (Population("input", 16, Source()), Population("output", size, Integrator())),
-        (Projection("input", "output", connection=connection, **options),),  # type: ignore[arg-type]
+        (Projection("input", "output", connection=connection, **options),),
     )
 
 

@@ -27,7 +27,7 @@ from neurohw import (
 from neurohw.errors import InvalidData
 from neurohw.export_model import export_model
 from neurohw.run_model import load_spikes
-from neurohw.spike_files import SOURCE
+from neurohw.spike_files import SOURCE, write_trace
 from tests.random_networks import random_stimulus, random_trained
 
 STEPS, SAMPLES, INPUTS = 7, 3, 6
@@ -172,3 +172,15 @@ def test_a_trace_is_written_whole_or_not_at_all(
     monkeypatch.setattr(os, "link", fails)  # as a file system without hard links does
     write(tmp_path / "second.npz", arrays, False)
     assert (tmp_path / "second.npz").is_file() and not list(tmp_path.glob(".*"))
+
+
+def test_a_hidden_file_of_somebody_else_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary file is removed only by who made it, even where the random names meet."""
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "01234567")
+    theirs = tmp_path / f".out.npz.{os.getpid()}-01234567.tmp"
+    theirs.write_text("not ours")
+    with pytest.raises(InvalidData, match=r"out\.npz: cannot be written"):
+        write_trace(tmp_path / "out.npz", {"a": np.zeros(1)}, force=False)
+    assert theirs.read_text() == "not ours" and not (tmp_path / "out.npz").exists()

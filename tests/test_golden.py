@@ -247,7 +247,7 @@ def check_proved_range(model: QuantizedNetwork, stimulus: np.ndarray, max_count:
 def test_golden_equals_reference_on_exact_numbers(seed: int) -> None:
     """Without decay, on integer parameters, float64 and integers are the same model."""
     rng = np.random.default_rng(seed)
-    lif = Lif(decay=1.0, reset=("soft", "hard")[seed % 2], refractory=int(rng.integers(3)))  # type: ignore[arg-type]
+    lif = Lif(decay=1.0, reset=("soft", "hard")[seed % 2], refractory=int(rng.integers(3)))
     network = feed_forward([int(n) for n in rng.integers(1, 9, 3)], lif)
     parameters = {
         n: rng.integers(1, 90, s) * 1.0

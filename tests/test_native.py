@@ -182,7 +182,7 @@ def plain_case(seed: int) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
     sizes = [int(n) for n in rng.choice([1, 31, 32, 33, 63, 64, 65, 129, 300], 4)]
     reset = ("soft", "hard", "none")[seed % 3]
-    lif = Lif(float(rng.choice([0.5, 0.9375, 1.0])), reset=reset, strict=bool(rng.random() < 0.5))  # type: ignore[arg-type]
+    lif = Lif(float(rng.choice([0.5, 0.9375, 1.0])), reset=reset, strict=bool(rng.random() < 0.5))
     output = lif if rng.random() < 0.5 else Integrator(float(rng.choice([0.5, 1.0])))
     graph = feed_forward(sizes, lif, output)
     names = [p.name for p in graph.populations]

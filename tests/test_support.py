@@ -207,8 +207,8 @@ INTEGER: dict[str, Callable[[QuantizedNetwork, Path], Any]] = {
 for engine in ENGINES.values():
     for kind, table in (("float", FLOAT), ("integer", INTEGER)):
         if kind in engine.takes:
-            table[f"engine {engine.name}: check"] = lambda m, _, engine=engine: engine.check(m)  # type: ignore[misc]
-            table[f"engine {engine.name}: run"] = lambda m, _, engine=engine: engine.run(m, SPIKES)  # type: ignore[misc]
+            table[f"engine {engine.name}: check"] = lambda m, _, engine=engine: engine.check(m)
+            table[f"engine {engine.name}: run"] = lambda m, _, engine=engine: engine.run(m, SPIKES)
 for to in EXPORTS:
     suffix = "nir" if to == "nir" else "py"
     for kind, table in (("float", FLOAT), ("integer", INTEGER)):

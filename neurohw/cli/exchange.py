@@ -128,7 +128,8 @@ def _with_reading_options(verb: Callable[..., None]) -> Callable[..., None]:
         Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=option)
         for name, option in READING.items()
     ]
-    verb.__signature__ = signature(verb).replace(parameters=own + shared)  # type: ignore[attr-defined]
+    whole = signature(verb).replace(parameters=own + shared)
+    verb.__signature__ = whole  # type: ignore[attr-defined]
     verb.__annotations__ = {p.name: p.annotation for p in own + shared} | {"return": None}
     return verb
 

@@ -185,7 +185,7 @@ def test_a_repeated_stage_does_nothing(run: RunFolder, monkeypatch: pytest.Monke
         (measure_stage, (4,)),
         (readout_stage, ()),
     ):
-        stage(run, lambda name, text, fraction: seen.append(text), *options)  # type: ignore[operator]
+        stage(run, lambda name, text, fraction: seen.append(text), *options)
     assert seen == ["up to date"] * 4
     (run.path / "tuned" / "arrays.safetensors").write_bytes(b"")  # damaged: not up to date any more
     with pytest.raises(pytest.fail.Exception):

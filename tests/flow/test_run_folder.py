@@ -70,7 +70,7 @@ def test_a_stale_quantized_network_is_not_run_and_not_exported(
     with pytest.raises(InvalidData, match=refused):
         app(arguments, standalone_mode=False)
     assert not (tmp_path / "net.py").exists() and not (tmp_path / "out.npz").exists()
-    assert load_model(copied.path, "float").digest() == copied.digest("train")  # type: ignore[union-attr]
+    assert load_model(copied.path, "float").digest() == copied.digest("train")
 
 
 def test_the_verbs_that_are_named_lead_back_to_a_page(copied: RunFolder) -> None:

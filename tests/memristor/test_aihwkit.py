@@ -63,7 +63,7 @@ def theirs(
     if seconds is None:
         return programmed.numpy()
     exponent = model.generate_drift_coefficients(g)  # type: ignore[attr-defined]
-    return model.apply_drift_noise_to_conductance(programmed, exponent, seconds).numpy()  # type: ignore[attr-defined]
+    return model.apply_drift_noise_to_conductance(programmed, exponent, seconds).numpy()
 
 
 @pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 1.0])

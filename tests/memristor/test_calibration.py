@@ -114,7 +114,7 @@ def test_thresholds_give_back_the_rates_under_a_uniform_drift(per: str) -> None:
     trained = replace(plain, parameters=parameters)
     spikes = (rng.random((6, 40, 30)) < 0.4).astype(np.uint8)
     expected = run_reference(trained, spikes)
-    chip = calibrate_thresholds(program(trained, Uniform(), 0), spikes, 3.0, per=per)  # type: ignore[arg-type]
+    chip = calibrate_thresholds(program(trained, Uniform(), 0), spikes, 3.0, per=per)
     actual = chip.run(spikes, 3.0)
     for name in ("hidden1", "hidden2"):
         counts, wanted = (t.spikes[name].sum(axis=(0, 1), dtype=int) for t in (actual, expected))
@@ -222,7 +222,7 @@ def test_what_cannot_be_calibrated_is_named() -> None:
     with pytest.raises(InvalidModel, match="no population of the network has a threshold"):
         calibrate_thresholds(program(silent, device_named("pcm"), 0), spikes, 0.0)
     with pytest.raises(InvalidModel, match="'neuron' or 'population'"):
-        calibrate_thresholds(program(trained, device_named("pcm"), 0), spikes, 0.0, per="layer")  # type: ignore[arg-type]
+        calibrate_thresholds(program(trained, device_named("pcm"), 0), spikes, 0.0, per="layer")
     # its currents do not vary
     constant = calibrate_columns(program(silent, device_named("pcm"), 0), spikes, DAY)
     np.testing.assert_array_equal(constant.calibration["input_to_output.gain"], 1.0)

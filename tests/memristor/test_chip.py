@@ -346,7 +346,7 @@ def test_wires_act_within_each_tile(method: str, solve: Any, scheme: str) -> Non
     rng = np.random.default_rng(12)
     weight = rng.normal(size=(7, 9))
     mapping = CrossbarMapping(scheme, tile_rows=5, tile_columns=4)  # type: ignore[arg-type]
-    chip = program(one_projection(weight), PCM, 0, mapping, wires=Wires(200.0, method))  # type: ignore[arg-type]
+    chip = program(one_projection(weight), PCM, 0, mapping, wires=Wires(200.0, method))
     crossbar = chip.crossbars["input_to_output"]
     cells, reference = crossbar.conductances(DAY)
     expected = np.zeros((7, 9))

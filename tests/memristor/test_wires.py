@@ -94,7 +94,7 @@ def test_the_first_order_is_the_first_order() -> None:
 
     def error(ohm: float, approximation: object) -> float:
         exact = column_currents(g, volts, ohm)
-        return float(np.abs(approximation(g, ohm).T @ volts - exact).max() / np.abs(exact).max())  # type: ignore[operator]
+        return float(np.abs(approximation(g, ohm).T @ volts - exact).max() / np.abs(exact).max())
 
     # halving r quarters the error of the first order and only halves that of a device that does not
     # know of the others

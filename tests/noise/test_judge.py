@@ -185,7 +185,7 @@ def test_rate_readout_of_spiking_outputs() -> None:
             trained, Scenario(device_named("pcm")), (25.0,), spikes, labels, readout=readout
         )  # type: ignore[arg-type]
         chip = program(trained, device_named("pcm"), 0)
-        expected = accuracy(scores(chip.run(spikes, 25.0, draw=0), network, readout), labels)  # type: ignore[arg-type]
+        expected = accuracy(scores(chip.run(spikes, 25.0, draw=0), network, readout), labels)
         assert judge_chip(e, 0).accuracy[0] == expected
 
 

@@ -63,7 +63,7 @@ def test_neurons_that_the_kernel_does_not_know_are_named() -> None:
 
     def kernel(**changes: object) -> None:
         lif = replace(neuron, synapse_decay=0.5, refractory=0, integrates_refractory=False)
-        population = replace(trained.network.output, neuron=replace(lif, **changes))  # type: ignore[arg-type]
+        population = replace(trained.network.output, neuron=replace(lif, **changes))
         network = replace(trained.network, populations=(trained.network.input, population))
         PlasticKernel(replace(trained, network=network), plasticity)
 

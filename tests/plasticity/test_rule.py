@@ -52,7 +52,7 @@ def pair(weight: float, inhibitory: bool = False, delay: int = 1) -> TrainedNetw
 def rule(inhibitory: bool = False, **changes: object) -> Plasticity:
     """A+ = 2, A = 1; a trace of 1/2, 1/4, 1/8 ... after the step of the spike."""
     stdp = Stdp(potentiation=2.0, depression=1.0, trace_increment=1.0, trace_decay=0.5)
-    return replace(Plasticity(stdp, RECURRENT, np.array([inhibitory, False])), **changes)  # type: ignore[arg-type]
+    return replace(Plasticity(stdp, RECURRENT, np.array([inhibitory, False])), **changes)
 
 
 def spikes_at(*when: tuple[int, int], steps: int = 8) -> NDArray[np.uint8]:

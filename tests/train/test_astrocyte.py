@@ -85,7 +85,7 @@ def test_gradients_of_a_gain_are_those_of_finite_differences() -> None:
             assert float(parameter.grad[tuple(place)]) == pytest.approx(
                 expected, rel=1e-5, abs=1e-5
             ), name
-    assert all(module.get_parameter(n).grad.abs().min() > 0 for n in ASTROCYTE)  # type: ignore[union-attr]
+    assert all(module.get_parameter(n).grad.abs().min() > 0 for n in ASTROCYTE)
 
 
 @pytest.mark.parametrize("effect", ["gain", "threshold"])

@@ -70,7 +70,7 @@ def test_a_device_without_noise_changes_no_bit_of_a_training(
 ) -> None:
     network = with_batch_norm() if batch_norm else NETWORK
     config = TrainConfig(epochs=2, shift=1, rotation=5, dropout=0.1, weight_decay=0.01)
-    mapping = CrossbarMapping(scheme, "column", tile_rows=20, tile_columns=6)  # type: ignore[arg-type]
+    mapping = CrossbarMapping(scheme, "column", tile_rows=20, tile_columns=6)
     noise = DeviceNoise(without_noise(PCM), mapping, compensate=True)
     plain, noisy = (
         fit(network, small, ENCODER, c) for c in (config, replace(config, device_noise=noise))
@@ -119,7 +119,7 @@ def test_windows_of_truncation_see_one_chip(small: Dataset) -> None:
 def draws_of(trained: TrainedNetwork, noise: DeviceNoise, count: int) -> dict[str, np.ndarray]:
     """Weights [draw, ...] of `count` draws, with folded batch normalisation as on a chip."""
     module = SpikingModule.from_trained(trained)
-    sampler, found = ChipNoise(module, noise, 3), {p.name: [] for p in trained.network.projections}  # type: ignore[var-annotated]
+    sampler, found = ChipNoise(module, noise, 3), {p.name: [] for p in trained.network.projections}
     with torch.no_grad():
         for index in range(count):
             sampler.draw(index)
@@ -295,7 +295,7 @@ def test_every_network_can_be_trained_with_noise() -> None:
 def test_clipping_bounds_every_group(small: Dataset, per: str) -> None:
     mapping = CrossbarMapping(tile_rows=30, tile_columns=7)
     noise = DeviceNoise(without_noise(PCM), mapping)
-    config = TrainConfig(epochs=2, learning_rate=1e-2, device_noise=noise, weight_clip_per=per)  # type: ignore[arg-type]
+    config = TrainConfig(epochs=2, learning_rate=1e-2, device_noise=noise, weight_clip_per=per)
     free, clipped = (
         fit(NETWORK, small, ENCODER, replace(config, weight_clip=c)) for c in (None, 1.5)
     )

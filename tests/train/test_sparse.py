@@ -144,6 +144,6 @@ def test_eight_thousand_neurons_learn_without_a_dense_matrix() -> None:
     spikes = (torch.rand(2, 1, 50, generator=torch.Generator().manual_seed(1)) < 0.3).float()
     with torch.profiler.profile(profile_memory=True) as profile:
         module(spikes)["v.liquid"].square().sum().backward()
-    assert module.get_parameter("liquid_to_liquid__weight").grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert module.get_parameter("liquid_to_liquid__weight").grad.abs().sum() > 0
     largest = max(event.cpu_memory_usage for event in profile.events())
     assert 4_800_000 <= largest < 64_000_000

@@ -32,7 +32,7 @@ def test_the_spike_is_a_step_that_includes_the_threshold(name: str) -> None:
         ),
     ],
 )
-def test_the_derivative_is_that_of_the_smooth_step(function, slope, antiderivative) -> None:  # type: ignore[no-untyped-def]
+def test_the_derivative_is_that_of_the_smooth_step(function, slope, antiderivative) -> None:
     # The surrogate's gradient must equal autograd's gradient of its antiderivative.
     x = torch.linspace(-2, 2, 41, dtype=torch.float64)
     threshold = torch.tensor(0.75, dtype=torch.float64, requires_grad=True)

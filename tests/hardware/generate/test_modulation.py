@@ -37,7 +37,7 @@ def modulated(
     return Network(
         (Population("input", inputs, Source()), *astrocytes, target),
         (into, *(Projection("input", a.name) for a in astrocytes)),
-        modulations=tuple(Modulation(f"astro_{effect}", "cells", effect) for effect in domains),  # type: ignore[arg-type]
+        modulations=tuple(Modulation(f"astro_{effect}", "cells", effect) for effect in domains),
     )
 
 

@@ -38,7 +38,7 @@ def mismatch(
     **conditions: float,
 ) -> str | None:
     emit_plastic(q, lanes, update_lanes).write(folder / "rtl")
-    result = run_learning(folder / "rtl", q, spikes, learning, 7, optimize=False, **conditions)  # type: ignore[arg-type]
+    result = run_learning(folder / "rtl", q, spikes, learning, 7, optimize=False, **conditions)
     assert (
         result.counters["events"] == spikes.sum()
         and result.counters["steps"] == spikes.shape[0] * spikes.shape[1]

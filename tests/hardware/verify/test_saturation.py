@@ -78,7 +78,7 @@ def test_registers_count_as_golden_saturates(case: str, tmp_path: Path) -> None:
     emit(model, 4).write(tmp_path / "rtl")
     program = build_harness(tmp_path / "rtl", tmp_path / "sim", optimize=False)
     for pauses in ({}, {"idle": 0.3, "backpressure": 0.4}):
-        result = run_harness(program, tmp_path / "rtl", stimulus, **pauses)  # type: ignore[arg-type]
+        result = run_harness(program, tmp_path / "rtl", stimulus, **pauses)
         assert result.saturations == expected
         assert result.counters["status"] == 2 and result.counters["invalid_events"] == 0
 

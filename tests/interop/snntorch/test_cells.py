@@ -234,7 +234,7 @@ def test_a_lapicque_goes_on_with_its_first_beta() -> None:
     layer = snn.Lapicque(0.8, threshold=0.5)
     layer.beta.fill_(0.1)
     model = assert_same([scaled(nn.Linear(7, SIZE), 12.0), layer], (7,))
-    assert model.network.output.neuron.decay == pytest.approx(1 + np.log(0.8))  # type: ignore[union-attr]
+    assert model.network.output.neuron.decay == pytest.approx(1 + np.log(0.8))
 
 
 @pytest.mark.parametrize("kind", ["RLeaky", "RSynaptic"])

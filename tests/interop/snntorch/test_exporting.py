@@ -248,7 +248,7 @@ def test_every_convention_is_exact_there_and_back_or_refused(
     again = from_snntorch(module, 7, 20)
     theirs = run_reference(again, x)
     assert np.array_equal(theirs.spikes[again.network.output.name], trace.spikes["cells"])
-    assert dataclasses.replace(again.network.output.neuron, threshold=1.0) == lif  # type: ignore[type-var]
+    assert dataclasses.replace(again.network.output.neuron, threshold=1.0) == lif
 
 
 def test_both_own_classes_can_be_trained() -> None:

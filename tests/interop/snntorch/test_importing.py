@@ -253,7 +253,7 @@ def test_numbers_of_any_precision_are_taken_as_they_are(kind: torch.dtype) -> No
     model = from_snntorch(layers, 5)
     weight = layers[0].weight.detach().double().numpy()
     assert np.array_equal(model.parameters["input_to_layer1.weight"], weight)
-    assert model.network.output.neuron.decay == layers[1].beta.double().item()  # type: ignore[union-attr]
+    assert model.network.output.neuron.decay == layers[1].beta.double().item()
 
 
 def test_the_version_is_kept_and_a_module_is_left_as_it_was() -> None:
