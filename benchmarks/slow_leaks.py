@@ -36,7 +36,7 @@ from neurohw import (
 )
 from neurohw.errors import PrecisionWarning
 from neurohw.integers import dequantize, post_training
-from neurohw.integers.precision import Guard, Roundings
+from neurohw.integers.precision import Guard, Needs, Roundings
 from neurohw.network import FloatArray
 from neurohw.neurons import Adaptation, Neuron
 
@@ -48,20 +48,15 @@ EVERY_20 = list(range(0, 2000, 20))
 
 
 def guard_of_the_threshold(
-    roundings: Roundings,
-    step: FloatArray,
-    bias: FloatArray,
-    threshold: FloatArray | None,
-    resolution_bits: int,
-    least: int = 0,
+    roundings: Roundings, step: FloatArray, needs: Needs, resolution_bits: int
 ) -> Guard:
     """The guard bits of earlier releases: a threshold is worth 2^resolution_bits units, readouts
     have none."""
     bits = 0
-    if threshold is not None:
-        while bits < 16 and float((threshold / step).min()) * 2**bits < 2**resolution_bits:
+    if needs.constants is not None:
+        while bits < 16 and float((needs.scale / step).min()) * 2**bits < 2**resolution_bits:
             bits += 1
-    return Guard(bits, 0.0, 0.0, 0.0, True)
+    return Guard(bits, 0.0, 0.0, 0.0, 0.0, True)
 
 
 def integers(trained: TrainedNetwork, bits: int, before: bool) -> QuantizedNetwork:
