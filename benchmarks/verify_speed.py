@@ -189,7 +189,7 @@ def measure(run: RunFolder, folder: Path, repeats: int, cocotb_samples: int) -> 
         "command_spread": {n: max(s) - min(s) for n, s in commands.items()},
         "harness_seconds": {
             n: statistics.median(
-                harness_seconds(program, package, spikes, s) for _ in range(repeats)
+                harness_seconds(program, package, spikes.counts, s) for _ in range(repeats)
             )
             for n, s in (("spikes", False), ("states", True))
         },
