@@ -195,7 +195,7 @@ def measure(run: RunFolder, folder: Path, repeats: int, cocotb_samples: int) -> 
         },
         "floor_processor_seconds": floor,
         "floor_clocks": int(lines[0].stdout.split()[0]),
-        "cocotb": cocotb_rate(folder, package, spikes[:, :cocotb_samples], expected),
+        "cocotb": cocotb_rate(folder, package, spikes.counts[:, :cocotb_samples], expected),
         "parts_processor_seconds": shares(run, floor, spikes, folder, repeats),
     }
 
